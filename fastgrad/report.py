@@ -1,11 +1,41 @@
-"""The result of a check: one immutable object, its text for a person and its dictionary for a machine."""
+"""The result of a check: one immutable object, its text for a person and its dictionary for a machine.
+
+`check` fills it, the command line prints it. Nothing is judged here: every verdict, count and ratio comes in ready.
+"""
 
 from __future__ import annotations
 
+import io
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
 Verdict = Literal["right", "wrong", "right in float32", "at a kink", "not judged"]
+
+SCHEMA = 1
+"""Version of the JSON document; it changes when a key changes its meaning or goes."""
+
+TEXT_WIDTH = 100
+"""Columns of `str(report)`."""
+
+TABLE_ROWS = 12
+"""Tensors listed one by one; of more, the right ones are folded, so that the report stays on one screen."""
+
+LONGEST_NAME = 24
+"""Characters of a tensor's name that the report for a person shows."""
+
+SHORT_NAME = 8
+"""Characters of a name that may stand twice in a line."""
+
+
+class GradientError(AssertionError):
+    """A gradient that was checked and is not right; the message is the short report."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +62,8 @@ class TensorReport:
     verdict : Verdict
         The tensor's verdict.
     relative_difference : float
-        ‖claimed − numerical‖ / (‖claimed‖ + ‖numerical‖) over the checked entries; 0 where both norms are 0; nan where the
-        claim is nan or nothing was checked.
+        ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖) over the checked entries; 0 where both norms are 0; nan where
+        the claim is nan or nothing was checked.
     checked, wrong : int
         Entries compared, and entries found wrong.
     worst : Entry or None
@@ -41,7 +71,7 @@ class TensorReport:
     ratio : float or None
         claimed / numerical where that is the same number over the whole tensor and the tensor is wrong.
     tolerance : float
-        Largest |claimed − numerical| / rounding scale that counts as right, in unit roundoffs.
+        Largest |claimed - numerical| / rounding scale that counts as right, in unit roundoffs.
     """
 
     name: str
@@ -115,3 +145,398 @@ class Report:
     def passed(self) -> bool:
         """Whether every checked gradient is right."""
         return self.verdict == "right"
+
+    def raise_if_wrong(self) -> None:
+        """Do nothing if the check passed, for use in a test.
+
+        Raises
+        ------
+        GradientError
+            If a gradient is wrong or could not be judged; the message is the headline and the tensors concerned.
+        """
+        if not self.passed:
+            raise GradientError(_plain_text(_ShortReport(self)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as a JSON document.
+
+        Returns
+        -------
+        dict
+            Ready for `json.dumps`. Numbers that JSON does not know stand as the strings "nan", "inf" and "-inf", so
+            that ``float()`` reads them back and no comparison takes one for a small difference.
+        """
+        return {
+            "schema": SCHEMA,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "description": self.description,
+            "method": self.method,
+            "step": _number(self.step),
+            "step_range": [_number(step) for step in self.step_range],
+            "sample_seed": self.sample_seed,
+            "parameters_total": self.parameters_total,
+            "parameters_checked": self.parameters_checked,
+            "relative_difference": _number(self.relative_difference),
+            "loss": _number(self.loss),
+            "claimed_loss": _number(self.claimed_loss),
+            "loss_note": self.loss_note,
+            "notes": list(self.notes),
+            "seconds": _number(self.seconds),
+            "threads": self.threads,
+            "tensors": [_tensor_to_dict(tensor) for tensor in self.tensors],
+        }
+
+    def __str__(self) -> str:
+        """Return the report as plain text, 100 columns wide."""
+        return _plain_text(self)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the report for a terminal."""
+        yield _headline(self, options.ascii_only)
+        yield Text(printable(self.description), style="dim")
+        yield Text()
+        yield Padding(_table(self.tensors, options.ascii_only), (0, 0, 0, 1))
+        yield Text()
+        yield from (Text(sentence) for sentence in _sentences(self))
+        yield Text(_provenance(self), style="dim")
+
+
+@dataclass(frozen=True)
+class _ShortReport:
+    """The headline, the tensors that are not right and their ratios: what a failed assertion shows."""
+
+    report: Report
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines."""
+        yield _headline(self.report, options.ascii_only)
+        concerned = tuple(tensor for tensor in self.report.tensors if tensor.verdict in ("wrong", "not judged"))
+        if concerned:
+            yield Padding(_table(concerned, options.ascii_only), (0, 0, 0, 1))
+        yield from (Text(sentence) for sentence in _ratio_sentences(self.report.tensors))
+        yield from (Text(printable(note)) for note in self.report.notes)
+
+
+def printable(text: str) -> str:
+    """Return a text with everything that could steer a terminal written as an escape of Python's."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def significant(value: float, digits: int = 7) -> str:
+    """Return a number to so many significant digits, without trailing zeros."""
+    return f"{value:.{digits}g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time with the unit that suits it: "31 ms", "4.2 s", "3 min 20 s"."""
+    if seconds < 0.9995e-3:
+        return f"{seconds * 1e6:.0f} \N{MICRO SIGN}s"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 99.95:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes / 60:,.1f} h"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 parameter" or "61,476 parameters"."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _plain_text(renderable: Any) -> str:
+    """Render without colour and without any influence of the environment."""
+    stream = io.StringIO()
+    # An empty environment keeps FORCE_COLOR, COLUMNS and the like from changing what str(report) says.
+    console = Console(
+        file=stream, width=TEXT_WIDTH, color_system=None, force_terminal=False, force_jupyter=False, _environ={}
+    )
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def _number(value: float | None) -> float | str | None:
+    """Return a number as JSON can hold it."""
+    return value if value is None or math.isfinite(value) else str(float(value))
+
+
+def _tensor_to_dict(tensor: TensorReport) -> dict[str, Any]:
+    """Return one element of the document's list `tensors`."""
+    return {
+        "name": tensor.name,
+        "gradient_name": tensor.gradient_name,
+        "shape": list(tensor.shape),
+        "verdict": tensor.verdict,
+        "relative_difference": _number(tensor.relative_difference),
+        "checked": tensor.checked,
+        "wrong": tensor.wrong,
+        "worst": None if tensor.worst is None else _entry_to_dict(tensor.worst),
+        "ratio": _number(tensor.ratio),
+        "tolerance": _number(tensor.tolerance),
+    }
+
+
+def _entry_to_dict(entry: Entry) -> dict[str, Any]:
+    """Return the worst entry of a tensor."""
+    return {
+        "index": list(entry.index),
+        "claimed": _number(entry.claimed),
+        "numerical": _number(entry.numerical),
+    }
+
+
+_STYLES = {
+    "right": "green",
+    "right in float32": "green",
+    "at a kink": "yellow",
+    "wrong": "bold red",
+    "not judged": "yellow",
+}
+_SIGNS = {
+    "right": "\N{CHECK MARK}",
+    "right in float32": "\N{CHECK MARK}",
+    "at a kink": "~",
+    "wrong": "\N{BALLOT X}",
+    "not judged": "?",
+}
+_ASCII_SIGNS = {"\N{CHECK MARK}": "+", "\N{BALLOT X}": "x"}
+
+
+def _sign(verdict: str, ascii_only: bool) -> str:
+    """Return the sign that tells a verdict without colour."""
+    sign = _SIGNS[verdict]
+    return _ASCII_SIGNS.get(sign, sign) if ascii_only else sign
+
+
+def _label(name: str) -> str:
+    """Return a user's name fit for a line: printable, and cut in the middle where it is very long."""
+    name = printable(name)
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = (LONGEST_NAME - 3) // 2
+    return f"{name[:half]}...{name[-half:]}"
+
+
+def _gradient_label(tensor: TensorReport) -> str:
+    """Return the name of the gradient, or of the parameter where there is no gradient."""
+    return _label(tensor.gradient_name or tensor.name)
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    """Return "dW1, db1 and dW2", the last ones counted where they are many."""
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most:,} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _headline(report: Report, ascii_only: bool) -> Text:
+    """Return the verdict and what it is about, in one line."""
+    line = Text(f"{_sign(report.verdict, ascii_only)} {report.verdict.upper()}", style=_STYLES[report.verdict])
+    return line.append(f"  {_headline_sentence(report)}", style="default")
+
+
+def _headline_sentence(report: Report) -> str:
+    """Return the verdict as a sentence."""
+    judged = [tensor for tensor in report.tensors if tensor.verdict != "not judged"]
+    wrong = [_gradient_label(tensor) for tensor in judged if tensor.verdict == "wrong"]
+    if report.verdict == "not judged":
+        return "The gradients could not be judged."
+    if wrong:
+        verb = "is" if len(wrong) == 1 else "are"
+        return f"{len(wrong):,} of {counted(len(judged), 'gradient')} {verb} wrong: {_listed(wrong)}."
+    unjudged = len(report.tensors) - len(judged)
+    rest = f"; {unjudged:,} not judged" if unjudged else ""
+    return f"{_all(len(judged))} right{rest}."
+
+
+def _all(count: int) -> str:
+    """Return the subject of the sentence that all of them are right."""
+    return "The gradient is" if count == 1 else "Both gradients are" if count == 2 else f"All {count:,} gradients are"
+
+
+def _table(tensors: tuple[TensorReport, ...], ascii_only: bool) -> Table:
+    """Return a line for each tensor, or for the ones that matter where they are many."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("gradient", overflow="fold", min_width=8)
+    table.add_column("verdict", min_width=7)
+    table.add_column("difference", no_wrap=True)
+    table.add_column("off", min_width=6)
+    table.add_column("worst entry", overflow="fold", min_width=8)
+    table.add_column("claimed", no_wrap=True, justify="right")
+    table.add_column("numerical", no_wrap=True, justify="right")
+    shown, folded = _fold(tensors)
+    for tensor in shown:
+        table.add_row(*_row(tensor, ascii_only))
+    for row in _folded_rows(folded, ascii_only):
+        table.add_row(*row)
+    return table
+
+
+def _fold(tensors: tuple[TensorReport, ...]) -> tuple[list[TensorReport], list[TensorReport]]:
+    """Split tensors into those with a line of their own and those that share one."""
+    if len(tensors) <= TABLE_ROWS:
+        return list(tensors), []
+    shown = [tensor for tensor in tensors if not _is_right(tensor)][:TABLE_ROWS]
+    return shown, [tensor for tensor in tensors if tensor not in shown]
+
+
+def _is_right(tensor: TensorReport) -> bool:
+    """Whether a tensor is right without a reservation that the reader should see."""
+    return tensor.verdict in ("right", "right in float32")
+
+
+def _row(tensor: TensorReport, ascii_only: bool) -> tuple[Text, ...]:
+    """Return the cells of one tensor."""
+    style = _STYLES[tensor.verdict]
+    verdict = Text(f"{_sign(tensor.verdict, ascii_only)} {tensor.verdict}", style=style)
+    name = Text(_gradient_label(tensor))
+    if tensor.worst is None:
+        reason = "no gradient given" if tensor.gradient_name is None else "none checked"
+        return name, verdict, Text("-"), Text(reason)
+    claimed, numerical = _both(tensor.worst, adaptive=tensor.verdict == "wrong")
+    emphasis = "" if tensor.verdict == "wrong" else "dim"
+    return (
+        name,
+        verdict,
+        Text(f"{tensor.relative_difference:.1e}"),
+        Text(f"{tensor.wrong:,} of {tensor.checked:,}", style=emphasis),
+        Text(_entry_label(tensor, tensor.worst), style=emphasis),
+        Text(claimed, style=emphasis),
+        Text(numerical, style=emphasis),
+    )
+
+
+def _folded_rows(tensors: list[TensorReport], ascii_only: bool) -> Iterator[tuple[Text, ...]]:
+    """Yield a line for all the right tensors without a line of their own, and one for any others."""
+    for is_right, noun in ((True, "right"), (False, "not right")):
+        group = [tensor for tensor in tensors if _is_right(tensor) == is_right]
+        if group:
+            sign = _sign("right" if is_right else "wrong", ascii_only)
+            style = _STYLES["right" if is_right else "wrong"]
+            largest = max((tensor.relative_difference for tensor in group), key=_nan_last)
+            yield Text(f"{len(group):,} more"), Text(f"{sign} {noun}", style=style), Text(f"<= {largest:.1e}")
+
+
+def _nan_last(value: float) -> float:
+    """Sort key that takes nan for the largest."""
+    return math.inf if math.isnan(value) else value
+
+
+def _entry_label(tensor: TensorReport, entry: Entry) -> str:
+    """Return "dW2[3, 1]"; where the name is long, the index alone, since the name stands in the same line."""
+    name = _gradient_label(tensor)
+    return f"{name if len(name) <= SHORT_NAME else ''}{list(entry.index)}"
+
+
+def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
+    """Return both values to seven digits, or to as many as it takes to tell them apart."""
+    for digits in range(7, 18):
+        claimed, numerical = significant(entry.claimed, digits), significant(entry.numerical, digits)
+        if claimed != numerical or not adaptive:
+            break
+    return claimed, numerical
+
+
+def _sentences(report: Report) -> Iterator[str]:
+    """Yield what stands below the table, most important first."""
+    yield from _ratio_sentences(report.tensors)
+    yield from (printable(note) for note in report.notes)
+    yield _loss_sentence(report)
+    yield _total_sentence(report)
+    yield from _sample_sentences(report)
+
+
+def _ratio_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
+    """Yield one sentence for each constant ratio claimed / numerical, however many tensors share it."""
+    groups: dict[str, list[str]] = {}
+    for tensor in tensors:
+        if tensor.verdict == "wrong" and tensor.ratio is not None:
+            groups.setdefault(_ratio(tensor.ratio), []).append(_gradient_label(tensor))
+    for ratio, names in groups.items():
+        verb = "is" if len(names) == 1 else "are"
+        if ratio == "0":
+            yield f"{_listed(names)} {verb} zero throughout; the numerical gradient is not."
+        else:
+            yield f"{_listed(names)} {verb} {ratio} times the numerical gradient."
+
+
+def _ratio(ratio: float) -> str:
+    """Return a ratio to four digits, more where it is close to 1."""
+    if ratio == 0.0:
+        return "0"
+    digits = 4
+    while digits < 17 and float(f"{ratio:.{digits}g}") == 1.0:
+        digits += 1
+    if 1e3 <= abs(ratio) < 1e7:
+        return f"{ratio:,.1f}"
+    return f"{ratio:#.{digits}g}"
+
+
+def _loss_sentence(report: Report) -> str:
+    """Say whether both sides mean the same loss."""
+    ours = f"Loss {significant(report.loss)}"
+    if report.claimed_loss is None:
+        return f"{ours}. Give your own as loss_value to have the two compared."
+    if report.loss_note is None:
+        return f"{ours}, the same as yours."
+    return f"{ours}, but yours is {significant(report.claimed_loss)}. {printable(report.loss_note)}"
+
+
+def _total_sentence(report: Report) -> str:
+    """Say what the usual single number is, how the courses read it, and where the verdict sees more than it."""
+    total = report.relative_difference
+    if math.isnan(total):
+        return "Relative difference in all: not a number."
+    number = f"Relative difference in all: {significant(total)}"
+    if report.verdict == "wrong" and total <= 1e-4:
+        return f"{number}, which alone might pass: the total hides single wrong entries, the verdict looks at each."
+    if report.verdict == "right" and total > 1e-7:
+        return f"{number}; {_band(total)}. Measured by each entry's own rounding it is noise."
+    return f"{number}; {_band(total)}."
+
+
+def _band(total: float) -> str:
+    """Return how the courses read a relative difference."""
+    if total > 1e-2:
+        return "above 1e-2 the courses say: something is certainly wrong"
+    if total > 1e-4:
+        return "between 1e-4 and 1e-2 the courses say: something is probably wrong"
+    if total > 1e-7:
+        return "between 1e-7 and 1e-4 the courses say: fine with kinks as in relu, too much for smooth activations"
+    return "below 1e-7 the courses say: celebrate"
+
+
+def _sample_sentences(report: Report) -> Iterator[str]:
+    """Say what was drawn and what the draw can have missed."""
+    if report.sample_seed is None:
+        return
+    yield (
+        f"Checked {report.parameters_checked:,} of {counted(report.parameters_total, 'parameter')}, "
+        f"seed {report.sample_seed}.{_missed(report)}"
+    )
+
+
+def _missed(report: Report) -> str:
+    """Bound, by the rule of three, the share of a tensor's entries that can be wrong unseen."""
+    drawn = [t for t in report.tensors if 0 < t.checked < math.prod(t.shape)]
+    if not drawn:
+        return ""
+    thinnest = min(drawn, key=lambda tensor: tensor.checked)
+    share = min(1.0, 3 / thinnest.checked)
+    return f" A mistake in under {100 * share:.2g}% of the entries of {_gradient_label(thinnest)} may be missed."
+
+
+def _provenance(report: Report) -> str:
+    """Say how much was done in what time, and how."""
+    if report.step is not None:
+        step = f"step {significant(report.step)}"
+    else:
+        smallest, largest = report.step_range
+        step = f"a step for each parameter, {smallest:.0e} to {largest:.0e}"
+    return (
+        f"{counted(report.parameters_checked, 'parameter')} in {duration(report.seconds)}, "
+        f"{counted(report.threads, 'thread')}; method {report.method}, {step}."
+    )

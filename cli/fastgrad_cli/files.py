@@ -1,0 +1,82 @@
+"""What the commands `gradient` and `demo` write: which file, and which arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad import modelfile
+from fastgrad.demo import Demo
+from fastgrad.errors import InputError
+from fastgrad.network import Array, Problem, Tensor
+from fastgrad_cli.terminal import SCHEMA
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def free_target(source: str, target: str | None, force: bool) -> Path:
+    """Return the file to write.
+
+    Raises
+    ------
+    InputError
+        If it is the source, or is there already and may not be replaced.
+    """
+    path = Path(target) if target is not None else Path(f"{Path(source).stem}_gradient.npz")
+    if path.exists() and Path(source).exists() and path.samefile(source):
+        raise InputError(f"{path} is the file to be read; give another name with --to")
+    if path.exists() and not force:
+        raise InputError(f"{path} is already there; give another name with --to, or write over it with --force")
+    return path
+
+
+def gradient_arrays(problem: Problem, values: Array) -> Arrays:
+    """Return a flat gradient as the user's own arrays, under the names of the user's gradients."""
+    arrays: Arrays = {}
+    for tensor in problem.tensors:
+        name = tensor.gradient_name or f"d{tensor.name}"
+        array = arrays.setdefault(name, np.full(tensor.shape, np.nan))
+        _place(tensor, values[tensor.start : tensor.stop], array)
+    return arrays
+
+
+def _place(tensor: Tensor, values: Array, array: npt.NDArray[Any]) -> None:
+    """Write the entries of a tensor where the user's array has them."""
+    for offset, value in enumerate(values):
+        array[tensor.user_index(offset)] = value
+
+
+def written(path: Path, arrays: Arrays) -> dict[str, Any]:
+    """Return the JSON document of a file that was written."""
+    tensors = [{"name": name, "shape": list(array.shape)} for name, array in arrays.items()]
+    return {"schema": SCHEMA, "written": str(path), "tensors": tensors}
+
+
+def write_demo(demo: Demo) -> Path:
+    """Write a demo's file into the current folder, unless it is there already.
+
+    Raises
+    ------
+    InputError
+        If a file of that name holds something else.
+    """
+    arrays, description = demo.build()
+    contents = {**arrays, **description}
+    path = Path(f"{demo.name}.npz")
+    if not path.exists():
+        modelfile.save_arrays(path, contents)
+    elif not _holds(path, contents):
+        raise InputError(f"{path} is already in this folder and is not the demo's; run the demo in another folder")
+    return path
+
+
+def _holds(path: Path, contents: dict[str, Any]) -> bool:
+    """Whether a file holds exactly these arrays."""
+    try:
+        found = modelfile.load_arrays(path)
+    except InputError:
+        return False
+    return found.keys() == contents.keys() and all(np.array_equal(found[key], contents[key]) for key in contents)

@@ -1,0 +1,231 @@
+"""The commands. Each declares its options, reads, calls the library, prints and returns its exit code."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastgrad_cli import terminal
+from fastgrad_cli.options import description_options, file_argument, json_option, method_options
+
+if TYPE_CHECKING:
+    from fastgrad.demo import Demo
+    from fastgrad.network import Problem
+    from fastgrad.report import Report
+
+EXIT_CODES = {"right": terminal.RIGHT, "wrong": terminal.WRONG, "not judged": terminal.NOT_JUDGED}
+
+
+def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print the version and leave."""
+    if wanted:
+        from fastgrad import __version__
+
+        click.echo(f"fastgrad {__version__}")
+        context.exit()
+
+
+def _examples(*lines: str) -> str:
+    """Return an epilog that click leaves as it is."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@click.group(
+    cls=terminal.Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=_examples(
+        "fastgrad demo                the main job on a built-in network",
+        "fastgrad check model.npz     the gradients in a file of yours",
+        "fastgrad info model.npz      what that file was understood to be",
+    ),
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+def main() -> None:
+    """Say whether the gradients of a hand-written backpropagation are right.
+
+    Exit codes: 0 every checked gradient is right, 1 at least one is wrong, 2 it could not be judged.
+    """
+
+
+@main.command(
+    epilog=_examples(
+        "fastgrad check model.npz --hidden relu --output sigmoid --loss binary_crossentropy",
+        "fastgrad check model.npz --activations tanh,relu,softmax --l2 0.01",
+        "fastgrad check model.npz --method textbook --step 1e-7",
+        "fastgrad check model.npz --sample 5%",
+    )
+)
+@file_argument
+@description_options
+@method_options
+@json_option
+def check(file: str, description: dict[str, Any], method: dict[str, Any], as_json: bool) -> int:
+    """Check the gradients in FILE.
+
+    FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
+    gradient is compared with the numerical one of the loss. What the network is stands in FILE too, or is said with
+    options.
+    """
+    problem = _load(file, description)
+    _require_gradients(problem, file)
+    report = _check(problem, method)
+    _show_report(report, as_json)
+    return EXIT_CODES[report.verdict]
+
+
+@main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
+@file_argument
+@description_options
+@json_option
+def info(file: str, description: dict[str, Any], as_json: bool) -> int:
+    """Show what FILE was understood to be.
+
+    Layers, loss, every array with its shape and layout, which gradient belongs to which parameter, the value of the
+    loss, and how long a check will take.
+    """
+    from fastgrad_cli.understood import Understood
+
+    understood = Understood.of(_load(file, description))
+    if as_json:
+        terminal.show_json(understood.to_dict())
+    else:
+        terminal.show(understood)
+    return terminal.RIGHT
+
+
+@main.command(
+    epilog=_examples(
+        "fastgrad gradient model.npz",
+        "fastgrad gradient model.npz -o numerical.npz --hidden relu --output sigmoid",
+    )
+)
+@file_argument
+@click.option("-o", "--to", "target", metavar="NPZ", help="File to write; else FILE's name with _gradient.")
+@click.option("--force", is_flag=True, help="Write over a file that is already there.")
+@description_options
+@method_options
+@json_option
+def gradient(
+    file: str, target: str | None, force: bool, description: dict[str, Any], method: dict[str, Any], as_json: bool
+) -> int:
+    """Write the numerical gradient to an .npz.
+
+    For a backpropagation in another language, or one that is still to be written. The arrays have the names of the
+    gradients in FILE, or the parameters' names with a d in front, and the parameters' shapes. Entries that --sample
+    left out are nan.
+    """
+    from fastgrad import modelfile, numerical
+    from fastgrad_cli.files import free_target, gradient_arrays, written
+
+    path = free_target(file, target, force)
+    problem = _load(file, description)
+    with _working() as progress:
+        result = numerical.numerical_gradient(problem, **method, progress=progress)
+    arrays = gradient_arrays(problem, result.values)
+    modelfile.save_arrays(path, arrays)
+    if as_json:
+        terminal.show_json(written(path, arrays))
+    else:
+        click.echo(f"Wrote {terminal.printable(str(path))}: {', '.join(map(terminal.printable, arrays))}.")
+    return terminal.RIGHT
+
+
+@main.command(
+    epilog=_examples(
+        "fastgrad demo planted        two mistakes in a small relu network",
+        "fastgrad demo repaired       the same network without them",
+        "fastgrad demo cat            12288-5-5-1, tanh, 209 images",
+        "fastgrad demo digits         784-50-10, sigmoid and softmax, 100 images",
+        "fastgrad demo forgotten-m    the division by m forgotten",
+    )
+)
+@click.argument("name", required=False)
+@json_option
+def demo(name: str | None, as_json: bool) -> int:
+    """Check a built-in network.
+
+    Writes the network NAME to NAME.npz in this folder and checks that file; without NAME, the planted one. The exit
+    code is 0 if the check finds exactly the mistakes that were planted.
+    """
+    from fastgrad import demo as demos
+    from fastgrad_cli.files import write_demo
+
+    chosen = demos.find(name) if name else demos.DEMOS[0]
+    path = write_demo(chosen)
+    if not as_json:
+        click.echo(f"{chosen.name}: {chosen.summary}.\nThe file is {path}. Check it yourself: fastgrad check {path}\n")
+    report = _check(_load(path, {}), {})
+    _show_report(report, as_json)
+    found = tuple(tensor.name for tensor in report.tensors if tensor.verdict == "wrong")
+    if not as_json:
+        click.echo(_conclusion(chosen, found))
+    return terminal.RIGHT if found == chosen.wrong else terminal.NOT_JUDGED
+
+
+def _load(file: str, description: dict[str, Any]) -> Problem:
+    """Read a file with the items of the description that were given."""
+    from fastgrad import modelfile
+    from fastgrad.interpret import Description
+
+    return modelfile.load(file, Description(**description))
+
+
+def _require_gradients(problem: Problem, file: str) -> None:
+    """Complain of a file without a single gradient."""
+    from fastgrad.errors import InputError
+
+    if problem.claimed is None:
+        raise InputError(
+            f"there is nothing to check: {file} holds no gradients (dW1, db1, ...). "
+            f"Write the numerical ones to compare with:\n  fastgrad gradient {file}"
+        )
+
+
+@contextlib.contextmanager
+def _working() -> Iterator[terminal.ProgressBar]:
+    """Say that kernels are being compiled if they are, and give a progress bar."""
+    from fastgrad.kernels.compile import is_compiled
+
+    if not is_compiled():
+        terminal.note("Compiling the kernels for this machine. This takes about ten seconds and is remembered.")
+    with terminal.ProgressBar() as progress:
+        yield progress
+
+
+def _check(problem: Problem, method: dict[str, Any]) -> Report:
+    """Check a problem with what a waiting person sees of it."""
+    from fastgrad.checking import check_problem
+
+    with _working() as progress:
+        return check_problem(problem, **method, progress=progress)
+
+
+def _show_report(report: Report, as_json: bool) -> None:
+    """Print a report for a person or for a machine."""
+    if as_json:
+        terminal.show_json(report.to_dict())
+    else:
+        terminal.show(report)
+
+
+def _conclusion(chosen: Demo, found: tuple[str, ...]) -> str:
+    """Say whether a demo found what was planted, and which demos there are besides."""
+    from fastgrad.demo import DEMOS
+
+    if found != chosen.wrong:
+        outcome = "This is not what was planted: please report it."
+    elif chosen.wrong:
+        outcome = "Wrong on purpose: these are exactly the planted mistakes (so the exit code is 0)."
+    else:
+        outcome = "As it should be: nothing was planted here."
+    others = "\n".join(f"  fastgrad demo {demo.name:<12} {demo.summary}" for demo in DEMOS if demo is not chosen)
+    return f"\n{outcome} Others:\n{others}"
+
+
+if __name__ == "__main__":
+    main()

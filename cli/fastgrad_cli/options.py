@@ -1,0 +1,134 @@
+"""The options that several commands share, each family gathered into one dictionary."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Command = Callable[..., int]
+Decorator = Callable[[Command], Command]
+
+file_argument = click.argument("file", metavar="FILE", type=click.Path())
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+
+_DESCRIPTION: dict[str, Decorator] = {
+    "hidden": click.option(
+        "--hidden",
+        metavar="NAME",
+        help="Activation of all hidden layers: relu, tanh, sigmoid or identity.",
+    ),
+    "activations": click.option(
+        "--activations",
+        metavar="NAMES",
+        help="Instead, one for each layer: relu,tanh,softmax.",
+    ),
+    "output": click.option(
+        "--output",
+        metavar="NAME",
+        help="Activation of the last layer: sigmoid, softmax, identity, ...",
+    ),
+    "loss": click.option(
+        "--loss",
+        metavar="NAME",
+        help="binary_crossentropy, softmax_crossentropy, squared_error (half the sum over outputs) or mse (mean).",
+    ),
+    "reduction": click.option(
+        "--reduction",
+        metavar="NAME",
+        help="mean or sum over the examples.",
+    ),
+    "l2": click.option(
+        "--l2",
+        type=float,
+        metavar="C",
+        help="Penalty C/2 times the sum of the squared weights, whatever the reduction.",
+    ),
+    "penalize_biases": click.option(
+        "--penalize-biases/--no-penalize-biases",
+        default=None,
+        help="Whether the penalty includes the biases.",
+    ),
+    "layout": click.option(
+        "--layout",
+        metavar="NAME",
+        help="Which way round the arrays are, where their shapes cannot tell.",
+    ),
+    "loss_value": click.option(
+        "--loss-value",
+        type=float,
+        metavar="J",
+        help="Your own value of the loss, to be compared.",
+    ),
+    "params": click.option(
+        "--params",
+        metavar="NAMES",
+        help="Names of the parameter arrays, in order: W1,b1,W2,b2.",
+    ),
+    "grads": click.option(
+        "--grads",
+        metavar="NAMES",
+        help="Names of the gradient arrays, in the same order.",
+    ),
+}
+
+_METHOD: dict[str, Decorator] = {
+    "method": click.option(
+        "--method",
+        type=click.Choice(["auto", "parameter", "textbook"]),
+        default="auto",
+        metavar="NAME",
+        show_default=True,
+        help="parameter carries the difference through the network; textbook subtracts two full forward passes.",
+    ),
+    "step": click.option(
+        "--step",
+        type=float,
+        metavar="H",
+        help="One step for all parameters, such as 1e-7; else each has its own.",
+    ),
+    "sample": click.option(
+        "--sample",
+        metavar="N",
+        help="Only so many parameters, drawn at random: 500 or 5%.",
+    ),
+    "seed": click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        show_default=True,
+        help="Seed of the draw.",
+    ),
+    "threads": click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Threads to use; else one for each core.",
+    ),
+}
+
+
+def _gathered(name: str, options: dict[str, Decorator]) -> Decorator:
+    """Return a decorator that adds options to a command and hands their values over as one dictionary."""
+
+    def decorate(command: Command) -> Command:
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> int:
+            values = {key: given.pop(key) for key in options}
+            return command(**given, **{name: values})
+
+        for option in reversed(options.values()):
+            option(wrapper)
+        return wrapper
+
+    return decorate
+
+
+description_options = _gathered("description", _DESCRIPTION)
+"""What the network is; a command gets ``description``, with None for what was not given."""
+
+method_options = _gathered("method", _METHOD)
+"""How the numerical gradient is made; a command gets ``method``, keywords of `fastgrad.checking.check_problem`."""

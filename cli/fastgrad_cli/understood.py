@@ -1,0 +1,127 @@
+"""What a file was understood to be, for the command `info`: as text and as a JSON document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from fastgrad import numerical
+from fastgrad.network import Network, Problem, Tensor
+from fastgrad.report import counted, duration, printable, significant
+from fastgrad_cli.terminal import SCHEMA
+
+METHODS = ("parameter", "textbook")
+
+
+@dataclass(frozen=True)
+class Understood:
+    """A problem, its loss and the estimated work."""
+
+    problem: Problem
+    loss: float
+    seconds: dict[str, float]
+
+    @classmethod
+    def of(cls, problem: Problem) -> Understood:
+        """Evaluate the loss of a problem and estimate the work."""
+        seconds = {method: numerical.estimate(problem, method) for method in METHODS}
+        return cls(problem, numerical.loss(problem), seconds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document."""
+        network = self.problem.network
+        return {
+            "schema": SCHEMA,
+            "widths": list(network.widths),
+            "activations": list(network.activations),
+            "loss_function": network.loss,
+            "reduction": network.reduction,
+            "l2": network.l2,
+            "penalize_biases": network.penalize_biases,
+            "examples": self.problem.samples,
+            "parameters_total": network.size,
+            "loss": self.loss,
+            "claimed_loss": self.problem.claimed_loss,
+            "estimated_seconds": self.seconds,
+            "tensors": [_tensor_to_dict(tensor) for tensor in self.problem.tensors],
+        }
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the text for a person."""
+        network = self.problem.network
+        yield Text(" -> ".join(_layers(network)), style="bold")
+        yield Text(f"Loss: {network.loss}, {_reduction(self.problem)}; {_penalty(network)}")
+        yield Text(self._loss_value())
+        yield Text()
+        yield Padding(_table(self.problem.tensors), (0, 0, 0, 1))
+        yield Text()
+        yield Text(f"{counted(network.size, 'parameter')}, {counted(self.problem.samples, 'example')}")
+        work = ", ".join(f"{duration(seconds)} by method {method}" for method, seconds in self.seconds.items())
+        yield Text(f"Estimated work of a check: {work}")
+
+    def _loss_value(self) -> str:
+        """Say what the loss is, and what the user says it is."""
+        claimed = self.problem.claimed_loss
+        yours = "the file names none" if claimed is None else f"the file says {significant(claimed)}"
+        return f"Its value: {significant(self.loss)}; {yours}"
+
+
+def _layers(network: Network) -> list[str]:
+    """Return the layers in words, the input first."""
+    layers = zip(network.widths[1:], network.activations, strict=True)
+    return [counted(network.widths[0], "input"), *(f"{width:,} {activation}" for width, activation in layers)]
+
+
+def _reduction(problem: Problem) -> str:
+    """Return how the examples are put together."""
+    return f"{problem.network.reduction} over {counted(problem.samples, 'example')}"
+
+
+def _penalty(network: Network) -> str:
+    """Return the penalty in words."""
+    if network.l2 == 0.0:
+        return "no penalty"
+    what = "weights and biases" if network.penalize_biases else "weights"
+    return f"penalty {significant(network.l2)}/2 times the sum of the squared {what}"
+
+
+def _table(tensors: tuple[Tensor, ...]) -> Table:
+    """Return a line for each parameter array."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for heading in ("parameter", "shape", "layout", "entries", "gradient", "precision"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "entries" else "left")
+    for tensor in tensors:
+        gradient = "none found" if tensor.gradient_name is None else printable(tensor.gradient_name)
+        cells = [printable(tensor.name), str(tensor.shape), _layout(tensor), f"{tensor.size:,}", gradient]
+        table.add_row(*(Text(cell) for cell in (*cells, tensor.precision)))
+    return table
+
+
+def _layout(tensor: Tensor) -> str:
+    """Return which way round an array is."""
+    if tensor.column is not None:
+        return "bias, in one array with its weights" if tensor.kind == "b" else f"{_way(tensor)}, with a bias"
+    return "bias" if tensor.kind == "b" else _way(tensor)
+
+
+def _way(tensor: Tensor) -> str:
+    """Return the meaning of a weight array's axes."""
+    return "(in, out)" if tensor.transposed else "(out, in)"
+
+
+def _tensor_to_dict(tensor: Tensor) -> dict[str, Any]:
+    """Return one element of the document's list `tensors`."""
+    return {
+        "name": tensor.name,
+        "gradient_name": tensor.gradient_name,
+        "layer": tensor.layer + 1,
+        "kind": tensor.kind,
+        "shape": list(tensor.shape),
+        "layout": _layout(tensor),
+        "precision": tensor.precision,
+    }

@@ -1,0 +1,39 @@
+"""fastgrad: are the gradients of a hand-written backward pass right, and where not.
+
+The names below are loaded when first used, so that importing the package, and asking the command for help, costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fastgrad._version import __version__
+
+if TYPE_CHECKING:
+    from fastgrad.checking import check
+    from fastgrad.errors import InputError
+    from fastgrad.modelfile import save
+    from fastgrad.report import GradientError, Report
+
+__all__ = ["GradientError", "InputError", "Report", "__version__", "check", "save"]
+
+_HOMES = {
+    "GradientError": "fastgrad.report",
+    "InputError": "fastgrad.errors",
+    "Report": "fastgrad.report",
+    "check": "fastgrad.checking",
+    "save": "fastgrad.modelfile",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastgrad' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,127 @@
+"""The base point: one forward pass, the tables that kernels take, and how far rounding may have moved each number.
+
+Called by numerical, backprop and check. Rounding follows a running error analysis: every array of errors is in units of
+the unit roundoff u, so that the same pass serves claims made in float64 and in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgrad.kernels import propagate
+from fastgrad.network import Array, Network, Offsets, Problem
+
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
+
+
+@dataclass(frozen=True, eq=False)
+class BasePoint:
+    """The network at theta, once.
+
+    Attributes
+    ----------
+    tables : Tables
+        What kernels need.
+    activations : list of ndarray, shape (m, n_l)
+        a_0 = X to a_L (the logits where the loss takes them).
+    z_error, a_error : list of ndarray, shape (m, n_l)
+        Rounding errors of z_l and a_l, l = 1 to L, in units of u.
+    slope_error : list of ndarray, shape (m, n_l)
+        Likewise of f′(z_l) as the usual formula gives it.
+    loss : float
+        J, penalty included.
+    loss_error : float
+        Its rounding error in units of u.
+    """
+
+    tables: propagate.Tables
+    activations: list[Array]
+    z_error: list[Array]
+    a_error: list[Array]
+    slope_error: list[Array]
+    loss: float
+    loss_error: float
+
+    def plane(self, plane: int, layer: int) -> Array:
+        """View of one plane of the table of units for a layer (from 0), shape (m, n)."""
+        low = int(self.tables.layers[propagate.UNIT, layer])
+        return self.tables.units[plane, :, low : low + int(self.tables.layers[propagate.WIDTH, layer + 1])]
+
+
+def growth(terms: int) -> float:
+    """Return how many u the rounding of a sum of that many products may come to, relative to its absolute values.
+
+    λ√n with λ = 1 is the size that random rounding errors reach (N. Higham and T. Mary, SIAM J. Sci. Comput. 41, 2019),
+    whatever the order of the sum; 2 stands for the product and for the addition of a bias.
+    """
+    return 2.0 + float(np.sqrt(terms))
+
+
+def base_point(problem: Problem) -> BasePoint:
+    """Run the forward pass of a problem."""
+    network, theta = problem.network, problem.theta
+    samples, units = problem.samples, sum(network.widths[1:])
+    layers = layer_table(network)
+    table = np.empty((4, samples, units))
+    activations, z_error, a_error, slope_error = [problem.X], [], [], []
+    for layer in range(network.depth):
+        W, b = network.W(theta, layer), network.b(theta, layer)
+        z = activations[-1] @ W.T
+        if b.size:
+            z += b
+        disturbed = growth(W.shape[1]) * np.abs(activations[-1])
+        if layer:
+            disturbed += a_error[-1]
+        z_error.append(disturbed @ np.abs(W).T + (np.abs(b) if b.size else 0.0))
+        a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+        low = int(layers[propagate.UNIT, layer])
+        propagate.tabulate_layer(layers[propagate.CODE, layer], z, a, value_scale, slope_scale, table, low)
+        columns = slice(low, low + z.shape[1])
+        a_error.append(np.abs(table[propagate.SLOPE, :, columns]) * z_error[-1] + value_scale)
+        slope_error.append(2.0 * np.abs(table[propagate.CURVATURE, :, columns]) * z_error[-1] + slope_scale)
+        activations.append(a)
+    outputs = np.zeros((5, samples, network.widths[-1]))
+    outputs[propagate.OUTPUT], outputs[propagate.TARGET] = activations[-1], problem.Y
+    top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
+    factor = network.sample_factor(samples)
+    propagate.tabulate_loss(network.loss_code, factor, outputs, top, losses)
+    tables = propagate.Tables(theta, layers, table, outputs, top, network.loss_code, factor)
+    error = (np.abs(outputs[propagate.LOSS_SLOPE]) * a_error[-1]).sum() + growth(samples) * np.abs(losses).sum()
+    penalty = penalty_value(problem)
+    loss = float(losses.sum()) + penalty
+    return BasePoint(tables, activations, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
+
+
+def layer_table(network: Network) -> Offsets:
+    """Build the kernels' table of layers, shape (4, L + 1)."""
+    table = np.zeros((4, network.depth + 1), dtype=np.int64)
+    table[propagate.WIDTH] = network.widths
+    table[propagate.START, :-1] = network.weight_offsets
+    table[propagate.UNIT, :] = np.concatenate(([0], np.cumsum(network.widths[1:])))
+    table[propagate.CODE, :-1] = network.activation_codes
+    return table
+
+
+def penalized(network: Network) -> list[slice]:
+    """Places in theta that the L2 penalty takes in."""
+    if network.l2 == 0.0:
+        return []
+    places = [network.weight_slice(layer) for layer in range(network.depth)]
+    if network.penalize_biases:
+        places += [network.bias_slice(layer) for layer in range(network.depth)]
+    return places
+
+
+def penalty_value(problem: Problem) -> float:
+    """½·c·Σ‖W‖²."""
+    squares = sum(float(np.square(problem.theta[place]).sum()) for place in penalized(problem.network))
+    return 0.5 * problem.network.l2 * squares
+
+
+def claim_roundoff(problem: Problem) -> float:
+    """Return the coarsest unit roundoff among the claimed gradients; that of float64 where there are none."""
+    precisions = [tensor.precision for tensor in problem.tensors if tensor.gradient_name is not None]
+    return max((UNIT_ROUNDOFF[precision] for precision in precisions), default=UNIT_ROUNDOFF["float64"])
+

@@ -1,0 +1,351 @@
+"""The propagated difference: what J(θ+h) − J(θ) and J(θ−h) − J(θ) are, carried from the perturbed layer to the loss.
+
+One sample at a time, many perturbations at once: a tile's row holds, for one unit, that unit's change under each
+perturbation, +step in the first half and −step in the second. For one sample every table entry is then a scalar, units
+that pass nothing on (a rectifier that is off) drop out of the products, and sums over samples run in sample order
+whatever the tiling.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from fastgrad.kernels import activations, losses
+from fastgrad.kernels.codes import SOFTMAX_CROSSENTROPY
+from fastgrad.kernels.losses import LOSS_CURVATURE, LOSS_SLOPE, OUTPUT, PROBABILITY, TARGET
+from fastgrad.kernels.compile import entry, helper, parallel_entry
+
+TILE = 64
+"""Perturbations in a tile."""
+ROW = 2 * TILE
+"""Length of a tile's row: each perturbation with both signs. Fixed, so that rows cannot overlap for the compiler."""
+# Column indices are unsigned: numba tests signed ones for being negative, which keeps loops over them from vectorising.
+HALF = np.uint64(TILE)
+STRIDE, STRIDE2, STRIDE3 = np.uint64(ROW), np.uint64(2 * ROW), np.uint64(3 * ROW)
+BLOCK = 64
+"""Rows of the inner index of a product kept in cache: 64 KiB."""
+
+
+# Rows of the table of layers.
+WIDTH, START, UNIT, CODE = 0, 1, 2, 3
+# Planes of the table of units.
+Z, SLOPE, CURVATURE, KINK = 0, 1, 2, 3
+
+
+class Tables(NamedTuple):
+    """The base point as kernels see it; U counts the units of all layers above the input, m the samples.
+
+    Few arrays, because helpers take them one by one: a tuple's arrays are counted as referenced, atomically, in every
+    function that it is passed to, which took longer than the arithmetic.
+    """
+
+    theta: np.ndarray
+    """Parameters, shape (P,)."""
+    layers: np.ndarray
+    """int64, shape (4, L + 1): n_l of each layer from the input on; then, for the layer above, first index of its W in
+    theta, its first column in `units`, its activation."""
+    units: np.ndarray
+    """Shape (4, m, U): pre-activation, f′, ½f″, distance to the nearest kink."""
+    outputs: np.ndarray
+    """Shape (5, m, n_L): output (or logit) and target; slope and half curvature of the loss when one output moves alone,
+    the factor included; softmax probability, where the loss has one."""
+    top: np.ndarray
+    """int64, shape (m,): largest logit."""
+    loss_code: int
+    factor: float
+    """Multiplies each sample's loss: 1/m, ½ and the like."""
+
+
+@entry
+def tabulate_layer(code, z, a, value_scale, slope_scale, units, low):
+    """Fill a layer's activations and rounding scales, shape (m, n), and its columns of the table of units, from `low` on."""
+    for s in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            a[s, i] = activations.value(code, z[s, i])
+            value_scale[s, i] = activations.value_scale(code, z[s, i])
+            slope_scale[s, i] = activations.slope_scale(code, z[s, i])
+            units[Z, s, low + i] = z[s, i]
+            units[SLOPE, s, low + i] = activations.slope(code, z[s, i])
+            units[CURVATURE, s, low + i] = activations.half_curvature(code, z[s, i])
+            units[KINK, s, low + i] = activations.kink_distance(code, z[s, i])
+
+
+@entry
+def tabulate_loss(code, factor, outputs, top, loss):
+    """Fill the table of outputs from its first two planes, and each sample's largest logit and loss, factor included."""
+    for s in range(loss.size):
+        loss[s], top[s] = losses.tabulate_sample(
+            code,
+            outputs[OUTPUT, s],
+            outputs[TARGET, s],
+            factor,
+            outputs[PROBABILITY, s],
+            outputs[LOSS_SLOPE, s],
+            outputs[LOSS_CURVATURE, s],
+        )
+
+
+@helper
+def list_active(layers, units, layer, s, bound, active, at):
+    """List from active[at] on the units of a layer that pass a change of sample s on, at the output all; return how many."""
+    count, output = 0, layer == layers.shape[1] - 2
+    low = layers[UNIT, layer]
+    for i in range(layers[WIDTH, layer + 1]):
+        u = low + i
+        if output or units[SLOPE, s, u] != 0.0 or units[CURVATURE, s, u] != 0.0 or units[KINK, s, u] <= bound:
+            active[at + count] = i
+            count += 1
+    return count
+
+
+@helper
+def enter(theta, layers, units, layer, s, bound, active, here, count, groups, n_groups, first, work, target):
+    """Fill work from row `target` on with the moves of the layer above a changed unit: f(z + w·first) − f(z).
+
+    groups lists runs of columns that share a changed unit: unit, first column, last column + 1.
+    """
+    low, code = layers[UNIT, layer], layers[CODE, layer]
+    for r in range(count):
+        i, at = active[here + r], np.uint64(target + r) * STRIDE
+        u, row = low + i, layers[START, layer] + i * layers[WIDTH, layer]
+        z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
+        for g in range(n_groups):
+            w = theta[row + groups[g, 0]]
+            begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
+            if general:
+                for c in range(begin, end):
+                    work[at + c] = activations.difference(code, z, w * first[c])
+            else:
+                for c in range(begin, end):
+                    d = w * first[c]
+                    work[at + c] = d * (f1 + d * f2)
+
+
+@helper
+def activate(layers, units, layer, s, bound, active, here, count, work, target):
+    """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference."""
+    low, code = layers[UNIT, layer], layers[CODE, layer]
+    for r in range(count):
+        u, at = low + active[here + r], np.uint64(target + r) * STRIDE
+        z, f1, f2 = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u]
+        if units[KINK, s, u] <= bound:
+            for c in range(STRIDE):
+                work[at + c] = activations.difference(code, z, work[at + c])
+        elif f2 != 0.0:
+            for c in range(STRIDE):
+                work[at + c] *= f1 + work[at + c] * f2
+        elif f1 != 1.0:
+            for c in range(STRIDE):
+                work[at + c] *= f1
+
+
+@helper
+def multiply(theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target):
+    """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order.
+
+    Four rows and four inner indices at a time keep sixteen weights in registers and make one load of a row serve four
+    products; blocks of the inner index keep the rows of the source in the level-2 cache.
+    """
+    for c in range(np.uint64(target) * STRIDE, np.uint64(target + n_out) * STRIDE):
+        work[c] = 0.0
+    n4_out = n_out - n_out % 4
+    for begin in range(0, n_in, BLOCK):
+        end = min(begin + BLOCK, n_in)
+        end4 = end - (end - begin) % 4
+        for r in range(0, n4_out, 4):
+            w0, w1 = start + active[outputs + r] * n_columns, start + active[outputs + r + 1] * n_columns
+            w2, w3 = start + active[outputs + r + 2] * n_columns, start + active[outputs + r + 3] * n_columns
+            for k in range(begin, end4, 4):
+                add_four_rows(theta, w0, w1, w2, w3, active, inputs + k, work, source + k, target + r)
+            for k in range(end4, end):
+                j = active[inputs + k]
+                for w, q in ((w0, r), (w1, r + 1), (w2, r + 2), (w3, r + 3)):
+                    add_row(theta[w + j], work, source + k, target + q)
+        for r in range(n4_out, n_out):
+            w0 = start + active[outputs + r] * n_columns
+            for k in range(begin, end4, 4):
+                add_to_row(theta, w0, active, inputs + k, work, source + k, target + r)
+            for k in range(end4, end):
+                add_row(theta[w0 + active[inputs + k]], work, source + k, target + r)
+
+
+@helper
+def add_four_rows(theta, w0, w1, w2, w3, active, inputs, work, source, target):
+    """Add four weights times rows source to source + 3 to each of rows target to target + 3."""
+    j0, j1, j2, j3 = active[inputs], active[inputs + 1], active[inputs + 2], active[inputs + 3]
+    w00, w01, w02, w03 = theta[w0 + j0], theta[w0 + j1], theta[w0 + j2], theta[w0 + j3]
+    w10, w11, w12, w13 = theta[w1 + j0], theta[w1 + j1], theta[w1 + j2], theta[w1 + j3]
+    w20, w21, w22, w23 = theta[w2 + j0], theta[w2 + j1], theta[w2 + j2], theta[w2 + j3]
+    w30, w31, w32, w33 = theta[w3 + j0], theta[w3 + j1], theta[w3 + j2], theta[w3 + j3]
+    p0, q0 = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
+    p1, p2, p3 = p0 + STRIDE, p0 + STRIDE2, p0 + STRIDE3
+    q1, q2, q3 = q0 + STRIDE, q0 + STRIDE2, q0 + STRIDE3
+    for c in range(STRIDE):
+        x0, x1, x2, x3 = work[p0 + c], work[p1 + c], work[p2 + c], work[p3 + c]
+        work[q0 + c] = work[q0 + c] + w00 * x0 + w01 * x1 + w02 * x2 + w03 * x3
+        work[q1 + c] = work[q1 + c] + w10 * x0 + w11 * x1 + w12 * x2 + w13 * x3
+        work[q2 + c] = work[q2 + c] + w20 * x0 + w21 * x1 + w22 * x2 + w23 * x3
+        work[q3 + c] = work[q3 + c] + w30 * x0 + w31 * x1 + w32 * x2 + w33 * x3
+
+
+@helper
+def add_to_row(theta, w, active, inputs, work, source, target):
+    """Add four weights times rows source to source + 3 to row target."""
+    w0, w1 = theta[w + active[inputs]], theta[w + active[inputs + 1]]
+    w2, w3 = theta[w + active[inputs + 2]], theta[w + active[inputs + 3]]
+    p0, q = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
+    p1, p2, p3 = p0 + STRIDE, p0 + STRIDE2, p0 + STRIDE3
+    for c in range(STRIDE):
+        work[q + c] = work[q + c] + w0 * work[p0 + c] + w1 * work[p1 + c] + w2 * work[p2 + c] + w3 * work[p3 + c]
+
+
+@helper
+def add_row(weight, work, source, target):
+    """Add weight times row source to row target."""
+    p, q = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
+    for c in range(STRIDE):
+        work[q + c] = work[q + c] + weight * work[p + c]
+
+
+@helper
+def climb(theta, layers, units, outputs, top, loss_code, factor, bounds, s, layer, groups, n_groups, first, work, active, total):
+    """Carry the changes `first` of the activations of a layer through all above, and add the loss's changes to total.
+
+    work and active hold two layers' rows in turn, the one being read and the one being written.
+    """
+    last, rows = layers.shape[1] - 2, active.size // 2
+    source, target, n_below = rows, 0, 0
+    for above in range(layer + 1, last + 1):
+        bound = bounds[above]
+        n_here = list_active(layers, units, above, s, bound, active, target)
+        if above == layer + 1:
+            enter(theta, layers, units, above, s, bound, active, target, n_here, groups, n_groups, first, work, target)
+        else:
+            start, n_columns = layers[START, above], layers[WIDTH, above]
+            multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
+            activate(layers, units, above, s, bound, active, target, n_here, work, target)
+        source, target, n_below = target, source, n_here
+    small = bounds[last + 1] < np.inf
+    if loss_code == SOFTMAX_CROSSENTROPY:
+        losses.add_softmax(outputs, top, s, factor, work, source, target, small, total)
+    else:
+        losses.add_elementwise(loss_code, outputs, s, factor, work, source, small, total)
+
+
+@helper
+def finish(outputs, loss_code, factor, bound, s, groups, n_groups, first, total):
+    """Add the loss's changes to total where the changed unit is an output itself."""
+    for g in range(n_groups):
+        k = groups[g, 0]
+        begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
+        if bound < np.inf:
+            slope, curvature = outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
+            for c in range(begin, end):
+                total[c] += first[c] * (slope + first[c] * curvature)
+        else:
+            for c in range(begin, end):
+                total[c] += factor * losses.single_difference(loss_code, outputs, s, k, first[c])
+
+
+@helper
+def group_columns(selected, low, high, weights, n_in, runs, groups):
+    """Split a tile's parameters into runs of one unit with consecutive inputs; return the numbers of runs and groups.
+
+    selected counts from the layer's first weight; index n_out·n_in + i is bias i, whose input is number n_in. A run is
+    unit, first column, last column + 1, first input. groups lists the runs without the input, once for +step and once for
+    −step; a single run makes one group of the whole row, empty columns included.
+    """
+    count = 0
+    for c in range(high - low):
+        k = selected[low + c]
+        i, j = (k // n_in, k % n_in) if k < weights else (k - weights, n_in)
+        if j < n_in and count > 0 and runs[count - 1, 0] == i and runs[count - 1, 3] + c - runs[count - 1, 1] == j:
+            runs[count - 1, 2] = c + 1
+        else:
+            runs[count, 0], runs[count, 1], runs[count, 2], runs[count, 3] = i, c, c + 1, j
+            count += 1
+    if count == 1:
+        groups[0, 0], groups[0, 1], groups[0, 2] = runs[0, 0], 0, ROW
+        return count, 1
+    for g in range(count):
+        for h, shift in ((g, 0), (count + g, TILE)):
+            groups[h, 0], groups[h, 1], groups[h, 2] = runs[g, 0], runs[g, 1] + shift, runs[g, 2] + shift
+    return count, 2 * count
+
+
+@helper
+def perturb(layers, units, layer, s, bound, inputs, steps, runs, count, first):
+    """Fill `first` with the changes of the perturbed units' activations: z_i moves by ±step·input, a bias's input being 1."""
+    code, n_in = layers[CODE, layer], layers[WIDTH, layer]
+    for g in range(count):
+        u, source = layers[UNIT, layer] + runs[g, 0], runs[g, 3]
+        low, length = np.uint64(runs[g, 1]), np.uint64(runs[g, 2] - runs[g, 1])
+        z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
+        if general or source == n_in:
+            for c in range(length):
+                j = source + np.int64(c)
+                d = steps[j] * (inputs[s, j] if j < n_in else 1.0)
+                first[low + c] = activations.difference(code, z, d) if general else d * (f1 + d * f2)
+                first[HALF + low + c] = activations.difference(code, z, -d) if general else -d * (f1 - d * f2)
+        else:
+            shift = np.uint64(source)
+            for c in range(length):
+                d = steps[shift + c] * inputs[s, shift + c]
+                first[low + c] = d * (f1 + d * f2)
+                first[HALF + low + c] = -d * (f1 - d * f2)
+
+
+@parallel_entry
+def parameter_differences(t, layer, inputs, steps, bounds, selected, chunks, forward, backward):
+    """Loss differences for ±step of single parameters of one layer.
+
+    Parameters
+    ----------
+    t : Tables
+        The base point.
+    layer : int
+        The layer, from 0.
+    inputs : ndarray, shape (m, n_in)
+        The layer's inputs.
+    steps : ndarray, shape (n_in + 1,)
+        The step of a parameter by its input, a bias's last.
+    bounds : ndarray, shape (L + 1,)
+        Largest possible change of each layer's z and, last, of the outputs; inf where two Taylor terms are not enough.
+    selected : ndarray of int64, shape (p,)
+        Parameters, counted from the layer's first weight, ascending.
+    chunks : int
+        Independent pieces of work.
+    forward, backward : ndarray, shape (p,)
+        Out: J(θ+h) − J(θ) and J(θ−h) − J(θ).
+    """
+    theta, layers, units, outputs, top = t.theta, t.layers, t.units, t.outputs, t.top
+    loss_code, factor = t.loss_code, t.factor
+    last = layers.shape[1] - 2
+    n_in = layers[WIDTH, layer]
+    weights = n_in * layers[WIDTH, layer + 1]
+    rows = 2
+    for above in range(layer + 1, last + 1):
+        rows = max(rows, layers[WIDTH, above + 1])
+    tiles = (selected.size + TILE - 1) // TILE
+    for chunk in prange(chunks):
+        work, active = np.zeros(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
+        first, total = np.empty(ROW), np.empty(ROW)
+        runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
+        for number in range(chunk, tiles, chunks):
+            low, high = number * TILE, min((number + 1) * TILE, selected.size)
+            count, n_groups = group_columns(selected, low, high, weights, n_in, runs, groups)
+            first[:], total[:] = 0.0, 0.0
+            if high - low < TILE:
+                work[:] = 0.0
+            for s in range(inputs.shape[0]):
+                perturb(layers, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
+                if layer == last:
+                    finish(outputs, loss_code, factor, bounds[last + 1], s, groups, n_groups, first, total)
+                else:
+                    climb(
+                        theta, layers, units, outputs, top, loss_code, factor, bounds, s, layer,
+                        groups, n_groups, first, work, active, total,
+                    )
+            forward[low:high] = total[:TILE][: high - low]
+            backward[low:high] = total[TILE:][: high - low]

@@ -1,0 +1,101 @@
+"""The textbook loop: J(θ + step) and J(θ − step) by two whole forward passes for each parameter.
+
+Written apart from the propagated difference, with arrays as (units, samples): it is what the other is held against.
+"""
+
+import numpy as np
+from numba import prange
+
+from fastgrad.kernels import activations, losses
+from fastgrad.kernels.codes import SOFTMAX_CROSSENTROPY
+from fastgrad.kernels.compile import helper, parallel_entry
+from fastgrad.kernels.propagate import CODE, START, WIDTH
+
+
+@helper
+def affine(theta, start, n_out, n_in, has_bias, index, changed, below, here, samples):
+    """Fill z = W·below + b, the parameter at `index` of theta being `changed`."""
+    for i in range(n_out):
+        bias = start + n_out * n_in + i
+        shift = 0.0
+        if has_bias:
+            shift = changed if bias == index else theta[bias]
+        for s in range(samples):
+            here[i, s] = shift
+        for j in range(n_in):
+            k = start + i * n_in + j
+            w = changed if k == index else theta[k]
+            for s in range(samples):
+                here[i, s] += w * below[j, s]
+
+
+@helper
+def mean_loss(code, a, y, factor, n_out, samples):
+    """Sum over the samples of factor times the loss."""
+    total = 0.0
+    for s in range(samples):
+        if code == SOFTMAX_CROSSENTROPY:
+            top = a[0, s]
+            for k in range(1, n_out):
+                top = max(top, a[k, s])
+            mass = 0.0
+            for k in range(n_out):
+                mass += np.exp(a[k, s] - top)
+            for k in range(n_out):
+                total += factor * y[k, s] * (np.log(mass) + top - a[k, s])
+        else:
+            for k in range(n_out):
+                total += factor * losses.element_value(code, a[k, s], y[k, s])
+    return total
+
+
+@helper
+def loss_with(theta, layers, biases, x, y, loss_code, factor, index, changed, work):
+    """J with one parameter changed, penalty left out."""
+    samples, depth = x.shape[1], layers.shape[1] - 1
+    affine(theta, layers[START, 0], layers[WIDTH, 1], layers[WIDTH, 0], biases[0], index, changed, x, work[0], samples)
+    for layer in range(depth):
+        here = work[layer % 2]
+        if layer:
+            n_out, n_in, below = layers[WIDTH, layer + 1], layers[WIDTH, layer], work[(layer + 1) % 2]
+            affine(theta, layers[START, layer], n_out, n_in, biases[layer], index, changed, below, here, samples)
+        for i in range(layers[WIDTH, layer + 1]):
+            for s in range(samples):
+                here[i, s] = activations.value(layers[CODE, layer], here[i, s])
+    return mean_loss(loss_code, work[(depth - 1) % 2], y, factor, layers[WIDTH, depth], samples)
+
+
+@parallel_entry
+def textbook_losses(theta, layers, biases, x, y, loss_code, factor, selected, step, chunks, forward, backward):
+    """Losses at θ ± step of single parameters.
+
+    Parameters
+    ----------
+    theta : ndarray, shape (P,)
+        Parameters; read only.
+    layers : ndarray of int64, shape (4, L + 1)
+        Table of layers, as in `propagate.Tables`.
+    biases : ndarray of bool, shape (L,)
+        Whether a layer has a bias.
+    x, y : ndarray, shape (n_0, m) and (n_L, m)
+        Inputs and targets.
+    loss_code : int
+        The loss.
+    factor : float
+        Multiplies each sample's loss.
+    selected : ndarray of int64, shape (p,)
+        Indices into theta.
+    step : float
+        The step.
+    chunks : int
+        Independent pieces of work.
+    forward, backward : ndarray, shape (p,)
+        Out: J(θ + step) and J(θ − step), penalty left out.
+    """
+    widest = layers[WIDTH, 1:].max()
+    for chunk in prange(chunks):
+        work = np.empty((2, widest, x.shape[1]))
+        for c in range(chunk, selected.size, chunks):
+            k = selected[c]
+            forward[c] = loss_with(theta, layers, biases, x, y, loss_code, factor, k, theta[k] + step, work)
+            backward[c] = loss_with(theta, layers, biases, x, y, loss_code, factor, k, theta[k] - step, work)

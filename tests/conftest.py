@@ -1,0 +1,64 @@
+"""What all tests share: kernels without compilation, and the bridge from a reference case to a Problem of fastgrad."""
+
+import os
+
+import numpy as np
+import pytest
+
+from fastgrad.network import Network, Problem, Tensor
+
+JIT_DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what needs compiled kernels when there are none."""
+    if JIT_DISABLED:
+        for item in items:
+            if item.get_closest_marker("compiled"):
+                item.add_marker(pytest.mark.skip(reason="needs compiled kernels; NUMBA_DISABLE_JIT is set"))
+
+
+@pytest.fixture(scope="session")
+def problem_of():
+    """Give the function that turns a reference.Case, and perhaps a claimed gradient, into a Problem."""
+    return _problem_of
+
+
+def _problem_of(case, claimed=None, claimed_loss=None, precision="float64"):
+    network = Network(
+        widths=case.widths,
+        activations=case.activations,
+        loss=case.loss,
+        reduction=case.reduction,
+        l2=case.l2,
+        penalize_biases=case.penalize_biases,
+        biases=tuple(case.has_bias(layer) for layer in range(len(case.widths) - 1)),
+    )
+    return Problem(
+        network=network,
+        theta=np.array(case.theta, dtype=np.float64),
+        X=np.ascontiguousarray(case.X, dtype=np.float64),
+        Y=np.ascontiguousarray(case.Y, dtype=np.float64),
+        tensors=tuple(_tensors(network, precision)),
+        claimed=None if claimed is None else np.array(claimed, dtype=np.float64),
+        claimed_loss=claimed_loss,
+    )
+
+
+def _tensors(network, precision):
+    for layer in range(network.depth):
+        places = {"W": network.weight_slice(layer), "b": network.bias_slice(layer)}
+        shapes = {"W": (network.widths[layer + 1], network.widths[layer]), "b": (network.widths[layer + 1],)}
+        for kind in ("W", "b") if network.biases[layer] else ("W",):
+            yield Tensor(
+                name=f"{kind}{layer + 1}",
+                layer=layer,
+                kind=kind,
+                start=places[kind].start,
+                stop=places[kind].stop,
+                canonical_shape=shapes[kind],
+                shape=shapes[kind],
+                transposed=False,
+                gradient_name=f"d{kind}{layer + 1}",
+                precision=precision,
+            )

@@ -1,0 +1,358 @@
+"""The command line: what each command prints, writes and returns, and that nobody ever sees a traceback."""
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from fastgrad import check, demo, modelfile
+from fastgrad.errors import InputError
+from fastgrad_cli import terminal
+from fastgrad_cli.main import main
+
+COMMANDS = ["check", "info", "gradient", "demo"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Run every test in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+def write(name, path=None, leave_out="", **changes):
+    """Write a demo's file, changed or without the arrays whose names start with something."""
+    arrays, description = demo.find(name).build()
+    contents = {**arrays, **description, **changes}
+    path = path or f"{name}.npz"
+    modelfile.save_arrays(path, {k: v for k, v in contents.items() if not (leave_out and k.startswith(leave_out))})
+    return path
+
+
+def document(result):
+    """Return the one JSON document on stdout."""
+    return json.loads(result.stdout)
+
+
+def in_a_process(*arguments, **options):
+    command = [sys.executable, "-m", "fastgrad_cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", **options)
+
+
+# Help and usage.
+
+
+@pytest.mark.parametrize("command", [[], *[[c] for c in COMMANDS]])
+def test_help(command):
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert f"Usage: {' '.join(['fastgrad', *command])} [OPTIONS]" in result.stdout
+    assert "Examples:" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
+def test_help_names_every_demo():
+    assert all(f"fastgrad demo {d.name} " in run("demo", "--help").stdout for d in demo.DEMOS)
+
+
+def test_version():
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.split()[0] == "fastgrad"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ([], "Usage: fastgrad"),
+        (["chekc", "x.npz"], "check"),
+        (["check", "--hiden", "relu", "x.npz"], "--hidden"),
+        (["check"], "Missing argument 'FILE'"),
+        (["check", "x.npz", "--l2", "much"], "'much' is not a valid float"),
+        (["check", "x.npz", "--method", "magic"], "textbook"),
+        (["check", "x.npz", "--threads", "0"], "--threads"),
+        (["demo", "dog"], "planted, repaired, cat, digits, forgotten-m"),
+        (["check", "no.npz"], "no.npz"),
+    ],
+)
+def test_usage_errors(arguments, hint):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert hint in result.stderr
+    assert "Traceback" not in result.output
+
+
+# The main job.
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "phrases"),
+    [
+        ("planted", 1, ["2 of 6 gradients are wrong: db1 and dW2", "dW2 is 2.000 times", "db1 is 4.000 times"]),
+        ("repaired", 0, ["All 6 gradients are right", "the same as yours", "47 parameters in"]),
+        ("forgotten-m", 1, ["4 of 4 gradients are wrong", "dW1, db1, dW2 and db2 are 8.000 times"]),
+    ],
+)
+def test_check(name, code, phrases):
+    result = run("check", write(name))
+    assert result.exit_code == code
+    text = " ".join(result.stdout.split())
+    assert all(phrase in text for phrase in phrases)
+    assert "\x1b" not in result.output
+
+
+def test_check_as_json():
+    result = run("check", write("planted"), "--json")
+    assert result.exit_code == 1
+    found = document(result)
+    assert (found["schema"], found["passed"], found["verdict"]) == (1, False, "wrong")
+    assert [t["name"] for t in found["tensors"] if t["verdict"] == "wrong"] == ["b1", "W2"]
+    assert [t["ratio"] for t in found["tensors"] if t["ratio"]] == pytest.approx([4.0, 2.0])
+
+
+def test_check_by_the_textbook_method_gives_the_published_difference():
+    result = run("check", write("planted"), "--method", "textbook", "--step", "1e-7", "--json")
+    found = document(result)
+    assert (found["method"], found["step"]) == ("textbook", 1e-7)
+    assert found["relative_difference"] == pytest.approx(0.28509315, abs=1e-7)
+
+
+def test_options_override_the_file():
+    path = write("repaired", output="identity", hidden="sigmoid")
+    result = run("check", path, "--activations", "relu,relu,sigmoid")
+    assert result.exit_code == 0, result.output
+
+
+def test_check_a_sample():
+    result = run("check", write("repaired"), "--sample", "20", "--seed", "3", "--json")
+    assert result.exit_code == 0
+    found = document(result)
+    assert found["parameters_total"] == 47
+    assert found["parameters_checked"] < 47
+    assert found["sample_seed"] == 3
+
+
+def test_check_without_gradients_points_to_gradient():
+    result = run("check", write("repaired", leave_out="d"))
+    assert result.exit_code == 2
+    assert "nothing to check" in result.stderr
+    assert "fastgrad gradient repaired.npz" in result.stderr
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("right", 0), ("wrong", 1), ("not judged", 2)])
+def test_exit_code_follows_the_verdict(monkeypatch, verdict, code):
+    class Given:
+        def to_dict(self):
+            return {"verdict": verdict}
+
+    given = Given()
+    given.verdict = verdict
+    monkeypatch.setattr(check, "check_problem", lambda *_, **__: given)
+    assert run("check", write("repaired"), "--json").exit_code == code
+
+
+# The other commands.
+
+
+def test_info():
+    result = run("info", write("digits"))
+    assert result.exit_code == 0
+    text = " ".join(result.stdout.split())
+    for phrase in [
+        "784 inputs -> 50 sigmoid -> 10 softmax",
+        "softmax_crossentropy, mean over 100 examples; no penalty",
+        "W1 (784, 50) (in, out) 39,200 dW1 float64",
+        "b2 (10,) bias 10 db2 float64",
+        "39,760 parameters, 100 examples",
+        "by method textbook",
+    ]:
+        assert phrase in text
+
+
+def test_info_needs_no_gradients_and_speaks_json():
+    result = run("info", write("repaired", leave_out="d"), "--l2", "0.5", "--json")
+    assert result.exit_code == 0
+    found = document(result)
+    assert (found["widths"], found["activations"]) == ([4, 5, 3, 1], ["relu", "relu", "sigmoid"])
+    assert (found["l2"], found["examples"], found["parameters_total"]) == (0.5, 3, 47)
+    assert {t["gradient_name"] for t in found["tensors"]} == {None}
+    assert found["estimated_seconds"].keys() == {"parameter", "textbook"}
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("repaired", 1), ("forgotten-m", 8)])
+def test_gradient_is_written_in_the_users_names_and_shapes(name, ratio):
+    result = run("gradient", write(name))
+    assert result.exit_code == 0, result.output
+    found = modelfile.load_arrays(f"{name}_gradient.npz")
+    claimed = {k: v for k, v in demo.find(name).build()[0].items() if k.startswith("d")}
+    assert found.keys() == claimed.keys()
+    for key, array in claimed.items():
+        assert found[key].shape == array.shape
+        np.testing.assert_allclose(found[key], array / ratio, rtol=1e-10, atol=1e-13)
+
+
+def test_gradient_of_a_file_without_gradients():
+    result = run("gradient", write("repaired", leave_out="d"), "-o", "out.npz", "--sample", "10", "--json")
+    assert result.exit_code == 0
+    assert document(result)["written"] == "out.npz"
+    found = modelfile.load_arrays("out.npz")
+    assert sorted(found) == ["dW1", "dW2", "dW3", "db1", "db2", "db3"]
+    assert np.isnan(found["dW1"]).any()
+
+
+def test_gradient_never_writes_over_a_file_unasked(folder):
+    path = write("repaired")
+    (folder / "out.npz").write_text("mine")
+    refused = run("gradient", path, "-o", "out.npz")
+    assert refused.exit_code == 2
+    assert "--force" in refused.stderr
+    assert (folder / "out.npz").read_text() == "mine"
+    assert run("gradient", path, "-o", "out.npz", "--force").exit_code == 0
+    before = (folder / path).read_bytes()
+    assert run("gradient", path, "-o", path, "--force").exit_code == 2
+    assert (folder / path).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrases"),
+    [
+        ([], ["2 of 6 gradients are wrong", "exactly the planted mistakes", "fastgrad demo repaired"]),
+        (["repaired"], ["All 6 gradients are right", "nothing was planted", "fastgrad check repaired.npz"]),
+        (["forgotten-m"], ["are 8.000 times the numerical gradient", "exactly the planted mistakes"]),
+        pytest.param(["digits"], ["39,760 parameters in"], marks=pytest.mark.compiled),
+        pytest.param(["cat"], ["61,476 parameters in"], marks=pytest.mark.compiled),
+    ],
+)
+def test_demo(folder, arguments, phrases):
+    for _ in range(2):  # the second time the file is there already
+        result = run("demo", *arguments)
+        assert result.exit_code == 0, result.output
+        text = " ".join(result.stdout.split())
+        assert all(phrase in text for phrase in phrases)
+    assert [path.name for path in folder.iterdir()] == [f"{(arguments or ['planted'])[0]}.npz"]
+
+
+def test_demo_never_writes_over_another_file(folder):
+    (folder / "planted.npz").write_text("mine")
+    result = run("demo")
+    assert result.exit_code == 2
+    assert "another folder" in result.stderr
+    assert (folder / "planted.npz").read_text() == "mine"
+
+
+def test_demo_as_json():
+    assert document(run("demo", "--json"))["verdict"] == "wrong"
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "no.npz"], ["check"], ["info", "x", "--l2", "?"], ["gradient", "no.npz"]]
+)
+def test_errors_as_json(arguments):
+    result = run(*arguments, "--json")
+    assert result.exit_code == 2
+    assert result.stderr == ""
+    found = document(result)
+    assert {key: found[key] for key in ("schema", "passed", "verdict")} == {
+        "schema": 1,
+        "passed": False,
+        "verdict": "not judged",
+    }
+    assert found["error"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (InputError("W2 \x1b[31mhas"), 2, "Error: W2 \\x1b[31mhas\n"),
+        (MemoryError(), 2, "Error: this machine has not enough memory for it; check fewer examples\n"),
+        (PermissionError(13, "Permission denied", "x.npz"), 2, "Error: x.npz: Permission denied\n"),
+        (BrokenPipeError(), 2, ""),
+        (RuntimeError("odd"), 2, "Error: internal error, please report it: RuntimeError: odd\n"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+    ],
+)
+def test_whatever_happens_is_said_in_a_line(monkeypatch, error, code, message):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(modelfile, "load", fail)
+    result = run("check", "x.npz")
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_developer_can_ask_for_the_traceback(monkeypatch):
+    monkeypatch.setattr(modelfile, "load", None)
+    monkeypatch.setenv("FASTGRAD_TRACEBACK", "1")
+    assert "Traceback" in run("check", "x.npz").stderr
+
+
+# A real process.
+
+
+def test_a_process_gives_plain_text_and_the_exit_code():
+    result = in_a_process("check", write("planted"))
+    assert result.returncode == 1
+    assert "✗ WRONG" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_a_process_whose_reader_has_gone_still_tells_its_verdict():
+    code = (
+        "import os, sys; r, w = os.pipe(); os.close(r); os.dup2(w, 1);"
+        "from fastgrad_cli.main import main; main(['check', 'repaired.npz'])"
+    )
+    write("repaired")
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0
+    assert "Broken" not in result.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_process_in_an_old_encoding(monkeypatch, encoding):
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    result = in_a_process("check", write("planted"))
+    assert result.returncode == 1
+    assert "x WRONG" in result.stdout
+
+
+# Progress.
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("patience", "shown"), [(0.0, True), (60.0, False)])
+def test_progress_bar_appears_only_for_what_takes_long(monkeypatch, patience, shown):
+    screen = Terminal()
+    monkeypatch.setattr(terminal, "PATIENCE", patience)
+    monkeypatch.setenv("TERM", "xterm")
+    with contextlib.redirect_stderr(screen), terminal.ProgressBar() as progress:
+        for done in range(0, 101, 10):
+            progress(done, 100)
+    assert ("100%" in screen.getvalue()) == shown
+
+
+def test_progress_bar_is_silent_without_a_terminal(monkeypatch):
+    monkeypatch.setattr(terminal, "PATIENCE", 0.0)
+    stream = io.StringIO()
+    with contextlib.redirect_stderr(stream), terminal.ProgressBar() as progress:
+        progress(1, 2)
+    assert stream.getvalue() == ""

@@ -1,0 +1,245 @@
+"""The report: what a person reads, what a machine reads, and that nothing in a name can steer a terminal."""
+
+import dataclasses
+import io
+import json
+import math
+
+import pytest
+from rich.console import Console
+
+from fastgrad.report import Entry, GradientError, Report, TensorReport, counted, duration, printable
+
+RIGHT = TensorReport("W1", "dW1", (5, 4), "right", 1.2e-16, 20, 0, Entry((3, 1), 0.1234567, 0.1234567), None, 4e5)
+WRONG = TensorReport("W2", "dW2", (3, 5), "wrong", 1 / 3, 15, 2, Entry((3, 1), 0.1234567, 0.06172835), 2.0, 4e5)
+UNJUDGED = TensorReport("b1", None, (5, 1), "not judged", math.nan, 0, 0, None, None, 4e5)
+
+
+def tensor(base=RIGHT, **changes):
+    return dataclasses.replace(base, **changes)
+
+
+def make(*tensors, **changes):
+    verdict = "wrong" if any(t.verdict == "wrong" for t in tensors) else "right"
+    report = Report(
+        verdict=verdict,
+        tensors=tensors,
+        method="parameter",
+        step=None,
+        step_range=(1e-9, 1e-8),
+        sample_seed=None,
+        parameters_total=61476,
+        parameters_checked=61476,
+        relative_difference=0.3 if verdict == "wrong" else 1e-16,
+        loss=2.407833389834357,
+        claimed_loss=None,
+        loss_note=None,
+        description="4-5-3-1, relu, relu, sigmoid; binary_crossentropy, mean over 3 examples",
+        notes=(),
+        seconds=0.031,
+        threads=2,
+    )
+    return dataclasses.replace(report, **changes)
+
+
+def flat(report):
+    """Return the report's text with every run of white space as one space, so that line breaks do not matter."""
+    return " ".join(str(report).split())
+
+
+def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    Console(file=stream, width=width, force_terminal=terminal, _environ=environment).print(report)
+    stream.flush()
+    return stream.buffer.getvalue().decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("report", "phrases"),
+    [
+        (make(RIGHT, tensor(name="b1")), ["✓ RIGHT Both gradients are right."]),
+        (make(RIGHT), ["The gradient is right."]),
+        (make(RIGHT, UNJUDGED), ["The gradient is right; 1 not judged.", "? not judged", "no gradient given"]),
+        (make(RIGHT, WRONG), ["✗ WRONG 1 of 2 gradients is wrong: dW2."]),
+        (make(RIGHT, WRONG), ["dW1 ✓ right 1.2e-16 0 of 20 dW1[3, 1] 0.1234567 0.1234567"]),
+        (make(RIGHT, WRONG), ["dW2 ✗ wrong 3.3e-01 2 of 15 dW2[3, 1] 0.1234567 0.06172835"]),
+        (make(WRONG), ["dW2 is 2.000 times the numerical gradient."]),
+        (make(WRONG, tensor(WRONG, gradient_name="db2")), ["dW2 and db2 are 2.000 times the numerical gradient."]),
+        (make(tensor(WRONG, ratio=1.0000012)), ["dW2 is 1.000001 times"]),
+        (make(tensor(WRONG, ratio=-1.0)), ["dW2 is -1.000 times"]),
+        (make(tensor(WRONG, ratio=60000.0)), ["dW2 is 60,000.0 times"]),
+        (make(tensor(WRONG, ratio=0.0)), ["dW2 is zero throughout"]),
+        (make(tensor(WRONG, worst=Entry((0, 0), 1.0, 1.0 + 1e-12))), ["dW2[0, 0] 1 1.000000000001"]),
+        (make(tensor(WRONG, worst=Entry((4,), math.nan, 0.5))), ["dW2[4] nan 0.5"]),
+        (make(tensor(verdict="right in float32")), ["✓ right in float32"]),
+        (make(tensor(verdict="at a kink")), ["~ at a kink"]),
+        (make(UNJUDGED, verdict="not judged"), ["? NOT JUDGED The gradients could not be judged."]),
+        (make(RIGHT, parameters_checked=1), ["1 parameter in 31 ms, 2 threads"]),
+        (make(RIGHT), ["61,476 parameters in 31 ms, 2 threads; method parameter, a step for each parameter"]),
+        (make(RIGHT, step=1e-7, method="textbook"), ["method textbook, step 1e-07."]),
+        (make(RIGHT, notes=("The inputs were float32.",)), ["The inputs were float32."]),
+        (make(RIGHT), ["Loss 2.407833. Give your own as loss_value"]),
+        (make(RIGHT, claimed_loss=2.407833), ["Loss 2.407833, the same as yours."]),
+        (make(RIGHT, claimed_loss=7.2235, loss_note="A sum."), ["Loss 2.407833, but yours is 7.2235. A sum."]),
+        (
+            make(tensor(checked=500, shape=(5, 12288)), parameters_checked=500, sample_seed=7),
+            ["Checked 500 of 61,476 parameters, seed 7. A mistake in under 0.6% of the entries of dW1 may be missed."],
+        ),
+    ],
+)
+def test_text(report, phrases):
+    for phrase in phrases:
+        assert phrase in flat(report)
+
+
+@pytest.mark.parametrize(
+    ("total", "wrong", "phrase"),
+    [
+        (0.2850931567, True, "0.2850932; above 1e-2 the courses say: something is certainly wrong."),
+        (1e-3, True, "0.001; between 1e-4 and 1e-2 the courses say: something is probably wrong."),
+        (1e-8, True, "1e-08, which alone might pass: the total hides single wrong entries"),
+        (1e-16, False, "1e-16; below 1e-7 the courses say: celebrate."),
+        (1.2e-7, False, "too much for smooth activations. Measured by each entry's own rounding it is noise."),
+        (math.nan, True, "Relative difference in all: not a number."),
+    ],
+)
+def test_total_is_read_as_in_the_courses_but_never_against_the_verdict(total, wrong, phrase):
+    assert phrase in flat(make(WRONG if wrong else RIGHT, relative_difference=total))
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_six_tensors_fit_one_screen(width):
+    tensors = [
+        tensor(base, name=n, gradient_name=f"d{n}") for n, base in zip("abcdef", [RIGHT, WRONG] * 3, strict=True)
+    ]
+    lines = rendered(make(*tensors, claimed_loss=1.0, loss_note="Use --reduction sum."), width, False).splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= width
+
+
+def test_many_tensors_are_folded():
+    right = [tensor(name=f"W{k}", relative_difference=k * 1e-17) for k in range(1, 31)]
+    text = flat(make(*right, WRONG))
+    assert "dW2 ✗ wrong" in text
+    assert "30 more ✓ right <= 3.0e-16" in text
+    assert len(str(make(*right, *[WRONG] * 40)).splitlines()) <= 24
+
+
+def test_hostile_names_are_shown_literally():
+    name = "[red]W\x1b[31m\n\u202e[/red]"
+    report = make(
+        tensor(name=name, gradient_name=name), description=name, notes=(name,), loss_note=name, claimed_loss=1.0
+    )
+    text = str(report)
+    assert "[red]W\\x1b[31m\\n\\u202e[/red]" in text
+    assert all(c.isprintable() or c == "\n" for c in text)
+
+
+def test_long_names_are_cut():
+    text = str(make(tensor(gradient_name="a" * 5000)))
+    assert len(text) < 2000
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({"TERM": "xterm-256color"}, True),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+    ],
+)
+def test_colour(environment, coloured):
+    text = rendered(make(WRONG), **environment)
+    assert ("\x1b[1;31m" in text) == coloured
+    assert "✗ WRONG" in text
+
+
+def test_a_terminal_without_unicode():
+    text = rendered(make(RIGHT, WRONG), terminal=False, encoding="ascii")
+    assert "x WRONG" in text
+    assert "+ right" in text
+
+
+def test_plain_text_ignores_the_environment(monkeypatch):
+    before = str(make(WRONG))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "20")
+    assert str(make(WRONG)) == before
+
+
+DOCUMENT_KEYS = {
+    "schema", "passed", "verdict", "method", "step", "parameters_total", "parameters_checked", "relative_difference",
+    "loss", "seconds", "tensors",
+}  # fmt: skip
+TENSOR_KEYS = {"name", "shape", "verdict", "relative_difference", "checked", "wrong", "worst", "ratio"}
+
+
+def test_document_has_the_promised_keys():
+    document = json.loads(json.dumps(make(RIGHT, WRONG).to_dict(), allow_nan=False))
+    assert document.keys() >= DOCUMENT_KEYS
+    assert document["schema"] == 1
+    assert (document["passed"], document["verdict"]) == (False, "wrong")
+    first, second = document["tensors"]
+    assert first.keys() >= TENSOR_KEYS
+    assert (second["name"], second["shape"], second["wrong"], second["ratio"]) == ("W2", [3, 5], 2, 2.0)
+    assert second["worst"] == {"index": [3, 1], "claimed": 0.1234567, "numerical": 0.06172835}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_document_holds_what_json_does_not_know(value):
+    entry = Entry((0, 0), value, 0.5)
+    report = make(tensor(WRONG, worst=entry, relative_difference=value), relative_difference=value)
+    document = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    for found in (
+        document["relative_difference"],
+        document["tensors"][0]["relative_difference"],
+        document["tensors"][0]["worst"]["claimed"],
+    ):
+        assert float(found) == pytest.approx(value, nan_ok=True)
+
+
+def test_raise_if_wrong():
+    make(RIGHT).raise_if_wrong()
+    with pytest.raises(GradientError, match=r"(?s)dW2.*2 of 15.*2\.000 times") as failure:
+        make(RIGHT, WRONG).raise_if_wrong()
+    assert isinstance(failure.value, AssertionError)
+    assert "dW1" not in str(failure.value)
+
+
+def test_raise_if_wrong_does_not_pass_over_what_was_not_judged():
+    with pytest.raises(GradientError, match=r"(?s)could not be judged.*The audit failed\."):
+        make(UNJUDGED, verdict="not judged", notes=("The audit failed.",)).raise_if_wrong()
+
+
+def test_report_is_immutable():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        make(RIGHT).loss = 0.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 µs"),
+        (2.34e-5, "23 µs"),
+        (0.0312, "31.2 ms"),
+        (0.9999, "1 s"),
+        (4.2, "4.2 s"),
+        (99.99, "1 min 40 s"),
+        (200, "3 min 20 s"),
+        (3600 * 30, "30.0 h"),
+    ],
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 threads"), (1, "1 thread"), (61476, "61,476 threads")])
+def test_counted(count, text):
+    assert counted(count, "thread") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("W1", "W1"), ("Größe", "Größe"), ("\x00\x7f", "\\x00\\x7f"), ("\ud800", "\\ud800")]
+)
+def test_printable(text, shown):
+    assert printable(text) == shown
