@@ -63,7 +63,7 @@ def base_point(problem: Problem) -> BasePoint:
     """Run the forward pass of a problem."""
     network, theta = problem.network, problem.theta
     samples, units = problem.samples, sum(network.widths[1:])
-    layers = layer_table(network)
+    layers, shapes = layer_table(network), np.array(network.activation_parameters)
     table = np.empty((4, samples, units))
     activations, z_error, a_error, slope_error = [problem.X], [], [], []
     for layer in range(network.depth):
@@ -77,7 +77,7 @@ def base_point(problem: Problem) -> BasePoint:
         z_error.append(disturbed @ np.abs(W).T + (np.abs(b) if b.size else 0.0))
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         low = int(layers[propagate.UNIT, layer])
-        propagate.tabulate_layer(layers[propagate.CODE, layer], z, a, value_scale, slope_scale, table, low)
+        propagate.tabulate_layer(layers[propagate.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
         columns = slice(low, low + z.shape[1])
         a_error.append(np.abs(table[propagate.SLOPE, :, columns]) * z_error[-1] + value_scale)
         slope_error.append(2.0 * np.abs(table[propagate.CURVATURE, :, columns]) * z_error[-1] + slope_scale)
@@ -87,7 +87,7 @@ def base_point(problem: Problem) -> BasePoint:
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
     factor = network.sample_factor(samples)
     propagate.tabulate_loss(network.loss_code, factor, outputs, top, losses)
-    tables = propagate.Tables(theta, layers, table, outputs, top, network.loss_code, factor)
+    tables = propagate.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, factor)
     error = (np.abs(outputs[propagate.LOSS_SLOPE]) * a_error[-1]).sum() + growth(samples) * np.abs(losses).sum()
     penalty = penalty_value(problem)
     loss = float(losses.sum()) + penalty

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Literal
 
 import numpy as np
@@ -25,9 +26,50 @@ ACTIVATION_CODES = {
     "sigmoid": codes.SIGMOID,
     "tanh": codes.TANH,
     "relu": codes.RELU,
+    "leaky_relu": codes.LEAKY_RELU,
+    "elu": codes.ELU,
+    "selu": codes.SELU,
+    "relu6": codes.RELU6,
+    "softplus": codes.SOFTPLUS,
+    "silu": codes.SILU,
+    "gelu": codes.GELU,
+    "gelu_tanh": codes.GELU_TANH,
+    "mish": codes.MISH,
+    "softsign": codes.SOFTSIGN,
+    "arctan": codes.ARCTAN,
+    "sin": codes.SIN,
+    "hard_sigmoid": codes.HARD_SIGMOID,
+    "hard_tanh": codes.HARD_TANH,
+    "exp": codes.EXP,
 }
 ACTIVATIONS = (*ACTIVATION_CODES, "softmax")
 """Names a layer may have; softmax only at the output, where it belongs to the loss."""
+
+ACTIVATION_PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0, "hard_sigmoid": 1.0 / 6.0}
+"""Activations with a parameter, and its default: slope on the left, α, slope in the middle; written "leaky_relu:0.2"."""
+
+
+def parse_activation(text: str) -> tuple[str, float]:
+    """Split "leaky_relu:0.2" into name and parameter, the default where none is given and 0 where there is none to give.
+
+    Raises
+    ------
+    InputError
+        If there is no such activation, or its parameter is no positive number.
+    """
+    name, colon, number = text.partition(":")
+    if name not in ACTIVATIONS:
+        raise InputError(f"unknown activation {name!r}; known are {', '.join(ACTIVATIONS)}")
+    if colon and name not in ACTIVATION_PARAMETERS:
+        raise InputError(f"activation {name} has no parameter, found {text!r}")
+    try:
+        parameter = float(number) if colon else ACTIVATION_PARAMETERS.get(name, 0.0)
+    except ValueError:
+        parameter = float("nan")
+    if not 0.0 <= parameter < float("inf") or (colon and parameter == 0.0 and name != "leaky_relu"):
+        raise InputError(f"the parameter of {name} must be a positive number, found {text!r}")
+    return name, parameter
+
 
 LOSS_CODES = {
     "binary_crossentropy": codes.BINARY_CROSSENTROPY,
@@ -51,7 +93,7 @@ class Network:
     widths : tuple of int
         Units per layer, the input first: n_0, n_1, ..., n_L.
     activations : tuple of str
-        One for each of the L layers, from `ACTIVATIONS`.
+        One for each of the L layers, from `ACTIVATIONS`, with a parameter where it is not the default: "leaky_relu:0.2".
     loss : str
         One of `LOSSES`. Per sample: ``squared_error`` is ½Σ(a−y)², ``mse`` the mean over outputs of (a−y)²; the
         cross-entropies are computed from the logits.
@@ -87,10 +129,8 @@ class Network:
                 f"{', '.join(self.activations)}"
             )
         for layer, activation in enumerate(self.activations, start=1):
-            if activation == "softmax" and layer < self.depth:
+            if parse_activation(activation)[0] == "softmax" and layer < self.depth:
                 raise InputError(f"softmax can only be the output activation, found it in layer {layer} of {self.depth}")
-            if activation not in ACTIVATIONS:
-                raise InputError(f"layer {layer}: unknown activation {activation!r}")
         if self.loss not in LOSSES:
             raise InputError(f"unknown loss {self.loss!r}")
         if self.reduction not in REDUCTIONS:
@@ -111,9 +151,14 @@ class Network:
     @property
     def activation_codes(self) -> tuple[int, ...]:
         """Kernel codes, the output's being identity where the loss works on the logits."""
-        hidden = [ACTIVATION_CODES[name] for name in self.activations[:-1]]
-        output = codes.IDENTITY if self.loss in LOGIT_OUTPUT else ACTIVATION_CODES[self.activations[-1]]
-        return (*hidden, output)
+        names = [parse_activation(text)[0] for text in self.activations]
+        output = codes.IDENTITY if self.loss in LOGIT_OUTPUT else ACTIVATION_CODES[names[-1]]
+        return (*(ACTIVATION_CODES[name] for name in names[:-1]), output)
+
+    @property
+    def activation_parameters(self) -> tuple[float, ...]:
+        """The parameter of each layer's activation, 0 where it has none."""
+        return tuple(parse_activation(text)[1] for text in self.activations)
 
     @property
     def loss_code(self) -> int:
@@ -183,7 +228,7 @@ class Tensor:
     Attributes
     ----------
     name : str
-        The user's own name, such as "W2" or "fc1.weight".
+        The user's own name, such as "W2" or "fc1.weight"; for a bias that shares its array with W, "theta1 (bias)".
     layer : int
         Layer, from 0.
     kind : {"W", "b"}
@@ -195,7 +240,7 @@ class Tensor:
     shape : tuple of int
         The shape of the user's array.
     transposed : bool
-        Whether the user's array is (n_in, n_out).
+        Whether the user's array is (n_in, n_out); False for a vector, and for a bias that has an array of its own.
     gradient_name : str or None
         The user's name of the claimed gradient; None where there is none to judge.
     precision : {"float64", "float32", "float16"}
@@ -223,14 +268,17 @@ class Tensor:
 
     def user_index(self, offset: int) -> tuple[int, ...]:
         """Index in the user's own array of the entry at an offset from `start`."""
-        if self.kind == "b":
-            if self.column is not None:
-                length = self.shape[0] if self.transposed else self.shape[1]
-                return (self.column % length, offset) if self.transposed else (offset, self.column % length)
-            return tuple(int(i) for i in np.unravel_index(offset, self.shape)) if np.prod(self.shape) > offset else (offset,)
-        unit, source = divmod(offset, self.canonical_shape[1])
-        source += self.column == 0
-        return (source, unit) if self.transposed else (unit, source)
+        entries = prod(self.shape)
+        n_out = self.canonical_shape[0]
+        if self.kind == "W":
+            unit, source = divmod(offset, self.canonical_shape[1])
+            source += self.column == 0
+        elif self.column is not None:
+            unit, source = offset, self.column % (entries // n_out)
+        else:  # where one number serves the whole layer, it is that number
+            unit, source = (0 if entries == 1 else offset), 0
+        position = source * n_out + unit if self.transposed else unit * (entries // n_out or 1) + source
+        return tuple(int(i) for i in np.unravel_index(position, self.shape))
 
 
 @dataclass(frozen=True, eq=False)

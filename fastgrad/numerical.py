@@ -233,6 +233,7 @@ def _textbook(
         textbook.textbook_losses(
             problem.theta,
             base.tables.layers,
+            base.tables.shapes,
             np.array(network.biases),
             x,
             y,
@@ -414,7 +415,9 @@ def _with_slopes(base: BasePoint, kinked: Array, weight: float) -> BasePoint:
     layers = base.tables.layers
     for s, u in np.argwhere(kinked):
         layer = int(np.searchsorted(layers[propagate.UNIT], u, side="right")) - 1
-        left, right = activations.one_sided_slopes(layers[propagate.CODE, layer], units[propagate.Z, s, u])
+        left, right = activations.one_sided_slopes(
+            int(layers[propagate.CODE, layer]), float(base.tables.shapes[layer]), float(units[propagate.Z, s, u])
+        )
         units[propagate.SLOPE, s, u] = left + weight * (right - left)
         units[propagate.CURVATURE, s, u] = 0.0
         units[propagate.KINK, s, u] = np.inf

@@ -215,7 +215,7 @@ class _ShortReport:
         if concerned:
             yield Padding(_table(concerned, options.ascii_only), (0, 0, 0, 1))
         yield from (Text(sentence) for sentence in _ratio_sentences(self.report.tensors))
-        yield from (Text(printable(note)) for note in self.report.notes)
+        yield from (Text(_closed(note)) for note in self.report.notes)
 
 
 def printable(text: str) -> str:
@@ -443,10 +443,15 @@ def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
 def _sentences(report: Report) -> Iterator[str]:
     """Yield what stands below the table, most important first."""
     yield from _ratio_sentences(report.tensors)
-    yield from (printable(note) for note in report.notes)
+    yield from (_closed(note) for note in report.notes)
     yield _loss_sentence(report)
     yield _total_sentence(report)
     yield from _sample_sentences(report)
+
+
+def _closed(text: str) -> str:
+    """Return a remark fit for the terminal, with its full stop."""
+    return printable(text).rstrip(".") + "."
 
 
 def _ratio_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
@@ -482,7 +487,7 @@ def _loss_sentence(report: Report) -> str:
         return f"{ours}. Give your own as loss_value to have the two compared."
     if report.loss_note is None:
         return f"{ours}, the same as yours."
-    return f"{ours}, but yours is {significant(report.claimed_loss)}. {printable(report.loss_note)}"
+    return f"The losses differ: {_closed(report.loss_note)}"
 
 
 def _total_sentence(report: Report) -> str:

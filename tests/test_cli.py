@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fastgrad import check, demo, modelfile
+from fastgrad import checking, demo, modelfile
 from fastgrad.errors import InputError
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(*arguments):
-    return CliRunner().invoke(main, arguments)
+    return CliRunner().invoke(main, arguments, prog_name="fastgrad")
 
 
 def write(name, path=None, leave_out="", **changes):
@@ -157,7 +157,7 @@ def test_exit_code_follows_the_verdict(monkeypatch, verdict, code):
 
     given = Given()
     given.verdict = verdict
-    monkeypatch.setattr(check, "check_problem", lambda *_, **__: given)
+    monkeypatch.setattr(checking, "check_problem", lambda *_, **__: given)
     assert run("check", write("repaired"), "--json").exit_code == code
 
 

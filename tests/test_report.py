@@ -80,7 +80,10 @@ def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
         (make(RIGHT, notes=("The inputs were float32.",)), ["The inputs were float32."]),
         (make(RIGHT), ["Loss 2.407833. Give your own as loss_value"]),
         (make(RIGHT, claimed_loss=2.407833), ["Loss 2.407833, the same as yours."]),
-        (make(RIGHT, claimed_loss=7.2235, loss_note="A sum."), ["Loss 2.407833, but yours is 7.2235. A sum."]),
+        (
+            make(RIGHT, claimed_loss=7.2235, loss_note="your loss value 7.2235 is a sum"),
+            ["The losses differ: your loss value 7.2235 is a sum."],
+        ),
         (
             make(tensor(checked=500, shape=(5, 12288)), parameters_checked=500, sample_seed=7),
             ["Checked 500 of 61,476 parameters, seed 7. A mistake in under 0.6% of the entries of dW1 may be missed."],

@@ -45,8 +45,15 @@ def gradient_arrays(problem: Problem, values: Array) -> Arrays:
 
 def _place(tensor: Tensor, values: Array, array: npt.NDArray[Any]) -> None:
     """Write the entries of a tensor where the user's array has them."""
-    for offset, value in enumerate(values):
-        array[tensor.user_index(offset)] = value
+    values = values.reshape(tensor.canonical_shape)
+    if tensor.column is None:
+        array[...] = (values.T if tensor.transposed else values).reshape(tensor.shape)
+        return
+    rows = array.T if tensor.transposed else array
+    if tensor.kind == "b":
+        rows[:, tensor.column] = values
+    else:
+        rows[:, slice(1, None) if tensor.column == 0 else slice(-1)] = values
 
 
 def written(path: Path, arrays: Arrays) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def demo(name: str | None, as_json: bool) -> int:
     path = write_demo(chosen)
     if not as_json:
         click.echo(f"{chosen.name}: {chosen.summary}.\nThe file is {path}. Check it yourself: fastgrad check {path}\n")
-    report = _check(_load(path, {}), {})
+    report = _check(_load(str(path), {}), {})
     _show_report(report, as_json)
     found = tuple(tensor.name for tensor in report.tensors if tensor.verdict == "wrong")
     if not as_json:

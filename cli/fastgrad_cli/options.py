@@ -54,7 +54,7 @@ _DESCRIPTION: dict[str, Decorator] = {
     "layout": click.option(
         "--layout",
         metavar="NAME",
-        help="Which way round the arrays are, where their shapes cannot tell.",
+        help="Where shapes cannot tell: rows or columns (of examples), in_out or out_in (W); or both: rows,in_out.",
     ),
     "loss_value": click.option(
         "--loss-value",
@@ -71,6 +71,21 @@ _DESCRIPTION: dict[str, Decorator] = {
         "--grads",
         metavar="NAMES",
         help="Names of the gradient arrays, in the same order.",
+    ),
+    "inputs": click.option(
+        "--inputs",
+        metavar="NAME",
+        help="Name of the array of inputs.",
+    ),
+    "labels": click.option(
+        "--labels",
+        metavar="NAME",
+        help="Name of the array of labels.",
+    ),
+    "bias_column": click.option(
+        "--bias-column",
+        metavar="NAME",
+        help="first or last: which column is the bias, where W and b share an array.",
     ),
 }
 

@@ -197,7 +197,8 @@ def _message(error: Exception) -> str:
         return "this machine has not enough memory for it; check fewer examples"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    first_line = next(iter(str(error).splitlines()), "")
     return (
-        f"internal error, please report it: {type(error).__name__}: {error}\n"
+        f"internal error, please report it: {type(error).__name__}: {first_line}\n"
         "Set FASTGRAD_TRACEBACK=1 to see where it happened."
     )

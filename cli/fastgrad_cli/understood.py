@@ -10,8 +10,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad import numerical
+from fastgrad.conventions import explain_loss
+from fastgrad.forward import base_point
 from fastgrad.network import Network, Problem, Tensor
+from fastgrad.numerical import estimate
 from fastgrad.report import counted, duration, printable, significant
 from fastgrad_cli.terminal import SCHEMA
 
@@ -24,13 +26,15 @@ class Understood:
 
     problem: Problem
     loss: float
+    loss_note: str | None
     seconds: dict[str, float]
 
     @classmethod
     def of(cls, problem: Problem) -> Understood:
-        """Evaluate the loss of a problem and estimate the work."""
-        seconds = {method: numerical.estimate(problem, method) for method in METHODS}
-        return cls(problem, numerical.loss(problem), seconds)
+        """Evaluate the loss of a problem, compare it with the user's, and estimate the work."""
+        base = base_point(problem)
+        seconds = {method: estimate(problem, method) for method in METHODS}
+        return cls(problem, base.loss, explain_loss(problem, base), seconds)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -47,6 +51,7 @@ class Understood:
             "parameters_total": network.size,
             "loss": self.loss,
             "claimed_loss": self.problem.claimed_loss,
+            "loss_note": self.loss_note,
             "estimated_seconds": self.seconds,
             "tensors": [_tensor_to_dict(tensor) for tensor in self.problem.tensors],
         }
@@ -66,9 +71,10 @@ class Understood:
 
     def _loss_value(self) -> str:
         """Say what the loss is, and what the user says it is."""
-        claimed = self.problem.claimed_loss
-        yours = "the file names none" if claimed is None else f"the file says {significant(claimed)}"
-        return f"Its value: {significant(self.loss)}; {yours}"
+        ours = f"Its value: {significant(self.loss)}"
+        if self.problem.claimed_loss is None:
+            return f"{ours}; the file names none to compare it with"
+        return f"{ours}, the same as yours" if self.loss_note is None else f"{ours}; {printable(self.loss_note)}"
 
 
 def _layers(network: Network) -> list[str]:

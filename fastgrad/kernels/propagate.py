@@ -45,6 +45,8 @@ class Tables(NamedTuple):
     layers: np.ndarray
     """int64, shape (4, L + 1): n_l of each layer from the input on; then, for the layer above, first index of its W in
     theta, its first column in `units`, its activation."""
+    shapes: np.ndarray
+    """Shape (L,): the parameter of each layer's activation, such as a slope."""
     units: np.ndarray
     """Shape (4, m, U): pre-activation, f′, ½f″, distance to the nearest kink."""
     outputs: np.ndarray
@@ -58,17 +60,17 @@ class Tables(NamedTuple):
 
 
 @entry
-def tabulate_layer(code, z, a, value_scale, slope_scale, units, low):
+def tabulate_layer(code, p, z, a, value_scale, slope_scale, units, low):
     """Fill a layer's activations and rounding scales, shape (m, n), and its columns of the table of units, from `low` on."""
     for s in range(z.shape[0]):
         for i in range(z.shape[1]):
-            a[s, i] = activations.value(code, z[s, i])
-            value_scale[s, i] = activations.value_scale(code, z[s, i])
-            slope_scale[s, i] = activations.slope_scale(code, z[s, i])
+            a[s, i] = activations.value(code, p, z[s, i])
+            value_scale[s, i] = activations.value_scale(code, p, z[s, i])
+            slope_scale[s, i] = activations.slope_scale(code, p, z[s, i])
             units[Z, s, low + i] = z[s, i]
-            units[SLOPE, s, low + i] = activations.slope(code, z[s, i])
-            units[CURVATURE, s, low + i] = activations.half_curvature(code, z[s, i])
-            units[KINK, s, low + i] = activations.kink_distance(code, z[s, i])
+            units[SLOPE, s, low + i] = activations.slope(code, p, z[s, i])
+            units[CURVATURE, s, low + i] = activations.half_curvature(code, p, z[s, i])
+            units[KINK, s, low + i] = activations.kink_distance(code, p, z[s, i])
 
 
 @entry
@@ -100,12 +102,12 @@ def list_active(layers, units, layer, s, bound, active, at):
 
 
 @helper
-def enter(theta, layers, units, layer, s, bound, active, here, count, groups, n_groups, first, work, target):
+def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, groups, n_groups, first, work, target):
     """Fill work from row `target` on with the moves of the layer above a changed unit: f(z + w·first) − f(z).
 
     groups lists runs of columns that share a changed unit: unit, first column, last column + 1.
     """
-    low, code = layers[UNIT, layer], layers[CODE, layer]
+    low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
         i, at = active[here + r], np.uint64(target + r) * STRIDE
         u, row = low + i, layers[START, layer] + i * layers[WIDTH, layer]
@@ -115,7 +117,7 @@ def enter(theta, layers, units, layer, s, bound, active, here, count, groups, n_
             begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
             if general:
                 for c in range(begin, end):
-                    work[at + c] = activations.difference(code, z, w * first[c])
+                    work[at + c] = activations.difference(code, p, z, w * first[c])
             else:
                 for c in range(begin, end):
                     d = w * first[c]
@@ -123,15 +125,15 @@ def enter(theta, layers, units, layer, s, bound, active, here, count, groups, n_
 
 
 @helper
-def activate(layers, units, layer, s, bound, active, here, count, work, target):
+def activate(layers, shapes, units, layer, s, bound, active, here, count, work, target):
     """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference."""
-    low, code = layers[UNIT, layer], layers[CODE, layer]
+    low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
         u, at = low + active[here + r], np.uint64(target + r) * STRIDE
         z, f1, f2 = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u]
         if units[KINK, s, u] <= bound:
             for c in range(STRIDE):
-                work[at + c] = activations.difference(code, z, work[at + c])
+                work[at + c] = activations.difference(code, p, z, work[at + c])
         elif f2 != 0.0:
             for c in range(STRIDE):
                 work[at + c] *= f1 + work[at + c] * f2
@@ -209,7 +211,7 @@ def add_row(weight, work, source, target):
 
 
 @helper
-def climb(theta, layers, units, outputs, top, loss_code, factor, bounds, s, layer, groups, n_groups, first, work, active, total):
+def climb(theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer, groups, n_groups, first, work, active, total):
     """Carry the changes `first` of the activations of a layer through all above, and add the loss's changes to total.
 
     work and active hold two layers' rows in turn, the one being read and the one being written.
@@ -220,11 +222,11 @@ def climb(theta, layers, units, outputs, top, loss_code, factor, bounds, s, laye
         bound = bounds[above]
         n_here = list_active(layers, units, above, s, bound, active, target)
         if above == layer + 1:
-            enter(theta, layers, units, above, s, bound, active, target, n_here, groups, n_groups, first, work, target)
+            enter(theta, layers, shapes, units, above, s, bound, active, target, n_here, groups, n_groups, first, work, target)
         else:
             start, n_columns = layers[START, above], layers[WIDTH, above]
             multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
-            activate(layers, units, above, s, bound, active, target, n_here, work, target)
+            activate(layers, shapes, units, above, s, bound, active, target, n_here, work, target)
         source, target, n_below = target, source, n_here
     small = bounds[last + 1] < np.inf
     if loss_code == SOFTMAX_CROSSENTROPY:
@@ -275,9 +277,9 @@ def group_columns(selected, low, high, weights, n_in, runs, groups):
 
 
 @helper
-def perturb(layers, units, layer, s, bound, inputs, steps, runs, count, first):
+def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, first):
     """Fill `first` with the changes of the perturbed units' activations: z_i moves by ±step·input, a bias's input being 1."""
-    code, n_in = layers[CODE, layer], layers[WIDTH, layer]
+    code, p, n_in = layers[CODE, layer], shapes[layer], layers[WIDTH, layer]
     for g in range(count):
         u, source = layers[UNIT, layer] + runs[g, 0], runs[g, 3]
         low, length = np.uint64(runs[g, 1]), np.uint64(runs[g, 2] - runs[g, 1])
@@ -286,8 +288,8 @@ def perturb(layers, units, layer, s, bound, inputs, steps, runs, count, first):
             for c in range(length):
                 j = source + np.int64(c)
                 d = steps[j] * (inputs[s, j] if j < n_in else 1.0)
-                first[low + c] = activations.difference(code, z, d) if general else d * (f1 + d * f2)
-                first[HALF + low + c] = activations.difference(code, z, -d) if general else -d * (f1 - d * f2)
+                first[low + c] = activations.difference(code, p, z, d) if general else d * (f1 + d * f2)
+                first[HALF + low + c] = activations.difference(code, p, z, -d) if general else -d * (f1 - d * f2)
         else:
             shift = np.uint64(source)
             for c in range(length):
@@ -319,7 +321,7 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, chunks, for
     forward, backward : ndarray, shape (p,)
         Out: J(θ+h) − J(θ) and J(θ−h) − J(θ).
     """
-    theta, layers, units, outputs, top = t.theta, t.layers, t.units, t.outputs, t.top
+    theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
     loss_code, factor = t.loss_code, t.factor
     last = layers.shape[1] - 2
     n_in = layers[WIDTH, layer]
@@ -339,12 +341,12 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, chunks, for
             if high - low < TILE:
                 work[:] = 0.0
             for s in range(inputs.shape[0]):
-                perturb(layers, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
+                perturb(layers, shapes, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
                 if layer == last:
                     finish(outputs, loss_code, factor, bounds[last + 1], s, groups, n_groups, first, total)
                 else:
                     climb(
-                        theta, layers, units, outputs, top, loss_code, factor, bounds, s, layer,
+                        theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer,
                         groups, n_groups, first, work, active, total,
                     )
             forward[low:high] = total[:TILE][: high - low]

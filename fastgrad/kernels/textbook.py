@@ -50,7 +50,7 @@ def mean_loss(code, a, y, factor, n_out, samples):
 
 
 @helper
-def loss_with(theta, layers, biases, x, y, loss_code, factor, index, changed, work):
+def loss_with(theta, layers, shapes, biases, x, y, loss_code, factor, index, changed, work):
     """J with one parameter changed, penalty left out."""
     samples, depth = x.shape[1], layers.shape[1] - 1
     affine(theta, layers[START, 0], layers[WIDTH, 1], layers[WIDTH, 0], biases[0], index, changed, x, work[0], samples)
@@ -61,12 +61,12 @@ def loss_with(theta, layers, biases, x, y, loss_code, factor, index, changed, wo
             affine(theta, layers[START, layer], n_out, n_in, biases[layer], index, changed, below, here, samples)
         for i in range(layers[WIDTH, layer + 1]):
             for s in range(samples):
-                here[i, s] = activations.value(layers[CODE, layer], here[i, s])
+                here[i, s] = activations.value(layers[CODE, layer], shapes[layer], here[i, s])
     return mean_loss(loss_code, work[(depth - 1) % 2], y, factor, layers[WIDTH, depth], samples)
 
 
 @parallel_entry
-def textbook_losses(theta, layers, biases, x, y, loss_code, factor, selected, step, chunks, forward, backward):
+def textbook_losses(theta, layers, shapes, biases, x, y, loss_code, factor, selected, step, chunks, forward, backward):
     """Losses at θ ± step of single parameters.
 
     Parameters
@@ -75,6 +75,8 @@ def textbook_losses(theta, layers, biases, x, y, loss_code, factor, selected, st
         Parameters; read only.
     layers : ndarray of int64, shape (4, L + 1)
         Table of layers, as in `propagate.Tables`.
+    shapes : ndarray, shape (L,)
+        Parameters of the activations.
     biases : ndarray of bool, shape (L,)
         Whether a layer has a bias.
     x, y : ndarray, shape (n_0, m) and (n_L, m)
@@ -97,5 +99,5 @@ def textbook_losses(theta, layers, biases, x, y, loss_code, factor, selected, st
         work = np.empty((2, widest, x.shape[1]))
         for c in range(chunk, selected.size, chunks):
             k = selected[c]
-            forward[c] = loss_with(theta, layers, biases, x, y, loss_code, factor, k, theta[k] + step, work)
-            backward[c] = loss_with(theta, layers, biases, x, y, loss_code, factor, k, theta[k] - step, work)
+            forward[c] = loss_with(theta, layers, shapes, biases, x, y, loss_code, factor, k, theta[k] + step, work)
+            backward[c] = loss_with(theta, layers, shapes, biases, x, y, loss_code, factor, k, theta[k] - step, work)
