@@ -191,13 +191,13 @@ def forgotten_m() -> tuple[Arrays, Description]:
 
 
 DEMOS = (
-    Demo("planted", "4-5-3-1 relu network, 3 examples; dW2 doubled, db1 four times too large", ("b1", "W2"), planted),
-    Demo("repaired", "the same network with a right backward pass", (), repaired),
-    Demo("cat", "12288-5-5-1 tanh network, 209 images of raw pixels", (), cat),
-    Demo("digits", "784-50-10 sigmoid and softmax network, 100 images", (), digits),
+    Demo("planted", "4-5-3-1 relu; dW2 doubled, db1 four times too large", ("b1", "W2"), planted),
+    Demo("repaired", "the same with a right backward pass", (), repaired),
+    Demo("cat", "12288-5-5-1 tanh, 209 images of raw pixels", (), cat),
+    Demo("digits", "784-50-10 sigmoid and softmax, 100 images", (), digits),
     Demo(
         "forgotten-m",
-        "2-16-1 tanh network, 8 examples; the division by m forgotten",
+        "2-16-1 tanh, 8 examples; division by m forgotten",
         ("W1", "b1", "W2", "b2"),
         forgotten_m,
     ),

@@ -153,7 +153,8 @@ def save_arrays(path: PathLike, arrays: Mapping[str, Any]) -> None:
     except OSError as error:
         raise InputError(f"{os.fspath(path)}: cannot be written: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _write(stream: IO[bytes], contents: Mapping[str, Raw]) -> None:
@@ -270,16 +271,15 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
         start = stream.tell()
     if dtype.hasobject:
         raise InputError(
-            f"{name} holds Python objects (a pickle), which are never loaded; save it as an array of numbers, or each of "
-            "its entries under a name of its own"
+            f"{name} holds Python objects (a pickle), which are never loaded; save it as an array of numbers, or each "
+            "of its entries under a name of its own"
         )
     if dtype.fields is not None or dtype.subdtype is not None or min(shape, default=0) < 0:
         raise InputError(f"{name} is not a plain array (dtype {dtype}, shape {shape})")
     size = math.prod(shape) * dtype.itemsize
     if start + size != info.file_size:
-        raise InputError(
-            f"{name} is damaged: its header declares {size:,} bytes for shape {shape}, {info.file_size - start:,} are there"
-        )
+        there = info.file_size - start
+        raise InputError(f"{name} is damaged: its header declares {size:,} bytes for shape {shape}, {there:,} are there")
     return _Member(name, info, start, shape, fortran_order, dtype, size)
 
 
@@ -299,8 +299,8 @@ def _require_memory(members: Sequence[_Member]) -> None:
     if total > available:
         largest = max(members, key=lambda member: member.size)
         raise InputError(
-            f"its arrays need {total / 2**30:,.1f} GiB, and {available / 2**30:,.1f} GiB of memory are free; the largest is "
-            f"{largest.name} {largest.shape}"
+            f"its arrays need {total / 2**30:,.1f} GiB, and {available / 2**30:,.1f} GiB of memory are free; the largest "
+            f"is {largest.name} {largest.shape}"
         )
 
 
@@ -318,7 +318,7 @@ def available_memory() -> int:
 def _read(archive: zipfile.ZipFile, member: _Member) -> Raw:
     """Read one array whose header has been judged."""
     flat = np.empty(math.prod(member.shape), dtype=member.dtype)
-    buffer, done = memoryview(flat.view(np.uint8)) if member.size else memoryview(b""), 0
+    buffer, done = flat.view(np.uint8).data if member.size else memoryview(b""), 0
     with _reading(member.name), archive.open(member.info) as stream:
         stream.read(member.start)
         while done < member.size:

@@ -18,8 +18,8 @@ from fastgrad.forward import BasePoint, base_point, claim_roundoff, penalized
 from fastgrad.kernels import activations, propagate, textbook
 from fastgrad.network import Array, Offsets, Problem
 
-Method = Literal["parameter", "textbook"]
-METHODS: tuple[Method, ...] = ("parameter", "textbook")
+Method = Literal["parameter", "preactivation", "textbook"]
+METHODS: tuple[Method, ...] = ("parameter", "preactivation", "textbook")
 Progress = Callable[[int, int], None]
 
 SMALL_MOVE = 2.0**-28
@@ -29,8 +29,10 @@ SMALLEST_STEP_MOVE = 2.0**-500
 """Below this, weights are so large that moves could underflow on the way; the exact differences serve instead."""
 TEXTBOOK_STEP = 1e-7
 """The courses' step, for --method textbook without --step."""
-WORK_RATE = {"parameter": 2.5e10, "textbook": 3e9}
+WORK_RATE = {"parameter": 2e10, "preactivation": 2e10, "textbook": 3e9}
 """Multiply-adds a second and core, for estimates of time only."""
+AFFORDABLE_SECONDS = 10.0
+"""Estimated time up to which "auto" perturbs every parameter."""
 PARALLEL_SECONDS = 3e-4
 """Estimated work below which a second thread costs more than it saves, waking it taking 10 µs to some ms on a busy machine."""
 PIECE_SECONDS = 0.3
@@ -49,7 +51,7 @@ class Numerical:
         Where samples sit on kinks, the range of values that the slopes between the one-sided ones give; else None.
     selected : ndarray of int64
         Indices of the parameters evaluated, ascending.
-    method : {"parameter", "textbook"}
+    method : {"parameter", "preactivation", "textbook"}
         How it was made.
     step : float or None
         The fixed step; None where each parameter had its own.
@@ -88,11 +90,13 @@ def numerical_gradient(
     ----------
     problem : Problem
         Network, parameters and data.
-    method : {"auto", "parameter", "textbook"}
-        "parameter" propagates the difference; "textbook" runs two whole forward passes per parameter.
+    method : {"auto", "parameter", "preactivation", "textbook"}
+        "parameter" perturbs every parameter and propagates the difference; "preactivation" perturbs every pre-activation
+        of every sample, from which dW and db follow, z being linear in both; "textbook" runs two whole forward passes for
+        every parameter; "auto" is "parameter" while that takes some ten seconds, else "preactivation".
     step : float, optional
-        The same step for all parameters. By default "parameter" gives each its own, so small that truncation is below
-        rounding, and "textbook" takes 1e-7.
+        The same step for all that is perturbed. By default each has its own, so small that truncation is below rounding;
+        "textbook" takes 1e-7.
     sample : int, float or str, optional
         How many parameters to evaluate: 500, or "5%" of them; drawn without replacement, stratified by tensor.
     seed : int
@@ -112,7 +116,7 @@ def numerical_gradient(
     InputError
         If an argument cannot be used.
     """
-    chosen = check_method(method)
+    chosen = choose_method(problem, method)
     if step is not None and not (np.isfinite(step) and step > 0):
         raise InputError(f"--step must be a positive number, found {step}")
     selected = select(problem, sample, seed)
@@ -125,27 +129,27 @@ def numerical_gradient(
         tracker = Tracker(progress, selected.size)
         if chosen == "textbook":
             return _textbook(problem, base, selected, step or TEXTBOOK_STEP, used, tracker)
-        return _propagated(problem, base, selected, step, used, tracker)
+        return _propagated(problem, base, chosen, selected, step, used, tracker)
 
 
-def check_method(method: str) -> Method:
-    """Return the method meant, or raise InputError."""
+def choose_method(problem: Problem, method: str) -> Method:
+    """Return the method meant, deciding for "auto" by the estimated time, or raise InputError."""
     if method == "auto":
-        return "parameter"
-    if method not in METHODS:
-        raise InputError(f"--method must be one of auto, {', '.join(METHODS)}; found {method!r}")
-    return method
+        return "parameter" if estimate(problem, "parameter") <= AFFORDABLE_SECONDS else "preactivation"
+    for known in METHODS:
+        if method == known:
+            return known
+    raise InputError(f"--method must be one of auto, {', '.join(METHODS)}; found {method!r}")
 
 
-def estimate(problem: Problem, method: str) -> float:
+def estimate(problem: Problem, method: Method) -> float:
     """Estimate the seconds a method takes for all parameters, to within a small factor."""
-    widths, chosen = problem.network.widths, check_method(method)
-    full = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
-    work = sum(
-        problem.network.widths[layer + 1] * (widths[layer] + 1) * (full if chosen == "textbook" else _above(problem, layer))
-        for layer in range(problem.network.depth)
-    )
-    return 2.0 * work * problem.samples / (WORK_RATE[chosen] * numba.get_num_threads())
+    network = problem.network
+    work = 0.0
+    for layer in range(network.depth):
+        perturbed = network.widths[layer + 1] * (1 if method == "preactivation" else network.widths[layer] + 1)
+        work += perturbed * (_forward_work(problem) if method == "textbook" else _above(problem, layer))
+    return 2.0 * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads())
 
 
 def select(problem: Problem, sample: int | float | str | None, seed: int) -> Offsets:
@@ -207,6 +211,11 @@ class Tracker:
             self.progress(self.done, self.total)
 
 
+def _forward_work(problem: Problem) -> int:
+    """Multiply-adds of a forward pass of one sample."""
+    return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
+
+
 def _above(problem: Problem, layer: int) -> int:
     """Multiply-adds that one perturbed parameter of a layer costs in the layers above, for one sample and sign."""
     widths = problem.network.widths
@@ -214,11 +223,11 @@ def _above(problem: Problem, layer: int) -> int:
     return entered + sum(a * b for a, b in zip(widths[layer + 2 :], widths[layer + 3 :], strict=False)) + 2 * widths[-1]
 
 
-def _pieces(selected: Offsets, work: float, rate: float, least: int) -> Iterator[slice]:
-    """Cut the selected parameters into runs of about `PIECE_SECONDS`."""
+def _pieces(count: int, work: float, rate: float, least: int) -> Iterator[slice]:
+    """Cut a number of perturbations into runs of about `PIECE_SECONDS`."""
     length = max(least, int(PIECE_SECONDS * rate / work) // least * least)
-    for low in range(0, selected.size, length):
-        yield slice(low, min(low + length, selected.size))
+    for low in range(0, count, length):
+        yield slice(low, min(low + length, count))
 
 
 def _textbook(
@@ -227,9 +236,8 @@ def _textbook(
     network = problem.network
     x, y = np.ascontiguousarray(problem.X.T), np.ascontiguousarray(problem.Y.T)
     forward, backward = np.empty(selected.size), np.empty(selected.size)
-    full = sum(a * b for a, b in zip(network.widths, network.widths[1:], strict=False))
-    work = 2.0 * full * problem.samples
-    for piece in _pieces(selected, work, WORK_RATE["textbook"] * threads, threads):
+    work = 2.0 * _forward_work(problem) * problem.samples
+    for piece in _pieces(selected.size, work, WORK_RATE["textbook"] * threads, threads):
         textbook.textbook_losses(
             problem.theta,
             base.tables.layers,
@@ -253,26 +261,33 @@ def _textbook(
 
 
 def _propagated(
-    problem: Problem, base: BasePoint, selected: Offsets, step: float | None, threads: int, tracker: Tracker
+    problem: Problem,
+    base: BasePoint,
+    method: Method,
+    selected: Offsets,
+    step: float | None,
+    threads: int,
+    tracker: Tracker,
 ) -> Numerical:
-    plan = _plan(problem, base, step)
-    values = _central(problem, base, plan, selected, threads, tracker)
+    plan = _plan(problem, base, method, step)
+    values = _central(problem, base, plan, method, selected, threads, tracker)
     kinked = _kinked(problem, base)
     lower = upper = None
     if kinked.any():
-        lower, upper = _kink_range(problem, base, selected, threads, values, kinked)
+        lower, upper = _kink_range(problem, base, method, selected, threads, values, kinked)
     _add_penalty(problem, values, lower, upper)
     used = np.concatenate([steps for steps, _ in plan])
     span = (float(used.min()), float(used.max()))
     samples = int(kinked.any(axis=1).sum())
-    return Numerical(values, lower, upper, selected, "parameter", step, span, samples, base)
+    return Numerical(values, lower, upper, selected, method, step, span, samples, base)
 
 
 Plan = list[tuple[Array, Array]]
-"""For each layer the steps by input, shape (n_in + 1,), and the bounds of the moves above, shape (L + 1,)."""
+"""For each layer its steps and the bounds of the moves above, shape (L + 1,). A parameter's step goes by its input, a
+bias's comes last, shape (n_in + 1,); pre-activations of a layer share one, shape (1,)."""
 
 
-def _plan(problem: Problem, base: BasePoint, step: float | None) -> Plan:
+def _plan(problem: Problem, base: BasePoint, method: Method, step: float | None) -> Plan:
     """Choose steps and bound the moves that they can cause.
 
     A unit's z moving by at most B moves its activation by at most F·B, F the largest slope of the layer (twice the
@@ -280,12 +295,16 @@ def _plan(problem: Problem, base: BasePoint, step: float | None) -> Plan:
     absolute weights take the place of max|W|. By default B is chosen so that no move is larger than `SMALL_MOVE` and none
     reaches half way to a kink; steps are powers of two, so that dividing by them is exact.
     """
-    return [_plan_layer(problem, base, layer, step) for layer in range(problem.network.depth)]
+    return [_plan_layer(problem, base, method, layer, step) for layer in range(problem.network.depth)]
 
 
-def _plan_layer(problem: Problem, base: BasePoint, layer: int, step: float | None) -> tuple[Array, Array]:
-    inputs = base.activations[layer]
-    reach = np.append(np.maximum(inputs.max(axis=0), -inputs.min(axis=0)), 1.0)
+def _plan_layer(
+    problem: Problem, base: BasePoint, method: Method, layer: int, step: float | None
+) -> tuple[Array, Array]:
+    reach = np.ones(1)
+    if method == "parameter":
+        inputs = base.activations[layer]
+        reach = np.append(np.maximum(inputs.max(axis=0), -inputs.min(axis=0)), reach)
     amplification = _amplification(problem, base, layer)
     room = np.array([SMALL_MOVE] * (problem.network.depth + 1))
     if step is not None:
@@ -334,43 +353,134 @@ def _kinked(problem: Problem, base: BasePoint) -> np.ndarray[tuple[int, ...], np
 
 
 def _central(
-    problem: Problem, base: BasePoint, plan: Plan, selected: Offsets, threads: int, tracker: Tracker
+    problem: Problem,
+    base: BasePoint,
+    plan: Plan,
+    method: Method,
+    selected: Offsets,
+    threads: int,
+    tracker: Tracker,
 ) -> Array:
-    """Run the kernel layer by layer; central differences, penalty left out, nan where not selected."""
+    """Central differences by a propagating method, penalty left out, nan where not selected."""
     network = problem.network
     values = np.full(network.size, np.nan)
     for layer in range(network.depth):
         start, stop = network.weight_slice(layer).start, network.bias_slice(layer).stop
         low, high = np.searchsorted(selected, (start, stop))
         local = selected[low:high] - start
-        steps, bounds = plan[layer]
-        forward, backward = np.empty(local.size), np.empty(local.size)
-        work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0]
-        for piece in _pieces(local, work, WORK_RATE["parameter"] * threads, propagate.TILE):
-            tiles = -(-(piece.stop - piece.start) // propagate.TILE)
-            small = work * local.size < PARALLEL_SECONDS * WORK_RATE["parameter"]
-            numba.set_num_threads(1 if small else threads)
-            chunks = 1 if small else min(tiles, 4 * threads)
-            propagate.parameter_differences(
-                base.tables,
-                layer,
-                base.activations[layer],
-                steps,
-                bounds,
-                local[piece],
-                chunks,
-                forward[piece],
-                backward[piece],
-            )
-            tracker.advance(piece.stop - piece.start)
-        n_in = network.widths[layer]
-        source = np.where(local < n_in * network.widths[layer + 1], local % n_in, n_in)
-        values[selected[low:high]] = (forward - backward) / (2.0 * steps[source])
+        if local.size == 0:
+            continue
+        if method == "parameter":
+            values[selected[low:high]] = _by_parameter(problem, base, plan[layer], layer, local, threads, tracker)
+            continue
+        dZ = _by_preactivation(problem, base, plan[layer], layer, threads)
+        whole = values[start:stop] if local.size == stop - start else np.empty(stop - start)
+        weights = network.widths[layer] * network.widths[layer + 1]
+        np.matmul(dZ.T, base.activations[layer], out=whole[:weights].reshape(dZ.shape[1], -1))
+        if network.biases[layer]:
+            dZ.sum(axis=0, out=whole[weights:])
+        if local.size != stop - start:
+            values[selected[low:high]] = whole[local]
+        tracker.advance(local.size)
     return values
 
 
+def _by_parameter(
+    problem: Problem,
+    base: BasePoint,
+    plan: tuple[Array, Array],
+    layer: int,
+    local: Offsets,
+    threads: int,
+    tracker: Tracker,
+) -> Array:
+    """Central differences of a layer's parameters, counted from its first weight."""
+    steps, bounds = plan
+    forward, backward = np.empty(local.size), np.empty(local.size)
+    work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0]
+    small = _use_threads(work * local.size, threads)
+    for piece in _pieces(local.size, work, WORK_RATE["parameter"] * threads, propagate.TILE):
+        propagate.parameter_differences(
+            base.tables,
+            layer,
+            base.activations[layer],
+            steps,
+            bounds,
+            local[piece],
+            1 if small else 4 * threads,
+            forward[piece],
+            backward[piece],
+        )
+        tracker.advance(piece.stop - piece.start)
+    n_in = problem.network.widths[layer]
+    source = np.where(local < n_in * problem.network.widths[layer + 1], local % n_in, n_in)
+    return (forward - backward) / (2.0 * steps[source])
+
+
+def _by_preactivation(
+    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int
+) -> Array:
+    """Central differences of a layer's pre-activations, dZ of shape (m, n_l)."""
+    (step,), bounds = plan
+    shape = base.activations[layer + 1].shape
+    forward, backward = np.zeros(shape), np.zeros(shape)
+    work = 2.0 * _above(problem, layer) * shape[1]
+    small = _use_threads(work * shape[0], threads)
+    for piece in _pieces(shape[0], work, WORK_RATE["preactivation"] * threads, 1):
+        propagate.preactivation_differences(
+            base.tables,
+            layer,
+            step,
+            bounds,
+            np.arange(piece.start, piece.stop),
+            1 if small else 4 * threads,
+            forward[piece],
+            backward[piece],
+        )
+    return (forward - backward) / (2.0 * step)
+
+
+def _use_threads(work: float, threads: int) -> bool:
+    """Set numba's threads for an amount of work; return whether it is too small to share."""
+    small = work < PARALLEL_SECONDS * WORK_RATE["parameter"]
+    numba.set_num_threads(1 if small else threads)
+    return small
+
+
+def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, Array]:
+    """Numerical dZ_l and dA_l, each of shape (m, n_l).
+
+    Parameters
+    ----------
+    problem : Problem
+        Network, parameters and data.
+    threads : int, optional
+        Threads to use.
+
+    Returns
+    -------
+    dict
+        "dZ1" to "dZL" by perturbing pre-activations, and "dA1" to "dA{L-1}" from them: the next layer's z is linear in a.
+    """
+    result: dict[str, Array] = {}
+    with thread_count(threads) as used:
+        base = base_point(problem)
+        plan = _plan(problem, base, "preactivation", None)
+        for layer in reversed(range(problem.network.depth)):
+            result[f"dZ{layer + 1}"] = _by_preactivation(problem, base, plan[layer], layer, used)
+            if layer:
+                result[f"dA{layer}"] = result[f"dZ{layer + 1}"] @ problem.network.W(problem.theta, layer)
+    return result
+
+
 def _kink_range(
-    problem: Problem, base: BasePoint, selected: Offsets, threads: int, values: Array, kinked: Array
+    problem: Problem,
+    base: BasePoint,
+    method: Method,
+    selected: Offsets,
+    threads: int,
+    values: Array,
+    kinked: Array,
 ) -> tuple[Array, Array]:
     """Range of the gradient when each sample on a kink takes any slope between the one-sided ones.
 
@@ -380,14 +490,20 @@ def _kink_range(
     lower, upper = values.copy(), values.copy()
     for s in np.flatnonzero(kinked.any(axis=1)):
         alone = _single_sample(base, int(s))
-        centre = _central(problem, alone, _plan(problem, alone, None), selected, threads, Tracker(None, 0))
+        centre = _share(problem, alone, method, selected, threads)
         shares = []
         for weight in (0.0, 0.5, 1.0):
             fixed = _with_slopes(alone, kinked[s : s + 1], weight)
-            shares.append(_central(problem, fixed, _plan(problem, fixed, None), selected, threads, Tracker(None, 0)))
+            shares.append(_share(problem, fixed, method, selected, threads))
         lower += np.minimum.reduce(shares) - centre
         upper += np.maximum.reduce(shares) - centre
     return np.minimum(lower, values), np.maximum(upper, values)
+
+
+def _share(problem: Problem, base: BasePoint, method: Method, selected: Offsets, threads: int) -> Array:
+    """Central differences of the part of J that a base point of fewer samples has."""
+    plan = _plan(problem, base, method, None)
+    return _central(problem, base, plan, method, selected, threads, Tracker(None, 0))
 
 
 def _single_sample(base: BasePoint, s: int) -> BasePoint:

@@ -360,13 +360,11 @@ def _all(count: int) -> str:
 def _table(tensors: tuple[TensorReport, ...], ascii_only: bool) -> Table:
     """Return a line for each tensor, or for the ones that matter where they are many."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("gradient", overflow="fold", min_width=8)
-    table.add_column("verdict", min_width=7)
-    table.add_column("difference", no_wrap=True)
-    table.add_column("off", min_width=6)
-    table.add_column("worst entry", overflow="fold", min_width=8)
-    table.add_column("claimed", no_wrap=True, justify="right")
-    table.add_column("numerical", no_wrap=True, justify="right")
+    # All fold where the terminal is narrow: a value cut short would be another value.
+    for heading in ("gradient", "verdict", "difference", "off", "worst entry"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("claimed", overflow="fold", justify="right")
+    table.add_column("numerical", overflow="fold", justify="right")
     shown, folded = _fold(tensors)
     for tensor in shown:
         table.add_row(*_row(tensor, ascii_only))
@@ -525,13 +523,24 @@ def _sample_sentences(report: Report) -> Iterator[str]:
 
 
 def _missed(report: Report) -> str:
-    """Bound, by the rule of three, the share of a tensor's entries that can be wrong unseen."""
-    drawn = [t for t in report.tensors if 0 < t.checked < math.prod(t.shape)]
+    """Say what share of a tensor's entries can be wrong unseen, for the tensor of which the draw says least."""
+    drawn = [tensor for tensor in report.tensors if 0 < tensor.checked < math.prod(tensor.shape)]
     if not drawn:
         return ""
-    thinnest = min(drawn, key=lambda tensor: tensor.checked)
-    share = min(1.0, 3 / thinnest.checked)
-    return f" A mistake in under {100 * share:.2g}% of the entries of {_gradient_label(thinnest)} may be missed."
+    least_known = max(drawn, key=_unseen_share)
+    share = f"{100 * _unseen_share(least_known):.2g}%"
+    return f" A mistake in under {share} of the entries of {_gradient_label(least_known)} may be missed."
+
+
+def _unseen_share(tensor: TensorReport) -> float:
+    """Return the share of wrong entries of which a draw without replacement finds one with a probability of 95 %.
+
+    Notes
+    -----
+    1 - 0.05^(1/n) for n draws with replacement, times 1 - (n - 1) / 2N for the N entries that are not put back.
+    """
+    draws, entries = tensor.checked, math.prod(tensor.shape)
+    return float((1.0 - 0.05 ** (1.0 / draws)) * (1.0 - (draws - 1) / (2.0 * entries)))
 
 
 def _provenance(report: Report) -> str:

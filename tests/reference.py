@@ -142,12 +142,18 @@ ACTIVATIONS = {
     "softsign": Activation(lambda z, lib: z / (1 + abs(z)), lambda z, lib: 1 / ((1 + abs(z)) * (1 + abs(z)))),
     "arctan": Activation(lambda z, lib: lib.atan(z), lambda z, lib: 1 / (1 + z * z)),
     "sin": Activation(lambda z, lib: lib.sin(z), lambda z, lib: lib.cos(z)),
-    "hard_sigmoid": Activation(
-        lambda z, lib: min(max(z / 6 + 0.5, 0), 1), lambda z, lib: number(1, lib) / 6 if -3 < z < 3 else 0, (-3.0, 3.0)
-    ),
+    "hard_sigmoid": clipped(1 / 6, 0.5, 0.0, 1.0),
     "hard_tanh": clipped(1.0, 0.0, -1.0, 1.0),
     "exp": Activation(lambda z, lib: lib.exp(z), lambda z, lib: lib.exp(z)),
 }
+
+PARAMETRISED = {"leaky_relu": leaky_relu, "elu": elu, "hard_sigmoid": lambda slope: clipped(slope, 0.5, 0.0, 1.0)}
+
+
+def activation(name: str) -> Activation:
+    """Look an activation up, with its parameter where the name has one: "leaky_relu:0.2"."""
+    base, colon, parameter = name.partition(":")
+    return PARAMETRISED[base](float(parameter)) if colon else ACTIVATIONS[base]
 
 
 # Losses of one sample: value and derivative for each output, of the outputs a (probabilities, where the loss is a
@@ -285,7 +291,7 @@ def activate(name: str, z: list[Number], lib) -> list[Number]:
     """Apply a layer's activation to the pre-activations of one sample."""
     if name == "softmax":
         return softmax(z, lib)
-    return [ACTIVATIONS[name].value(zi, lib) for zi in z]
+    return [activation(name).value(zi, lib) for zi in z]
 
 
 def forward(case: Case, layers, x: Iterable[Number], lib):
@@ -346,7 +352,7 @@ def _through_activation(name: str, z, a, dA, lib) -> list[Number]:
             sum(dk * ak * ((k == i) - ai) for k, (dk, ak) in enumerate(zip(dA, a, strict=True)))
             for i, ai in enumerate(a)
         ]
-    return [d * ACTIVATIONS[name].derivative(zi, lib) for d, zi in zip(dA, z, strict=True)]
+    return [d * activation(name).derivative(zi, lib) for d, zi in zip(dA, z, strict=True)]
 
 
 def central_difference(case: Case, step: float, indices: Iterable[int] | None = None, lib=math) -> np.ndarray:
@@ -392,7 +398,7 @@ def exact_central_difference(
         return central_difference(case, step, indices, lib=mp).astype(float)
 
 
-def exact_difference(activation: str, z: float, delta: float, digits: int = DIGITS) -> Number:
+def exact_difference(name: str, z: float, delta: float, digits: int = DIGITS) -> Number:
     """Return f(z + delta) − f(z) of an activation as an mpmath number, right to `digits` digits.
 
     The plain subtraction, with as many more digits as it cancels, and as saturation (1 − tanh z = 2 exp(−2z)) hides.
@@ -400,7 +406,7 @@ def exact_difference(activation: str, z: float, delta: float, digits: int = DIGI
     if delta == 0:
         return mp.mpf(0)
     with mp.workdps(digits + _digits_lost(abs(z), delta) + _digits_hidden([z, z + delta])):
-        f = ACTIVATIONS[activation].value
+        f = activation(name).value
         difference = f(mp.mpf(z) + mp.mpf(delta), mp) - f(mp.mpf(z), mp)
     with mp.workdps(digits):
         return +difference

@@ -89,7 +89,7 @@ def test_locate_refuses_what_theta_does_not_hold(k):
         ({"activations": ("tanh", "sigmoid")}, "3 activations, found 2"),
         ({"biases": (True,)}, "3 layers"),
         ({"activations": ("tanh", "softmax", "sigmoid")}, "layer 2 of 3"),
-        ({"activations": ("tanh", "swoosh", "sigmoid")}, "layer 2: unknown activation 'swoosh'"),
+        ({"activations": ("tanh", "swoosh", "sigmoid")}, "unknown activation 'swoosh'; known are identity"),
         ({"loss": "anger"}, "unknown loss 'anger'"),
         ({"reduction": "median"}, "mean, sum, found 'median'"),
         ({"activations": ("tanh", "relu", "tanh")}, "goes with a sigmoid output, found tanh"),

@@ -33,6 +33,9 @@ KNOWN_VALUES = [
     ("sin", math.pi / 6, 0.5),
     ("hard_sigmoid", 1.5, 0.75),
     ("hard_sigmoid", -4.0, 0.0),
+    ("hard_sigmoid:0.2", 1.5, 0.8),
+    ("leaky_relu:0.2", -2.0, -0.4),
+    ("elu:2", -math.log(2), -1.0),
     ("hard_tanh", 4.0, 1.0),
     ("exp", 1.0, math.e),
 ]
@@ -40,7 +43,7 @@ KNOWN_VALUES = [
 
 @pytest.mark.parametrize(("name", "z", "expected"), KNOWN_VALUES)
 def test_activation_has_its_known_value(name, z, expected):
-    assert reference.ACTIVATIONS[name].value(z, math) == pytest.approx(expected, rel=4 * UNIT_ROUNDOFF, abs=1e-16)
+    assert reference.activation(name).value(z, math) == pytest.approx(expected, rel=4 * UNIT_ROUNDOFF, abs=1e-16)
 
 
 @pytest.mark.parametrize("name", reference.ACTIVATIONS)

@@ -224,7 +224,7 @@ def _conclusion(chosen: Demo, found: tuple[str, ...]) -> str:
     else:
         outcome = "As it should be: nothing was planted here."
     others = "\n".join(f"  fastgrad demo {demo.name:<12} {demo.summary}" for demo in DEMOS if demo is not chosen)
-    return f"\n{outcome} Others:\n{others}"
+    return f"\n{outcome}\nOther demos:\n{others}"
 
 
 if __name__ == "__main__":

@@ -44,8 +44,7 @@ class Commands(click.Group):
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run a command and leave with its exit code."""
         arguments = list(sys.argv[1:] if args is None else args)
-        for stream in (sys.stdout, sys.stderr):
-            _never_fail_to_encode(stream)
+        _make_streams_safe()
         # Seen before click parses, since a usage error has to be a JSON document as well.
         as_json = "--json" in arguments
         try:
@@ -66,7 +65,8 @@ def show(renderable: RenderableType) -> None:
     # Rendered first and written by us: rich itself ends the program with exit code 1 when the reader has gone.
     with console.capture() as capture:
         console.print(renderable)
-    _write(capture.get())
+    # Tables are padded to their full width, which only a terminal hides.
+    _write("".join(f"{line.rstrip(' ')}\n" for line in capture.get().splitlines()))
 
 
 def show_json(document: dict[str, Any]) -> None:
@@ -88,11 +88,11 @@ class ProgressBar:
     """A progress bar with the time left, on stderr, for what takes longer than a second; silent without a terminal."""
 
     def __init__(self) -> None:
-        self._since = time.monotonic()
+        self._since: float | None = None
         self._bar: tuple[Progress, TaskID] | None = None
 
     def __enter__(self) -> ProgressBar:
-        """Start the clock."""
+        """Return the bar, which is not to be seen yet."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,6 +102,8 @@ class ProgressBar:
 
     def __call__(self, done: int, total: int) -> None:
         """Take note of how much of the work is done."""
+        if self._since is None:  # counted from the first news, since compiling may have come before
+            self._since = time.monotonic()
         if not sys.stderr.isatty() or time.monotonic() - self._since < PATIENCE:
             return
         if self._bar is None:
@@ -137,11 +139,14 @@ def _console(stream: IO[str], kind: type[Console]) -> Console:
     return console
 
 
-def _never_fail_to_encode(stream: object) -> None:
-    """Let a character that the stream's encoding lacks come out as a question mark."""
-    reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is not None:
-        reconfigure(errors="replace")
+def _make_streams_safe() -> None:
+    """Let a character that an encoding lacks come out as a question mark, and a closed stream swallow everything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (open to the end)
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _write(text: str) -> None:
@@ -196,7 +201,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "this machine has not enough memory for it; check fewer examples"
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return ": ".join(str(part) for part in (error.filename, error.strerror) if part) or str(error)
     first_line = next(iter(str(error).splitlines()), "")
     return (
         f"internal error, please report it: {type(error).__name__}: {first_line}\n"

@@ -211,22 +211,48 @@ def add_row(weight, work, source, target):
 
 
 @helper
-def climb(theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer, groups, n_groups, first, work, active, total):
-    """Carry the changes `first` of the activations of a layer through all above, and add the loss's changes to total.
+def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, count, changed, n_changed, first, work, target):
+    """Do what `enter` does where each column has a changed unit of its own, listed in `changed`, ascending."""
+    low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
+    gapless = changed[n_changed - 1] - changed[0] == n_changed - 1
+    columns, begin = np.uint64(n_changed), np.uint64(changed[0])
+    for r in range(count):
+        i, at = active[here + r], np.uint64(target + r) * STRIDE
+        u, row = low + i, np.uint64(layers[START, layer] + i * layers[WIDTH, layer])
+        z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
+        for half in (np.uint64(0), HALF):
+            to = at + half
+            if general:
+                for c in range(columns):
+                    w = theta[row + np.uint64(changed[c])]
+                    work[to + c] = activations.difference(code, p, z, w * first[half + c])
+            elif gapless:
+                for c in range(columns):
+                    d = theta[row + begin + c] * first[half + c]
+                    work[to + c] = d * (f1 + d * f2)
+            else:
+                for c in range(columns):
+                    d = theta[row + np.uint64(changed[c])] * first[half + c]
+                    work[to + c] = d * (f1 + d * f2)
 
-    work and active hold two layers' rows in turn, the one being read and the one being written.
+
+@helper
+def climb(
+    theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer, n_below, work, active, total
+):
+    """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
+
+    The first `n_below` rows of work hold the changes of the units listed first in active. Both hold two layers in turn,
+    the one being read and the one being written.
     """
     last, rows = layers.shape[1] - 2, active.size // 2
-    source, target, n_below = rows, 0, 0
+    source, target = 0, rows
     for above in range(layer + 1, last + 1):
         bound = bounds[above]
         n_here = list_active(layers, units, above, s, bound, active, target)
-        if above == layer + 1:
-            enter(theta, layers, shapes, units, above, s, bound, active, target, n_here, groups, n_groups, first, work, target)
-        else:
-            start, n_columns = layers[START, above], layers[WIDTH, above]
-            multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
-            activate(layers, shapes, units, above, s, bound, active, target, n_here, work, target)
+        start, n_columns = layers[START, above], layers[WIDTH, above]
+        multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
+        activate(layers, shapes, units, above, s, bound, active, target, n_here, work, target)
         source, target, n_below = target, source, n_here
     small = bounds[last + 1] < np.inf
     if loss_code == SOFTMAX_CROSSENTROPY:
@@ -326,9 +352,7 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, chunks, for
     last = layers.shape[1] - 2
     n_in = layers[WIDTH, layer]
     weights = n_in * layers[WIDTH, layer + 1]
-    rows = 2
-    for above in range(layer + 1, last + 1):
-        rows = max(rows, layers[WIDTH, above + 1])
+    rows = widest_above(layers, layer)
     tiles = (selected.size + TILE - 1) // TILE
     for chunk in prange(chunks):
         work, active = np.zeros(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
@@ -344,10 +368,104 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, chunks, for
                 perturb(layers, shapes, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
                 if layer == last:
                     finish(outputs, loss_code, factor, bounds[last + 1], s, groups, n_groups, first, total)
-                else:
-                    climb(
-                        theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer,
-                        groups, n_groups, first, work, active, total,
-                    )
+                    continue
+                n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
+                enter(
+                    theta, layers, shapes, units, layer + 1, s, bounds[layer + 1],
+                    active, 0, n_above, groups, n_groups, first, work, 0,
+                )  # fmt: skip
+                climb(
+                    theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer + 1,
+                    n_above, work, active, total,
+                )  # fmt: skip
             forward[low:high] = total[:TILE][: high - low]
             backward[low:high] = total[TILE:][: high - low]
+
+
+@helper
+def widest_above(layers, layer):
+    """Return the largest number of units in a layer above one, and at least the two rows that a loss may need."""
+    rows = 2
+    for above in range(layer + 2, layers.shape[1]):
+        rows = max(rows, layers[WIDTH, above])
+    return rows
+
+
+@helper
+def finish_units(outputs, loss_code, factor, bound, s, changed, n_changed, first, total):
+    """Do what `finish` does where each column has a changed output of its own."""
+    for c in range(n_changed):
+        k = changed[c]
+        for q in (c, TILE + c):
+            if bound < np.inf:
+                total[q] += first[q] * (outputs[LOSS_SLOPE, s, k] + first[q] * outputs[LOSS_CURVATURE, s, k])
+            else:
+                total[q] += factor * losses.single_difference(loss_code, outputs, s, k, first[q])
+
+
+@parallel_entry
+def preactivation_differences(t, layer, step, bounds, samples, chunks, forward, backward):
+    """Loss differences for ±step of the single pre-activations of one layer, sample by sample.
+
+    Parameters
+    ----------
+    t : Tables
+        The base point.
+    layer : int
+        The layer, from 0.
+    step : float
+        The step.
+    bounds : ndarray, shape (L + 1,)
+        As in `parameter_differences`.
+    samples : ndarray of int64, shape (p,)
+        Samples to take.
+    chunks : int
+        Independent pieces of work.
+    forward, backward : ndarray, shape (p, n_l), zero
+        Out: the loss at z ± step less the loss at z. Units that pass nothing on keep 0.
+    """
+    theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
+    loss_code, factor = t.loss_code, t.factor
+    last = layers.shape[1] - 2
+    low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
+    tiles = (forward.shape[1] + TILE - 1) // TILE
+    rows = widest_above(layers, layer)
+    for chunk in prange(chunks):
+        work, active = np.zeros(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
+        changeable, changed = np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
+        first, total = np.empty(ROW), np.empty(ROW)
+        for number in range(chunk, tiles * samples.size, chunks):
+            which, tile = number // tiles, number % tiles
+            s = samples[which]
+            n_changeable = list_active(layers, units, layer, s, bounds[layer], changeable, 0)
+            n_changed = min(TILE, n_changeable - tile * TILE)
+            if n_changed <= 0:
+                continue
+            first[:], total[:] = 0.0, 0.0
+            if n_changed < TILE:
+                work[:] = 0.0
+            for c in range(n_changed):
+                changed[c] = changeable[tile * TILE + c]
+                u = low + changed[c]
+                z, f1, f2, distance = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u]
+                if distance <= bounds[layer]:
+                    first[c] = activations.difference(code, p, z, step)
+                    first[TILE + c] = activations.difference(code, p, z, -step)
+                else:
+                    first[c] = step * (f1 + step * f2)
+                    first[TILE + c] = -step * (f1 - step * f2)
+            if layer == last:
+                finish_units(outputs, loss_code, factor, bounds[last + 1], s, changed, n_changed, first, total)
+            else:
+                n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
+                enter_units(
+                    theta, layers, shapes, units, layer + 1, s, bounds[layer + 1],
+                    active, 0, n_above, changed, n_changed, first, work, 0,
+                )  # fmt: skip
+                climb(
+                    theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer + 1,
+                    n_above, work, active, total,
+                )  # fmt: skip
+            for c in range(n_changed):
+                forward[which, changed[c]] = total[c]
+                backward[which, changed[c]] = total[TILE + c]

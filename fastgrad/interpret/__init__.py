@@ -1,0 +1,127 @@
+"""Arrays under people's own names and layouts become a Problem: the one door where names, shapes and labels are judged.
+
+Called by modelfile with a file's flat mapping and by the library with dicts or lists. Pure: no disk, no numba, no
+click. The way through: `names` says which array is which, `layout` which way round they are, `problem` copies the
+numbers; `description` holds what the person said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastgrad.interpret.description import TEXT_ITEMS, Description
+from fastgrad.interpret.layout import Data, Role
+from fastgrad.interpret.names import INPUT_NAMES, LABEL_NAMES, Raw, find, given_parts, named_parts, number_array, split
+from fastgrad.interpret.problem import solve
+from fastgrad.network import Problem, Tensor
+
+__all__ = ["TEXT_ITEMS", "Description", "as_flat", "interpret", "interpret_parts"]
+
+Parameters = Mapping[str, Any] | Sequence[Any]
+
+
+def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
+    """Make a problem of a file's arrays.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Parameters, gradients, X and Y under any of the usual names; arrays of other names are left alone.
+    description : Description
+        What the arrays do not tell.
+
+    Returns
+    -------
+    Problem
+        In float64, (samples, units), C-contiguous. The arrays are not modified; X may be shared.
+
+    Raises
+    ------
+    InputError
+        If they make no network, or if two readings of them differ.
+    """
+    inputs = find(arrays, description.inputs, INPUT_NAMES, "inputs")
+    labels = find(arrays, description.labels, LABEL_NAMES, "labels")
+    others = {name: value for name, value in arrays.items() if name not in {inputs, labels}}
+    parts = named_parts(*split(others, description), description, only_parameters=False)
+    return solve(parts, _data(inputs, arrays[inputs]), _data(labels, arrays[labels]), description)[0]
+
+
+def interpret_parts(
+    parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any, description: Description
+) -> Problem:
+    """Make a problem of parameters and gradients in dicts or lists.
+
+    Parameters
+    ----------
+    parameters : mapping or sequence of array_like
+        Under any of the usual names, or in order: W1, b1, W2, b2, … or all W and then all b.
+    gradients : mapping or sequence of array_like, or None
+        Under the names dW1, …, the parameters' own, or in the same order; None for one that is not to be judged.
+    X, Y : array_like
+        Inputs and labels.
+    description : Description
+        What the arrays do not tell.
+
+    Returns
+    -------
+    Problem
+        As from `interpret`.
+
+    Raises
+    ------
+    InputError
+        As from `interpret`.
+    """
+    return solve(given_parts(parameters, gradients, description), _data("X", X), _data("Y", Y), description)[0]
+
+
+def as_flat(
+    parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any, description: Description
+) -> dict[str, Any]:
+    """Return one flat mapping, description included, of which `interpret` makes the problem of `interpret_parts`.
+
+    Arrays keep their shapes and types, and their names where these are free.
+
+    Raises
+    ------
+    InputError
+        As from `interpret`.
+    """
+    x, y = _data("X", X), _data("Y", Y)
+    problem, reading = solve(given_parts(parameters, gradients, description), x, y, description)
+    tensors = {(tensor.layer, tensor.kind): tensor for tensor in problem.tensors}
+    owners = [(role, tensors[role.layer, role.kind]) for role in reading.chain.roles]
+    arrays: dict[str, Raw] = {}
+    params = [_put(arrays, tensor.name, role.part.array) for role, tensor in owners]
+    grads = [_put_gradient(arrays, role, tensor) for role, tensor in owners]
+    names = {
+        "params": np.array(params),
+        "grads": np.array(grads),
+        "inputs": np.array(_put(arrays, "X", x.array)),
+        "labels": np.array(_put(arrays, "Y", y.array)),
+    }
+    return {**arrays, **description.said(), **names}
+
+
+def _put_gradient(arrays: dict[str, Raw], role: Role, tensor: Tensor) -> str:
+    """Put a gradient among the arrays; return its name, empty where there is none."""
+    gradient, name = role.part.gradient, tensor.gradient_name
+    if gradient is None or name is None:
+        return ""
+    return _put(arrays, f"grad_{name}" if name in arrays else name, gradient)
+
+
+def _put(arrays: dict[str, Raw], name: str, array: Raw) -> str:
+    """Put an array among others under its name, or under a free one like it; return the name."""
+    while name in arrays or name in Description.__dataclass_fields__:
+        name += "_"
+    arrays[name] = array
+    return name
+
+
+def _data(name: str, value: Any) -> Data:
+    return Data(name, number_array(name, value))
