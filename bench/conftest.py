@@ -49,6 +49,8 @@ _KEY = pytest.StashKey[Results]()
 def pytest_configure(config):
     """Leave the reporting to the tables below."""
     config.stash[_KEY] = Results()
+    # A bench that is skipped or fails before it times anything says so itself.
+    config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used")
     config.option.benchmark_quiet = True
 
 
@@ -67,7 +69,7 @@ def repeat(benchmark):
             started = time.perf_counter()
             outcome = function()
             seconds = time.perf_counter() - started
-            if seconds > 5:
+            if seconds > 20:
                 break
         benchmark.pedantic(function, rounds=max(3, min(200, round(3 / seconds))))
         return outcome
@@ -101,9 +103,14 @@ def table(task: str, timings: list[Timing]):
     yield f"  {'':26}{'median':>9}  {'least – most':>19}  {'times the loop':>14}  {'error':>8}"
     for timing in timings:
         spread = f"{duration(min(timing.seconds))} – {duration(max(timing.seconds))}"
-        ratio = f"{baseline / timing.median:,.0f}" if baseline else ""
+        ratio = times(baseline / timing.median) if baseline else ""
         error = "" if math.isnan(timing.error) else f"{timing.error:.1e}"
         yield f"  {timing.name:26}{duration(timing.median):>9}  {spread:>19}  {ratio:>14}  {error:>8}  {timing.remark}"
+
+
+def times(ratio: float) -> str:
+    """Write a ratio, below ten with two digits."""
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def duration(seconds: float) -> str:

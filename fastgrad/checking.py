@@ -13,7 +13,7 @@ from fastgrad.conventions import explain_loss
 from fastgrad.errors import InputError
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Array, Problem
-from fastgrad.numerical import Numerical, Progress, numerical_gradient
+from fastgrad.numerical import Numerical, Progress, choose_method, load_kernels, numerical_gradient
 from fastgrad.report import Report, TensorReport
 from fastgrad.verdict import judge, relative_difference
 
@@ -97,6 +97,7 @@ def check_problem(
     """Check the claimed gradient of a problem; arguments and result as in `check`."""
     if problem.claimed is None:
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
+    load_kernels(choose_method(problem, method))
     began = time.perf_counter()
     numerical = numerical_gradient(
         problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress

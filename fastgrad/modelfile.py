@@ -279,7 +279,7 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     size = math.prod(shape) * dtype.itemsize
     if start + size != info.file_size:
         there = info.file_size - start
-        raise InputError(f"{name} is damaged: its header declares {size:,} bytes for shape {shape}, {there:,} are there")
+        raise InputError(f"{name} is damaged: its header declares {size:,} bytes for {shape}, {there:,} are there")
     return _Member(name, info, start, shape, fortran_order, dtype, size)
 
 
@@ -299,7 +299,7 @@ def _require_memory(members: Sequence[_Member]) -> None:
     if total > available:
         largest = max(members, key=lambda member: member.size)
         raise InputError(
-            f"its arrays need {total / 2**30:,.1f} GiB, and {available / 2**30:,.1f} GiB of memory are free; the largest "
+            f"its arrays need {total / 2**30:,.1f} GiB, {available / 2**30:,.1f} GiB of memory are free; the largest "
             f"is {largest.name} {largest.shape}"
         )
 

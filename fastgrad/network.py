@@ -314,4 +314,4 @@ class Problem:
     @property
     def samples(self) -> int:
         """Number of samples m."""
-        return self.X.shape[0]
+        return int(self.X.shape[0])

@@ -24,6 +24,12 @@ ALIASES = {
     "rectifier": "relu",
     "leakyrelu": "leaky_relu",
     "lrelu": "leaky_relu",
+    "swish": "silu",
+    "atan": "arctan",
+    "sine": "sin",
+    "exponential": "exp",
+    "hardtanh": "hard_tanh",
+    "hardsigmoid": "hard_sigmoid",
     "bce": "binary_crossentropy",
     "binary_cross_entropy": "binary_crossentropy",
     "log_loss": "binary_crossentropy",
@@ -230,13 +236,14 @@ def _plain(word: str) -> str:
 
 
 def _known(word: str, known: Collection[str], what: str) -> str:
-    """Return the proper name of an activation, a loss or a reduction."""
-    plain = _plain(word)
+    """Return the proper name of an activation, a loss or a reduction; a parameter, as in "elu:0.5", stays with it."""
+    stem, colon, parameter = word.partition(":")
+    plain = _plain(stem)
     name = ALIASES.get(plain, plain)
     if name not in known:
         near = nearest(plain, [*known, *(alias for alias, proper in ALIASES.items() if proper in known)])
         raise InputError(f"unknown {what} {word!r}{near} (known: {', '.join(known)})")
-    return name
+    return f"{name}{colon}{parameter.strip()}"
 
 
 def ask(question: str, *items: str) -> InputError:

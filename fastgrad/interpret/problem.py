@@ -6,6 +6,7 @@ Two readings that come to the same numbers are one; two that do not are an error
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -133,9 +134,14 @@ def _tensor(role: Role, reading: Reading, described: Network) -> Tensor:
         shape=part.array.shape,
         transposed=len(part.array.shape) == 2 and reading.weights == "in_out" and (is_weight or folded),
         gradient_name=None if part.gradient is None else part.gradient_name or f"d{array_name}",
-        precision=judged.dtype.newbyteorder("=").name if judged.dtype.kind == "f" and judged.itemsize < 8 else "float64",
+        precision=_precision(judged.dtype),
         column=reading.column,
     )
+
+
+def _precision(dtype: np.dtype[Any]) -> str:
+    """Return the precision that numbers were computed in; that of whole numbers is full."""
+    return {2: "float16", 4: "float32"}.get(dtype.itemsize, "float64") if dtype.kind == "f" else "float64"
 
 
 def _entries(tensor: Tensor, array: Raw) -> Raw:

@@ -60,9 +60,9 @@ def cache_folder() -> Path | None:
 
 
 def is_compiled() -> bool:
-    """Whether an earlier run left compiled kernels to load."""
+    """Whether an earlier run left compiled kernels to load, or none are needed."""
     folder = cache_folder()
-    return folder is not None and any(folder.rglob("*.nbi"))
+    return bool(config.DISABLE_JIT) or folder is not None and any(folder.rglob("*.nbi"))
 
 
 def _cached(function: Function, *, parallel: bool) -> Function:

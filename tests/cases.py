@@ -1,0 +1,113 @@
+"""The thirty real cases beside the checkout: where they lie, and what a person would have said of each.
+
+Tests that need them skip where they are not there.
+"""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastgrad.interpret import Description
+from fastgrad.network import ACTIVATIONS, LOSSES
+
+LOSS_FEATURES = (
+    (r"max\(0", "hinge"),
+    (r"Huber, delta ([\d.]+)", r"huber:\1"),
+    (r"\|y-p\|", "absolute_error"),
+    (r"softmax|log p", "softmax_crossentropy"),
+    (r"BCE|log a|log AL|binary", "binary_crossentropy"),
+    (r"0\.5\*mean over examples AND outputs", "half_mse"),
+    (r"0\.5", "squared_error"),
+    (r"\^2", "mse"),
+)
+"""What in a formula tells the loss, the first that is found; some of them may not be known yet."""
+
+NAMES = {
+    "louisjc_before_fix": {"params": "layers_0,layers_1", "grads": "grad_0,grad_1"},
+    "mazur_step_by_step": {"layout": "out_in"},  # every weight matrix is 2 by 2
+}
+"""What a person would have to say besides the network; all other names and layouts are found out."""
+
+
+def cases_folder():
+    """Return the folder of the cases beside the checkout, or None."""
+    folder = Path(__file__).parents[2] / "shared" / "cases"
+    return folder if folder.is_dir() else None
+
+
+def case_names():
+    folder = cases_folder()
+    return sorted(path.stem for path in folder.glob("*.json")) if folder else []
+
+
+def sidecar(name):
+    folder = cases_folder()
+    if folder is None:
+        pytest.skip("the real cases (../shared/cases) are not here")
+    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def model_file(name):
+    return cases_folder() / f"{name}.npz"
+
+
+def reference(name, network):
+    """Return the right gradient in theta's order; nan where the case has none."""
+    gradient = np.full(network.size, np.nan)
+    with np.load(cases_folder() / f"{name}.reference.npz") as arrays:
+        for layer in range(network.depth):
+            network.W(gradient, layer)[:] = arrays[f"refW{layer + 1}"].T
+            if f"refb{layer + 1}" in arrays:
+                network.b(gradient, layer)[:] = arrays[f"refb{layer + 1}"]
+    return gradient
+
+
+def options(case):
+    """Return what a person would have said of a case."""
+    said = {
+        "activations": [activation(word) for word in case["activations"]],
+        "loss": loss(case),
+        "reduction": "sum" if case["loss"]["reduction"].startswith("sum") else "mean",
+        "l2": l2(case),
+        "penalize_biases": bool(case["loss"].get("on_biases")),
+        "loss_value": case["loss_value"],
+        "bias_column": bias_column(case),
+    }
+    return Description(**said, **NAMES.get(case["name"], {}))
+
+
+def activation(word):
+    """Return an activation's name as fastgrad writes it; one source has its sigmoid in a lambda."""
+    return re.sub(r"_([\d.]+)$", r":\1", word).replace("<lambda>", "sigmoid")
+
+
+def loss(case):
+    formula = case["loss"]["formula"]
+    return next(match.expand(name) for feature, name in LOSS_FEATURES if (match := re.search(feature, formula)))
+
+
+def l2(case):
+    """Return c of ½·c·Σ‖W‖² from a factor as 0.5*reg, lambda/(2m) or 0.5*alpha/n."""
+    text = f"{case['loss'].get('factor') or ''} {case['loss']['formula']}"
+    value = re.search(r"(?i)(?:lambda?d?|reg|alpha)=([\d.]+)", text)
+    if not case["loss"].get("regularisation") or value is None:
+        return None
+    divided = re.search(r"/\(2[mN]\)|/n\b", text)
+    return float(value[1].rstrip(".")) / (case["n_examples"] if divided else 1)
+
+
+def bias_column(case):
+    """Return where the bias lies in an array that it shares with the weights."""
+    text = f"{case['W_convention']} {case['b_convention']}"
+    return "first" if re.search(r"COLUMN 0|ROW 0", text) else "last" if "LAST column" in text else None
+
+
+def supported(case):
+    """Whether fastgrad knows the activations and the loss of a case by now."""
+    said = options(case)
+    return said.loss.partition(":")[0] in LOSSES and all(
+        word.partition(":")[0] in ACTIVATIONS for word in said.activations
+    )
