@@ -12,6 +12,7 @@ from fastgrad.forward import BasePoint, growth, penalized
 from fastgrad.kernels import propagate
 from fastgrad.kernels.codes import BINARY_CROSSENTROPY, SOFTMAX_CROSSENTROPY
 from fastgrad.network import Array, Problem
+from fastgrad.product import product
 
 SMALLEST_NORMAL = 2.0**-1022
 
@@ -31,11 +32,11 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
     result = np.zeros(network.size)
     delta = base.tables.outputs[propagate.LOSS_SLOPE] * base.plane(propagate.SLOPE, network.depth - 1)
     for layer in reversed(range(network.depth)):
-        network.W(result, layer)[:] = delta.T @ base.activations[layer]
+        network.W(result, layer)[:] = product(delta.T, base.activations[layer])
         if network.biases[layer]:
             network.b(result, layer)[:] = delta.sum(axis=0)
         if layer:
-            delta = (delta @ network.W(theta, layer)) * base.plane(propagate.SLOPE, layer - 1)
+            delta = product(delta, network.W(theta, layer)) * base.plane(propagate.SLOPE, layer - 1)
     for place in penalized(network):
         result[place] += network.l2 * theta[place]
     return result
@@ -60,15 +61,15 @@ def rounding_scale(problem: Problem, base: BasePoint) -> Array:
         error = error * slope + size * slope_error
         size = size * slope
         disturbed = error + growth(problem.samples) * size
-        network.W(scale, layer)[:] += disturbed.T @ np.abs(base.activations[layer])
+        network.W(scale, layer)[:] += product(disturbed.T, base.magnitudes[layer])
         if layer:
-            network.W(scale, layer)[:] += size.T @ base.a_error[layer - 1]
+            network.W(scale, layer)[:] += product(size.T, base.a_error[layer - 1])
         if network.biases[layer]:
             network.b(scale, layer)[:] += disturbed.sum(axis=0)
         W = np.abs(network.W(theta, layer))
         if layer:
-            error = (error + growth(W.shape[0]) * size) @ W
-            size = size @ W
+            error = product(error + growth(W.shape[0]) * size, W)
+            size = product(size, W)
     for place in penalized(network):
         scale[place] += 2.0 * network.l2 * np.abs(theta[place])
     return scale

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgrad.kernels import propagate
 from fastgrad.network import Array, Network, Offsets, Problem
+from fastgrad.product import product
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
 
@@ -26,6 +27,8 @@ class BasePoint:
         What kernels need.
     activations : list of ndarray, shape (m, n_l)
         a_0 = X to a_L (the logits where the loss takes them).
+    magnitudes : list of ndarray, shape (m, n_l)
+        |a_0| to |a_L|; the same arrays where nothing is negative.
     z_error, a_error : list of ndarray, shape (m, n_l)
         Rounding errors of z_l and a_l, l = 1 to L, in units of u.
     slope_error : list of ndarray, shape (m, n_l)
@@ -38,6 +41,7 @@ class BasePoint:
 
     tables: propagate.Tables
     activations: list[Array]
+    magnitudes: list[Array]
     z_error: list[Array]
     a_error: list[Array]
     slope_error: list[Array]
@@ -65,16 +69,17 @@ def base_point(problem: Problem) -> BasePoint:
     samples, units = problem.samples, sum(network.widths[1:])
     layers, shapes = layer_table(network), np.array(network.activation_parameters)
     table = np.empty((4, samples, units))
-    activations, z_error, a_error, slope_error = [problem.X], [], [], []
+    activations, magnitudes = [problem.X], [_magnitude(problem.X)]
+    z_error, a_error, slope_error = [], [], []
     for layer in range(network.depth):
         W, b = network.W(theta, layer), network.b(theta, layer)
-        z = activations[-1] @ W.T
+        z = product(activations[-1], W.T)
         if b.size:
             z += b
-        disturbed = growth(W.shape[1]) * np.abs(activations[-1])
+        error = product(magnitudes[-1], (growth(W.shape[1]) * np.abs(W)).T)
         if layer:
-            disturbed += a_error[-1]
-        z_error.append(disturbed @ np.abs(W).T + (np.abs(b) if b.size else 0.0))
+            error += product(a_error[-1], np.abs(W).T)
+        z_error.append(error + np.abs(b) if b.size else error)
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         low = int(layers[propagate.UNIT, layer])
         propagate.tabulate_layer(layers[propagate.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
@@ -82,6 +87,7 @@ def base_point(problem: Problem) -> BasePoint:
         a_error.append(np.abs(table[propagate.SLOPE, :, columns]) * z_error[-1] + value_scale)
         slope_error.append(2.0 * np.abs(table[propagate.CURVATURE, :, columns]) * z_error[-1] + slope_scale)
         activations.append(a)
+        magnitudes.append(_magnitude(a))
     outputs = np.zeros((5, samples, network.widths[-1]))
     outputs[propagate.OUTPUT], outputs[propagate.TARGET] = activations[-1], problem.Y
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
@@ -91,7 +97,12 @@ def base_point(problem: Problem) -> BasePoint:
     error = (np.abs(outputs[propagate.LOSS_SLOPE]) * a_error[-1]).sum() + growth(samples) * np.abs(losses).sum()
     penalty = penalty_value(problem)
     loss = float(losses.sum()) + penalty
-    return BasePoint(tables, activations, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
+    return BasePoint(tables, activations, magnitudes, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
+
+
+def _magnitude(a: Array) -> Array:
+    """|a|, without a copy where nothing is negative."""
+    return a if a.min() >= 0.0 else np.abs(a)
 
 
 def layer_table(network: Network) -> Offsets:

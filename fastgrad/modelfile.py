@@ -12,7 +12,6 @@ import os
 import secrets
 import sys
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -90,9 +89,8 @@ def save(
     path: PathLike,
     parameters: Mapping[str, Any] | Sequence[Any],
     gradients: Mapping[str, Any] | Sequence[Any] | None = None,
-    *,
-    X: Any,
-    Y: Any,
+    X: Any = None,
+    Y: Any = None,
     **description: Any,
 ) -> None:
     """Write a model file that `fastgrad check` reads.
@@ -106,7 +104,7 @@ def save(
     gradients : mapping or sequence of array_like, optional
         Under the names dW1, …, the parameters' own, or in the same order.
     X, Y : array_like
-        Inputs and labels.
+        Inputs and labels; both are needed.
     **description
         The items of `fastgrad.interpret.Description`: hidden, output, loss, …
 
@@ -122,6 +120,8 @@ def save(
     >>> W, X = np.array([[0.5, -1.0]]), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     >>> fastgrad.save(file, {"W1": W}, X=X, Y=np.zeros(3), output="identity", loss="squared_error")
     """
+    if X is None or Y is None:
+        raise InputError("a model file needs the inputs X and the labels Y")
     save_arrays(path, as_flat(parameters, gradients, X, Y, Description.of(description)))
 
 
@@ -140,10 +140,8 @@ def save_arrays(path: PathLike, arrays: Mapping[str, Any]) -> None:
     InputError
         If it cannot be written.
     """
-    contents = {name: np.asarray(value) for name, value in arrays.items()}
-    for name, array in contents.items():
-        if array.dtype.hasobject:
-            raise InputError(f"{os.fspath(path)}: {name} holds Python objects, which a model file never does")
+    with _naming(path):
+        contents = {name: _plain(name, value) for name, value in arrays.items()}
     target = Path(os.path.realpath(path))  # the file behind a link, so that the link stays
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
@@ -155,6 +153,17 @@ def save_arrays(path: PathLike, arrays: Mapping[str, Any]) -> None:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _plain(name: str, value: Any) -> Raw:
+    """Return an array that a file may hold."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise InputError(f"{name} is no array: its rows differ in length") from None
+    if array.dtype.hasobject:
+        raise InputError(f"{name} holds Python objects, which a model file never does")
+    return array
 
 
 def _write(stream: IO[bytes], contents: Mapping[str, Raw]) -> None:
@@ -285,12 +294,12 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
 
 @contextlib.contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Turn what a damaged member raises into a complaint that names it."""
+    """Turn what a damaged member raises, in the zip, in its compression or in NumPy's parser, into a complaint."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:
         raise InputError(f"{name} is truncated or damaged ({error})") from None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
@@ -18,6 +18,7 @@ from fastgrad.errors import InputError
 from fastgrad.forward import BasePoint, base_point, claim_roundoff, penalized
 from fastgrad.kernels import activations, propagate, textbook
 from fastgrad.network import Array, Network, Offsets, Problem
+from fastgrad.product import product
 
 Method = Literal["parameter", "preactivation", "textbook"]
 METHODS: tuple[Method, ...] = ("parameter", "preactivation", "textbook")
@@ -232,9 +233,9 @@ def _above(problem: Problem, layer: int) -> int:
     return entered + sum(a * b for a, b in zip(widths[layer + 2 :], widths[layer + 3 :], strict=False)) + 2 * widths[-1]
 
 
-def _pieces(count: int, work: float, rate: float, least: int) -> Iterator[slice]:
-    """Cut a number of perturbations into runs of about `PIECE_SECONDS`."""
-    length = max(least, int(PIECE_SECONDS * rate / work) // least * least)
+def _pieces(count: int, work: float, rate: float) -> Iterator[slice]:
+    """Cut a number of equal pieces of work into runs of about `PIECE_SECONDS`."""
+    length = max(1, int(PIECE_SECONDS * rate / work))
     for low in range(0, count, length):
         yield slice(low, min(low + length, count))
 
@@ -246,7 +247,7 @@ def _textbook(
     x, y = np.ascontiguousarray(problem.X.T), np.ascontiguousarray(problem.Y.T)
     forward, backward = np.empty(selected.size), np.empty(selected.size)
     work = 2.0 * _forward_work(problem) * problem.samples
-    for piece in _pieces(selected.size, work, WORK_RATE["textbook"] * threads, threads):
+    for piece in _pieces(selected.size, work, WORK_RATE["textbook"] * threads):
         textbook.textbook_losses(
             problem.theta,
             base.tables.layers,
@@ -312,8 +313,7 @@ def _plan_layer(
 ) -> tuple[Array, Array]:
     reach = np.ones(1)
     if method == "parameter":
-        inputs = base.activations[layer]
-        reach = np.append(np.maximum(inputs.max(axis=0), -inputs.min(axis=0)), reach)
+        reach = np.append(base.magnitudes[layer].max(axis=0), reach)
     amplification = _amplification(problem, base, layer)
     room = np.array([SMALL_MOVE] * (problem.network.depth + 1))
     if step is not None:
@@ -385,7 +385,7 @@ def _central(
         dZ = _by_preactivation(problem, base, plan[layer], layer, threads)
         whole = values[start:stop] if local.size == stop - start else np.empty(stop - start)
         weights = network.widths[layer] * network.widths[layer + 1]
-        np.matmul(dZ.T, base.activations[layer], out=whole[:weights].reshape(dZ.shape[1], -1))
+        whole[:weights] = product(dZ.T, base.activations[layer]).reshape(-1)
         if network.biases[layer]:
             dZ.sum(axis=0, out=whole[weights:])
         if local.size != stop - start:
@@ -405,25 +405,42 @@ def _by_parameter(
 ) -> Array:
     """Central differences of a layer's parameters, counted from its first weight."""
     steps, bounds = plan
+    n_in, n_out = problem.network.widths[layer : layer + 2]
+    tiles, order = _tiles(local, n_in, n_out)
     forward, backward = np.empty(local.size), np.empty(local.size)
     work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0]
     small = _use_threads(work * local.size, threads)
-    for piece in _pieces(local.size, work, WORK_RATE["parameter"] * threads, propagate.TILE):
+    for piece in _pieces(order.size, work * propagate.TILE, WORK_RATE["parameter"] * threads):
         propagate.parameter_differences(
             base.tables,
             layer,
             base.activations[layer],
             steps,
             bounds,
-            local[piece],
+            local,
+            tiles,
+            order[piece],
             1 if small else 4 * threads,
-            forward[piece],
-            backward[piece],
+            forward,
+            backward,
         )
-        tracker.advance(piece.stop - piece.start)
-    n_in = problem.network.widths[layer]
-    source = np.where(local < n_in * problem.network.widths[layer + 1], local % n_in, n_in)
+        tracker.advance(int((tiles[order[piece] + 1] - tiles[order[piece]]).sum()))
+    source = np.where(local < n_in * n_out, local % n_in, n_in)
     return (forward - backward) / (2.0 * steps[source])
+
+
+def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
+    """Cut a layer's selected parameters into tiles, and order them by input: return their bounds and the order.
+
+    A tile keeps to one unit where a unit has inputs enough to fill one. Tiles of the same inputs and different units
+    follow each other, so that the inputs of all samples are read from memory once.
+    """
+    unit = np.where(local < n_in * n_out, local // n_in if n_in >= propagate.TILE else 0, n_out)
+    begins = np.flatnonzero(np.diff(unit, prepend=-1))
+    rank = np.arange(local.size) - np.repeat(begins, np.diff(begins, append=local.size))
+    starts = np.flatnonzero(rank % propagate.TILE == 0)
+    order = np.lexsort((unit[starts], rank[starts]))
+    return np.append(starts, local.size), order
 
 
 def _by_preactivation(
@@ -435,7 +452,7 @@ def _by_preactivation(
     forward, backward = np.zeros(shape), np.zeros(shape)
     work = 2.0 * _above(problem, layer) * shape[1]
     small = _use_threads(work * shape[0], threads)
-    for piece in _pieces(shape[0], work, WORK_RATE["preactivation"] * threads, 1):
+    for piece in _pieces(shape[0], work, WORK_RATE["preactivation"] * threads):
         propagate.preactivation_differences(
             base.tables,
             layer,
@@ -523,14 +540,14 @@ def _single_sample(base: BasePoint, s: int) -> BasePoint:
         outputs=np.ascontiguousarray(base.tables.outputs[:, one]),
         top=base.tables.top[one],
     )
-    return BasePoint(
-        tables,
-        [np.ascontiguousarray(a[one]) for a in base.activations],
-        [error[one] for error in base.z_error],
-        [error[one] for error in base.a_error],
-        [error[one] for error in base.slope_error],
-        base.loss,
-        base.loss_error,
+    return replace(
+        base,
+        tables=tables,
+        activations=[np.ascontiguousarray(a[one]) for a in base.activations],
+        magnitudes=[a[one] for a in base.magnitudes],
+        z_error=[error[one] for error in base.z_error],
+        a_error=[error[one] for error in base.a_error],
+        slope_error=[error[one] for error in base.slope_error],
     )
 
 
@@ -547,9 +564,7 @@ def _with_slopes(base: BasePoint, kinked: Array, weight: float) -> BasePoint:
         units[propagate.CURVATURE, s, u] = 0.0
         units[propagate.KINK, s, u] = np.inf
     tables = base.tables._replace(units=units)
-    return BasePoint(
-        tables, base.activations, base.z_error, base.a_error, base.slope_error, base.loss, base.loss_error
-    )
+    return replace(base, tables=tables)
 
 
 def _add_penalty(problem: Problem, *gradients: Array | None) -> None:

@@ -76,29 +76,37 @@ class Misfit(NamedTuple):
 
 
 def readings(parts: Sequence[Part], X: Data, Y: Data) -> tuple[list[Reading], list[Misfit]]:
-    """Return every reading that fits, and what stopped the attempts that do not."""
+    """Return every reading that fits, the least odd ones, and what stopped the attempts that do not fit."""
+    fits: list[Reading] = []
     misfits: list[Misfit] = []
-    for sequence in _sequences(parts):
-        fits: list[Reading] = []
-        ways = product(_input_readings(X.array.shape), ("out_in", "in_out"), (False, True))
-        for (examples, samples, n_in), weights, folded in ways:
-            chains, misfit = _chains(sequence, n_in, weights, folded, X)
-            misfits += [misfit] if misfit else []
-            for chain in chains:
-                outputs = chain.widths[-1]
-                if target_form(Y.array.shape, samples, outputs, examples) is None:
-                    message = f"{Y} does not fit {samples} examples of {outputs} outputs, as {X} and {sequence[-1]} say"
-                    misfits.append(Misfit(len(sequence), message))
-                else:
-                    columns = (0, -1) if folded else (None,)
-                    fits += [Reading(examples, weights, column, samples, chain) for column in columns]
-        if fits:
-            return fits, misfits
-    return [], misfits
+    ways = product(_sequences(parts), _input_readings(X.array.shape), ("out_in", "in_out"), (False, True))
+    for sequence, (examples, samples, n_in), weights, folded in ways:
+        chains, misfit = _chains(sequence, n_in, weights, folded, X)
+        misfits += [misfit] if misfit else []
+        for chain in chains:
+            outputs = chain.widths[-1]
+            if target_form(Y.array.shape, samples, outputs, examples) is None:
+                message = f"{Y} does not fit {samples} examples of {outputs} outputs, as {X} and {sequence[-1]} say"
+                misfits.append(Misfit(len(sequence), message))
+            else:
+                columns = (0, -1) if folded else (None,)
+                fits += [Reading(examples, weights, column, samples, chain) for column in columns]
+    least = min(map(_oddness, fits), default=0)
+    return [reading for reading in fits if _oddness(reading) == least], misfits
+
+
+def _oddness(reading: Reading) -> int:
+    """Count the nameless arrays that would be weights with one axis, or one number as the bias of several units."""
+    roles, widths = reading.chain.roles, reading.chain.widths
+    return sum(
+        role.part.array.ndim < 2 if role.kind == "W" else role.part.array.size < widths[role.layer + 1]
+        for role in roles
+        if role.part.kind is None
+    )
 
 
 def _sequences(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
-    """Yield the orders that parts may be meant in: by the layers that names tell, as given, or all W and then all b."""
+    """Yield the orders that parts may be meant in: by the layers that names tell; as given, and all W before all b."""
     order = {part.layer: i for i, part in enumerate(parts) if part.kind == "W"}
     weights = sum(part.kind == "W" for part in parts)
     if all(part.kind is not None and part.layer in order for part in parts) and len(order) == weights:

@@ -87,8 +87,9 @@ _NEUTRAL = frozenset(
 _OTHER = frozenset(
     {"vector", "vec", "flat", "flattened", "unrolled", "rolled", "old", "prev", "previous", "new", "init", "initial"}
     | {"best", "velocity", "momentum", "cache", "mask", "numerical", "numeric", "num", "approx", "decay", "shape"}
+    | {"v", "m", "s", "vd", "sd", "md"}
 )
-"""Words of arrays that are about parameters and are none."""
+"""Words of arrays that are about parameters and are none; the last ones are the moments that optimizers keep."""
 
 _TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 

@@ -28,10 +28,17 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description) -> 
     if not fitting:
         raise InputError(max(misfits, key=lambda misfit: misfit.progress).message)
     found: list[tuple[Problem, Reading]] = []
+    errors: list[InputError] = []
     for reading in _meant(fitting, description):
-        problem = _problem(reading, X, Y, description)
+        try:
+            problem = _problem(reading, X, Y, description)
+        except InputError as error:  # numbers may rule out what shapes allow, as labels that are no classes
+            errors.append(error)
+            continue
         if not any(_same(problem, other) for other, _ in found):
             found.append((problem, reading))
+    if not found:
+        raise errors[0]
     if len(found) > 1:
         raise _ambiguous([reading for _, reading in found], X)
     return found[0]
@@ -86,8 +93,7 @@ def _ambiguous(found: list[Reading], X: Data) -> InputError:
         )
     if len({reading.column for reading in found}) > 1:
         return ask(f"{arrays} hold weights and bias in one array: is the bias first or last in it?", "bias_column")
-    widths = " or ".join("-".join(map(str, reading.chain.widths)) for reading in found)
-    return InputError(f"the shapes {arrays} can be read as {widths}: give the arrays in a dict, named W1, b1, W2, …")
+    return InputError(f"the shapes {arrays} can be read in more than one order: give dicts, with the names W1, b1, …")
 
 
 # One reading.

@@ -1,8 +1,10 @@
 """Activations: value, first two Taylor coefficients and exact difference, one scalar function each, chosen by code.
 
-No formula here subtracts two numbers that may be close, but where a sum of two terms of opposite sign is the function's own
-nature (SiLU, GELU and Mish near their minimum, sin near a turning point): there the error is a few unit roundoffs of the
-terms. p is the activation's parameter: the slope of leaky ReLU, α of ELU, the slope of hard sigmoid.
+No formula here subtracts two numbers that may be close, but where a sum of two terms of opposite sign is the function's
+own nature (SiLU, GELU and Mish left of 0, about their minimum, sin near a turning point): there the error is a few unit
+roundoffs of the terms. Four more cost what rounding an argument costs: GELU's Φ and φ a few times 1 + z² roundoffs,
+σ(w) of its form by tanh and of Mish 1 + |w|, and a hard sigmoid whose ends are no doubles one of its height. Numbers
+below e^−700 may be lost. p is the activation's parameter: the slope of leaky ReLU, α of ELU, the slope of hard sigmoid.
 """
 
 from math import atan, atan2, cos, erf, erfc, exp, expm1, inf, log, log1p, pi, sin, sqrt, tanh
@@ -35,8 +37,11 @@ GELU_CUBIC = 0.044715
 """D. Hendrycks and K. Gimpel, Gaussian error linear units, 2016: GELU ≈ z·σ(2√(2/π)(z + 0.044715 z³))."""
 LOG2 = log(2.0)
 ROOT2 = sqrt(2.0)
+LARGE = 700.0
+"""Exponents up to which e^z is far from overflow; above it terms of the identities vanish or overflow together."""
 DENSITY0 = 1.0 / sqrt(2.0 * pi)
-# Nodes and weights of Gauss-Legendre quadrature on [-1, 1], positive half of 16 points (M. Abramowitz and I. Stegun, table 25.4).
+# Nodes and weights of Gauss-Legendre quadrature on [-1, 1], positive half of 16 points
+# (M. Abramowitz and I. Stegun, table 25.4).
 NODES = (
     0.09501250983763744,
     0.2816035507792589,
@@ -76,6 +81,8 @@ def sigmoid_slope(z):
 @helper
 def sigmoid_moved(z, delta):
     """σ(z + delta), without rounding z + delta: σe^δ/((1 − σ) + σe^δ)."""
+    if abs(z) > LARGE:
+        return sigmoid(z + delta)
     if delta > 0.0:
         return sigmoid(z) / (sigmoid(-z) * exp(-delta) + sigmoid(z))
     return sigmoid(z) * exp(delta) / (sigmoid(-z) + sigmoid(z) * exp(delta))
@@ -84,6 +91,8 @@ def sigmoid_moved(z, delta):
 @helper
 def sigmoid_difference(z, delta):
     """σ(z + delta) − σ(z) = σ′·expm1(δ)/((1 − σ) + σe^δ), both terms of the denominator positive."""
+    if abs(z) > LARGE:
+        return sigmoid(-z) - sigmoid(-(z + delta)) if z > 0.0 else sigmoid(z + delta) - sigmoid(z)
     if delta > 0.0:
         return -sigmoid_slope(z) * expm1(-delta) / (sigmoid(-z) * exp(-delta) + sigmoid(z))
     return sigmoid_slope(z) * expm1(delta) / (sigmoid(-z) + sigmoid(z) * exp(delta))
@@ -98,18 +107,30 @@ def softplus(z):
 @helper
 def softplus_difference(z, delta):
     """log(1 + σ(z)·expm1(δ)), the argument made of positive terms where it is below ½."""
+    if delta > LARGE:
+        return delta - softplus(-z) + softplus(-(z + delta))
     excess = sigmoid(z) * expm1(delta)
     if excess > -0.5:
-        return log1p(excess) if excess < inf else delta + log(sigmoid(z))
+        return log1p(excess)
+    if z > LARGE:
+        return max(delta, -z) + log1p(exp(-abs(z + delta)))
     return log(sigmoid(-z) + sigmoid(z) * exp(delta))
+
+
+@helper
+def exp_difference(z, delta):
+    """e^(z + delta) − e^z."""
+    if z < -LARGE or delta > LARGE:
+        return exp(z + delta) - exp(z)
+    return exp(z) * expm1(delta)
 
 
 @helper
 def normal_difference(z, delta):
     """Φ(z + delta) − Φ(z), to a few times (1 + z²) unit roundoffs, which is what rounding z costs the normal density.
 
-    Where the density hardly varies over the move, by Gauss-Legendre quadrature of φ(z)e^(−zt − t²/2), whose terms are all
-    positive; else by the complementary error function on the side where it is small.
+    Where the density hardly varies over the move, by Gauss-Legendre quadrature of φ(z)e^(−zt − t²/2), whose terms are
+    all positive; else by the complementary error function on the side where it is small.
     """
     if abs(delta) * (abs(z) + abs(delta)) < 2.0:
         half, total = 0.5 * delta, 0.0
@@ -149,7 +170,7 @@ def gate_difference(code, z, delta):
 
 @helper
 def linear_ends(code, p):
-    """Ends of the straight piece of the activations that are a clipped line, and its slope."""
+    """Return the ends of the straight piece of the activations that are a clipped line, and its slope."""
     if code == RELU6:
         return 0.0, 6.0, 1.0
     if code == HARD_TANH:
@@ -286,7 +307,7 @@ def kink_distance(code, p, z):
 
 @helper
 def value_scale(code, p, z):
-    """Rounding error of f(z) as usually computed, in unit roundoffs: for tanh by exponentials 1, however small z is."""
+    """Give the rounding error of f(z) as usually computed, in unit roundoffs; 1 for tanh by exponentials at any z."""
     if code == TANH or code == SOFTPLUS or code == ELU or code == SELU or code == HARD_SIGMOID:
         return 2.0 + abs(value(code, p, z))
     if code == SILU or code == GELU or code == GELU_TANH or code == MISH:
@@ -298,7 +319,7 @@ def value_scale(code, p, z):
 
 @helper
 def slope_scale(code, p, z):
-    """Rounding error of f′(z) as usually computed, in unit roundoffs: 1 − a² and a(1 − a) cancel where f saturates."""
+    """Give the rounding error of f′(z) as usually computed, in unit roundoffs; 1 − a² cancels where f saturates."""
     if code == TANH or code == SIN or code == ELU or code == SELU:
         return 4.0
     if code == SIGMOID or code == SOFTPLUS:
@@ -314,7 +335,9 @@ def slope_scale(code, p, z):
 def difference(code, p, z, delta):
     """f(z + delta) − f(z), for any delta.
 
-    tanh is 2σ(2z) − 1. Straight pieces are joined by what lies on either side of the bend.
+    tanh is 2σ(2z) − 1. Straight pieces are joined by what lies on either side of the bend. A product z·g(z) changes by
+    the upper end times the change of g plus the move times g at the lower end: terms of one sign unless both ends are
+    negative.
     """
     if code == SIGMOID:
         return sigmoid_difference(z, delta)
@@ -331,9 +354,11 @@ def difference(code, p, z, delta):
         return softplus_difference(z, delta)
     if code == SILU or code == GELU_TANH or code == MISH:
         w, moved = gate(code, z)[0], gate_difference(code, z, delta)
-        return z * sigmoid_difference(w, moved) + delta * sigmoid_moved(w, moved)
+        lower = sigmoid(w) if delta > 0.0 else sigmoid_moved(w, moved)
+        return max(z, z + delta) * sigmoid_difference(w, moved) + delta * lower
     if code == GELU:
-        return z * normal_difference(z, delta) + delta * 0.5 * erfc(-(z + delta) / ROOT2)
+        lower = 0.5 * erfc(-min(z, z + delta) / ROOT2)
+        return max(z, z + delta) * normal_difference(z, delta) + delta * lower
     if code == SOFTSIGN:
         there = z + delta
         if (z > 0.0) == (there > 0.0):
@@ -344,7 +369,7 @@ def difference(code, p, z, delta):
     if code == SIN:
         half = 0.5 * delta
         return 2.0 * sin(half) * (cos(z) * cos(half) - sin(z) * sin(half))
-    return exp(z) * expm1(delta) if code == EXP else delta
+    return exp_difference(z, delta) if code == EXP else delta
 
 
 @helper
@@ -360,16 +385,16 @@ def bent_difference(code, p, z, delta):
         return (there if there > 0.0 else p * there) - (z if z > 0.0 else p * z)
     scale, alpha = elu_parts(code, p)
     if z <= 0.0 and there <= 0.0:
-        return scale * alpha * exp(z) * expm1(delta)
+        return scale * alpha * exp_difference(z, delta)
     return scale * ((there if there > 0.0 else alpha * expm1(there)) - (z if z > 0.0 else alpha * expm1(z)))
 
 
 def one_sided_slopes(code: int, p: float, z: float) -> tuple[float, float]:
-    """f′ on the left and on the right of the bend nearest to z; called from Python, for the few units that sit on one."""
+    """f′ on the left and on the right of the bend nearest to z; for Python, and the few units that sit on one."""
     if code == SOFTSIGN:
         return 1.0, 1.0
     if code in (RELU6, HARD_TANH, HARD_SIGMOID):
-        low, high, inside = linear_ends.py_func(code, p)
+        low, high, inside = linear_ends(code, p)
         return (0.0, inside) if abs(z - low) < abs(z - high) else (inside, 0.0)
     if code == SELU:
         return SELU_SCALE * SELU_ALPHA, SELU_SCALE

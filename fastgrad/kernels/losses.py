@@ -4,11 +4,11 @@ Elementwise losses are sums over outputs of λ(a_k, y_k); softmax cross-entropy 
 take logits. Constants such as ½ or 1/m stand in a factor of the sample, outside this file.
 """
 
-from math import exp, expm1, log, log1p
+from math import exp, expm1, inf, log, log1p
 
 import numpy as np
 
-from fastgrad.kernels.activations import sigmoid
+from fastgrad.kernels.activations import LARGE, sigmoid, softplus_difference
 from fastgrad.kernels.codes import BINARY_CROSSENTROPY, SOFTMAX_CROSSENTROPY
 from fastgrad.kernels.compile import helper
 
@@ -46,8 +46,8 @@ def element_difference(code, a, y, delta):
     """λ(a + delta, y) − λ(a, y) for any delta."""
     if code == BINARY_CROSSENTROPY:
         if a > 0.0:
-            return log1p(sigmoid(-a) * expm1(-delta)) + (1.0 - y) * delta
-        return log1p(sigmoid(a) * expm1(delta)) - y * delta
+            return softplus_difference(-a, -delta) + (1.0 - y) * delta
+        return softplus_difference(a, delta) - y * delta
     return delta * (2.0 * (a - y) + delta)
 
 
@@ -115,8 +115,8 @@ def add_softmax(outputs, top, s, factor, work, source, spare, small, total):
     """Add to total the difference of sample s's softmax cross-entropy when logit k moves by row source + k of work.
 
     Moves are taken relative to the largest logit's, d_k = move_k − move_top: the loss does not change when all logits
-    move together, and so no term is larger than the probability it comes with. Small moves: Σ g d + ½Σy(Σ p d² − (Σ p d)²),
-    whose two sums are made in the two rows of work from `spare` on.
+    move together, and so no term is larger than the probability it comes with. Small moves give
+    Σ g d + ½Σy(Σ p d² − (Σ p d)²), whose two sums are made in the two rows of work from `spare` on.
     """
     width, mass = np.uint64(total.size), 0.0
     base, mean = np.uint64(source + top[s]) * width, np.uint64(spare) * width
@@ -142,8 +142,10 @@ def add_softmax(outputs, top, s, factor, work, source, spare, small, total):
 
 @helper
 def _add_softmax_large(outputs, s, factor, mass, work, source, base, total):
-    """Any move: Σy·log(1 + Σ p expm1(d)) − Σ y d, the exponentials scaled where they would overflow."""
+    """Any move: Σy·log(1 + Σ p expm1(d)) − Σ y d; from the logits where the exponentials would overflow."""
     width = np.uint64(total.size)
+    logits = outputs[OUTPUT, s]
+    top = np.argmax(logits)
     for c in range(width):
         largest, linear, excess = 0.0, 0.0, 0.0
         for k in range(outputs.shape[2]):
@@ -151,25 +153,49 @@ def _add_softmax_large(outputs, s, factor, mass, work, source, base, total):
             largest = max(largest, d)
             linear += outputs[TARGET, s, k] * d
             excess += outputs[PROBABILITY, s, k] * expm1(d)
-        if largest < 30.0:
+        if largest < LARGE:
             total[c] += factor * (mass * log1p(excess) - linear)
-        else:
-            scaled = 0.0
-            for k in range(outputs.shape[2]):
-                scaled += outputs[PROBABILITY, s, k] * exp(work[np.uint64(source + k) * width + c] - work[base + c] - largest)
-            total[c] += factor * (mass * (largest + log(scaled)) - linear)
+            continue
+        largest, scaled = -inf, 0.0
+        for k in range(logits.size):
+            largest = max(largest, logits[k] - logits[top] + work[np.uint64(source + k) * width + c] - work[base + c])
+        for k in range(logits.size):
+            scaled += exp(logits[k] - logits[top] + work[np.uint64(source + k) * width + c] - work[base + c] - largest)
+        total[c] += factor * (mass * (largest + log(scaled) + log(outputs[PROBABILITY, s, top])) - linear)
 
 
 @helper
 def single_difference(code, outputs, s, k, delta):
-    """Difference of sample s's loss when output k alone moves by delta."""
+    """Difference of sample s's loss when output k alone moves by delta.
+
+    To the others, which keep their proportions, softmax cross-entropy is then a binary one.
+    """
     if code != SOFTMAX_CROSSENTROPY:
         return element_difference(code, outputs[OUTPUT, s, k], outputs[TARGET, s, k], delta)
-    mass, others = 0.0, 0.0
+    probability, others, y, rest_y = outputs[PROBABILITY, s, k], 0.0, outputs[TARGET, s, k], 0.0
     for j in range(outputs.shape[2]):
-        mass += outputs[TARGET, s, j]
         if j != k:
             others += outputs[PROBABILITY, s, j]
-    if outputs[PROBABILITY, s, k] <= 0.5:
-        return mass * log1p(outputs[PROBABILITY, s, k] * expm1(delta)) - outputs[TARGET, s, k] * delta
-    return mass * log1p(others * expm1(-delta)) + (mass - outputs[TARGET, s, k]) * delta
+            rest_y += outputs[TARGET, s, j]
+    mass = y + rest_y
+    if abs(delta) > LARGE:
+        odds = log_odds(outputs[OUTPUT, s], k)
+        if odds > 0.0:
+            return mass * softplus_difference(-odds, -delta) + rest_y * delta
+        return mass * softplus_difference(odds, delta) - y * delta
+    if probability > 0.5:
+        return mass * log1p(others * expm1(-delta)) + rest_y * delta
+    return mass * log1p(probability * expm1(delta)) - y * delta
+
+
+@helper
+def log_odds(z, k):
+    """log(p/(1 − p)) of output k: z_k − log Σ e^z of the others; huge where there are none."""
+    largest, total = -1e300, 0.0
+    for j in range(z.size):
+        if j != k:
+            largest = max(largest, z[j])
+    for j in range(z.size):
+        if j != k:
+            total += exp(z[j] - largest)
+    return z[k] - largest - log(max(total, 1.0))

@@ -325,7 +325,7 @@ def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, 
 
 
 @parallel_entry
-def parameter_differences(t, layer, inputs, steps, bounds, selected, chunks, forward, backward):
+def parameter_differences(t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward):
     """Loss differences for ±step of single parameters of one layer.
 
     Parameters
@@ -342,6 +342,10 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, chunks, for
         Largest possible change of each layer's z and, last, of the outputs; inf where two Taylor terms are not enough.
     selected : ndarray of int64, shape (p,)
         Parameters, counted from the layer's first weight, ascending.
+    tiles : ndarray of int64, shape (t + 1,)
+        Where in `selected` each tile begins, and the end; at most `TILE` in one.
+    order : ndarray of int64
+        Tiles to work through; neighbours should share inputs, which then are in cache.
     chunks : int
         Independent pieces of work.
     forward, backward : ndarray, shape (p,)
@@ -353,13 +357,12 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, chunks, for
     n_in = layers[WIDTH, layer]
     weights = n_in * layers[WIDTH, layer + 1]
     rows = widest_above(layers, layer)
-    tiles = (selected.size + TILE - 1) // TILE
     for chunk in prange(chunks):
         work, active = np.zeros(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
         runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
-        for number in range(chunk, tiles, chunks):
-            low, high = number * TILE, min((number + 1) * TILE, selected.size)
+        for number in range(chunk * order.size // chunks, (chunk + 1) * order.size // chunks):
+            low, high = tiles[order[number]], tiles[order[number] + 1]
             count, n_groups = group_columns(selected, low, high, weights, n_in, runs, groups)
             first[:], total[:] = 0.0, 0.0
             if high - low < TILE:

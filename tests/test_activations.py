@@ -1,0 +1,196 @@
+"""Every activation's value, Taylor coefficients and difference against mpmath, over the places where they are hard.
+
+Bounds are in unit roundoffs of the sum of absolute terms that make the result up; for most there is one term, the result
+itself. Below FLOOR numbers are on their way to underflow and are lost to relative accuracy.
+"""
+
+import math
+from itertools import product
+
+import numba
+import numpy as np
+import pytest
+from mpmath import mp
+
+import reference
+from fastgrad.kernels import activations
+from fastgrad.network import ACTIVATION_CODES, parse_activation
+from fastgrad.numerical import SMALL_MOVE
+
+UNIT_ROUNDOFF = 2.0**-53
+FLOOR = 1e-303
+NAMES = (*ACTIVATION_CODES, "leaky_relu:0.25", "leaky_relu:0", "elu:1.7", "hard_sigmoid:0.2")
+
+HARD = (1e-300, 1e-8, 0.1, 0.5, math.log(2), 1.0, 1.2784645, 1.5, 2.0, 2.5, 3.0, 3.3, 5.0, 6.0, 8.0, 20.0, 37.0, 100.0, 350.0, 700.0)
+POINTS = np.array(sorted({sign * z for sign in (1.0, -1.0) for z in (0.0, *HARD)}))
+MOVES = np.array([s * d for s in (1.0, -1.0) for d in (1e-300, 1e-100, 1e-20, 1e-12, SMALL_MOVE, 1e-5, 1e-3, 0.1, 0.5, 2.0, 6.0, 10.0)])
+
+DIFFERENCE_BOUND = 6.0
+VALUE_BOUND = 6.0
+PRODUCTS = ("silu", "gelu", "gelu_tanh", "mish")
+
+
+@numba.njit(error_model="numpy", fastmath={"contract"})
+def tabulate(code, p, z, moves, local, differences):
+    for i in range(z.size):
+        local[0, i] = activations.value(code, p, z[i])
+        local[1, i] = activations.slope(code, p, z[i])
+        local[2, i] = activations.half_curvature(code, p, z[i])
+        for j in range(moves.size):
+            differences[i, j] = activations.difference(code, p, z[i], moves[j])
+
+
+def table(name, z, moves):
+    """Return value, slope and ½f″ at every z, shape (3, Z), and every difference, shape (Z, D)."""
+    base, p = parse_activation(name)
+    local, differences = np.empty((3, len(z))), np.empty((len(z), len(moves)))
+    tabulate(ACTIVATION_CODES[base], p, np.array(z, dtype=float), np.array(moves, dtype=float), local, differences)
+    return local, differences
+
+
+def argument_cost(name, z):
+    """How many times its argument's relative error a factor e^w of the activation is off: 1 + z² for φ, 1 + |w| for σ(w)."""
+    if name == "gelu":
+        return 1.0 + z * z
+    if name == "gelu_tanh":
+        return 1.0 + 2.0 * abs(reference._gelu_argument(z, math))
+    return 1.0 + abs(z) if name == "mish" else 1.0
+
+
+def gate(name, z):
+    """g of the activations z·g(z), in mpmath."""
+    return {
+        "silu": lambda: reference.sigmoid(z, mp),
+        "gelu": lambda: reference.normal_distribution(z, mp),
+        "gelu_tanh": lambda: reference.sigmoid(2 * reference._gelu_argument(z, mp), mp),
+        "mish": lambda: mp.tanh(reference.softplus(z, mp)),
+    }[name]()
+
+
+def difference_terms(name, z, delta, exact):
+    """Sum of the absolute terms of a difference, and how much more than rounding each costs."""
+    if name in PRODUCTS:
+        with mp.workdps(1000):  # so many that neither moves of 1e-300 nor values of e^−700 cancel
+            low, high = sorted([mp.mpf(z), mp.mpf(z) + mp.mpf(delta)])
+            terms = abs(high * (gate(name, high) - gate(name, low))) + abs(delta * gate(name, low))
+        return float(terms) * max(argument_cost(name, z), argument_cost(name, z + delta))
+    if name == "sin":
+        half = delta / 2
+        return 2 * abs(math.sin(half)) * (abs(math.cos(z) * math.cos(half)) + abs(math.sin(z) * math.sin(half)))
+    return float(abs(exact)) + (1.0 if name.startswith("hard_sigmoid") else 0.0)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_difference_is_exact_to_a_few_roundoffs(name):
+    _, differences = table(name, POINTS, MOVES)
+    worst = (0.0,)
+    for (i, z), (j, delta) in product(enumerate(POINTS), enumerate(MOVES)):
+        exact = reference.exact_difference(name, float(z), float(delta), digits=40)
+        if abs(exact) > 1e308:
+            continue
+        error = float(abs(mp.mpf(differences[i, j]) - exact))
+        allowed = UNIT_ROUNDOFF * max(difference_terms(name, float(z), float(delta), exact), FLOOR)
+        worst = max(worst, (error / allowed, z, delta))
+    print(f"{name}: worst {worst[0]:.2f} roundoffs, at z, delta = {worst[1:]}")
+    assert worst[0] <= DIFFERENCE_BOUND, worst
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "hard_sigmoid" not in name])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_difference_across_and_from_a_kink(name, side):
+    kinks = reference.activation(name).kinks or (0.0,)
+    starts = [kink - side * d for kink in kinks for d in (0.0, 1e-12, 1e-3, 1.0)]
+    moves = [side * d for d in (1e-300, 1e-12, 2e-12, 1e-3, 2e-3, 1.0, 8.0)]
+    _, differences = table(name, starts, moves)
+    for (i, z), (j, delta) in product(enumerate(starts), enumerate(moves)):
+        exact = reference.exact_difference(name, z, delta, digits=40)
+        terms = difference_terms(name, z, delta, exact)
+        assert abs(differences[i, j] - exact) <= DIFFERENCE_BOUND * UNIT_ROUNDOFF * max(terms, FLOOR), (z, delta)
+
+
+def exact_local(name, z):
+    """Value, one-sided slopes and ½f″ from exact differences."""
+    step = 1e-30
+    with mp.workdps(70):
+        up, down = (reference.exact_difference(name, z, side * step, digits=70) for side in (1.0, -1.0))
+        with mp.workdps(700):
+            value = reference.activation(name).value(mp.mpf(z), mp)
+        h = mp.mpf(step)
+        return value, -down / h, up / h, (up + down) / (2 * h * h)
+
+
+def local_terms(name, z, value, slope, curvature):
+    """Sums of absolute terms of value, slope and ½f″."""
+    scales = np.array([float(abs(value)), float(abs(slope)), float(abs(curvature))])
+    if name.startswith("hard_sigmoid"):
+        return scales + [1.0, 0.0, 0.0]
+    if name == "softplus" or name not in PRODUCTS:
+        return scales
+    with mp.workdps(700):
+        g0, g1, g2 = mp.taylor(lambda t: gate(name, t), mp.mpf(z), 2)
+    parts = [abs(z * g0), abs(g0) + abs(z * g1), abs(g1) + abs(z * g2)]
+    if name != "gelu":  # ½σ(w)″ = σ′(w)(w″ − tanh(w/2)·w′²)/2 is a difference itself, and so is w″ of the cubic
+        parts[2] += abs(z) * abs(g1) * (1 + z * z)
+    return np.array([float(part) for part in parts]) * argument_cost(name, z)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_value_and_taylor_coefficients(name):
+    local, _ = table(name, POINTS, MOVES[:1])
+    kinks = reference.activation(name).kinks
+    worst = [(0.0,), (0.0,), (0.0,)]
+    for i, z in enumerate(map(float, POINTS)):
+        value, left, right, curvature = exact_local(name, z)
+        near = any(abs(z - kink) < 1e-12 for kink in kinks)
+        slope = (left + right) / 2
+        scales = local_terms(name, z, value, slope, curvature)
+        for quantity, exact in enumerate((value, slope, curvature)):
+            if quantity and near and (quantity == 2 or z != 0.0):
+                continue  # no ½f″ on a kink, and a slope on one only where the kink is a double
+            if abs(exact) > 1e308:
+                continue
+            error = float(abs(mp.mpf(local[quantity, i]) - exact))
+            allowed = UNIT_ROUNDOFF * max(scales[quantity], FLOOR)
+            worst[quantity] = max(worst[quantity], (error / allowed, z))
+    print(f"{name}: worst of value, slope, half curvature: {worst}")
+    assert max(ratio for ratio, *_ in worst) <= VALUE_BOUND, worst
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "leaky_relu:0.25", "elu:1.7", "selu", "relu6", "hard_tanh"])
+def test_slope_on_a_kink_is_the_mean_and_both_sides_are_known(name):
+    base, p = parse_activation(name)
+    for kink in reference.activation(name).kinks:
+        left, right = (float(reference.exact_difference(name, kink, d) / mp.mpf(d)) for d in (-1e-30, 1e-30))
+        (_, (slope,), _), _ = table(name, [kink], [1.0])
+        assert slope == pytest.approx((left + right) / 2, rel=2 * UNIT_ROUNDOFF)
+        sides = activations.one_sided_slopes(ACTIVATION_CODES[base], p, kink)
+        assert sides == pytest.approx((left, right), rel=2 * UNIT_ROUNDOFF)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_taylor_terms_serve_up_to_the_largest_small_move(name):
+    base, p = parse_activation(name)
+    kinks = reference.activation(name).kinks + ((0.0,) if name == "softsign" else ())
+    points = [z for z in map(float, POINTS) if all(abs(z - kink) > 1e-7 for kink in kinks)]
+    local, _ = table(name, points, MOVES[:1])
+    for i, z in enumerate(points):
+        for delta in (SMALL_MOVE, -SMALL_MOVE):
+            exact = reference.exact_difference(name, z, delta, digits=40)
+            if abs(exact) > 1e308:
+                continue
+            taylor = delta * (local[1, i] + delta * local[2, i])
+            scales = local_terms(name, z, 1.0, local[1, i], local[2, i])
+            terms = abs(delta) * scales[1] + delta * delta * scales[2]
+            assert abs(taylor - exact) <= VALUE_BOUND * UNIT_ROUNDOFF * max(terms, FLOOR), (z, delta)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"identity", "exp"}])
+@pytest.mark.parametrize("z", [-1e6, -1500.0, -800.0, 0.3, 800.0, 1500.0, 1e6])
+@pytest.mark.parametrize("delta", [-2e6, -1600.0, -1.0, 1.0, 1600.0, 2e6])
+@pytest.mark.compiled
+def test_moves_beyond_the_range_of_the_exponential_are_finite_and_right(name, z, delta):
+    _, ((difference,),) = table(name, [z], [delta])
+    f = reference.activation(name).value
+    with mp.workdps(40):
+        exact = f(mp.mpf(z) + mp.mpf(delta), mp) - f(mp.mpf(z), mp)
+    assert difference == pytest.approx(float(exact), abs=8 * UNIT_ROUNDOFF * (abs(z) + abs(delta)))
