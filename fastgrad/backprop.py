@@ -9,8 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgrad.forward import BasePoint, growth, penalized
-from fastgrad.kernels import propagate
-from fastgrad.kernels.codes import BINARY_CROSSENTROPY, SOFTMAX_CROSSENTROPY
+from fastgrad.kernels import codes
 from fastgrad.network import Array, Problem
 from fastgrad.product import product
 
@@ -30,13 +29,13 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
     """
     network, theta = problem.network, problem.theta
     result = np.zeros(network.size)
-    delta = base.tables.outputs[propagate.LOSS_SLOPE] * base.plane(propagate.SLOPE, network.depth - 1)
+    delta = base.tables.outputs[codes.LOSS_SLOPE] * base.plane(codes.SLOPE, network.depth - 1)
     for layer in reversed(range(network.depth)):
         network.W(result, layer)[:] = product(delta.T, base.activations[layer])
         if network.biases[layer]:
             network.b(result, layer)[:] = delta.sum(axis=0)
         if layer:
-            delta = product(delta, network.W(theta, layer)) * base.plane(propagate.SLOPE, layer - 1)
+            delta = product(delta, network.W(theta, layer)) * base.plane(codes.SLOPE, layer - 1)
     for place in penalized(network):
         result[place] += network.l2 * theta[place]
     return result
@@ -56,7 +55,7 @@ def rounding_scale(problem: Problem, base: BasePoint) -> Array:
     scale = np.full(network.size, SMALLEST_NORMAL / 2.0**-53)
     size, error = _output_flow(problem, base)
     for layer in reversed(range(network.depth)):
-        slope = np.abs(base.plane(propagate.SLOPE, layer))
+        slope = np.abs(base.plane(codes.SLOPE, layer))
         slope_error = base.slope_error[layer]
         error = error * slope + size * slope_error
         size = size * slope
@@ -78,15 +77,15 @@ def rounding_scale(problem: Problem, base: BasePoint) -> Array:
 def _output_flow(problem: Problem, base: BasePoint) -> tuple[Array, Array]:
     """Return |∂J/∂a_L| and its error as the usual formulas give it: a − y for either cross-entropy, 2(a − y) for squares."""
     outputs, factor = base.tables.outputs, base.tables.factor
-    slope, target = np.abs(outputs[propagate.LOSS_SLOPE]), np.abs(outputs[propagate.TARGET])
-    logits, logit_error = outputs[propagate.OUTPUT], base.a_error[-1]
-    if base.tables.loss_code == SOFTMAX_CROSSENTROPY:
-        probability = outputs[propagate.PROBABILITY]
+    slope, target = np.abs(outputs[codes.LOSS_SLOPE]), np.abs(outputs[codes.TARGET])
+    logits, logit_error = outputs[codes.OUTPUT], base.a_error[-1]
+    if base.tables.loss_code == codes.SOFTMAX_CROSSENTROPY:
+        probability = outputs[codes.PROBABILITY]
         spread = logit_error + np.abs(logits - logits.max(axis=1, keepdims=True))
         moved = probability * (spread + (probability * spread).sum(axis=1, keepdims=True) + 2.0)
         return slope, factor * (target.sum(axis=1, keepdims=True) * moved + target) + slope
-    if base.tables.loss_code == BINARY_CROSSENTROPY:
+    if base.tables.loss_code == codes.BINARY_CROSSENTROPY:
         probability = np.exp(-np.logaddexp(0.0, -logits))
-        moved = 2.0 * np.abs(outputs[propagate.LOSS_CURVATURE]) * logit_error
+        moved = 2.0 * np.abs(outputs[codes.LOSS_CURVATURE]) * logit_error
         return slope, moved + factor * (2.0 * probability + target) + slope
     return slope, 2.0 * factor * (np.abs(logits) + target + logit_error) + slope

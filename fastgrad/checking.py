@@ -79,9 +79,7 @@ def check(
     True
     """
     problem = interpret_parts(parameters, gradients, X, Y, Description(**description))
-    return check_problem(
-        problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress
-    )
+    return check_problem(problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress)
 
 
 def check_problem(

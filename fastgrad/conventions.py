@@ -39,42 +39,57 @@ def explain_loss(problem: Problem, base: BasePoint) -> str | None:
 
 
 def _same(claimed: float, value: float, problem: Problem, base: BasePoint) -> bool:
-    error = AGREEMENT * claim_roundoff(problem) * max(abs(value), base.loss_error * abs(value) / max(abs(base.loss), 1e-300))
-    return abs(claimed - value) <= error
+    relative = max(1.0, base.loss_error / abs(base.loss)) if base.loss else 1.0
+    return abs(claimed - value) <= AGREEMENT * claim_roundoff(problem) * relative * abs(value)
 
 
 def _variants(problem: Problem, base: BasePoint) -> Iterator[tuple[str, float]]:
     """Yield every common pair of a scale of the data term and a form of the penalty, in words and as a value."""
-    network, samples, outputs = problem.network, problem.samples, problem.network.widths[-1]
-    weights = [network.W(problem.theta, layer) for layer in range(network.depth)]
-    biases = [network.b(problem.theta, layer) for layer in range(network.depth)]
-    of_weights = 0.5 * network.l2 * sum(float(np.square(W).sum()) for W in weights)
-    of_biases = 0.5 * network.l2 * sum(float(np.square(b).sum()) for b in biases)
-    declared = of_weights + (of_biases if network.penalize_biases else 0.0)
-    data = base.loss - declared
-    other = ("the sum over the examples", float(samples)) if network.reduction == "mean" else ("the mean over the examples", 1.0 / samples)
-    scales = [("", 1.0), other]
-    scales += [(words, factor) for words, factor in (("half of it", 0.5), ("twice it", 2.0))]
-    scales += [(f"{other[0]}, halved", 0.5 * other[1]), (f"{other[0]}, doubled", 2.0 * other[1])]
-    if outputs > 1:
-        scales += [("also the mean over the outputs", 1.0 / outputs), ("the sum over the outputs", float(outputs))]
-        scales += [("half of it and the mean over the outputs", 0.5 / outputs)]
-    penalties = [("", declared)]
-    if network.l2:
-        flipped = of_weights + (0.0 if network.penalize_biases else of_biases)
-        penalties += [
-            ("without the penalty", 0.0),
-            ("with the penalty also on the biases" if not network.penalize_biases else "with the penalty on the weights only", flipped),
-            ("with twice the penalty (λ where ½λ is declared)", 2.0 * declared),
-            ("with half the penalty (½λ where λ is declared)", 0.5 * declared),
-            ("with the penalty divided by the number of examples", declared / samples),
-            ("with the penalty times the number of examples", declared * samples),
-        ]
+    penalties = _penalties(problem)
+    declared = penalties[0][1]
+    scales = _scales(problem)
     for scale_words, scale in scales:
         for penalty_words, penalty in penalties:
             words = " ".join(part for part in (scale_words, penalty_words) if part)
             if words:
-                yield f"that of the declared loss taken as {words}" if scale_words else f"the declared loss {words}", scale * data + penalty
-    if network.l2:
+                yield f"the declared loss {words}", scale * (base.loss - declared) + penalty
+    if declared:
         for scale_words, scale in scales[1:]:
-            yield f"the declared loss, penalty included, taken as {scale_words}", scale * base.loss
+            yield f"the declared loss, penalty included, {scale_words}", scale * base.loss
+
+
+def _scales(problem: Problem) -> list[tuple[str, float]]:
+    samples, outputs = problem.samples, problem.network.widths[-1]
+    summed, other = ("averaged over the examples", 1.0 / samples)
+    if problem.network.reduction == "mean":
+        summed, other = ("summed over the examples", float(samples))
+    scales = [("", 1.0), (summed, other), ("halved", 0.5), ("doubled", 2.0)]
+    scales += [(f"{summed} and halved", 0.5 * other), (f"{summed} and doubled", 2.0 * other)]
+    if outputs > 1:
+        scales += [
+            ("averaged over the outputs", 1.0 / outputs),
+            ("summed over the outputs", float(outputs)),
+            ("averaged over the outputs and halved", 0.5 / outputs),
+        ]
+    return scales
+
+
+def _penalties(problem: Problem) -> list[tuple[str, float]]:
+    network = problem.network
+    if network.l2 == 0.0:
+        return [("", 0.0)]
+    of_weights = sum(float(np.square(network.W(problem.theta, layer)).sum()) for layer in range(network.depth))
+    of_biases = sum(float(np.square(network.b(problem.theta, layer)).sum()) for layer in range(network.depth))
+    alone, both = 0.5 * network.l2 * of_weights, 0.5 * network.l2 * (of_weights + of_biases)
+    declared, flipped, words = alone, both, "with the penalty on the biases as well"
+    if network.penalize_biases:
+        declared, flipped, words = both, alone, "with the penalty on the weights only"
+    return [
+        ("", declared),
+        ("without the penalty", 0.0),
+        (words, flipped),
+        ("with twice the penalty (λ where ½λ is declared)", 2.0 * declared),
+        ("with half the penalty (½λ where λ is declared)", 0.5 * declared),
+        ("with the penalty divided by the number of examples", declared / problem.samples),
+        ("with the penalty times the number of examples", declared * problem.samples),
+    ]

@@ -112,9 +112,7 @@ def _describe(hidden: str, output: str, loss: str, A: Array, Y: Array) -> Descri
 
 def _in_rows(arrays: Arrays) -> Arrays:
     """Turn arrays with examples in columns into the other layout: examples in rows, W (in, out), b (out,)."""
-    return {
-        name: array.ravel() if name.removeprefix("d")[0] == "b" else array.T.copy() for name, array in arrays.items()
-    }
+    return {name: array.ravel() if name.removeprefix("d")[0] == "b" else array.T.copy() for name, array in arrays.items()}
 
 
 def repaired() -> tuple[Arrays, Description]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgrad.kernels import propagate
+from fastgrad.kernels import codes, propagate
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.product import product
 
@@ -50,8 +50,8 @@ class BasePoint:
 
     def plane(self, plane: int, layer: int) -> Array:
         """View of one plane of the table of units for a layer (from 0), shape (m, n)."""
-        low = int(self.tables.layers[propagate.UNIT, layer])
-        return self.tables.units[plane, :, low : low + int(self.tables.layers[propagate.WIDTH, layer + 1])]
+        low = int(self.tables.layers[codes.UNIT, layer])
+        return self.tables.units[plane, :, low : low + int(self.tables.layers[codes.WIDTH, layer + 1])]
 
 
 def growth(terms: int) -> float:
@@ -70,7 +70,9 @@ def base_point(problem: Problem) -> BasePoint:
     layers, shapes = layer_table(network), np.array(network.activation_parameters)
     table = np.empty((4, samples, units))
     activations, magnitudes = [problem.X], [_magnitude(problem.X)]
-    z_error, a_error, slope_error = [], [], []
+    z_error: list[Array] = []
+    a_error: list[Array] = []
+    slope_error: list[Array] = []
     for layer in range(network.depth):
         W, b = network.W(theta, layer), network.b(theta, layer)
         z = product(activations[-1], W.T)
@@ -81,37 +83,37 @@ def base_point(problem: Problem) -> BasePoint:
             error += product(a_error[-1], np.abs(W).T)
         z_error.append(error + np.abs(b) if b.size else error)
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
-        low = int(layers[propagate.UNIT, layer])
-        propagate.tabulate_layer(layers[propagate.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
+        low = int(layers[codes.UNIT, layer])
+        propagate.tabulate_layer(layers[codes.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
         columns = slice(low, low + z.shape[1])
-        a_error.append(np.abs(table[propagate.SLOPE, :, columns]) * z_error[-1] + value_scale)
-        slope_error.append(2.0 * np.abs(table[propagate.CURVATURE, :, columns]) * z_error[-1] + slope_scale)
+        a_error.append(np.abs(table[codes.SLOPE, :, columns]) * z_error[-1] + value_scale)
+        slope_error.append(2.0 * np.abs(table[codes.CURVATURE, :, columns]) * z_error[-1] + slope_scale)
         activations.append(a)
         magnitudes.append(_magnitude(a))
     outputs = np.zeros((5, samples, network.widths[-1]))
-    outputs[propagate.OUTPUT], outputs[propagate.TARGET] = activations[-1], problem.Y
+    outputs[codes.OUTPUT], outputs[codes.TARGET] = activations[-1], problem.Y
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
     factor = network.sample_factor(samples)
     propagate.tabulate_loss(network.loss_code, factor, outputs, top, losses)
     tables = propagate.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, factor)
-    error = (np.abs(outputs[propagate.LOSS_SLOPE]) * a_error[-1]).sum() + growth(samples) * np.abs(losses).sum()
+    error = (np.abs(outputs[codes.LOSS_SLOPE]) * a_error[-1]).sum() + growth(samples) * np.abs(losses).sum()
     penalty = penalty_value(problem)
     loss = float(losses.sum()) + penalty
     return BasePoint(tables, activations, magnitudes, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
 
 
 def _magnitude(a: Array) -> Array:
-    """|a|, without a copy where nothing is negative."""
+    """Return |a|, without a copy where nothing is negative."""
     return a if a.min() >= 0.0 else np.abs(a)
 
 
 def layer_table(network: Network) -> Offsets:
     """Build the kernels' table of layers, shape (4, L + 1)."""
     table = np.zeros((4, network.depth + 1), dtype=np.int64)
-    table[propagate.WIDTH] = network.widths
-    table[propagate.START, :-1] = network.weight_offsets
-    table[propagate.UNIT, :] = np.concatenate(([0], np.cumsum(network.widths[1:])))
-    table[propagate.CODE, :-1] = network.activation_codes
+    table[codes.WIDTH] = network.widths
+    table[codes.START, :-1] = network.weight_offsets
+    table[codes.UNIT, :] = np.concatenate(([0], np.cumsum(network.widths[1:])))
+    table[codes.CODE, :-1] = network.activation_codes
     return table
 
 
@@ -135,4 +137,3 @@ def claim_roundoff(problem: Problem) -> float:
     """Return the coarsest unit roundoff among the claimed gradients; that of float64 where there are none."""
     precisions = [tensor.precision for tensor in problem.tensors if tensor.gradient_name is not None]
     return max((UNIT_ROUNDOFF[precision] for precision in precisions), default=UNIT_ROUNDOFF["float64"])
-

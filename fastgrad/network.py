@@ -122,7 +122,9 @@ class Network:
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
-            raise InputError(f"a network needs an input and at least one layer of at least one unit, found widths {self.widths}")
+            raise InputError(
+                f"a network needs an input and at least one layer of at least one unit, found widths {self.widths}"
+            )
         if len(self.activations) != self.depth or len(self.biases) != self.depth:
             raise InputError(
                 f"{self.depth} layers need {self.depth} activations, found {len(self.activations)}: "
@@ -173,7 +175,9 @@ class Network:
     @cached_property
     def weight_offsets(self) -> Offsets:
         """First index in theta of each layer's W, shape (L,)."""
-        sizes = [n_out * n_in + has * n_out for n_in, n_out, has in zip(self.widths, self.widths[1:], self.biases, strict=False)]
+        sizes = [
+            n_out * n_in + has * n_out for n_in, n_out, has in zip(self.widths, self.widths[1:], self.biases, strict=False)
+        ]
         return np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
 
     @cached_property

@@ -13,16 +13,18 @@ from typing import Literal
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from fastgrad.errors import InputError
 from fastgrad.forward import BasePoint, base_point, claim_roundoff, penalized
-from fastgrad.kernels import activations, propagate, textbook
+from fastgrad.kernels import activations, codes, propagate, textbook
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.product import product
 
 Method = Literal["parameter", "preactivation", "textbook"]
 METHODS: tuple[Method, ...] = ("parameter", "preactivation", "textbook")
 Progress = Callable[[int, int], None]
+Mask = npt.NDArray[np.bool_]
 
 SMALL_MOVE = 2.0**-28
 """Largest move of any pre-activation for which two Taylor terms of f give its exact difference in double precision: the
@@ -159,7 +161,7 @@ def estimate(problem: Problem, method: Method) -> float:
     for layer in range(network.depth):
         perturbed = network.widths[layer + 1] * (1 if method == "preactivation" else network.widths[layer] + 1)
         work += perturbed * (_forward_work(problem) if method == "textbook" else _above(problem, layer))
-    return 2.0 * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads())
+    return float(2.0 * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
 
 
 def select(problem: Problem, sample: int | float | str | None, seed: int) -> Offsets:
@@ -240,9 +242,7 @@ def _pieces(count: int, work: float, rate: float) -> Iterator[slice]:
         yield slice(low, min(low + length, count))
 
 
-def _textbook(
-    problem: Problem, base: BasePoint, selected: Offsets, step: float, threads: int, tracker: Tracker
-) -> Numerical:
+def _textbook(problem: Problem, base: BasePoint, selected: Offsets, step: float, threads: int, tracker: Tracker) -> Numerical:
     network = problem.network
     x, y = np.ascontiguousarray(problem.X.T), np.ascontiguousarray(problem.Y.T)
     forward, backward = np.empty(selected.size), np.empty(selected.size)
@@ -308,9 +308,7 @@ def _plan(problem: Problem, base: BasePoint, method: Method, step: float | None)
     return [_plan_layer(problem, base, method, layer, step) for layer in range(problem.network.depth)]
 
 
-def _plan_layer(
-    problem: Problem, base: BasePoint, method: Method, layer: int, step: float | None
-) -> tuple[Array, Array]:
+def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, step: float | None) -> tuple[Array, Array]:
     reach = np.ones(1)
     if method == "parameter":
         reach = np.append(base.magnitudes[layer].max(axis=0), reach)
@@ -337,7 +335,7 @@ def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
     network = problem.network
     factors = np.ones(network.depth + 1)
     for above in range(layer, network.depth):
-        slope = 2.0 * float(np.abs(base.plane(propagate.SLOPE, above)).max())
+        slope = 2.0 * float(np.abs(base.plane(codes.SLOPE, above)).max())
         norm = 1.0
         if above + 1 < network.depth:
             W = np.abs(network.W(problem.theta, above + 1))
@@ -346,17 +344,17 @@ def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
     return factors
 
 
-def _on_kink(problem: Problem, base: BasePoint, layer: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
     """Tell which pre-activations of a layer are so near a kink that rounding may have put them on either side."""
-    return base.plane(propagate.KINK, layer) <= 4.0 * claim_roundoff(problem) * base.z_error[layer]
+    return base.plane(codes.KINK, layer) <= 4.0 * claim_roundoff(problem) * base.z_error[layer]
 
 
 def _nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
-    distance = base.plane(propagate.KINK, layer)
+    distance = base.plane(codes.KINK, layer)
     return float(np.min(distance, where=~_on_kink(problem, base, layer), initial=np.inf))
 
 
-def _kinked(problem: Problem, base: BasePoint) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _kinked(problem: Problem, base: BasePoint) -> Mask:
     """Tell for each sample and unit whether it sits on a kink, shape (m, U)."""
     return np.concatenate([_on_kink(problem, base, layer) for layer in range(problem.network.depth)], axis=1)
 
@@ -443,9 +441,7 @@ def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
     return np.append(starts, local.size), order
 
 
-def _by_preactivation(
-    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int
-) -> Array:
+def _by_preactivation(problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int) -> Array:
     """Central differences of a layer's pre-activations, dZ of shape (m, n_l)."""
     (step,), bounds = plan
     shape = base.activations[layer + 1].shape
@@ -463,7 +459,8 @@ def _by_preactivation(
             forward[piece],
             backward[piece],
         )
-    return (forward - backward) / (2.0 * step)
+    dZ: Array = (forward - backward) / (2.0 * step)
+    return dZ
 
 
 def _use_threads(work: float, threads: int) -> bool:
@@ -506,7 +503,7 @@ def _kink_range(
     selected: Offsets,
     threads: int,
     values: Array,
-    kinked: Array,
+    kinked: Mask,
 ) -> tuple[Array, Array]:
     """Range of the gradient when each sample on a kink takes any slope between the one-sided ones.
 
@@ -551,18 +548,18 @@ def _single_sample(base: BasePoint, s: int) -> BasePoint:
     )
 
 
-def _with_slopes(base: BasePoint, kinked: Array, weight: float) -> BasePoint:
-    """Return a base point whose units on a kink are straight, their slope `weight` of the way from the left to the right one."""
+def _with_slopes(base: BasePoint, kinked: Mask, weight: float) -> BasePoint:
+    """Return a base point whose units on a kink are straight, with a slope `weight` of the way from left to right."""
     units = base.tables.units.copy()
     layers = base.tables.layers
     for s, u in np.argwhere(kinked):
-        layer = int(np.searchsorted(layers[propagate.UNIT], u, side="right")) - 1
+        layer = int(np.searchsorted(layers[codes.UNIT], u, side="right")) - 1
         left, right = activations.one_sided_slopes(
-            int(layers[propagate.CODE, layer]), float(base.tables.shapes[layer]), float(units[propagate.Z, s, u])
+            int(layers[codes.CODE, layer]), float(base.tables.shapes[layer]), float(units[codes.Z, s, u])
         )
-        units[propagate.SLOPE, s, u] = left + weight * (right - left)
-        units[propagate.CURVATURE, s, u] = 0.0
-        units[propagate.KINK, s, u] = np.inf
+        units[codes.SLOPE, s, u] = left + weight * (right - left)
+        units[codes.CURVATURE, s, u] = 0.0
+        units[codes.KINK, s, u] = np.inf
     tables = base.tables._replace(units=units)
     return replace(base, tables=tables)
 

@@ -251,9 +251,7 @@ def _plain_text(renderable: Any) -> str:
     """Render without colour and without any influence of the environment."""
     stream = io.StringIO()
     # An empty environment keeps FORCE_COLOR, COLUMNS and the like from changing what str(report) says.
-    console = Console(
-        file=stream, width=TEXT_WIDTH, color_system=None, force_terminal=False, force_jupyter=False, _environ={}
-    )
+    console = Console(file=stream, width=TEXT_WIDTH, color_system=None, force_terminal=False, force_jupyter=False, _environ={})
     console.print(renderable)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
 

@@ -52,9 +52,7 @@ def relative_difference(claimed: Array, numerical: Array) -> float:
     return float(np.linalg.norm(a - n) / (np.linalg.norm(a) + np.linalg.norm(n)))
 
 
-def _judge_tensor(
-    problem: Problem, numerical: Numerical, scale: Array, extra: Array | None, tensor: Tensor
-) -> TensorReport:
+def _judge_tensor(problem: Problem, numerical: Numerical, scale: Array, extra: Array | None, tensor: Tensor) -> TensorReport:
     chosen = _selected_in(numerical, tensor)
     if tensor.gradient_name is None or problem.claimed is None or chosen.size == 0:
         return _unjudged(tensor)

@@ -42,9 +42,7 @@ def _examples(*lines: str) -> str:
         "fastgrad info model.npz      what that file was understood to be",
     ),
 )
-@click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
-)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version.")
 def main() -> None:
     """Say whether the gradients of a hand-written backpropagation are right.
 

@@ -48,9 +48,7 @@ class Commands(click.Group):
         # Seen before click parses, since a usage error has to be a JSON document as well.
         as_json = "--json" in arguments
         try:
-            code = super().main(
-                args=arguments, prog_name=prog_name or "fastgrad", **{**extra, "standalone_mode": False}
-            )
+            code = super().main(args=arguments, prog_name=prog_name or "fastgrad", **{**extra, "standalone_mode": False})
             _flush()
         except Exception as error:  # the outermost place there is: a person gets a sentence, whatever happened
             code = _explain(error, as_json)

@@ -13,11 +13,9 @@ from rich.text import Text
 from fastgrad.conventions import explain_loss
 from fastgrad.forward import base_point
 from fastgrad.network import Network, Problem, Tensor
-from fastgrad.numerical import estimate
+from fastgrad.numerical import METHODS, estimate
 from fastgrad.report import counted, duration, printable, significant
 from fastgrad_cli.terminal import SCHEMA
-
-METHODS = ("parameter", "textbook")
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,7 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     return solve(parts, _data(inputs, arrays[inputs]), _data(labels, arrays[labels]), description)[0]
 
 
-def interpret_parts(
-    parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any, description: Description
-) -> Problem:
+def interpret_parts(parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any, description: Description) -> Problem:
     """Make a problem of parameters and gradients in dicts or lists.
 
     Parameters
@@ -79,9 +77,7 @@ def interpret_parts(
     return solve(given_parts(parameters, gradients, description), _data("X", X), _data("Y", Y), description)[0]
 
 
-def as_flat(
-    parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any, description: Description
-) -> dict[str, Any]:
+def as_flat(parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any, description: Description) -> dict[str, Any]:
     """Return one flat mapping, description included, of which `interpret` makes the problem of `interpret_parts`.
 
     Arrays keep their shapes and types, and their names where these are free.

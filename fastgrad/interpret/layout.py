@@ -128,9 +128,7 @@ def _input_readings(shape: Shape) -> list[tuple[str | None, int, int]]:
     return [(None, 1, size)] if size == 1 else [(None, 1, size), (None, size, 1)]
 
 
-def _chains(
-    parts: Sequence[Part], n_in: int, weights: str, folded: bool, X: Data
-) -> tuple[list[Chain], Misfit | None]:
+def _chains(parts: Sequence[Part], n_in: int, weights: str, folded: bool, X: Data) -> tuple[list[Chain], Misfit | None]:
     """Return every chain of widths from the inputs on, or what stopped the last of them."""
     chains = [Chain((n_in,), ())]
     for progress, part in enumerate(parts):

@@ -190,8 +190,7 @@ def split(arrays: Mapping[str, Any], description: Description) -> tuple[dict[str
     """Part a flat mapping into parameters and gradients: by their given names, else by what their names say."""
     params, grads = description.params or (), description.grads or ()
     is_gradient = {
-        name: name in grads or (name not in params and (said := _parse(name)) is not None and said.gradient)
-        for name in arrays
+        name: name in grads or (name not in params and (said := _parse(name)) is not None and said.gradient) for name in arrays
     }
     parameters = {name: value for name, value in arrays.items() if not is_gradient[name]}
     return parameters, {name: value for name, value in arrays.items() if is_gradient[name]}

@@ -218,9 +218,7 @@ def _one_hot(classes: Array, outputs: int, Y: Data) -> Array:
         raise InputError(f"{Y} gives one number an example for {outputs} outputs, so these must be whole numbers")
     if low < 0 or high >= outputs:
         hint = "; subtract 1 from all of them" if low == 1 and high == outputs else ""
-        raise InputError(
-            f"labels outside the classes: {Y} must hold 0 to {outputs - 1}, found {low:g} to {high:g}{hint}"
-        )
+        raise InputError(f"labels outside the classes: {Y} must hold 0 to {outputs - 1}, found {low:g} to {high:g}{hint}")
     targets = np.zeros((len(classes), outputs))
     targets[np.arange(len(classes)), classes.astype(np.int64)] = 1.0
     return targets

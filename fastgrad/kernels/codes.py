@@ -1,4 +1,4 @@
-"""The integer codes by which kernels know activations and losses; plain numbers, so that importing them compiles nothing."""
+"""The integers that kernels go by: codes of activations and losses, places in tables. Importing them compiles nothing."""
 
 IDENTITY = 0
 SIGMOID = 1
@@ -23,3 +23,14 @@ EXP = 18
 SOFTMAX_CROSSENTROPY = 0
 BINARY_CROSSENTROPY = 1
 SQUARED = 2
+
+# Rows of the table of layers: width; then, for the layer above, first index of its W in theta, first column in the table of
+# units, activation.
+WIDTH, START, UNIT, CODE = 0, 1, 2, 3
+
+# Planes of the table of units: pre-activation, f′, ½f″, distance to the nearest kink.
+Z, SLOPE, CURVATURE, KINK = 0, 1, 2, 3
+
+# Planes of the table of outputs: output or logit, target; slope and half curvature of the loss when one output moves alone,
+# the sample's factor included; softmax probability, where the loss has one.
+OUTPUT, TARGET, LOSS_SLOPE, LOSS_CURVATURE, PROBABILITY = 0, 1, 2, 3, 4

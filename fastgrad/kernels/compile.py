@@ -48,7 +48,10 @@ def cache_folder() -> Path | None:
     for file in sorted(Path(__file__).parent.glob("*.py")):
         content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    for base in (Path(home) / "fastgrad", Path(tempfile.gettempdir()) / f"fastgrad-{os.getuid() if hasattr(os, 'getuid') else 'user'}"):
+    for base in (
+        Path(home) / "fastgrad",
+        Path(tempfile.gettempdir()) / f"fastgrad-{os.getuid() if hasattr(os, 'getuid') else 'user'}",
+    ):
         folder = base / content.hexdigest()[:16]
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -62,7 +65,7 @@ def cache_folder() -> Path | None:
 def is_compiled() -> bool:
     """Whether an earlier run left compiled kernels to load, or none are needed."""
     folder = cache_folder()
-    return bool(config.DISABLE_JIT) or folder is not None and any(folder.rglob("*.nbi"))
+    return bool(config.DISABLE_JIT) or (folder is not None and any(folder.rglob("*.nbi")))
 
 
 def _cached(function: Function, *, parallel: bool) -> Function:

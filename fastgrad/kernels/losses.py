@@ -9,11 +9,16 @@ from math import exp, expm1, inf, log, log1p
 import numpy as np
 
 from fastgrad.kernels.activations import LARGE, sigmoid, softplus_difference
-from fastgrad.kernels.codes import BINARY_CROSSENTROPY, SOFTMAX_CROSSENTROPY
+from fastgrad.kernels.codes import (
+    BINARY_CROSSENTROPY,
+    LOSS_CURVATURE,
+    LOSS_SLOPE,
+    OUTPUT,
+    PROBABILITY,
+    SOFTMAX_CROSSENTROPY,
+    TARGET,
+)
 from fastgrad.kernels.compile import helper
-
-# Planes of the table of outputs.
-OUTPUT, TARGET, LOSS_SLOPE, LOSS_CURVATURE, PROBABILITY = 0, 1, 2, 3, 4
 
 
 @helper

@@ -12,8 +12,22 @@ import numpy as np
 from numba import prange
 
 from fastgrad.kernels import activations, losses
-from fastgrad.kernels.codes import SOFTMAX_CROSSENTROPY
-from fastgrad.kernels.losses import LOSS_CURVATURE, LOSS_SLOPE, OUTPUT, PROBABILITY, TARGET
+from fastgrad.kernels.codes import (
+    CODE,
+    CURVATURE,
+    KINK,
+    LOSS_CURVATURE,
+    LOSS_SLOPE,
+    OUTPUT,
+    PROBABILITY,
+    SLOPE,
+    SOFTMAX_CROSSENTROPY,
+    START,
+    TARGET,
+    UNIT,
+    WIDTH,
+    Z,
+)
 from fastgrad.kernels.compile import entry, helper, parallel_entry
 
 TILE = 64
@@ -27,12 +41,6 @@ BLOCK = 64
 """Rows of the inner index of a product kept in cache: 64 KiB."""
 
 
-# Rows of the table of layers.
-WIDTH, START, UNIT, CODE = 0, 1, 2, 3
-# Planes of the table of units.
-Z, SLOPE, CURVATURE, KINK = 0, 1, 2, 3
-
-
 class Tables(NamedTuple):
     """The base point as kernels see it; U counts the units of all layers above the input, m the samples.
 
@@ -43,15 +51,13 @@ class Tables(NamedTuple):
     theta: np.ndarray
     """Parameters, shape (P,)."""
     layers: np.ndarray
-    """int64, shape (4, L + 1): n_l of each layer from the input on; then, for the layer above, first index of its W in
-    theta, its first column in `units`, its activation."""
+    """int64, shape (4, L + 1); its rows, like the planes below, are named in `codes`."""
     shapes: np.ndarray
     """Shape (L,): the parameter of each layer's activation, such as a slope."""
     units: np.ndarray
-    """Shape (4, m, U): pre-activation, f′, ½f″, distance to the nearest kink."""
+    """Shape (4, m, U)."""
     outputs: np.ndarray
-    """Shape (5, m, n_L): output (or logit) and target; slope and half curvature of the loss when one output moves alone,
-    the factor included; softmax probability, where the loss has one."""
+    """Shape (5, m, n_L)."""
     top: np.ndarray
     """int64, shape (m,): largest logit."""
     loss_code: int
@@ -237,9 +243,7 @@ def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, cou
 
 
 @helper
-def climb(
-    theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer, n_below, work, active, total
-):
+def climb(theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer, n_below, work, active, total):
     """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
 
     The first `n_below` rows of work hold the changes of the units listed first in active. Both hold two layers in turn,

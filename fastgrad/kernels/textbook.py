@@ -7,9 +7,8 @@ import numpy as np
 from numba import prange
 
 from fastgrad.kernels import activations, losses
-from fastgrad.kernels.codes import SOFTMAX_CROSSENTROPY
+from fastgrad.kernels.codes import CODE, SOFTMAX_CROSSENTROPY, START, WIDTH
 from fastgrad.kernels.compile import helper, parallel_entry
-from fastgrad.kernels.propagate import CODE, START, WIDTH
 
 
 @helper
