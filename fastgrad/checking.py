@@ -45,7 +45,7 @@ def check(
         Under the names dW1, db1, … or the parameters' own, or in the same order.
     X, Y : array_like
         Inputs and targets; samples in rows or in columns, as the shapes of the weights tell.
-    method : {"auto", "parameter", "textbook"}
+    method : {"auto", "parameter", "preactivation", "textbook"}
         How the numerical gradient is made.
     step : float, optional
         One step for all parameters; by default each has its own, far below what truncation could show.
@@ -78,7 +78,7 @@ def check(
     >>> fastgrad.check({"W1": W}, {"dW1": dW}, X, Y, output="identity", loss="squared_error").passed
     True
     """
-    problem = interpret_parts(parameters, gradients, X, Y, Description(**description))
+    problem = interpret_parts(parameters, gradients, X, Y, Description.of(description))
     return check_problem(problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress)
 
 

@@ -96,7 +96,7 @@ class Report:
         The whole network's verdict.
     tensors : tuple of TensorReport
         In the order of theta.
-    method : {"parameter", "textbook"}
+    method : {"parameter", "preactivation", "textbook"}
         How the numerical gradient was made.
     step : float or None
         The fixed step, or None where each parameter had its own.

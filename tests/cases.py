@@ -108,6 +108,4 @@ def bias_column(case):
 def supported(case):
     """Whether fastgrad knows the activations and the loss of a case by now."""
     said = options(case)
-    return said.loss.partition(":")[0] in LOSSES and all(
-        word.partition(":")[0] in ACTIVATIONS for word in said.activations
-    )
+    return said.loss.partition(":")[0] in LOSSES and all(word.partition(":")[0] in ACTIVATIONS for word in said.activations)

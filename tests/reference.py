@@ -130,9 +130,7 @@ ACTIVATIONS = {
     "selu": elu(1.6732632423543772848170429916717, 1.0507009873554804934193349852946),
     "relu6": clipped(1.0, 0.0, 0.0, 6.0),
     "softplus": Activation(softplus, sigmoid),
-    "silu": Activation(
-        lambda z, lib: z * sigmoid(z, lib), lambda z, lib: sigmoid(z, lib) + z * sigmoid_derivative(z, lib)
-    ),
+    "silu": Activation(lambda z, lib: z * sigmoid(z, lib), lambda z, lib: sigmoid(z, lib) + z * sigmoid_derivative(z, lib)),
     "gelu": Activation(
         lambda z, lib: z * normal_distribution(z, lib),
         lambda z, lib: normal_distribution(z, lib) + z * normal_density(z, lib),
@@ -348,10 +346,7 @@ def gradient(case: Case, lib=math) -> np.ndarray:
 def _through_activation(name: str, z, a, dA, lib) -> list[Number]:
     """Return dJ/dz of one layer from dJ/da: times f′(z), or times the Jacobian p_i (δ_ik − p_k) of the softmax."""
     if name == "softmax":
-        return [
-            sum(dk * ak * ((k == i) - ai) for k, (dk, ak) in enumerate(zip(dA, a, strict=True)))
-            for i, ai in enumerate(a)
-        ]
+        return [sum(dk * ak * ((k == i) - ai) for k, (dk, ak) in enumerate(zip(dA, a, strict=True))) for i, ai in enumerate(a)]
     return [d * activation(name).derivative(zi, lib) for d, zi in zip(dA, z, strict=True)]
 
 
@@ -387,9 +382,7 @@ def exact_gradient(case: Case, digits: int = DIGITS) -> np.ndarray:
         return gradient(case, lib=mp).astype(float)
 
 
-def exact_central_difference(
-    case: Case, step: float, indices: Iterable[int] | None = None, digits: int = DIGITS
-) -> np.ndarray:
+def exact_central_difference(case: Case, step: float, indices: Iterable[int] | None = None, digits: int = DIGITS) -> np.ndarray:
     """Return the central difference of a step in mpmath, truncation included, rounded once.
 
     This is what a difference without rounding error gives; as the step goes to 1e-30 it becomes the gradient.
@@ -434,9 +427,7 @@ def exact_loss_difference(
         targets = _numbers(y, mp)
         before = _numbers(z, mp)
         after = [zk + mp.mpf(dk) for zk, dk in zip(before, delta, strict=True)]
-        values = [
-            LOSSES[name].value(activate(output or LOSSES[name].output, a, mp), targets, mp) for a in (after, before)
-        ]
+        values = [LOSSES[name].value(activate(output or LOSSES[name].output, a, mp), targets, mp) for a in (after, before)]
         difference = values[0] - values[1]
     with mp.workdps(digits):
         return +difference

@@ -13,6 +13,7 @@ ROOMS = (
     {"errors", "_version"},
     {"kernels"},
     {"network", "report", "demo"},
+    {"product"},
     {"forward"},
     {"interpret", "conventions", "numerical", "backprop"},
     {"modelfile", "verdict"},

@@ -257,9 +257,7 @@ def test_demo_as_json():
 # What goes wrong.
 
 
-@pytest.mark.parametrize(
-    "arguments", [["check", "no.npz"], ["check"], ["info", "x", "--l2", "?"], ["gradient", "no.npz"]]
-)
+@pytest.mark.parametrize("arguments", [["check", "no.npz"], ["check"], ["info", "x", "--l2", "?"], ["gradient", "no.npz"]])
 def test_errors_as_json(arguments):
     result = run(*arguments, "--json")
     assert result.exit_code == 2

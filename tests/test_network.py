@@ -31,9 +31,7 @@ def test_offsets_follow_each_other_layer_after_layer():
 
 
 def test_offsets_of_large_networks_do_not_overflow():
-    net = network(
-        widths=(70_000, 70_000, 2), activations=("tanh", "softmax"), loss="softmax_crossentropy", biases=(True, True)
-    )
+    net = network(widths=(70_000, 70_000, 2), activations=("tanh", "softmax"), loss="softmax_crossentropy", biases=(True, True))
     assert net.bias_offsets[0] == 4_900_000_000
     assert net.locate(net.size - 1) == "b2[1]"
 

@@ -118,9 +118,7 @@ def test_total_is_read_as_in_the_courses_but_never_against_the_verdict(total, wr
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_six_tensors_fit_one_screen(width):
-    tensors = [
-        tensor(base, name=n, gradient_name=f"d{n}") for n, base in zip("abcdef", [RIGHT, WRONG] * 3, strict=True)
-    ]
+    tensors = [tensor(base, name=n, gradient_name=f"d{n}") for n, base in zip("abcdef", [RIGHT, WRONG] * 3, strict=True)]
     lines = rendered(make(*tensors, claimed_loss=1.0, loss_note="Use --reduction sum."), width, False).splitlines()
     assert len(lines) <= 24
     assert max(map(len, lines)) <= width
@@ -136,9 +134,7 @@ def test_many_tensors_are_folded():
 
 def test_hostile_names_are_shown_literally():
     name = "[red]W\x1b[31m\n\u202e[/red]"
-    report = make(
-        tensor(name=name, gradient_name=name), description=name, notes=(name,), loss_note=name, claimed_loss=1.0
-    )
+    report = make(tensor(name=name, gradient_name=name), description=name, notes=(name,), loss_note=name, claimed_loss=1.0)
     text = str(report)
     assert "[red]W\\x1b[31m\\n\\u202e[/red]" in text
     assert all(c.isprintable() or c == "\n" for c in text)

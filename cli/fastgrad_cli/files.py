@@ -37,7 +37,8 @@ def gradient_arrays(problem: Problem, values: Array) -> Arrays:
     """Return a flat gradient as the user's own arrays, under the names of the user's gradients."""
     arrays: Arrays = {}
     for tensor in problem.tensors:
-        name = tensor.gradient_name or f"d{tensor.name}"
+        # W and b of one array have one name between them.
+        name = tensor.gradient_name or f"d{tensor.name.removesuffix(' (bias)')}"
         array = arrays.setdefault(name, np.full(tensor.shape, np.nan))
         _place(tensor, values[tensor.start : tensor.stop], array)
     return arrays

@@ -18,7 +18,7 @@ _DESCRIPTION: dict[str, Decorator] = {
     "hidden": click.option(
         "--hidden",
         metavar="NAME",
-        help="Activation of all hidden layers: relu, tanh, sigmoid or identity.",
+        help="Activation of all hidden layers: relu, tanh, gelu, leaky_relu:0.2, ...",
     ),
     "activations": click.option(
         "--activations",
@@ -92,11 +92,13 @@ _DESCRIPTION: dict[str, Decorator] = {
 _METHOD: dict[str, Decorator] = {
     "method": click.option(
         "--method",
-        type=click.Choice(["auto", "parameter", "textbook"]),
+        type=click.Choice(["auto", "parameter", "preactivation", "textbook"]),
         default="auto",
         metavar="NAME",
         show_default=True,
-        help="parameter carries the difference through the network; textbook subtracts two full forward passes.",
+        help="parameter and preactivation carry a difference through the network, from every parameter or from every "
+        "pre-activation; textbook subtracts two full forward passes for every parameter; auto takes the first while that "
+        "costs some ten seconds, else the second.",
     ),
     "step": click.option(
         "--step",
