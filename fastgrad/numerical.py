@@ -37,6 +37,8 @@ WORK_RATE = {"parameter": 2e10, "preactivation": 2e10, "textbook": 3e9}
 """Multiply-adds a second and core, for estimates of time only."""
 AFFORDABLE_SECONDS = 10.0
 """Estimated time up to which "auto" perturbs every parameter."""
+LEAST_OF_A_TENSOR = 20
+"""Entries that a sample takes of every tensor, where it is large enough for that."""
 PARALLEL_SECONDS = 3e-4
 """Estimated work below which a second thread costs more than it saves, waking it taking 10 µs to some ms on a busy machine."""
 PIECE_SECONDS = 0.3
@@ -165,7 +167,7 @@ def estimate(problem: Problem, method: Method) -> float:
 
 
 def select(problem: Problem, sample: int | float | str | None, seed: int) -> Offsets:
-    """Draw parameters without replacement: the same share of every tensor, but at least 20 entries, or all it has."""
+    """Draw parameters without replacement: some of every tensor, small ones whole, the rest by size."""
     total = problem.network.size
     if sample is None:
         return np.arange(total)
@@ -174,8 +176,9 @@ def select(problem: Problem, sample: int | float | str | None, seed: int) -> Off
         return np.arange(total)
     rng = np.random.default_rng(seed)
     sizes = np.array([tensor.size for tensor in problem.tensors])
-    share = np.minimum(sizes, np.maximum(np.ceil(sizes * wanted / total), min(20, max(1, wanted // sizes.size))))
-    counts = np.floor(share * min(1.0, wanted / share.sum())).astype(int)
+    counts = np.minimum(sizes, min(LEAST_OF_A_TENSOR, wanted // sizes.size))
+    rest = sizes - counts
+    counts += (rest * ((wanted - counts.sum()) / rest.sum())).astype(np.int64)
     for largest in np.argsort(-sizes, kind="stable"):
         counts[largest] += min(sizes[largest] - counts[largest], wanted - counts.sum())
     drawn = [

@@ -186,7 +186,7 @@ def test_info_needs_no_gradients_and_speaks_json():
     assert (found["widths"], found["activations"]) == ([4, 5, 3, 1], ["relu", "relu", "sigmoid"])
     assert (found["l2"], found["examples"], found["parameters_total"]) == (0.5, 3, 47)
     assert {t["gradient_name"] for t in found["tensors"]} == {None}
-    assert found["estimated_seconds"].keys() == {"parameter", "textbook"}
+    assert found["estimated_seconds"].keys() == {"parameter", "preactivation", "textbook"}
 
 
 @pytest.mark.parametrize(("name", "ratio"), [("repaired", 1), ("forgotten-m", 8)])

@@ -1,0 +1,245 @@
+"""Random networks, wider and stranger than `reference.random_case` draws, what is exact about them, and Problems of them.
+
+Every network is drawn from its seed alone. Weights are scaled layer by layer so that pre-activations have a size drawn
+for the network, from 0.01 (all but linear) to 30 (saturated), whatever the inputs are: standard normals, pixels of 0 to
+255 or numbers about 1e6.
+"""
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+from itertools import pairwise
+
+import numba
+import numpy as np
+from mpmath import mp
+
+import reference
+from fastgrad.network import ACTIVATION_CODES, LOSS_CODES, Network, Problem, Tensor
+
+JIT = not numba.config.DISABLE_JIT
+WIDEST, DEEPEST, MOST_SAMPLES = (40, 6, 50) if JIT else (4, 3, 3)
+SMOOTH = ("identity", "sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh", "mish", "arctan", "sin")
+ALL = (*ACTIVATION_CODES, "leaky_relu:0.2", "elu:1.5", "hard_sigmoid:0.2")
+LOSSES = tuple(LOSS_CODES)
+OUTPUTS = {"softmax_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
+
+
+@lru_cache(maxsize=None)
+def random_case(seed, activations=ALL, largest_scale=30.0, inputs=None):
+    """Draw a reference.Case from a seed."""
+    draw = np.random.default_rng(seed)
+    depth = int(draw.integers(1, DEEPEST + 1))
+    widths = tuple(_up_to(draw, WIDEST) for _ in range(depth + 1))
+    samples, scale = _up_to(draw, MOST_SAMPLES), 10.0 ** draw.uniform(-2.0, math.log10(largest_scale))
+    loss = str(draw.choice(LOSSES))
+    names = [str(name) for name in draw.choice(activations, depth)]
+    names[-1] = OUTPUTS.get(loss, names[-1])
+    kind = inputs or str(draw.choice(["normal", "normal", "normal", "pixels", "large"]))
+    X = draw.normal(size=(samples, widths[0])) * (1e6 if kind == "large" else 1.0)
+    if kind == "pixels":
+        X = draw.integers(0, 256, size=X.shape).astype(float)
+    biases = tuple(bool(has) for has in draw.random(depth) < 0.8)
+    theta, a = [], X
+    for (n_in, n_out), name, has_bias in zip(pairwise(widths), names, biases, strict=True):
+        W, b = draw.normal(size=(n_out, n_in)), 0.3 * draw.normal(size=n_out) * has_bias
+        size = min(scale, 2.0) if name == "exp" else scale
+        W *= size / max(float(np.std(a @ W.T)), 1e-3 * float(np.abs(a).max()), 1e-3)
+        theta += [W.ravel(), b * size] if has_bias else [W.ravel()]
+        a = value(name, a @ W.T + b * size)
+    return reference.Case(
+        widths=widths,
+        activations=tuple(names),
+        loss=loss,
+        theta=np.concatenate(theta),
+        X=X,
+        Y=_targets(draw, loss, samples, widths[-1]),
+        reduction=str(draw.choice(["mean", "sum"])),
+        l2=float(draw.choice([0.0, 0.0, 0.3])),
+        penalize_biases=bool(draw.integers(2)),
+        biases=biases,
+    )
+
+
+def _up_to(draw, most):
+    """Draw a number from 1 to most, its logarithm evenly distributed."""
+    return int(np.exp(draw.uniform(0.0, math.log(most + 1.0))))
+
+
+def _targets(draw, loss, samples, outputs):
+    if loss == "softmax_crossentropy":
+        sure, soft = np.eye(outputs)[draw.integers(0, outputs, samples)], draw.dirichlet(np.ones(outputs), samples)
+        return soft if draw.random() < 0.3 else sure
+    if loss == "binary_crossentropy":
+        return draw.random((samples, outputs)) if draw.random() < 0.3 else np.round(draw.random((samples, outputs)))
+    return draw.normal(size=(samples, outputs))
+
+
+def exact_gradient(case):
+    """The gradient by the reference in as many digits as its saturated probabilities hide, rounded once."""
+    logits = np.abs(plain_forward(case, np.float64)[0][-1]).max() if case.loss in OUTPUTS else 0.0
+    with mp.workdps(30 + math.ceil(2.0 * float(logits) / math.log(10.0))):
+        return reference.gradient(case, lib=mp).astype(float)
+
+
+@lru_cache(maxsize=None)
+def case_and_gradient(seed):
+    """A random case and its exact gradient, once for all tests of a run."""
+    case = random_case(seed)
+    return case, exact_gradient(case)
+
+
+def problem(case, claimed=None, precision="float64", transposed=False):
+    """Build the Problem of a case; transposed tells how the user's W lie."""
+    depth = len(case.widths) - 1
+    network = Network(
+        widths=case.widths,
+        activations=case.activations,
+        loss=case.loss,
+        reduction=case.reduction,
+        l2=case.l2,
+        penalize_biases=case.penalize_biases,
+        biases=tuple(case.has_bias(layer) for layer in range(depth)),
+    )
+    tensors = []
+    for layer, (n_in, n_out) in enumerate(pairwise(case.widths)):
+        W, b = network.weight_slice(layer), network.bias_slice(layer)
+        shape = (n_in, n_out) if transposed else (n_out, n_in)
+        name = f"W{layer + 1}"
+        tensors.append(Tensor(name, layer, "W", W.start, W.stop, (n_out, n_in), shape, transposed, f"d{name}", precision))
+        if network.biases[layer]:
+            name = f"b{layer + 1}"
+            tensors.append(Tensor(name, layer, "b", b.start, b.stop, (n_out,), (n_out,), False, f"d{name}", precision))
+    return Problem(network, case.theta, case.X, case.Y, tuple(tensors), claimed, None)
+
+
+# The usual backward pass as people write it with NumPy, in any precision.
+
+
+def value(name, z):
+    """f(z) by the textbook formula, in z's own precision."""
+    base, _, parameter = name.partition(":")
+    with np.errstate(all="ignore"):
+        return _FORMULAS[base](z, float(parameter) if parameter else _PARAMETERS.get(base, 0.0))[0].astype(z.dtype)
+
+
+def slope(name, z):
+    """f′(z) by the textbook formula."""
+    base, _, parameter = name.partition(":")
+    with np.errstate(all="ignore"):
+        return _FORMULAS[base](z, float(parameter) if parameter else _PARAMETERS.get(base, 0.0))[1].astype(z.dtype)
+
+
+def _sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def _erf(z):
+    return np.vectorize(math.erf, otypes=[float])(z).astype(z.dtype)
+
+
+def _gelu_tanh(z):
+    c = math.sqrt(2 / math.pi)
+    t = np.tanh(c * (z + 0.044715 * z**3))
+    return 0.5 * z * (1 + t), 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * c * (1 + 3 * 0.044715 * z**2)
+
+
+def _mish(z):
+    t = np.tanh(np.logaddexp(np.zeros_like(z), z))
+    return z * t, t + z * (1 - t * t) * _sigmoid(z)
+
+
+def _elu(z, alpha, scale=1.0):
+    right = z > 0
+    return scale * np.where(right, z, alpha * (np.exp(z) - 1)), scale * np.where(right, 1, alpha * np.exp(z))
+
+
+def _clipped(z, low, high, inside, shift):
+    line = inside * z + shift
+    return np.clip(line, low, high), inside * ((line > low) & (line < high))
+
+
+_PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0, "hard_sigmoid": 1 / 6}
+_FORMULAS = {
+    "identity": lambda z, p: (z, np.ones_like(z)),
+    "softmax": lambda z, p: (z, np.ones_like(z)),  # part of its loss
+    "sigmoid": lambda z, p: (_sigmoid(z), _sigmoid(z) * (1 - _sigmoid(z))),
+    "tanh": lambda z, p: (np.tanh(z), 1 - np.tanh(z) ** 2),
+    "relu": lambda z, p: (np.maximum(z, 0), (z > 0) * 1.0),
+    "leaky_relu": lambda z, p: (np.where(z > 0, z, p * z), np.where(z > 0, 1, p)),
+    "elu": _elu,
+    "selu": lambda z, p: _elu(z, 1.6732632423543772, 1.0507009873554805),
+    "relu6": lambda z, p: _clipped(z, 0, 6, 1.0, 0.0),
+    "hard_tanh": lambda z, p: _clipped(z, -1, 1, 1.0, 0.0),
+    "hard_sigmoid": lambda z, p: _clipped(z, 0, 1, p, 0.5),
+    "softplus": lambda z, p: (np.log1p(np.exp(-abs(z))) + np.maximum(z, 0), _sigmoid(z)),
+    "silu": lambda z, p: (z * _sigmoid(z), _sigmoid(z) * (1 + z * (1 - _sigmoid(z)))),
+    "gelu": lambda z, p: (
+        0.5 * z * (1 + _erf(z / math.sqrt(2))),
+        0.5 * (1 + _erf(z / math.sqrt(2))) + z * np.exp(-z * z / 2) / math.sqrt(2 * math.pi),
+    ),
+    "gelu_tanh": lambda z, p: _gelu_tanh(z),
+    "mish": lambda z, p: _mish(z),
+    "softsign": lambda z, p: (z / (1 + abs(z)), 1 / (1 + abs(z)) ** 2),
+    "arctan": lambda z, p: (np.arctan(z), 1 / (1 + z * z)),
+    "sin": lambda z, p: (np.sin(z), np.cos(z)),
+    "exp": lambda z, p: (np.exp(z), np.exp(z)),
+}
+
+
+def _parameters(case, dtype):
+    theta, start = case.theta.astype(dtype), 0
+    for layer, (n_in, n_out) in enumerate(pairwise(case.widths)):
+        W = theta[start : start + n_out * n_in].reshape(n_out, n_in)
+        start += n_out * n_in + n_out * case.has_bias(layer)
+        yield W, theta[start - n_out : start] if case.has_bias(layer) else np.zeros(n_out, dtype)
+
+
+def plain_forward(case, dtype, draw=None):
+    """Return pre-activations and activations of all layers; the inner sums in an order drawn, where there is a draw."""
+    z, a = [], [case.X.astype(dtype)]
+    for (W, b), name in zip(_parameters(case, dtype), case.activations, strict=True):
+        order = np.arange(W.shape[1]) if draw is None else draw.permutation(W.shape[1])
+        z.append(a[-1][:, order] @ W[:, order].T + b)
+        a.append(z[-1] if case.loss in OUTPUTS and len(z) == len(case.widths) - 1 else value(name, z[-1]))
+    return z, a
+
+
+def plain_gradient(case, dtype, seed=0):
+    """The backward pass as usually written: p − y at a cross-entropy's output, 1 − a² for tanh; sums in random order."""
+    draw = np.random.default_rng(seed)
+    z, a = plain_forward(case, dtype, draw)
+    Y, m = case.Y.astype(dtype), len(case.X)
+    with np.errstate(all="ignore"):
+        if case.loss == "softmax_crossentropy":
+            e = np.exp(z[-1] - z[-1].max(axis=1, keepdims=True))
+            dZ = Y.sum(axis=1, keepdims=True) * e / e.sum(axis=1, keepdims=True) - Y
+        elif case.loss == "binary_crossentropy":
+            dZ = _sigmoid(z[-1]) - Y
+        else:
+            dZ = (a[-1] - Y) * (1.0 if case.loss == "squared_error" else 2.0 / Y.shape[1]) * slope(case.activations[-1], z[-1])
+    dZ = (dZ / m if case.reduction == "mean" else dZ).astype(dtype)
+    blocks = []
+    for layer, (W, b) in reversed(list(enumerate(_parameters(case, dtype)))):
+        rows, units = draw.permutation(m), draw.permutation(W.shape[0])
+        dW, db = dZ[rows].T @ a[layer][rows], dZ[rows].sum(axis=0)
+        l2 = dtype(case.l2)
+        blocks.append(db + l2 * b * case.penalize_biases if case.has_bias(layer) else db[:0])
+        blocks.append((dW + l2 * W).ravel())
+        if layer:
+            with np.errstate(all="ignore"):
+                dZ = (dZ[:, units] @ W[units]) * slope(case.activations[layer - 1], z[layer - 1])
+    return np.concatenate(blocks[::-1]).astype(np.float64)
+
+
+def rounded(case, dtype):
+    """The case with its numbers rounded to a precision, as somebody has it who works in that precision."""
+    rounding = {name: getattr(case, name).astype(dtype).astype(np.float64) for name in ("theta", "X", "Y")}
+    return replace(case, **rounding)
+
+
+def exact_central_difference_by_logits(case, step):
+    """Central differences by reference.loss with so many digits that a probability of 1 − e^−40000 is not 1."""
+    logits = np.abs(case.X).max() * (step + np.abs(case.theta).max()) * case.widths[0]
+    digits = 50 + min(2.0 * logits / math.log(10.0), 1e5)
+    return reference.exact_central_difference(case, step, digits=math.ceil(digits))

@@ -1,0 +1,182 @@
+"""The numerical gradient of random networks against the reference, and its bits, which no thread or tile may change.
+
+FASTGRAD_TEST_NETWORKS=1000 draws as many networks as the project's figures stand for.
+"""
+
+import os
+
+import numba
+import numpy as np
+import pytest
+
+import problems
+import reference
+from fastgrad import numerical
+from fastgrad.backprop import rounding_scale
+from fastgrad.numerical import numerical_gradient
+from fastgrad.verdict import relative_difference
+
+UNIT_ROUNDOFF = 2.0**-53
+NETWORKS = int(os.environ.get("FASTGRAD_TEST_NETWORKS", "60" if problems.JIT else "4"))
+BLOCK = 20
+BOUND = 4.0
+"""Largest |numerical − exact| / (u·R) that counts as rounding; a right gradient may be off by verdict.TOLERANCE."""
+METHODS = ("parameter", "preactivation")
+small_pieces = pytest.mark.parametrize("seconds", [1e-9, 1e-6])
+
+
+def in_roundoffs(problem, result, exact):
+    """Largest distance from the exact gradient in units of rounding, and whose it is."""
+    distance = np.abs(result.values - exact) / (UNIT_ROUNDOFF * rounding_scale(problem, result.base))
+    k = int(np.argmax(distance))
+    return float(distance[k]), problem.network.locate(k)
+
+
+@pytest.mark.parametrize("block", range(0, NETWORKS, BLOCK))
+def test_random_networks_are_right_to_rounding(block):
+    worst = dict.fromkeys(METHODS, (0.0,))
+    for seed in range(block, min(block + BLOCK, NETWORKS)):
+        case, exact = problems.case_and_gradient(seed)
+        problem = problems.problem(case)
+        for method in METHODS:
+            distance, name = in_roundoffs(problem, numerical_gradient(problem, method=method), exact)
+            assert np.isfinite(distance), (seed, name)
+            worst[method] = max(worst[method], (distance, seed, name))
+    print(f"networks {block} to {block + BLOCK - 1}: worst |numerical - exact| / (u·R) {worst}")
+    assert max(distance for distance, *_ in worst.values()) <= BOUND
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_relative_difference_of_smooth_networks(method):
+    worst = (0.0,)
+    for seed in range(1000, 1000 + min(NETWORKS, 40)):
+        case = problems.random_case(seed, activations=problems.SMOOTH, largest_scale=2.0, inputs="normal")
+        exact = problems.exact_gradient(case)
+        found = numerical_gradient(problems.problem(case), method=method).values
+        worst = max(worst, (relative_difference(exact, found), seed))
+    print(f"{method}: worst relative difference {worst}")
+    assert worst[0] <= 1e-14
+
+
+@pytest.mark.parametrize("inputs", ["pixels", "large"])
+def test_inputs_of_any_size(inputs):
+    worst = dict.fromkeys(METHODS, (0.0,))
+    for seed in range(2000, 2004 if problems.JIT else 2002):
+        case = problems.random_case(seed, inputs=inputs, largest_scale=3.0)
+        exact = problems.exact_gradient(case)
+        problem = problems.problem(case)
+        for method in METHODS:
+            distance, name = in_roundoffs(problem, numerical_gradient(problem, method=method), exact)
+            worst[method] = max(worst[method], (distance, seed, name))
+    print(f"{inputs}: worst |numerical - exact| / (u·R) {worst}")
+    assert max(distance for distance, *_ in worst.values()) <= BOUND
+
+
+def test_network_without_activation_depth_or_width():
+    case = reference.Case(
+        (1, 1), ("identity",), "squared_error", np.array([3.0]), np.array([[2.0]]), np.array([[1.0]]), biases=(False,)
+    )
+    assert numerical_gradient(problems.problem(case)).values == pytest.approx([10.0], rel=4 * UNIT_ROUNDOFF)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("method", [*METHODS, "textbook"])
+@pytest.mark.parametrize("seed", [5, 11, 17])
+def test_same_bits_with_one_thread_and_two(monkeypatch, method, seed):
+    if numba.config.NUMBA_NUM_THREADS < 2:
+        pytest.skip("this machine has one core")
+    monkeypatch.setattr(numerical, "PARALLEL_SECONDS", 0.0)
+    problem = problems.problem(problems.random_case(seed))
+    one, two = (numerical_gradient(problem, method=method, threads=threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one.values, two.values)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "textbook"])
+@pytest.mark.parametrize("step", [None, 1e-3])
+@pytest.mark.parametrize("seed", [2, 5, 14])
+def test_a_sample_has_the_bits_of_the_whole(method, step, seed):
+    problem = problems.problem(problems.random_case(seed))
+    whole = numerical_gradient(problem, method=method, step=step)
+    for count in (1, problem.network.size // 2 + 1):
+        some = numerical_gradient(problem, method=method, step=step, sample=count, seed=seed)
+        assert some.selected.size == min(count, problem.network.size)
+        np.testing.assert_array_equal(some.values[some.selected], whole.values[some.selected])
+        assert np.isnan(np.delete(some.values, some.selected)).all()
+
+
+@small_pieces
+@pytest.mark.parametrize("method", [*METHODS, "textbook"])
+def test_pieces_change_no_bit_and_report_all_progress(monkeypatch, method, seconds):
+    problem = problems.problem(problems.random_case(5))
+    whole = numerical_gradient(problem, method=method)
+    monkeypatch.setattr(numerical, "PIECE_SECONDS", seconds)
+    seen = []
+    pieces = numerical_gradient(problem, method=method, progress=lambda done, total: seen.append((done, total)))
+    np.testing.assert_array_equal(pieces.values, whole.values)
+    assert seen[-1] == (problem.network.size, problem.network.size)
+    assert seen == sorted(seen)
+
+
+SMOOTH_NETWORKS = [
+    ((2, 3, 2), ("tanh", "softmax"), "softmax_crossentropy"),
+    ((3, 2, 2, 1), ("sigmoid", "gelu", "sigmoid"), "binary_crossentropy"),
+    ((2, 3, 2, 2), ("mish", "softplus", "arctan"), "mse"),
+    ((2, 3, 2, 2), ("silu", "gelu_tanh", "sin"), "squared_error"),
+    ((2, 4, 3), ("softsign", "exp"), "squared_error"),
+]
+BENT_NETWORKS = [
+    ((2, 3, 2), ("relu", "softmax"), "softmax_crossentropy"),
+    ((2, 4, 3, 1), ("leaky_relu:0.2", "elu:1.5", "sigmoid"), "binary_crossentropy"),
+    ((2, 4, 3, 2), ("relu6", "selu", "hard_sigmoid"), "mse"),
+    ((2, 4, 3), ("hard_tanh", "relu"), "squared_error"),
+]
+
+
+@pytest.mark.parametrize(("widths", "activations", "loss"), SMOOTH_NETWORKS + BENT_NETWORKS)
+@pytest.mark.parametrize("step", [1e-3, 0.5])
+def test_fixed_step_gives_the_exact_central_difference(widths, activations, loss, step):
+    """With no truncation to hide behind: kinks crossed, all higher orders included."""
+    drawn = reference.random_case(3, widths=widths, loss=loss, samples=3)
+    case = reference.Case(widths, activations, loss, drawn.theta, drawn.X, drawn.Y, drawn.reduction, drawn.l2)
+    exact = reference.exact_central_difference(case, step, digits=40)
+    result = numerical_gradient(problems.problem(case), step=step)
+    assert result.step == step
+    assert result.step_range == (step, step)
+    np.testing.assert_allclose(result.values, exact, rtol=1e-12, atol=1e-12 * np.abs(exact).max())
+
+
+def test_fixed_step_of_pre_activations_gives_their_exact_central_difference():
+    """A pre-activation of a single sample moves as its bias does."""
+    drawn = reference.random_case(3, widths=(2, 3, 2), loss="mse", samples=1)
+    case = reference.Case((2, 3, 2), ("tanh", "sigmoid"), "mse", drawn.theta, drawn.X, drawn.Y)
+    result = numerical_gradient(problems.problem(case), method="preactivation", step=0.1)
+    biases = [6, 7, 8, 15, 16]
+    np.testing.assert_allclose(result.values[biases], reference.exact_central_difference(case, 0.1, biases), rtol=1e-12)
+
+
+@pytest.mark.parametrize("step", [1e-3, 10.0])
+@pytest.mark.compiled  # math.exp overflows with an exception where compiled code gives inf
+@pytest.mark.parametrize("loss", ["softmax_crossentropy", "binary_crossentropy", "squared_error"])
+def test_fixed_step_far_too_large_for_the_inputs_stays_finite_and_right(loss, step):
+    """Moves of 1e3 to 1e7, far beyond the range of the exponential."""
+    output = problems.OUTPUTS.get(loss, "softplus")
+    drawn = reference.random_case(8, widths=(3, 3), loss=loss, samples=2)
+    theta = np.concatenate([drawn.theta[:9] * 1e-6, drawn.theta[9:]])
+    case = reference.Case((3, 3), (output,), loss, theta, drawn.X * 1e6, drawn.Y)
+    exact = problems.exact_central_difference_by_logits(case, step)
+    result = numerical_gradient(problems.problem(case), step=step)
+    np.testing.assert_allclose(result.values, exact, rtol=1e-12, atol=1e-12 * np.abs(exact).max())
+
+
+def test_intermediates_are_the_derivatives_for_z_and_a():
+    case = problems.random_case(5)
+    _, a = problems.plain_forward(case, np.float64)
+    problem = problems.problem(case)
+    found, exact = numerical.intermediates(problem), problems.exact_gradient(case)
+    weights = problem.network.W(exact, problem.network.depth - 1)
+    last = problem.network.depth
+    penalty = case.l2 * problem.network.W(case.theta, last - 1)
+    np.testing.assert_allclose(found[f"dZ{last}"].T @ a[-2], weights - penalty, rtol=1e-12, atol=1e-12 * np.abs(weights).max())
+    for layer in range(1, last):
+        dA = found[f"dZ{layer + 1}"] @ problem.network.W(case.theta, layer)
+        np.testing.assert_allclose(found[f"dA{layer}"], dA, rtol=1e-12, atol=1e-12 * np.abs(dA).max())
