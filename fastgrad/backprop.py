@@ -6,11 +6,13 @@ a correct gradient and the numerical one differ by a modest multiple of u·R, wh
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from fastgrad.forward import BasePoint, growth, penalized
+from fastgrad.forward import UNIT_ROUNDOFF, BasePoint, growth, penalized
 from fastgrad.kernels import codes
-from fastgrad.network import Array, Problem
+from fastgrad.network import Array, Offsets, Problem
 from fastgrad.product import product
 
 SMALLEST_NORMAL = 2.0**-1022
@@ -41,8 +43,18 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
     return result
 
 
-def rounding_scale(problem: Problem, base: BasePoint) -> Array:
-    """R of every entry in units of the unit roundoff, shape (P,).
+@dataclass(frozen=True, eq=False)
+class RoundingScale:
+    """R of every entry, held as the flows it is made of: a network's R may not fit into memory a second time.
+
+    Attributes
+    ----------
+    problem : Problem
+        The network.
+    base : BasePoint
+        Its forward pass.
+    disturbed, size : tuple of ndarray, shape (m, n_l)
+        For each layer E + g·D and D of the Notes.
 
     Notes
     -----
@@ -50,28 +62,58 @@ def rounding_scale(problem: Problem, base: BasePoint) -> Array:
     E_l = (E_{l+1}|W| + g·D_{l+1}|W|)|f′| + (D_{l+1}|W|)·e(f′), and for W
     R = (E + g·D)ᵀ|a| + Dᵀe(a), where g = `forward.growth` of the number of terms and e are the errors of the forward pass.
     """
-    network, theta = problem.network, problem.theta
-    # Subnormal results have an absolute error; this keeps R·u from being less than that.
-    scale = np.full(network.size, SMALLEST_NORMAL / 2.0**-53)
+
+    problem: Problem
+    base: BasePoint
+    disturbed: tuple[Array, ...]
+    size: tuple[Array, ...]
+
+    def rows(self, layer: int, low: int, high: int) -> Array:
+        """R of the rows low to high of a layer's W, shape (high − low, n_in)."""
+        scale = product(self.disturbed[layer][:, low:high].T, self.base.magnitudes[layer])
+        if layer:
+            scale += product(self.size[layer][:, low:high].T, self.base.a_error[layer - 1])
+        start = int(self.problem.network.weight_offsets[layer])
+        return self._finished(scale, slice(start + low * scale.shape[1], start + high * scale.shape[1]), is_penalized=True)
+
+    def bias(self, layer: int) -> Array:
+        """R of a layer's b, shape (n_l,)."""
+        place = self.problem.network.bias_slice(layer)
+        return self._finished(self.disturbed[layer].sum(axis=0), place, is_penalized=self.problem.network.penalize_biases)
+
+    def entries(self, layer: int, unit: Offsets, source: Offsets) -> Array:
+        """R of single entries of a layer's W."""
+        scale = np.einsum("sk,sk->k", self.disturbed[layer][:, unit], self.base.magnitudes[layer][:, source])
+        if layer:
+            scale += np.einsum("sk,sk->k", self.size[layer][:, unit], self.base.a_error[layer - 1][:, source])
+        start = int(self.problem.network.weight_offsets[layer])
+        return self._finished(scale, start + unit * self.problem.network.widths[layer] + source, is_penalized=True)
+
+    def _finished(self, scale: Array, place: slice | Offsets, *, is_penalized: bool) -> Array:
+        """Add what the penalty brings, and what keeps R·u from falling below the error of subnormal numbers."""
+        if is_penalized:
+            scale += 2.0 * self.problem.network.l2 * np.abs(self.problem.theta[place]).reshape(scale.shape)
+        scale += SMALLEST_NORMAL / UNIT_ROUNDOFF["float64"]
+        return scale
+
+
+def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
+    """Run the backward pass of absolute values and errors."""
+    network, depth = problem.network, problem.network.depth
+    disturbed: list[Array] = []
+    sizes: list[Array] = []
     size, error = _output_flow(problem, base)
-    for layer in reversed(range(network.depth)):
+    for layer in reversed(range(depth)):
         slope = np.abs(base.plane(codes.SLOPE, layer))
-        slope_error = base.slope_error[layer]
-        error = error * slope + size * slope_error
+        error = error * slope + size * base.slope_error[layer]
         size = size * slope
-        disturbed = error + growth(problem.samples) * size
-        network.W(scale, layer)[:] += product(disturbed.T, base.magnitudes[layer])
+        disturbed.append(error + growth(problem.samples) * size)
+        sizes.append(size)
         if layer:
-            network.W(scale, layer)[:] += product(size.T, base.a_error[layer - 1])
-        if network.biases[layer]:
-            network.b(scale, layer)[:] += disturbed.sum(axis=0)
-        W = np.abs(network.W(theta, layer))
-        if layer:
+            W = np.abs(network.W(problem.theta, layer))
             error = product(error + growth(W.shape[0]) * size, W)
             size = product(size, W)
-    for place in penalized(network):
-        scale[place] += 2.0 * network.l2 * np.abs(theta[place])
-    return scale
+    return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(sizes)))
 
 
 def _output_flow(problem: Problem, base: BasePoint) -> tuple[Array, Array]:

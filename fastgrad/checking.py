@@ -15,8 +15,8 @@ from fastgrad.errors import InputError
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Problem
 from fastgrad.numerical import Numerical, Progress, choose_method, load_kernels, numerical_gradient
-from fastgrad.report import Report, TensorReport
-from fastgrad.verdict import judge, relative_difference
+from fastgrad.report import Report
+from fastgrad.verdict import Judgement, judge
 
 
 def check(
@@ -104,31 +104,31 @@ def check_problem(
         exact = numerical_gradient(problem, method="parameter", sample=sample, seed=seed, threads=threads)
         extra = np.abs(numerical.values - exact.values)
         numerical = replace(numerical, lower=exact.lower, upper=exact.upper)
-    tensors = judge(problem, numerical, extra)
-    return _report(problem, numerical, tensors, seed, threads, time.perf_counter() - began)
+    judgement = judge(problem, numerical, extra)
+    return _report(problem, numerical, judgement, seed, threads, time.perf_counter() - began)
 
 
 def _report(
     problem: Problem,
     numerical: Numerical,
-    tensors: tuple[TensorReport, ...],
+    judgement: Judgement,
     seed: int,
     threads: int | None,
     seconds: float,
 ) -> Report:
+    tensors = judgement.tensors
     checked = sum(tensor.checked for tensor in tensors)
     wrong = any(tensor.verdict == "wrong" for tensor in tensors)
-    sampled = numerical.selected.size < problem.network.size
     return Report(
         verdict="wrong" if wrong else "right" if checked else "not judged",
         tensors=tensors,
         method=numerical.method,
         step=numerical.step,
         step_range=numerical.step_range,
-        sample_seed=seed if sampled else None,
+        sample_seed=seed if numerical.selected is not None else None,
         parameters_total=problem.network.size,
         parameters_checked=checked,
-        relative_difference=_total_difference(problem, numerical),
+        relative_difference=judgement.relative_difference,
         loss=numerical.base.loss,
         claimed_loss=problem.claimed_loss,
         loss_note=explain_loss(problem, numerical.base),
@@ -137,20 +137,6 @@ def _report(
         seconds=seconds,
         threads=threads or numba.get_num_threads(),
     )
-
-
-def _total_difference(problem: Problem, numerical: Numerical) -> float:
-    """Relative difference over all entries that have a claim, kinks taken at the value nearest to it."""
-    if problem.claimed is None:
-        return float("nan")
-    has_claim = np.zeros(problem.network.size, dtype=bool)
-    for tensor in problem.tensors:
-        has_claim[tensor.start : tensor.stop] = tensor.gradient_name is not None
-    chosen = numerical.selected[has_claim[numerical.selected]]
-    claimed, nearest = problem.claimed[chosen], numerical.values[chosen]
-    if numerical.lower is not None and numerical.upper is not None:
-        nearest = np.clip(claimed, numerical.lower[chosen], numerical.upper[chosen])
-    return relative_difference(claimed, nearest)
 
 
 def describe(problem: Problem) -> str:

@@ -55,8 +55,8 @@ class Numerical:
         Central differences in theta's order; nan where a parameter was not selected.
     lower, upper : ndarray, shape (P,), or None
         Where samples sit on kinks, the range of values that the slopes between the one-sided ones give; else None.
-    selected : ndarray of int64
-        Indices of the parameters evaluated, ascending.
+    selected : ndarray of int64, or None
+        Indices of the parameters evaluated, ascending; None for all.
     method : {"parameter", "preactivation", "textbook"}
         How it was made.
     step : float or None
@@ -72,7 +72,7 @@ class Numerical:
     values: Array
     lower: Array | None
     upper: Array | None
-    selected: Offsets
+    selected: Offsets | None
     method: Method
     step: float | None
     step_range: tuple[float, float]
@@ -132,7 +132,7 @@ def numerical_gradient(
             raise InputError(
                 f"the loss of this network is {base.loss}: its outputs overflow double precision, there is no gradient to check"
             )
-        tracker = Tracker(progress, selected.size)
+        tracker = Tracker(progress, problem.network.size if selected is None else selected.size)
         if chosen == "textbook":
             return _textbook(problem, base, selected, step or TEXTBOOK_STEP, used, tracker)
         return _propagated(problem, base, chosen, selected, step, used, tracker)
@@ -166,14 +166,12 @@ def estimate(problem: Problem, method: Method) -> float:
     return float(2.0 * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
 
 
-def select(problem: Problem, sample: int | float | str | None, seed: int) -> Offsets:
-    """Draw parameters without replacement: some of every tensor, small ones whole, the rest by size."""
+def select(problem: Problem, sample: int | float | str | None, seed: int) -> Offsets | None:
+    """Draw parameters without replacement, some of every tensor, small ones whole, the rest by size; None means all."""
     total = problem.network.size
-    if sample is None:
-        return np.arange(total)
-    wanted = sample_size(sample, total)
+    wanted = total if sample is None else sample_size(sample, total)
     if wanted >= total:
-        return np.arange(total)
+        return None
     rng = np.random.default_rng(seed)
     sizes = np.array([tensor.size for tensor in problem.tensors])
     counts = np.minimum(sizes, min(LEAST_OF_A_TENSOR, wanted // sizes.size))
@@ -245,12 +243,15 @@ def _pieces(count: int, work: float, rate: float) -> Iterator[slice]:
         yield slice(low, min(low + length, count))
 
 
-def _textbook(problem: Problem, base: BasePoint, selected: Offsets, step: float, threads: int, tracker: Tracker) -> Numerical:
+def _textbook(
+    problem: Problem, base: BasePoint, selected: Offsets | None, step: float, threads: int, tracker: Tracker
+) -> Numerical:
     network = problem.network
     x, y = np.ascontiguousarray(problem.X.T), np.ascontiguousarray(problem.Y.T)
-    forward, backward = np.empty(selected.size), np.empty(selected.size)
+    places = np.arange(network.size) if selected is None else selected
+    forward, backward = np.empty(places.size), np.empty(places.size)
     work = 2.0 * _forward_work(problem) * problem.samples
-    for piece in _pieces(selected.size, work, WORK_RATE["textbook"] * threads):
+    for piece in _pieces(places.size, work, WORK_RATE["textbook"] * threads):
         textbook.textbook_losses(
             problem.theta,
             base.tables.layers,
@@ -260,7 +261,7 @@ def _textbook(problem: Problem, base: BasePoint, selected: Offsets, step: float,
             y,
             network.loss_code,
             base.tables.factor,
-            selected[piece],
+            places[piece],
             step,
             threads,
             forward[piece],
@@ -268,7 +269,7 @@ def _textbook(problem: Problem, base: BasePoint, selected: Offsets, step: float,
         )
         tracker.advance(piece.stop - piece.start)
     values = np.full(network.size, np.nan)
-    values[selected] = (forward - backward) / (2.0 * step)
+    values[places] = (forward - backward) / (2.0 * step)
     _add_penalty(problem, values)
     return Numerical(values, None, None, selected, "textbook", step, (step, step), 0, base)
 
@@ -277,7 +278,7 @@ def _propagated(
     problem: Problem,
     base: BasePoint,
     method: Method,
-    selected: Offsets,
+    selected: Offsets | None,
     step: float | None,
     threads: int,
     tracker: Tracker,
@@ -367,7 +368,7 @@ def _central(
     base: BasePoint,
     plan: Plan,
     method: Method,
-    selected: Offsets,
+    selected: Offsets | None,
     threads: int,
     tracker: Tracker,
 ) -> Array:
@@ -376,23 +377,34 @@ def _central(
     values = np.full(network.size, np.nan)
     for layer in range(network.depth):
         start, stop = network.weight_slice(layer).start, network.bias_slice(layer).stop
-        low, high = np.searchsorted(selected, (start, stop))
-        local = selected[low:high] - start
-        if local.size == 0:
-            continue
+        local = None
+        if selected is not None:
+            low, high = np.searchsorted(selected, (start, stop))
+            local = selected[low:high] - start
+            if local.size == 0:
+                continue
+        here = values[start:stop]
         if method == "parameter":
-            values[selected[low:high]] = _by_parameter(problem, base, plan[layer], layer, local, threads, tracker)
+            chosen = np.arange(stop - start) if local is None else local
+            here[chosen] = _by_parameter(problem, base, plan[layer], layer, chosen, threads, tracker)
             continue
-        dZ = _by_preactivation(problem, base, plan[layer], layer, threads)
-        whole = values[start:stop] if local.size == stop - start else np.empty(stop - start)
-        weights = network.widths[layer] * network.widths[layer + 1]
-        whole[:weights] = product(dZ.T, base.activations[layer]).reshape(-1)
-        if network.biases[layer]:
-            dZ.sum(axis=0, out=whole[weights:])
-        if local.size != stop - start:
-            values[selected[low:high]] = whole[local]
-        tracker.advance(local.size)
+        whole = here if local is None else np.empty(stop - start)
+        _fill_from_preactivations(problem, base, plan[layer], layer, threads, whole)
+        if local is not None:
+            here[local] = whole[local]
+        tracker.advance(stop - start if local is None else local.size)
     return values
+
+
+def _fill_from_preactivations(
+    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int, whole: Array
+) -> None:
+    """Fill a layer's dW = dZᵀ·a and db = Σ_s dZ, which are exact, z being linear in W and b."""
+    dZ = _by_preactivation(problem, base, plan, layer, threads)
+    weights = problem.network.widths[layer] * problem.network.widths[layer + 1]
+    product(dZ.T, base.activations[layer], out=whole[:weights].reshape(dZ.shape[1], -1))
+    if problem.network.biases[layer]:
+        dZ.sum(axis=0, out=whole[weights:])
 
 
 def _by_parameter(
@@ -503,7 +515,7 @@ def _kink_range(
     problem: Problem,
     base: BasePoint,
     method: Method,
-    selected: Offsets,
+    selected: Offsets | None,
     threads: int,
     values: Array,
     kinked: Mask,
@@ -526,7 +538,7 @@ def _kink_range(
     return np.minimum(lower, values), np.maximum(upper, values)
 
 
-def _share(problem: Problem, base: BasePoint, method: Method, selected: Offsets, threads: int) -> Array:
+def _share(problem: Problem, base: BasePoint, method: Method, selected: Offsets | None, threads: int) -> Array:
     """Central differences of the part of J that a base point of fewer samples has."""
     plan = _plan(problem, base, method, None)
     return _central(problem, base, plan, method, selected, threads, Tracker(None, 0))

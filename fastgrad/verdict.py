@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import hypot, nan
 
-from fastgrad.backprop import rounding_scale
+import numpy as np
+
+from fastgrad.backprop import RoundingScale, rounding_scale
 from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.network import Array, Offsets, Problem, Tensor
 from fastgrad.numerical import Numerical
@@ -15,9 +18,72 @@ TOLERANCE = 32.0
 """Multiple of u·R that a right gradient may be off. R bounds to first order what rounding does to the usual backward pass,
 with random errors in its sums; the numerical gradient brings as much again, unusual orders of the same sums a few times
 more. Mistakes start some orders of magnitude above."""
+BLOCK = 2**20
+"""Entries judged at a time: a network's gradient may not fit into memory many times over."""
 
 
-def judge(problem: Problem, numerical: Numerical, extra: Array | None = None) -> tuple[TensorReport, ...]:
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What was found: tensor by tensor, and the relative difference over all checked entries."""
+
+    tensors: tuple[TensorReport, ...]
+    relative_difference: float
+
+
+@dataclass(eq=False)
+class _Norms:
+    """Norms of claimed − numerical, claimed and numerical, added up block by block without overflow or underflow."""
+
+    difference: float = 0.0
+    claimed: float = 0.0
+    numerical: float = 0.0
+
+    def add(self, difference: Array, claimed: Array, numerical: Array) -> None:
+        self.difference = hypot(self.difference, _norm(difference))
+        self.claimed = hypot(self.claimed, _norm(claimed))
+        self.numerical = hypot(self.numerical, _norm(numerical))
+
+    def merge(self, other: _Norms) -> None:
+        self.difference = hypot(self.difference, other.difference)
+        self.claimed = hypot(self.claimed, other.claimed)
+        self.numerical = hypot(self.numerical, other.numerical)
+
+    def relative(self) -> float:
+        """‖claimed − numerical‖ / (‖claimed‖ + ‖numerical‖), 0 where both are zero."""
+        total = self.claimed + self.numerical
+        return self.difference / total if total else 0.0
+
+
+@dataclass(eq=False)
+class _Tally:
+    """What the blocks of one tensor come to."""
+
+    norms: _Norms = field(default_factory=_Norms)
+    checked: int = 0
+    wrong: int = 0
+    at_kink: bool = False
+    excess: float = -1.0
+    worst: tuple[int, float, float] = (0, nan, nan)
+    clearest: float = -1.0
+    ratio: float = nan
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Some entries of a tensor: where in theta, both values (the numerical one nearest to the claim), what it may be off."""
+
+    first: int
+    places: Offsets | None
+    claimed: Array
+    central: Array
+    nearest: Array
+    allowed: Array
+
+    def place(self, k: int) -> int:
+        return self.first + k if self.places is None else int(self.places[k])
+
+
+def judge(problem: Problem, numerical: Numerical, extra: Array | None = None) -> Judgement:
     """Judge every tensor.
 
     Parameters
@@ -27,68 +93,128 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None) ->
     numerical : Numerical
         The gradient to hold it against.
     extra : ndarray, shape (P,), optional
-        Error of the numerical values beyond rounding: truncation, and the noise of the textbook loop.
+        Error of the numerical values beyond rounding, where they were made with a fixed step.
 
     Returns
     -------
-    tuple of TensorReport
-        In theta's order.
+    Judgement
+        Tensors in theta's order.
     """
     scale = rounding_scale(problem, numerical.base)
-    return tuple(_judge_tensor(problem, numerical, scale, extra, tensor) for tensor in problem.tensors)
+    total = _Norms()
+    reports = []
+    for tensor in problem.tensors:
+        if tensor.gradient_name is None or problem.claimed is None:
+            reports.append(_unjudged(tensor))
+            continue
+        tally = _Tally()
+        for block in _blocks(problem, numerical, scale, extra, tensor):
+            _count(tally, block)
+        total.merge(tally.norms)
+        fits = bool(tally.wrong) and all(_fits(b, tally.ratio) for b in _blocks(problem, numerical, scale, extra, tensor))
+        reports.append(_report(tensor, tally, tally.ratio if fits else None))
+    return Judgement(tuple(reports), total.relative() if any(report.checked for report in reports) else nan)
 
 
-def relative_difference(claimed: Array, numerical: Array) -> float:
-    """‖claimed − numerical‖ / (‖claimed‖ + ‖numerical‖), 0 where both are zero.
+def _blocks(
+    problem: Problem, numerical: Numerical, scale: RoundingScale, extra: Array | None, tensor: Tensor
+) -> Iterator[_Block]:
+    """Cut the checked entries of a tensor into blocks of about `BLOCK`, whole rows of it where all are checked."""
+    unit = TOLERANCE * UNIT_ROUNDOFF[tensor.precision]
+    for places, rounding in _places(numerical, scale, tensor):
+        allowed = unit * rounding
+        if extra is not None:
+            allowed += extra[places]
+        claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
+        nearest = central
+        if numerical.lower is not None and numerical.upper is not None:
+            clipped = np.clip(claimed, numerical.lower[places], numerical.upper[places])
+            nearest = np.where(np.isnan(claimed), central, clipped)
+        if isinstance(places, slice):
+            yield _Block(places.start, None, claimed, central, nearest, allowed)
+        else:
+            yield _Block(0, places, claimed, central, nearest, allowed)
 
-    Scaled by the largest entry, so that squares of tiny or huge gradients neither vanish nor overflow.
-    """
-    if claimed.size == 0:
-        return float("nan")
-    largest = float(max(np.abs(claimed).max(), np.abs(numerical).max()))
-    if largest == 0.0 or not np.isfinite(largest):
-        return 0.0 if largest == 0.0 else float("nan")
-    a, n = claimed / largest, numerical / largest
-    return float(np.linalg.norm(a - n) / (np.linalg.norm(a) + np.linalg.norm(n)))
+
+def _places(
+    numerical: Numerical, scale: RoundingScale, tensor: Tensor
+) -> Iterator[tuple[slice, Array] | tuple[Offsets, Array]]:
+    """Yield runs of a tensor's checked places in theta, with the rounding scale of each."""
+    if numerical.selected is None:
+        if tensor.kind == "b":
+            yield slice(tensor.start, tensor.stop), scale.bias(tensor.layer)
+            return
+        n_out, n_in = tensor.canonical_shape
+        rows = max(1, BLOCK // n_in)
+        for low in range(0, n_out, rows):
+            high = min(low + rows, n_out)
+            yield slice(tensor.start + low * n_in, tensor.start + high * n_in), scale.rows(tensor.layer, low, high).ravel()
+        return
+    first, last = np.searchsorted(numerical.selected, (tensor.start, tensor.stop))
+    length = max(1, BLOCK // scale.problem.samples)
+    for begin in range(first, last, length):
+        places = numerical.selected[begin : min(begin + length, last)]
+        local = places - tensor.start
+        if tensor.kind == "b":
+            yield places, scale.bias(tensor.layer)[local]
+        else:
+            yield places, scale.entries(tensor.layer, *np.divmod(local, tensor.canonical_shape[1]))
 
 
-def _judge_tensor(problem: Problem, numerical: Numerical, scale: Array, extra: Array | None, tensor: Tensor) -> TensorReport:
-    chosen = _selected_in(numerical, tensor)
-    if tensor.gradient_name is None or problem.claimed is None or chosen.size == 0:
+def _count(tally: _Tally, block: _Block) -> None:
+    """Add a block to a tally."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        off = np.abs(block.claimed - block.nearest)
+        # Written so that nan is wrong.
+        wrong = ~(off <= block.allowed)
+        excess = np.where(np.isnan(off), np.inf, off / block.allowed)
+        tally.at_kink |= bool((np.abs(block.claimed - block.central) > block.allowed).any())
+        clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
+    tally.norms.add(off, block.claimed, block.nearest)
+    tally.checked += off.size
+    tally.wrong += int(wrong.sum())
+    worst, clearest = int(np.argmax(excess)), int(np.argmax(clear))
+    if excess[worst] > tally.excess:
+        tally.excess = float(excess[worst])
+        tally.worst = (block.place(worst), float(block.claimed[worst]), float(block.nearest[worst]))
+    if clear[clearest] > tally.clearest and block.nearest[clearest] != 0.0:
+        tally.clearest = float(clear[clearest])
+        tally.ratio = float(block.claimed[clearest] / block.nearest[clearest])
+
+
+def _fits(block: _Block, ratio: float) -> bool:
+    """Tell whether claimed = ratio·numerical over a block, to rounding; the ratio was made of two entries, each rounded."""
+    bound = 2.0 * max(1.0, abs(ratio)) * block.allowed
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool((np.abs(block.claimed - ratio * block.nearest) <= bound).all())
+
+
+def _report(tensor: Tensor, tally: _Tally, ratio: float | None) -> TensorReport:
+    if tally.checked == 0:
         return _unjudged(tensor)
-    claimed, central = problem.claimed[chosen], numerical.values[chosen]
-    nearest = central
-    if numerical.lower is not None and numerical.upper is not None:
-        nearest = np.clip(claimed, numerical.lower[chosen], numerical.upper[chosen])
-        nearest = np.where(np.isnan(nearest), central, nearest)
-    allowed = TOLERANCE * UNIT_ROUNDOFF[tensor.precision] * scale[chosen]
-    if extra is not None:
-        allowed += extra[chosen]
-    off = np.abs(claimed - nearest)
-    # Written so that nan is wrong.
-    wrong = ~(off <= allowed)
-    excess = np.where(np.isnan(off), np.inf, off / allowed)
-    worst = int(np.argmax(excess))
-    index = tensor.user_index(int(chosen[worst]) - tensor.start)
-    at_kink = bool((np.abs(claimed - central) > allowed).any())
-    double = UNIT_ROUNDOFF["float64"] / UNIT_ROUNDOFF[tensor.precision]
+    place, claimed, numerical = tally.worst
+    coarse = UNIT_ROUNDOFF[tensor.precision] > UNIT_ROUNDOFF["float64"]
     return TensorReport(
         name=tensor.name,
         gradient_name=tensor.gradient_name,
         shape=tensor.shape,
-        verdict=_tensor_verdict(wrong, at_kink, bool((excess > double).any()) and double < 1.0),
-        relative_difference=relative_difference(claimed, nearest),
-        checked=int(chosen.size),
-        wrong=int(wrong.sum()),
-        worst=Entry(index, float(claimed[worst]), float(nearest[worst])),
-        ratio=_constant_ratio(claimed, nearest, allowed) if wrong.any() else None,
+        verdict=_verdict(tally, coarse and tally.excess * UNIT_ROUNDOFF[tensor.precision] > UNIT_ROUNDOFF["float64"]),
+        relative_difference=tally.norms.relative(),
+        checked=tally.checked,
+        wrong=tally.wrong,
+        worst=Entry(tensor.user_index(place - tensor.start), claimed, numerical),
+        ratio=ratio,
         tolerance=TOLERANCE,
     )
 
 
-def _selected_in(numerical: Numerical, tensor: Tensor) -> Offsets:
-    low, high = np.searchsorted(numerical.selected, (tensor.start, tensor.stop))
-    return numerical.selected[low:high]
+def _verdict(tally: _Tally, coarse: bool) -> Verdict:
+    """Sum a tensor up; coarse tells that it is right only on the scale of a precision below double."""
+    if tally.wrong:
+        return "wrong"
+    if tally.at_kink:
+        return "at a kink"
+    return "right in float32" if coarse else "right"
 
 
 def _unjudged(tensor: Tensor) -> TensorReport:
@@ -97,7 +223,7 @@ def _unjudged(tensor: Tensor) -> TensorReport:
         gradient_name=tensor.gradient_name,
         shape=tensor.shape,
         verdict="not judged",
-        relative_difference=float("nan"),
+        relative_difference=nan,
         checked=0,
         wrong=0,
         worst=None,
@@ -106,27 +232,9 @@ def _unjudged(tensor: Tensor) -> TensorReport:
     )
 
 
-def _tensor_verdict(wrong: npt.NDArray[np.bool_], at_kink: bool, coarse: bool) -> Verdict:
-    """Sum a tensor up; coarse tells that it is right only on the scale of a precision below double."""
-    if wrong.any():
-        return "wrong"
-    if at_kink:
-        return "at a kink"
-    return "right in float32" if coarse else "right"
-
-
-def _constant_ratio(claimed: Array, numerical: Array, allowed: Array) -> float | None:
-    """Return c where claimed = c·numerical over the whole tensor, to rounding; None where there is no such number."""
-    energy = float(numerical @ numerical)
-    if claimed.size < 2 or not np.isfinite(claimed).all() or energy == 0.0:
-        return _single_ratio(claimed, numerical)
-    ratio = float(claimed @ numerical) / energy
-    # The estimate of c is itself off by rounding, by no more than the entries that it was made of.
-    fits = np.abs(claimed - ratio * numerical) <= 2.0 * max(1.0, abs(ratio)) * allowed
-    return ratio if bool(fits.all()) else None
-
-
-def _single_ratio(claimed: Array, numerical: Array) -> float | None:
-    if claimed.size == 1 and numerical[0] != 0.0 and np.isfinite(claimed[0]):
-        return float(claimed[0] / numerical[0])
-    return None
+def _norm(values: Array) -> float:
+    """Euclidean norm, scaled by the largest entry; nan where there is one, inf where there is one and no nan."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest == 0.0 or not np.isfinite(largest):
+        return largest
+    return largest * float(np.linalg.norm(values / largest))
