@@ -14,9 +14,12 @@ from fastgrad.conventions import explain_loss
 from fastgrad.errors import InputError
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Problem
-from fastgrad.numerical import Numerical, Progress, choose_method, load_kernels, numerical_gradient
+from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient
 from fastgrad.report import Report
 from fastgrad.verdict import Judgement, judge
+
+CROSS_CHECKED = 100
+"""Parameters that "auto" perturbs one by one where it made the gradient from pre-activations."""
 
 
 def check(
@@ -101,17 +104,45 @@ def check_problem(
     extra = None
     if numerical.step is not None:
         # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-        exact = numerical_gradient(problem, method="parameter", sample=sample, seed=seed, threads=threads)
+        exact = numerical_gradient(problem, sample=sample, seed=seed, threads=threads)
         extra = np.abs(numerical.values - exact.values)
         numerical = replace(numerical, lower=exact.lower, upper=exact.upper)
     judgement = judge(problem, numerical, extra)
-    return _report(problem, numerical, judgement, seed, threads, time.perf_counter() - began)
+    notes = _notes(problem, numerical)
+    if method == "auto" and numerical.method == "preactivation":
+        notes.append(_cross_check(problem, numerical, seed, threads))
+    return _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
+
+
+def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int | None) -> str:
+    """Hold a sample of parameters, perturbed one by one, against what followed from pre-activations; return a note.
+
+    Raises
+    ------
+    InputError
+        If the two differ by more than rounding: then nothing can be said of the gradient.
+    """
+    single = numerical_gradient(problem, method="parameter", sample=CROSS_CHECKED, seed=seed, threads=threads)
+    tensors = tuple(replace(tensor, gradient_name=tensor.name, precision="float64") for tensor in problem.tensors)
+    found = judge(replace(problem, claimed=numerical.values, tensors=tensors), single)
+    for tensor in found.tensors:
+        if tensor.verdict == "wrong" and tensor.worst is not None:
+            raise InputError(
+                f"fastgrad contradicts itself in {tensor.name}{list(tensor.worst.index)}: {tensor.worst.numerical!r} by "
+                f"method parameter, {tensor.worst.claimed!r} by method preactivation; please report this"
+            )
+    checked = sum(tensor.checked for tensor in found.tensors)
+    return (
+        f"every parameter by method preactivation, for method parameter would take about "
+        f"{estimate(problem, 'parameter'):.0f} s; {checked} of them, drawn with seed {seed}, agree by both"
+    )
 
 
 def _report(
     problem: Problem,
     numerical: Numerical,
     judgement: Judgement,
+    notes: tuple[str, ...],
     seed: int,
     threads: int | None,
     seconds: float,
@@ -133,7 +164,7 @@ def _report(
         claimed_loss=problem.claimed_loss,
         loss_note=explain_loss(problem, numerical.base),
         description=describe(problem),
-        notes=_notes(problem, numerical),
+        notes=notes,
         seconds=seconds,
         threads=threads or numba.get_num_threads(),
     )
@@ -151,11 +182,11 @@ def describe(problem: Problem) -> str:
     return f"{widths}, {', '.join(network.activations)}; {network.loss}, {reduction} {examples}{penalty}"
 
 
-def _notes(problem: Problem, numerical: Numerical) -> tuple[str, ...]:
+def _notes(problem: Problem, numerical: Numerical) -> list[str]:
     notes = []
     if numerical.kinked_samples:
         notes.append(
             f"{numerical.kinked_samples} of {problem.samples} examples have a pre-activation exactly on a kink: "
             "there any value between the one-sided derivatives is right"
         )
-    return tuple(notes)
+    return notes

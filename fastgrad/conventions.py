@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import numpy as np
 
@@ -40,7 +41,14 @@ def explain_loss(problem: Problem, base: BasePoint) -> str | None:
 
 def _same(claimed: float, value: float, problem: Problem, base: BasePoint) -> bool:
     relative = max(1.0, base.loss_error / abs(base.loss)) if base.loss else 1.0
-    return abs(claimed - value) <= AGREEMENT * claim_roundoff(problem) * relative * abs(value)
+    computed = AGREEMENT * claim_roundoff(problem) * relative * abs(value)
+    return abs(claimed - value) <= max(computed, _printed(claimed))
+
+
+def _printed(claimed: float) -> float:
+    """Half a unit of the last digit of a value that somebody copied from a print, with four to ten digits; else 0."""
+    digits, exponent = Decimal(repr(claimed)).as_tuple()[1:]
+    return 0.5 * 10.0 ** int(exponent) if 4 <= len(digits) <= 10 else 0.0
 
 
 def _variants(problem: Problem, base: BasePoint) -> Iterator[tuple[str, float]]:

@@ -74,8 +74,8 @@ def softmax_row(z, probability):
 def tabulate_sample(code, a, y, factor, probability, slope, half_curvature):
     """Fill one sample's loss tables, factor included, and return its loss and the index of its largest logit.
 
-    slope and half_curvature are those of one output moved alone. For softmax the slope of the largest logit is written
-    as (Σy − y_top) − Σy·Σ_{k≠top} p_k: p_top − y_top would cancel where the network is sure.
+    slope and half_curvature are those of one output moved alone. For softmax the slope of a logit with most of the
+    probability is written as (Σy − y_top) − Σy·Σ_{k≠top} p_k: p_top − y_top would cancel where the network is sure.
     """
     if code != SOFTMAX_CROSSENTROPY:
         total = 0.0
@@ -94,7 +94,8 @@ def tabulate_sample(code, a, y, factor, probability, slope, half_curvature):
     mass = rest_y + y[top]
     for k in range(a.size):
         others = rest_p if k == top else 1.0 - probability[k]
-        slope[k] = factor * (rest_y - mass * rest_p if k == top else mass * probability[k] - y[k])
+        sure = k == top and rest_p < 0.5
+        slope[k] = factor * (rest_y - mass * rest_p if sure else mass * probability[k] - y[k])
         half_curvature[k] = 0.5 * factor * mass * probability[k] * others
     return factor * loss, top
 
