@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgrad.forward import UNIT_ROUNDOFF, BasePoint, growth, penalized
+from fastgrad.forward import BasePoint, growth, penalized
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Offsets, Problem
 from fastgrad.product import product
-
-SMALLEST_NORMAL = 2.0**-1022
 
 
 def gradient(problem: Problem, base: BasePoint) -> Array:
@@ -90,10 +88,9 @@ class RoundingScale:
         return self._finished(scale, start + unit * self.problem.network.widths[layer] + source, is_penalized=True)
 
     def _finished(self, scale: Array, place: slice | Offsets, *, is_penalized: bool) -> Array:
-        """Add what the penalty brings, and what keeps R·u from falling below the error of subnormal numbers."""
+        """Add what the penalty brings."""
         if is_penalized:
             scale += 2.0 * self.problem.network.l2 * np.abs(self.problem.theta[place]).reshape(scale.shape)
-        scale += SMALLEST_NORMAL / UNIT_ROUNDOFF["float64"]
         return scale
 
 

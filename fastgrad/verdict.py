@@ -18,6 +18,9 @@ TOLERANCE = 32.0
 """Multiple of u·R that a right gradient may be off. R bounds to first order what rounding does to the usual backward pass,
 with random errors in its sums; the numerical gradient brings as much again, unusual orders of the same sums a few times
 more. Mistakes start some orders of magnitude above."""
+UNDERFLOW = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24}
+"""Absolute error where results become subnormal: they may be flushed to zero; half precision, which has few others, keeps
+them."""
 BLOCK = 2**20
 """Entries judged at a time: a network's gradient may not fit into memory many times over."""
 
@@ -120,9 +123,8 @@ def _blocks(
     problem: Problem, numerical: Numerical, scale: RoundingScale, extra: Array | None, tensor: Tensor
 ) -> Iterator[_Block]:
     """Cut the checked entries of a tensor into blocks of about `BLOCK`, whole rows of it where all are checked."""
-    unit = TOLERANCE * UNIT_ROUNDOFF[tensor.precision]
     for places, rounding in _places(numerical, scale, tensor):
-        allowed = unit * rounding
+        allowed = TOLERANCE * (UNIT_ROUNDOFF[tensor.precision] * rounding + UNDERFLOW[tensor.precision])
         if extra is not None:
             allowed += extra[places]
         claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]

@@ -7,15 +7,18 @@ for the network, from 0.01 (all but linear) to 30 (saturated), whatever the inpu
 
 import math
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from itertools import pairwise
 
 import numba
 import numpy as np
 from mpmath import mp
 
-import reference
+from fastgrad import verdict
+from fastgrad.backprop import rounding_scale
 from fastgrad.network import ACTIVATION_CODES, LOSS_CODES, Network, Problem, Tensor
+
+import reference
 
 JIT = not numba.config.DISABLE_JIT
 WIDEST, DEEPEST, MOST_SAMPLES = (40, 6, 50) if JIT else (4, 3, 3)
@@ -25,7 +28,7 @@ LOSSES = tuple(LOSS_CODES)
 OUTPUTS = {"softmax_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def random_case(seed, activations=ALL, largest_scale=30.0, inputs=None):
     """Draw a reference.Case from a seed."""
     draw = np.random.default_rng(seed)
@@ -44,7 +47,7 @@ def random_case(seed, activations=ALL, largest_scale=30.0, inputs=None):
     for (n_in, n_out), name, has_bias in zip(pairwise(widths), names, biases, strict=True):
         W, b = draw.normal(size=(n_out, n_in)), 0.3 * draw.normal(size=n_out) * has_bias
         size = min(scale, 2.0) if name == "exp" else scale
-        W *= size / max(float(np.std(a @ W.T)), 1e-3 * float(np.abs(a).max()), 1e-3)
+        W *= size / max(float(np.sqrt(np.mean((a @ W.T) ** 2))), 1e-3 * float(np.abs(a).max()), 1e-3)
         theta += [W.ravel(), b * size] if has_bias else [W.ravel()]
         a = value(name, a @ W.T + b * size)
     return reference.Case(
@@ -82,7 +85,7 @@ def exact_gradient(case):
         return reference.gradient(case, lib=mp).astype(float)
 
 
-@lru_cache(maxsize=None)
+@cache
 def case_and_gradient(seed):
     """A random case and its exact gradient, once for all tests of a run."""
     case = random_case(seed)
@@ -238,8 +241,21 @@ def rounded(case, dtype):
     return replace(case, **rounding)
 
 
-def exact_central_difference_by_logits(case, step):
-    """Central differences by reference.loss with so many digits that a probability of 1 − e^−40000 is not 1."""
-    logits = np.abs(case.X).max() * (step + np.abs(case.theta).max()) * case.widths[0]
-    digits = 50 + min(2.0 * logits / math.log(10.0), 1e5)
-    return reference.exact_central_difference(case, step, digits=math.ceil(digits))
+def roundoffs(problem, base, values, exact, unit_roundoff=2.0**-53):
+    """Largest distance of a gradient from the exact one in units of rounding, u·R, and the name of the parameter."""
+    scale, network = rounding_scale(problem, base), problem.network
+    R = np.empty(network.size)
+    for layer in range(network.depth):
+        network.W(R, layer)[:] = scale.rows(layer, 0, network.widths[layer + 1])
+        if network.biases[layer]:
+            network.b(R, layer)[:] = scale.bias(layer)
+    underflow = verdict.UNDERFLOW["float64" if unit_roundoff == 2.0**-53 else "float32"]
+    distance = np.abs(values - exact) / (unit_roundoff * R + underflow)
+    k = int(np.argmax(distance))
+    return float(distance[k]), network.locate(k)
+
+
+def relative_difference(a, n):
+    """‖a − n‖ / (‖a‖ + ‖n‖), 0 where both are 0."""
+    size = np.linalg.norm(a) + np.linalg.norm(n)
+    return float(np.linalg.norm(a - n) / size) if size else 0.0

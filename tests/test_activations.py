@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-import reference
 from fastgrad.kernels import activations
 from fastgrad.network import ACTIVATION_CODES, parse_activation
 from fastgrad.numerical import SMALL_MOVE
+
+import reference
 
 UNIT_ROUNDOFF = 2.0**-53
 FLOOR = 1e-303
@@ -151,7 +152,7 @@ def local_terms(name, z, value, slope, curvature):
     """Sums of absolute terms of value, slope and ½f″."""
     scales = np.array([float(abs(value)), float(abs(slope)), float(abs(curvature))])
     if name.startswith("hard_sigmoid"):
-        return scales + [1.0, 0.0, 0.0]
+        return scales + np.array([1.0, 0.0, 0.0])
     if name not in PRODUCTS:
         return scales
     with mp.workdps(DIGITS):
@@ -198,7 +199,6 @@ def test_slope_on_a_kink_is_the_mean_and_both_sides_are_known(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_two_taylor_terms_serve_up_to_the_largest_small_move(name):
-    base, p = parse_activation(name)
     kinks = reference.activation(name).kinks + ((0.0,) if name == "softsign" else ())
     points = [z for z in map(float, POINTS) if all(abs(z - kink) > 1e-7 for kink in kinks)]
     local, _ = table(name, points, MOVES[:1])

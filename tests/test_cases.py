@@ -2,9 +2,10 @@
 
 import pytest
 
-import cases
 from fastgrad import modelfile
 from fastgrad.checking import check_problem
+
+import cases
 
 NAMES = cases.case_names()
 pytestmark = pytest.mark.skipif(not NAMES, reason="the folder shared/cases is not beside the checkout")

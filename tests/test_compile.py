@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import reference
 from fastgrad import numerical
 from fastgrad.kernels import propagate, textbook
+
+import reference
 
 PACKAGE = Path(numerical.__file__).parent
 ENTRIES = [

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-import reference
 from fastgrad.kernels import codes, losses
 from fastgrad.numerical import SMALL_MOVE
+
+import reference
 
 UNIT_ROUNDOFF = 2.0**-53
 FLOOR = 1e-303
