@@ -288,7 +288,7 @@ def _propagated(
     kinked = _kinked(problem, base)
     lower = upper = None
     if kinked.any():
-        lower, upper = _kink_range(problem, base, method, selected, threads, values, kinked)
+        lower, upper = _kink_range(problem, base, threads, values, kinked)
     _add_penalty(problem, values, lower, upper)
     used = np.concatenate([steps for steps, _ in plan])
     span = (float(used.min()), float(used.max()))
@@ -323,6 +323,7 @@ def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, s
     else:
         for above in range(layer, problem.network.depth):
             room[above] = min(SMALL_MOVE, 0.5 * _nearest_kink(problem, base, above))
+        room[-1] *= _output_unit(base)
         with np.errstate(divide="ignore"):
             move = float(np.min(room[layer:] / amplification[layer:]))
         if not move > SMALLEST_STEP_MOVE:
@@ -332,6 +333,17 @@ def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, s
     bounds[layer:] = move * amplification[layer:]
     bounds[~(bounds <= SMALL_MOVE)] = np.inf
     return steps, bounds
+
+
+def _output_unit(base: BasePoint) -> float:
+    """Size that a move of an output must be small against: 1, or less where a squared error's outputs are tiny.
+
+    (a + δ − y)² − (a − y)² = δ(2(a − y) + δ), whose δ² takes the digits of the rest unless δ is below |a| + |y|.
+    """
+    if base.tables.loss_code != codes.SQUARED:
+        return 1.0
+    sizes = (np.abs(base.tables.outputs[codes.OUTPUT]) + np.abs(base.tables.outputs[codes.TARGET])).max(axis=0)
+    return float(np.min(sizes, where=sizes > 0.0, initial=1.0))
 
 
 def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
@@ -511,55 +523,50 @@ def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, 
     return result
 
 
-def _kink_range(
-    problem: Problem,
-    base: BasePoint,
-    method: Method,
-    selected: Offsets | None,
-    threads: int,
-    values: Array,
-    kinked: Mask,
-) -> tuple[Array, Array]:
+def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, kinked: Mask) -> tuple[Array, Array]:
     """Range of the gradient when each sample on a kink takes any slope between the one-sided ones.
 
-    Backward passes agree on no convention for f′ on a kink; they take the left slope, the right one or the mean. Each
-    sample's share is evaluated with each of the three, and the ranges of the samples are added.
+    Backward passes agree on no convention for f′ on a kink; they take the left slope, the right one or the mean. The dZ
+    of a sample on a kink is evaluated with each of the three; a sample's share of dW being dZ·a, its smallest value is
+    min(dZ)·a or max(dZ)·a as the sign of a has it, and the ranges of the samples are added.
     """
-    lower, upper = values.copy(), values.copy()
-    for s in np.flatnonzero(kinked.any(axis=1)):
-        alone = _single_sample(base, int(s))
-        centre = _share(problem, alone, method, selected, threads)
-        shares = []
-        for weight in (0.0, 0.5, 1.0):
-            fixed = _with_slopes(alone, kinked[s : s + 1], weight)
-            shares.append(_share(problem, fixed, method, selected, threads))
-        lower += np.minimum.reduce(shares) - centre
-        upper += np.maximum.reduce(shares) - centre
-    return np.minimum(lower, values), np.maximum(upper, values)
+    network = problem.network
+    lower, upper = np.empty(network.size), np.empty(network.size)
+    rows = np.flatnonzero(kinked.any(axis=1))
+    some = _some_samples(base, rows)
+    fixed = [_with_slopes(some, kinked[rows], weight) for weight in (0.0, 0.5, 1.0)]
+    plan = _plan(problem, base, "preactivation", None)
+    plans = [_plan(problem, point, "preactivation", None) for point in fixed]
+    for layer in range(network.depth):
+        low = _by_preactivation(problem, base, plan[layer], layer, threads)
+        high = low.copy()
+        shares = [
+            _by_preactivation(problem, point, steps[layer], layer, threads) for point, steps in zip(fixed, plans, strict=True)
+        ]
+        low[rows], high[rows] = np.minimum.reduce(shares), np.maximum.reduce(shares)
+        positive, negative = np.maximum(base.activations[layer], 0.0), np.minimum(base.activations[layer], 0.0)
+        network.W(lower, layer)[:] = product(low.T, positive) + product(high.T, negative)
+        network.W(upper, layer)[:] = product(high.T, positive) + product(low.T, negative)
+        if network.biases[layer]:
+            network.b(lower, layer)[:], network.b(upper, layer)[:] = low.sum(axis=0), high.sum(axis=0)
+    return np.fmin(lower, values), np.fmax(upper, values)
 
 
-def _share(problem: Problem, base: BasePoint, method: Method, selected: Offsets | None, threads: int) -> Array:
-    """Central differences of the part of J that a base point of fewer samples has."""
-    plan = _plan(problem, base, method, None)
-    return _central(problem, base, plan, method, selected, threads, Tracker(None, 0))
-
-
-def _single_sample(base: BasePoint, s: int) -> BasePoint:
-    """Return the base point of one of its samples, with the factor unchanged."""
-    one = slice(s, s + 1)
+def _some_samples(base: BasePoint, rows: Offsets) -> BasePoint:
+    """Return the base point of some of its samples, with the factor unchanged."""
     tables = base.tables._replace(
-        units=np.ascontiguousarray(base.tables.units[:, one]),
-        outputs=np.ascontiguousarray(base.tables.outputs[:, one]),
-        top=base.tables.top[one],
+        units=np.ascontiguousarray(base.tables.units[:, rows]),
+        outputs=np.ascontiguousarray(base.tables.outputs[:, rows]),
+        top=base.tables.top[rows],
     )
     return replace(
         base,
         tables=tables,
-        activations=[np.ascontiguousarray(a[one]) for a in base.activations],
-        magnitudes=[a[one] for a in base.magnitudes],
-        z_error=[error[one] for error in base.z_error],
-        a_error=[error[one] for error in base.a_error],
-        slope_error=[error[one] for error in base.slope_error],
+        activations=[np.ascontiguousarray(a[rows]) for a in base.activations],
+        magnitudes=[a[rows] for a in base.magnitudes],
+        z_error=[error[rows] for error in base.z_error],
+        a_error=[error[rows] for error in base.a_error],
+        slope_error=[error[rows] for error in base.slope_error],
     )
 
 
