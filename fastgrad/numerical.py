@@ -29,7 +29,7 @@ Mask = npt.NDArray[np.bool_]
 SMALL_MOVE = 2.0**-28
 """Largest move of any pre-activation for which two Taylor terms of f give its exact difference in double precision: the
 third is δ²·f‴/6f′ relative to the first, and |f‴/6f′| ≤ ⅓ for tanh and ⅙ for sigmoid, so at most 2⁻⁵⁷."""
-SMALLEST_STEP_MOVE = 2.0**-500
+SMALLEST_STEP_MOVE = 2.0**-560
 """Below this, weights are so large that moves could underflow on the way; the exact differences serve instead."""
 TEXTBOOK_STEP = 1e-7
 """The courses' step, for --method textbook without --step."""
