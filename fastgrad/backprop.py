@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgrad.forward import BasePoint, growth, penalized
+from fastgrad.forward import BasePoint, growth
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Problem
 from fastgrad.product import product
@@ -21,7 +21,8 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
 
     Notes
     -----
-    δ_L = ∂J/∂z_L, δ_l = (W_{l+1}ᵀ δ_{l+1}) ⊙ f′(z_l), ∂J/∂W_l = δ_l a_{l−1}ᵀ, ∂J/∂b_l = Σ_s δ_l.
+    δ_L = ∂J/∂z_L, δ_l = (W_{l+1}ᵀ δ_{l+1}) ⊙ f′(z_l), ∂J/∂W_l = δ_l a_{l−1}ᵀ, ∂J/∂b_l = Σ_s δ_l. Dropout masks are in a
+    and in the tabulated f′.
 
     References
     ----------
@@ -36,8 +37,8 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
             network.b(result, layer)[:] = delta.sum(axis=0)
         if layer:
             delta = product(delta, network.W(theta, layer)) * base.plane(codes.SLOPE, layer - 1)
-    for place in penalized(network):
-        result[place] += network.l2 * theta[place]
+    for place, l2, l1 in network.penalties:
+        result[place] += l2 * theta[place] + l1 * np.sign(theta[place])
     return result
 
 
@@ -69,8 +70,8 @@ def rounding_scale(problem: Problem, base: BasePoint) -> Array:
         if layer:
             error = product(error + growth(W.shape[0]) * size, W)
             size = product(size, W)
-    for place in penalized(network):
-        scale[place] += 2.0 * network.l2 * np.abs(theta[place])
+    for place, l2, l1 in network.penalties:
+        scale[place] += 2.0 * (l2 * np.abs(theta[place]) + l1)
     return scale
 
 
