@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.interpret.description import Description, as_tuple, ask
+from fastgrad.interpret.description import Description, as_tuple, ask, layout_words
 from fastgrad.interpret.layout import Reading, target_form
 from fastgrad.interpret.names import Mask, Raw, listed
 from fastgrad.network import Array, Problem
@@ -32,6 +32,8 @@ def placed(masks: Sequence[Mask], reading: Reading, description: Description) ->
     found: list[Array | None] = [None] * depth
     keep = _keep_probs(description, depth)
     numbered = _numbered(masks, reading)
+    said = layout_words(description) & {"rows", "columns"}
+    reading = reading._replace(examples=reading.examples or min(said, default=None))
     _require_masks(numbered, keep, description)
     for number, mask in numbered.items():
         values = _turned(mask, number, reading)
@@ -130,7 +132,8 @@ def _turned(mask: Mask, number: int, reading: Reading) -> Array:
             f"{(width, samples)} or {(samples, width)}"
         )
     if reading.examples is None and mask.array.shape == (width, width) and samples == width > 1:
-        raise InputError(f"{mask} can be read with examples in rows or in columns: give X as a matrix, which tells")
+        options = " or ".join(f"--layout {examples},{reading.weights}" for examples in ("rows", "columns"))
+        raise InputError(f"{mask} can be read with the examples in rows or in columns: say {options} (in Python layout=)")
     values = np.asarray(mask.array, dtype=np.float64)
     return np.ascontiguousarray(values.T if form == "columns" else values.reshape(samples, width))
 
