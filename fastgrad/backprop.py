@@ -38,7 +38,9 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
         if layer:
             delta = product(delta, network.W(theta, layer)) * base.plane(codes.SLOPE, layer - 1)
     for place, l2, l1 in network.penalties:
-        result[place] += l2 * theta[place] + l1 * np.sign(theta[place])
+        result[place] += l2 * theta[place]
+        if l1:
+            result[place] += l1 * np.sign(theta[place])
     return result
 
 

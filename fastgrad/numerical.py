@@ -581,8 +581,10 @@ def _add_penalty(
         lower, upper = values.copy(), values.copy()
     for place, l2, l1 in penalties:
         w = theta[place]
-        slope = np.sign(w) if step is None else np.clip(w / step, -1.0, 1.0)
         for gradient, at_zero in ((values, 0.0), (lower, -l1), (upper, l1)):
             if gradient is not None:
-                gradient[place] += l2 * w + l1 * slope + np.where(w == 0.0, at_zero, 0.0)
+                gradient[place] += l2 * w
+            if gradient is not None and l1:
+                slope = np.sign(w) if step is None else np.clip(w / step, -1.0, 1.0)
+                gradient[place] += np.where(w == 0.0, at_zero, l1 * slope)
     return lower, upper

@@ -215,8 +215,9 @@ def test_single_precision():
     net = Net(keep=0.8)
     arrays = {name: value.astype("f4") if value.dtype == np.float64 else value for name, value in net.arrays().items()}
     assert check_problem(interpret(arrays, net.said())).passed
-    scaled = {name: value.astype("f4") for name, value in net.arrays(scaled=True).items()}
-    assert check_problem(interpret(scaled, net.said())).passed
+    for dtype in ("f4", "f2"):
+        scaled = {name: value.astype(dtype) for name, value in net.arrays(scaled=True).items()}
+        assert check_problem(interpret(scaled, net.said())).passed
 
 
 # The door: forms, layouts and names of the masks.
@@ -338,6 +339,7 @@ def test_keep_prob_in_the_file_is_enough(tmp_path):
         ({"D2": None}, {"keep_prob": "0.7,0.7"}, "keep_prob is 0.7 for layer 2, but there is no mask D2"),
         ({}, {"keep_prob": "0.7,0.7,0.7"}, "keep_prob is 0.7 for layer 3, but there is no mask D3"),
         ({}, {"keep_prob": "1,1,1,1,1"}, "keep_prob gives 5 numbers for 3 layers: give one for all, 2 for the hidden"),
+        ({}, {"keep_prob": 1.0}, r"D1 \(7, 8\) drops units, but keep_prob says that all are kept"),
         ({}, {"keep_prob": 0.0}, "above 0 and at most 1, found 0"),
         ({}, {"keep_prob": 1.2}, "above 0 and at most 1, found 1.2"),
         ({}, {"keep_prob": "most"}, "keep_prob must be a number, or numbers as in 0.8,0.5; found 'most'"),

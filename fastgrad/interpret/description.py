@@ -155,7 +155,8 @@ class Description:
         c of the penalties ½·c·Σ‖W‖² and c·Σ|W|; 0 if nothing is said. One number for all weights, one for each layer's, or
         one for each tensor in the order W1, b1, W2, b2, ….
     penalize_biases : bool
-        Whether the penalties include the biases, each with the number of its layer; False if nothing is said.
+        Whether the penalties include the biases, each with the number of its layer; False if nothing is said. Where there is
+        a number for each tensor, that of the biases stands.
     keep_prob : float or tuple of float
         Dropout with recorded masks: the share of units that are kept. One number, or one for each hidden layer, for each
         layer, or for the input and each layer; 1 where nothing is dropped.

@@ -17,7 +17,8 @@ from fastgrad.interpret.names import Mask, Raw, listed
 from fastgrad.network import Array, Problem
 
 FACTOR_TOLERANCE = 1e-6
-"""How far the factor in a mask may be from 1/keep_prob, relatively: as far as single precision puts it."""
+"""How far the factor in a mask may be from 1/keep_prob, relatively: as far as single precision puts it, for numbers in
+double precision may have been computed in that."""
 
 
 def placed(masks: Sequence[Mask], reading: Reading, description: Description) -> tuple[Array | None, ...]:
@@ -146,6 +147,8 @@ def _factors(mask: Mask, values: Array, keep: float | None, inverted: bool | Non
         return values
     if inverted is False:
         return values
+    if keep == 1.0 and (values == 0.0).any():
+        raise InputError(f"{mask} drops units, but keep_prob says that all are kept; leave it out to check without dropout")
     if keep is None:
         raise ask(f"{mask} holds 0 and 1, and it is not known what share of the units is kept", "keep_prob")
     return values / keep
@@ -153,17 +156,15 @@ def _factors(mask: Mask, values: Array, keep: float | None, inverted: bool | Non
 
 def _kept_value(mask: Mask) -> float:
     """Return the number that a mask has where it drops nothing, 1 where it drops everything."""
-    flat = mask.array.reshape(-1)
-    kept = flat[flat != 0]
+    kept = mask.array[mask.array != 0]
     if kept.size == 0:
         return 1.0
-    odd = (kept != kept[0]) | ~(kept > 0) | ~np.isfinite(kept)
+    odd = (mask.array != 0) & ((mask.array != kept[0]) | ~(mask.array > 0) | ~np.isfinite(mask.array))
     if odd.any():
-        index = np.argwhere((mask.array != 0) & ((mask.array != kept[0]) | ~(mask.array > 0) | ~np.isfinite(mask.array)))[0]
-        where = f"{mask.name}{index.tolist()}" if index.size else mask.name
+        index = np.argwhere(odd)[0].tolist()
         raise InputError(
-            f"{where} is {mask.array[tuple(index)]:g}: a mask holds 0 where a unit is dropped, and 1, or 1/keep_prob, "
-            "everywhere else"
+            f"{mask.name}{index} is {float(mask.array[tuple(index)]):g}: a mask holds 0 where a unit is dropped, and 1, or "
+            "1/keep_prob, everywhere else"
         )
     return float(kept[0])
 
@@ -172,7 +173,10 @@ def _require_factor(mask: Mask, kept: float, keep: float | None, inverted: bool 
     """Complain of a mask whose own factor is not that of the inverted dropout that was said."""
     if inverted is False:
         raise InputError(f"{mask} holds 0 and {kept:g}, the factor of inverted dropout: leave inverted out, or make it true")
-    if (keep is None and kept < 1.0) or (keep is not None and abs(kept * keep - 1.0) > FACTOR_TOLERANCE):
+    tolerance = FACTOR_TOLERANCE
+    if mask.array.dtype.kind == "f":
+        tolerance = max(tolerance, float(np.finfo(mask.array.dtype).eps))
+    if (keep is None and kept < 1.0) or (keep is not None and abs(kept * keep - 1.0) > tolerance):
         factor = "" if keep is None else f" = {1.0 / keep:g}"
         raise InputError(f"{mask} holds 0 and {kept:g}: expected 0 and 1, or 0 and 1/keep_prob{factor}")
 
