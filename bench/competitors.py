@@ -54,8 +54,6 @@ def problem(network: TanhNetwork) -> Problem:
         activations=("tanh",) * (network.depth - 1) + ("sigmoid",),
         loss="binary_crossentropy",
         reduction="mean",
-        l2=0.0,
-        penalize_biases=False,
         biases=(True,) * network.depth,
     )
     tensors, start = [], 0

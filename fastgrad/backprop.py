@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgrad.forward import BasePoint, growth, penalized
+from fastgrad.forward import BasePoint, growth
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Offsets, Problem
 from fastgrad.product import product
@@ -21,7 +21,8 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
 
     Notes
     -----
-    δ_L = ∂J/∂z_L, δ_l = (W_{l+1}ᵀ δ_{l+1}) ⊙ f′(z_l), ∂J/∂W_l = δ_l a_{l−1}ᵀ, ∂J/∂b_l = Σ_s δ_l.
+    δ_L = ∂J/∂z_L, δ_l = (W_{l+1}ᵀ δ_{l+1}) ⊙ f′(z_l), ∂J/∂W_l = δ_l a_{l−1}ᵀ, ∂J/∂b_l = Σ_s δ_l. Dropout masks are in a
+    and in the tabulated f′.
 
     References
     ----------
@@ -36,8 +37,10 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
             network.b(result, layer)[:] = delta.sum(axis=0)
         if layer:
             delta = product(delta, network.W(theta, layer)) * base.plane(codes.SLOPE, layer - 1)
-    for place in penalized(network):
-        result[place] += network.l2 * theta[place]
+    for place, l2, l1 in network.penalties:
+        result[place] += l2 * theta[place]
+        if l1:
+            result[place] += l1 * np.sign(theta[place])
     return result
 
 
@@ -72,12 +75,11 @@ class RoundingScale:
         if layer:
             scale += product(self.size[layer][:, low:high].T, self.base.a_error[layer - 1])
         start = int(self.problem.network.weight_offsets[layer])
-        return self._finished(scale, slice(start + low * scale.shape[1], start + high * scale.shape[1]), is_penalized=True)
+        return self._with_penalty(scale, slice(start + low * scale.shape[1], start + high * scale.shape[1]))
 
     def bias(self, layer: int) -> Array:
         """R of a layer's b, shape (n_l,)."""
-        place = self.problem.network.bias_slice(layer)
-        return self._finished(self.disturbed[layer].sum(axis=0), place, is_penalized=self.problem.network.penalize_biases)
+        return self._with_penalty(self.disturbed[layer].sum(axis=0), self.problem.network.bias_slice(layer))
 
     def entries(self, layer: int, unit: Offsets, source: Offsets) -> Array:
         """R of single entries of a layer's W."""
@@ -85,12 +87,13 @@ class RoundingScale:
         if layer:
             scale += np.einsum("sk,sk->k", self.size[layer][:, unit], self.base.a_error[layer - 1][:, source])
         start = int(self.problem.network.weight_offsets[layer])
-        return self._finished(scale, start + unit * self.problem.network.widths[layer] + source, is_penalized=True)
+        return self._with_penalty(scale, start + unit * self.problem.network.widths[layer] + source)
 
-    def _finished(self, scale: Array, place: slice | Offsets, *, is_penalized: bool) -> Array:
-        """Add what the penalty brings."""
-        if is_penalized:
-            scale += 2.0 * self.problem.network.l2 * np.abs(self.problem.theta[place]).reshape(scale.shape)
+    def _with_penalty(self, scale: Array, place: slice | Offsets) -> Array:
+        first = place.start if isinstance(place, slice) else int(place.min(initial=0))
+        for penalized, l2, l1 in self.problem.network.penalties:
+            if penalized.start <= first < penalized.stop:
+                scale += 2.0 * (l2 * np.abs(self.problem.theta[place]).reshape(scale.shape) + l1)
         return scale
 
 

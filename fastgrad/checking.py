@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from fastgrad.conventions import explain_loss
+from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
 from fastgrad.errors import InputError
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Problem
@@ -28,6 +28,7 @@ def check(
     X: Any,
     Y: Any,
     *,
+    masks: Mapping[str, Any] | Sequence[Any] | None = None,
     method: str = "auto",
     step: float | None = None,
     sample: int | float | str | None = None,
@@ -46,6 +47,9 @@ def check(
         Under the names dW1, db1, … or the parameters' own, or in the same order.
     X, Y : array_like
         Inputs and targets; samples in rows or in columns, as the shapes of the weights tell.
+    masks : mapping or sequence of array_like, optional
+        Recorded dropout masks: by the names D1, D2, … (D0 for the input) or one for each hidden layer, None where nothing
+        is dropped; with keep_prob, or the factor 1/keep_prob in them.
     method : {"auto", "parameter", "preactivation", "textbook"}
         How the numerical gradient is made.
     step : float, optional
@@ -59,7 +63,8 @@ def check(
     progress : callable, optional
         Called with (parameters done, parameters in all).
     **description
-        What the network is: hidden, activations, output, loss, reduction, l2, penalize_biases, layout, loss_value.
+        What the network is: hidden, activations, output, loss, reduction, l2, l1, penalize_biases, keep_prob, inverted,
+        layout, loss_value.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def check(
     >>> fastgrad.check({"W1": W}, {"dW1": dW}, X, Y, output="identity", loss="squared_error").passed
     True
     """
-    problem = interpret_parts(parameters, gradients, X, Y, Description.of(description))
+    problem = interpret_parts(parameters, gradients, X, Y, Description.of(description), masks)
     return check_problem(problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress)
 
 
@@ -176,14 +181,20 @@ def describe(problem: Problem) -> str:
     widths = "-".join(str(width) for width in network.widths)
     examples = "1 example" if problem.samples == 1 else f"{problem.samples:,} examples"
     reduction = {"mean": "mean over", "sum": "sum over"}[network.reduction]
-    penalty = ""
-    if network.l2:
-        penalty = f", penalty ½·{network.l2:.6g}·Σ‖W‖²{' with biases' if network.penalize_biases else ''}"
-    return f"{widths}, {', '.join(network.activations)}; {network.loss}, {reduction} {examples}{penalty}"
+    parts = [f"{widths}, {', '.join(network.activations)}"]
+    if dropped := dropped_in_words(problem):
+        parts.append(f"dropout of {dropped}")
+    penalties = "".join(f", penalty {words}" for words in penalties_in_words(network))
+    return "; ".join([*parts, f"{network.loss}, {reduction} {examples}{penalties}"])
 
 
 def _notes(problem: Problem, numerical: Numerical) -> list[str]:
-    notes = []
+    notes = list(problem.notes)
+    zeros = sum(int((problem.theta[place] == 0.0).sum()) for place, _, l1 in problem.network.penalties if l1)
+    if zeros:
+        notes.append(
+            f"{zeros:,} of the parameters in the L1 penalty are exactly 0, its kink: there any slope from -c to c is right"
+        )
     if numerical.kinked_samples:
         notes.append(
             f"{numerical.kinked_samples} of {problem.samples} examples have a pre-activation exactly on a kink: "

@@ -1,17 +1,46 @@
-"""Which convention of the loss reproduces the value that the user's own code computed."""
+"""Conventions in words: what is penalised and dropped, and which form of the loss gives the user's own value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 
-from fastgrad.forward import BasePoint, claim_roundoff
-from fastgrad.network import Problem
+from fastgrad.forward import BasePoint, base_point, claim_roundoff
+from fastgrad.network import Array, Network, Problem
 
 AGREEMENT = 1e4
 """Multiple of the rounding error of the loss within which two values are the same: libraries differ in their exp and log."""
+
+
+def penalties_in_words(network: Network) -> tuple[str, ...]:
+    """Say what each penalty is: "½·0.1·Σ‖W‖² with biases"."""
+    forms = ((network.l2, "½·{}·Σ‖W‖²"), (network.l1, "{}·Σ|W|"))
+    return tuple(_penalty_in_words(network, c, form) for c, form in forms if any(c))
+
+
+def _penalty_in_words(network: Network, coefficients: tuple[float, ...], form: str) -> str:
+    by_name = dict(zip(network.tensor_slices, coefficients, strict=True))
+    weights, biases = ({c for name, c in by_name.items() if name[0] == kind} for kind in "Wb")
+    if len(weights) == 1 and biases <= {0.0}:
+        return form.format(f"{coefficients[0]:.6g}")
+    if len(weights) == 1 and weights == biases:
+        return f"{form.format(f'{coefficients[0]:.6g}')} with biases"
+    listed = ", ".join(f"{c:.6g} for {name}" for name, c in by_name.items() if c)
+    return f"{form.format('c')} with c = {listed}"
+
+
+def dropped_in_words(problem: Problem) -> str:
+    """Say what dropout masks there are: "layer 1 (50% kept)"; nothing where there are none."""
+    names = ["the input", *(f"layer {layer}" for layer in range(1, problem.network.depth))]
+    kept = [
+        f"{name} ({100.0 * np.count_nonzero(mask) / mask.size:.0f}% kept)"
+        for name, mask in zip(names, problem.masks, strict=False)
+        if mask is not None
+    ]
+    return " and ".join([", ".join(kept[:-1]), kept[-1]]) if len(kept) > 1 else "".join(kept)
 
 
 def explain_loss(problem: Problem, base: BasePoint) -> str | None:
@@ -47,7 +76,7 @@ def _same(claimed: float, value: float, problem: Problem, base: BasePoint) -> bo
 
 def _printed(claimed: float) -> float:
     """Half a unit of the last digit of a value that somebody copied from a print, with four to ten digits; else 0."""
-    digits, exponent = Decimal(repr(claimed)).as_tuple()[1:]
+    digits, exponent = Decimal(repr(float(claimed))).as_tuple()[1:]
     return 0.5 * 10.0 ** int(exponent) if 4 <= len(digits) <= 10 else 0.0
 
 
@@ -56,6 +85,8 @@ def _variants(problem: Problem, base: BasePoint) -> Iterator[tuple[str, float]]:
     penalties = _penalties(problem)
     declared = penalties[0][1]
     scales = _scales(problem)
+    for dropout_words, data in _other_dropout(problem, declared):
+        yield f"the declared loss {dropout_words}", data + declared
     for scale_words, scale in scales:
         for penalty_words, penalty in penalties:
             words = " ".join(part for part in (scale_words, penalty_words) if part)
@@ -64,6 +95,15 @@ def _variants(problem: Problem, base: BasePoint) -> Iterator[tuple[str, float]]:
     if declared:
         for scale_words, scale in scales[1:]:
             yield f"the declared loss, penalty included, {scale_words}", scale * base.loss
+
+
+def _other_dropout(problem: Problem, penalty: float) -> Iterator[tuple[str, float]]:
+    """Yield the loss of the data without dropout, and without its factor, in words and as a value."""
+    if not problem.masks:
+        return
+    binary = tuple(None if mask is None else np.sign(mask) for mask in problem.masks)
+    for words, masks in (("without dropout", ()), ("with dropout not divided by keep_prob", binary)):
+        yield words, base_point(replace(problem, masks=masks)).loss - penalty
 
 
 def _scales(problem: Problem) -> list[tuple[str, float]]:
@@ -83,21 +123,47 @@ def _scales(problem: Problem) -> list[tuple[str, float]]:
 
 
 def _penalties(problem: Problem) -> list[tuple[str, float]]:
-    network = problem.network
-    if network.l2 == 0.0:
+    """Return the common forms of the penalty, in words and as a value; the declared one first."""
+    l2, l1 = _declared(problem)
+    if not (l2.any() or l1.any()):
         return [("", 0.0)]
-    of_weights = sum(float(np.square(network.W(problem.theta, layer)).sum()) for layer in range(network.depth))
-    of_biases = sum(float(np.square(network.b(problem.theta, layer)).sum()) for layer in range(network.depth))
-    alone, both = 0.5 * network.l2 * of_weights, 0.5 * network.l2 * (of_weights + of_biases)
-    declared, flipped, words = alone, both, "with the penalty on the biases as well"
-    if network.penalize_biases:
-        declared, flipped, words = both, alone, "with the penalty on the weights only"
-    return [
-        ("", declared),
-        ("without the penalty", 0.0),
-        (words, flipped),
-        ("with twice the penalty (λ where ½λ is declared)", 2.0 * declared),
-        ("with half the penalty (½λ where λ is declared)", 0.5 * declared),
-        ("with the penalty divided by the number of examples", declared / problem.samples),
-        ("with the penalty times the number of examples", declared * problem.samples),
+    other_l2, other_l1, words = _on_other_tensors(problem, l2, l1)
+    declared, other = float((l2 + l1).sum()), float((other_l2 + other_l1).sum())
+    forms = [("", declared), ("without the penalty", 0.0), (words, other)]
+    if l2.any() and l1.any():
+        forms += [("without the L1 penalty", float(l2.sum())), ("without the L2 penalty", float(l1.sum()))]
+    m = problem.samples
+    scales = [
+        ("with twice the penalty (λ where ½λ is declared)", 2.0),
+        ("with half the penalty (½λ where λ is declared)", 0.5),
+        ("with the penalty divided by the number of examples", 1.0 / m),
+        ("with the penalty times the number of examples", float(m)),
+        ("with the penalty divided by twice the number of examples (λ/2m where λ is declared)", 0.5 / m),
+        ("with the penalty times twice the number of examples (λ where λ/2m is declared)", 2.0 * m),
     ]
+    forms += [(scale_words, scale * declared) for scale_words, scale in scales]
+    return forms + [(f"{scale_words}, {words.removeprefix('with ')}", scale * other) for scale_words, scale in scales]
+
+
+def _declared(problem: Problem) -> tuple[Array, Array]:
+    """Return the L2 and the L1 penalty of each tensor, W1, b1, …."""
+    network = problem.network
+    parts = [problem.theta[place] for place in network.tensor_slices.values()]
+    squares = np.array([0.5 * float(np.square(part).sum()) for part in parts])
+    sums = np.array([float(np.abs(part).sum()) for part in parts])
+    none = np.zeros(len(parts))
+    return squares * (network.l2 or none), sums * (network.l1 or none)
+
+
+def _on_other_tensors(problem: Problem, l2: Array, l1: Array) -> tuple[Array, Array, str]:
+    """Return the penalty of each tensor with the biases taken out where some are in, else in with their layer's number."""
+    network = problem.network
+    names = list(network.tensor_slices)
+    on_bias = np.array([name[0] == "b" for name in names])
+    if (l2 + l1)[on_bias].any():
+        return np.where(on_bias, 0.0, l2), np.where(on_bias, 0.0, l1), "with the penalty on the weights only"
+    owner = [names.index(f"W{name[1:]}") for name in names]
+    all_l2 = tuple(network.l2[k] for k in owner) if network.l2 else ()
+    all_l1 = tuple(network.l1[k] for k in owner) if network.l1 else ()
+    extended = replace(problem, network=replace(network, l2=all_l2, l1=all_l1))
+    return *_declared(extended), "with the penalty on the biases as well"

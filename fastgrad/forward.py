@@ -26,13 +26,13 @@ class BasePoint:
     tables : Tables
         What kernels need.
     activations : list of ndarray, shape (m, n_l)
-        a_0 = X to a_L (the logits where the loss takes them).
+        a_0 = X to a_L (the logits where the loss takes them), each after its dropout.
     magnitudes : list of ndarray, shape (m, n_l)
         |a_0| to |a_L|; the same arrays where nothing is negative.
     z_error, a_error : list of ndarray, shape (m, n_l)
         Rounding errors of z_l and a_l, l = 1 to L, in units of u.
     slope_error : list of ndarray, shape (m, n_l)
-        Likewise of f′(z_l) as the usual formula gives it.
+        Likewise of f′(z_l) as the usual formula gives it, its dropout included.
     loss : float
         J, penalty included.
     loss_error : float
@@ -68,8 +68,10 @@ def base_point(problem: Problem) -> BasePoint:
     network, theta = problem.network, problem.theta
     samples, units = problem.samples, sum(network.widths[1:])
     layers, shapes = layer_table(network), np.array(network.activation_parameters)
-    table = np.empty((4, samples, units))
-    activations, magnitudes = [problem.X], [_magnitude(problem.X)]
+    table = np.empty((5, samples, units))
+    dropped = problem.mask(0)
+    activations = [problem.X if dropped is None else problem.X * dropped]
+    magnitudes = [_magnitude(activations[0])]
     z_error: list[Array] = []
     a_error: list[Array] = []
     slope_error: list[Array] = []
@@ -85,9 +87,12 @@ def base_point(problem: Problem) -> BasePoint:
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         low = int(layers[codes.UNIT, layer])
         propagate.tabulate_layer(layers[codes.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
-        columns = slice(low, low + z.shape[1])
-        a_error.append(np.abs(table[codes.SLOPE, :, columns]) * z_error[-1] + value_scale)
-        slope_error.append(2.0 * np.abs(table[codes.CURVATURE, :, columns]) * z_error[-1] + slope_scale)
+        here = table[:, :, low : low + z.shape[1]]
+        mask = problem.mask(layer + 1)
+        if mask is not None:
+            _drop(mask, a, value_scale, slope_scale, here)
+        a_error.append(np.abs(here[codes.SLOPE]) * z_error[-1] + value_scale)
+        slope_error.append(2.0 * np.abs(here[codes.CURVATURE]) * z_error[-1] + slope_scale)
         activations.append(a)
         magnitudes.append(_magnitude(a))
     outputs = np.zeros((5, samples, network.widths[-1]))
@@ -100,6 +105,19 @@ def base_point(problem: Problem) -> BasePoint:
     penalty = penalty_value(problem)
     loss = float(losses.sum()) + penalty
     return BasePoint(tables, activations, magnitudes, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
+
+
+def _drop(mask: Array, a: Array, value_scale: Array, slope_scale: Array, units: Array) -> None:
+    """Multiply a layer's activations and all that is tabulated of them by its dropout mask.
+
+    Forward and backward, the mask and its factor cost two roundings. A dropped unit has no kink: it passes nothing on.
+    """
+    for array in (a, value_scale, slope_scale, units[codes.SLOPE], units[codes.CURVATURE]):
+        array *= mask
+    value_scale += 2.0 * np.abs(a)
+    slope_scale += 2.0 * np.abs(units[codes.SLOPE])
+    units[codes.SCALE] = mask
+    units[codes.KINK][mask == 0.0] = np.inf
 
 
 def _magnitude(a: Array) -> Array:
@@ -117,20 +135,13 @@ def layer_table(network: Network) -> Offsets:
     return table
 
 
-def penalized(network: Network) -> list[slice]:
-    """Places in theta that the L2 penalty takes in."""
-    if network.l2 == 0.0:
-        return []
-    places = [network.weight_slice(layer) for layer in range(network.depth)]
-    if network.penalize_biases:
-        places += [network.bias_slice(layer) for layer in range(network.depth)]
-    return places
-
-
 def penalty_value(problem: Problem) -> float:
-    """½·c·Σ‖W‖²."""
-    squares = sum(float(np.square(problem.theta[place]).sum()) for place in penalized(problem.network))
-    return 0.5 * problem.network.l2 * squares
+    """Σ over the tensors of ½·l2·Σw² + l1·Σ|w|."""
+    total = 0.0
+    for place, l2, l1 in problem.network.penalties:
+        w = problem.theta[place]
+        total += 0.5 * l2 * float(np.square(w).sum()) + l1 * float(np.abs(w).sum())
+    return total
 
 
 def claim_roundoff(problem: Problem) -> float:

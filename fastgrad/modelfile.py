@@ -20,13 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.interpret import TEXT_ITEMS, Description, as_flat, interpret
+from fastgrad.interpret import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, as_flat, interpret
 from fastgrad.network import Problem
 
 Raw = npt.NDArray[Any]
 PathLike = str | os.PathLike[str]
 
-NUMBER_ITEMS = ("l2", "penalize_biases", "loss_value")
 CHUNK = 1 << 20
 DEFLATE_LIMIT = 1040
 """A deflated byte becomes at most 1032; a directory that claims more is not honest."""
@@ -91,6 +90,8 @@ def save(
     gradients: Mapping[str, Any] | Sequence[Any] | None = None,
     X: Any = None,
     Y: Any = None,
+    *,
+    masks: Mapping[str, Any] | Sequence[Any] | None = None,
     **description: Any,
 ) -> None:
     """Write a model file that `fastgrad check` reads.
@@ -105,6 +106,9 @@ def save(
         Under the names dW1, …, the parameters' own, or in the same order.
     X, Y : array_like
         Inputs and labels; both are needed.
+    masks : mapping or sequence of array_like, optional
+        Recorded dropout masks: by the names D1, D2, … (D0 for the input) or one for each hidden layer, None where nothing
+        is dropped.
     **description
         The items of `fastgrad.interpret.Description`: hidden, output, loss, …
 
@@ -122,7 +126,7 @@ def save(
     """
     if X is None or Y is None:
         raise InputError("a model file needs the inputs X and the labels Y")
-    save_arrays(path, as_flat(parameters, gradients, X, Y, Description.of(description)))
+    save_arrays(path, as_flat(parameters, gradients, X, Y, Description.of(description), masks))
 
 
 def save_arrays(path: PathLike, arrays: Mapping[str, Any]) -> None:
@@ -178,14 +182,17 @@ def _description_items(arrays: dict[str, Raw]) -> dict[str, Any]:
     """Take the items of the description out of a file's arrays.
 
     Text under an item's name is the item; numbers there are data, but for the items that are numbers themselves and for
-    ``loss``, which then is the loss's value.
+    ``loss``, which then is the loss's value. A matrix is data in any case: some call their activations l1 and l2.
     """
     items: dict[str, Any] = {}
     for key in TEXT_ITEMS & arrays.keys():
         if arrays[key].dtype.kind in "US":
             items[key] = arrays.pop(key).astype(str)
-    for key in NUMBER_ITEMS:
-        if key in arrays and arrays[key].size == 1:
+    for key in NUMBER_ITEMS & arrays.keys():
+        if arrays[key].size == 1:
+            items[key] = arrays.pop(key)
+    for key in LIST_ITEMS & arrays.keys():
+        if arrays[key].ndim < 2:
             items[key] = arrays.pop(key)
     if "loss" in arrays and arrays["loss"].size == 1:
         items.setdefault("loss_value", arrays.pop("loss"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -84,6 +84,14 @@ LOGIT_OUTPUT = {"binary_crossentropy": "sigmoid", "softmax_crossentropy": "softm
 """Losses computed from the logits, and the output activation that they contain."""
 
 
+class Penalty(NamedTuple):
+    """What the penalty ½·l2·Σw² + l1·Σ|w| takes in of theta, and its coefficients there."""
+
+    place: slice
+    l2: float
+    l1: float
+
+
 @dataclass(frozen=True)
 class Network:
     """A multilayer perceptron with its loss, without its numbers.
@@ -99,12 +107,11 @@ class Network:
         cross-entropies are computed from the logits.
     reduction : {"mean", "sum"}
         How the losses of the samples are put together.
-    l2 : float
-        c of the penalty ½·c·Σ‖W‖², added as it is, whatever the reduction.
-    penalize_biases : bool
-        Whether the penalty includes the biases.
     biases : tuple of bool
         For each layer, whether it has a bias.
+    l2, l1 : tuple of float
+        c of the penalties ½·c·Σw² and c·Σ|w|, one for each parameter tensor in theta's order (W1, b1, W2, …, the biases
+        that there are), added as they are, whatever the reduction; empty where there is no such penalty.
 
     Raises
     ------
@@ -116,9 +123,9 @@ class Network:
     activations: tuple[str, ...]
     loss: str
     reduction: str
-    l2: float
-    penalize_biases: bool
     biases: tuple[bool, ...]
+    l2: tuple[float, ...] = ()
+    l1: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -142,8 +149,12 @@ class Network:
             raise InputError(f"{self.loss} goes with a {needed} output, found {self.activations[-1]}")
         if needed is None and self.activations[-1] == "softmax":
             raise InputError(f"a softmax output goes with softmax_crossentropy, found {self.loss}")
-        if not (np.isfinite(self.l2) and self.l2 >= 0):
-            raise InputError(f"l2 must be a finite number of at least 0, found {self.l2}")
+        for name, coefficients in (("l2", self.l2), ("l1", self.l1)):
+            if len(coefficients) not in {0, len(self.tensor_slices)}:
+                raise InputError(f"{len(self.tensor_slices)} tensors need as many numbers {name}, found {len(coefficients)}")
+            for c in coefficients:
+                if not 0.0 <= c < float("inf"):
+                    raise InputError(f"{name} must be a finite number of at least 0, found {c}")
 
     @property
     def depth(self) -> int:
@@ -199,6 +210,23 @@ class Network:
         """Place of b of a layer (from 0) in theta; empty where the layer has none."""
         start = int(self.bias_offsets[layer])
         return slice(start, start + self.biases[layer] * self.widths[layer + 1])
+
+    @property
+    def tensor_slices(self) -> dict[str, slice]:
+        """Places in theta of W1, b1, W2, …, without the biases that there are not."""
+        places = {}
+        for layer, biased in enumerate(self.biases):
+            places[f"W{layer + 1}"] = self.weight_slice(layer)
+            if biased:
+                places[f"b{layer + 1}"] = self.bias_slice(layer)
+        return places
+
+    @property
+    def penalties(self) -> tuple[Penalty, ...]:
+        """The tensors that a penalty takes in."""
+        none = (0.0,) * len(self.tensor_slices)
+        every = map(Penalty, self.tensor_slices.values(), self.l2 or none, self.l1 or none)
+        return tuple(penalty for penalty in every if penalty.l2 or penalty.l1)
 
     def W(self, theta: Array, layer: int) -> Array:
         """View of W of a layer (from 0), shape (n_out, n_in)."""
@@ -305,6 +333,11 @@ class Problem:
         The claimed gradient; nan where a tensor has none (its `gradient_name` is None) or where the user's has nan.
     claimed_loss : float or None
         The user's own value of the loss.
+    masks : tuple of (ndarray, shape (m, n_l), or None)
+        Recorded dropout: what multiplies the input a_l of each layer l (from 0), the factor 1/keep_prob of inverted
+        dropout in it; None where nothing is dropped, and no entries where nothing is anywhere.
+    notes : tuple of str
+        What the user should know of how the arrays were read.
     """
 
     network: Network
@@ -314,6 +347,12 @@ class Problem:
     tensors: tuple[Tensor, ...]
     claimed: Array | None
     claimed_loss: float | None
+    masks: tuple[Array | None, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def mask(self, layer: int) -> Array | None:
+        """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""
+        return self.masks[layer] if layer < len(self.masks) else None
 
     @property
     def samples(self) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.forward import BasePoint, base_point, claim_roundoff, penalized
+from fastgrad.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.kernels import activations, codes, propagate, textbook
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.product import product
@@ -54,7 +54,8 @@ class Numerical:
     values : ndarray, shape (P,)
         Central differences in theta's order; nan where a parameter was not selected.
     lower, upper : ndarray, shape (P,), or None
-        Where samples sit on kinks, the range of values that the slopes between the one-sided ones give; else None.
+        Where samples sit on kinks, or weights on that of an L1 penalty, the range of values that the slopes between the
+        one-sided ones give; else None.
     selected : ndarray of int64, or None
         Indices of the parameters evaluated, ascending; None for all.
     method : {"parameter", "preactivation", "textbook"}
@@ -141,7 +142,7 @@ def numerical_gradient(
 @cache
 def load_kernels(method: Method) -> None:
     """Load, or compile, what a method runs, so that no measured time contains it."""
-    network = Network((1, 1), ("identity",), "squared_error", "mean", 0.0, False, (True,))
+    network = Network((1, 1), ("identity",), "squared_error", "mean", (True,))
     one = np.ones((1, 1))
     numerical_gradient(Problem(network, np.ones(2), one, one, (), None, None), method=method, threads=1)
 
@@ -247,7 +248,8 @@ def _textbook(
     problem: Problem, base: BasePoint, selected: Offsets | None, step: float, threads: int, tracker: Tracker
 ) -> Numerical:
     network = problem.network
-    x, y = np.ascontiguousarray(problem.X.T), np.ascontiguousarray(problem.Y.T)
+    x, y = np.ascontiguousarray(base.activations[0].T), np.ascontiguousarray(problem.Y.T)
+    masks = np.ascontiguousarray(base.tables.units[codes.SCALE].T) if problem.masks else np.empty((0, 0))
     places = np.arange(network.size) if selected is None else selected
     forward, backward = np.empty(places.size), np.empty(places.size)
     work = 2.0 * _forward_work(problem) * problem.samples
@@ -257,6 +259,7 @@ def _textbook(
             base.tables.layers,
             base.tables.shapes,
             np.array(network.biases),
+            masks,
             x,
             y,
             network.loss_code,
@@ -270,8 +273,8 @@ def _textbook(
         tracker.advance(piece.stop - piece.start)
     values = np.full(network.size, np.nan)
     values[places] = (forward - backward) / (2.0 * step)
-    _add_penalty(problem, values)
-    return Numerical(values, None, None, selected, "textbook", step, (step, step), 0, base)
+    lower, upper = _add_penalty(problem, step, values, None, None)
+    return Numerical(values, lower, upper, selected, "textbook", step, (step, step), 0, base)
 
 
 def _propagated(
@@ -289,7 +292,7 @@ def _propagated(
     lower = upper = None
     if kinked.any():
         lower, upper = _kink_range(problem, base, threads, values, kinked)
-    _add_penalty(problem, values, lower, upper)
+    lower, upper = _add_penalty(problem, step, values, lower, upper)
     used = np.concatenate([steps for steps, _ in plan])
     span = (float(used.min()), float(used.max()))
     samples = int(kinked.any(axis=1).sum())
@@ -510,7 +513,8 @@ def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, 
     Returns
     -------
     dict
-        "dZ1" to "dZL" by perturbing pre-activations, and "dA1" to "dA{L-1}" from them: the next layer's z is linear in a.
+        "dZ1" to "dZL" by perturbing pre-activations, and "dA1" to "dA{L-1}" from them: the next layer's z is linear in a,
+        which is taken after its dropout.
     """
     result: dict[str, Array] = {}
     with thread_count(threads) as used:
@@ -579,16 +583,30 @@ def _with_slopes(base: BasePoint, kinked: Mask, weight: float) -> BasePoint:
         left, right = activations.one_sided_slopes(
             int(layers[codes.CODE, layer]), float(base.tables.shapes[layer]), float(units[codes.Z, s, u])
         )
-        units[codes.SLOPE, s, u] = left + weight * (right - left)
+        units[codes.SLOPE, s, u] = units[codes.SCALE, s, u] * (left + weight * (right - left))
         units[codes.CURVATURE, s, u] = 0.0
         units[codes.KINK, s, u] = np.inf
     tables = base.tables._replace(units=units)
     return replace(base, tables=tables)
 
 
-def _add_penalty(problem: Problem, *gradients: Array | None) -> None:
-    """Add the penalty's central difference ½c((w + h)² − (w − h)²)/2h = c·w, which no step changes."""
-    for place in penalized(problem.network):
-        for gradient in gradients:
+def _add_penalty(
+    problem: Problem, step: float | None, values: Array, lower: Array | None, upper: Array | None
+) -> tuple[Array | None, Array | None]:
+    """Add the penalty's central difference to values and their range; return the range, made where a kink needs one.
+
+    Of ½c·w² it is c·w, whatever the step. Of c·|w| it is c·w/h, held between −c and c; without a fixed step h that of the
+    smallest one, c·sign(w). Where w is 0 any value from −c to c is right.
+    """
+    theta, penalties = problem.theta, problem.network.penalties
+    if lower is None and any(l1 and not theta[place].all() for place, _, l1 in penalties):
+        lower, upper = values.copy(), values.copy()
+    for place, l2, l1 in penalties:
+        w = theta[place]
+        for gradient, at_zero in ((values, 0.0), (lower, -l1), (upper, l1)):
             if gradient is not None:
-                gradient[place] += problem.network.l2 * problem.theta[place]
+                gradient[place] += l2 * w
+            if gradient is not None and l1:
+                slope = np.sign(w) if step is None else np.clip(w / step, -1.0, 1.0)
+                gradient[place] += np.where(w == 0.0, at_zero, l1 * slope)
+    return lower, upper

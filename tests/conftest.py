@@ -25,14 +25,14 @@ def problem_of():
 
 
 def _problem_of(case, claimed=None, claimed_loss=None, precision="float64"):
+    biases = tuple(case.has_bias(layer) for layer in range(len(case.widths) - 1))
     network = Network(
         widths=case.widths,
         activations=case.activations,
         loss=case.loss,
         reduction=case.reduction,
-        l2=case.l2,
-        penalize_biases=case.penalize_biases,
-        biases=tuple(case.has_bias(layer) for layer in range(len(case.widths) - 1)),
+        biases=biases,
+        l2=tuple(c for has_bias in biases for c in (case.l2, case.l2 * case.penalize_biases)[: 1 + has_bias]),
     )
     return Problem(
         network=network,

@@ -94,15 +94,14 @@ def case_and_gradient(seed):
 
 def problem(case, claimed=None, precision="float64", transposed=False):
     """Build the Problem of a case; transposed tells how the user's W lie."""
-    depth = len(case.widths) - 1
+    biases = tuple(case.has_bias(layer) for layer in range(len(case.widths) - 1))
     network = Network(
         widths=case.widths,
         activations=case.activations,
         loss=case.loss,
         reduction=case.reduction,
-        l2=case.l2,
-        penalize_biases=case.penalize_biases,
-        biases=tuple(case.has_bias(layer) for layer in range(depth)),
+        biases=biases,
+        l2=tuple(c for has_bias in biases for c in (case.l2, case.l2 * case.penalize_biases)[: 1 + has_bias]),
     )
     tensors = []
     for layer, (n_in, n_out) in enumerate(pairwise(case.widths)):

@@ -77,7 +77,7 @@ def test_version():
         (["chekc", "x.npz"], "check"),
         (["check", "--hiden", "relu", "x.npz"], "--hidden"),
         (["check"], "Missing argument 'FILE'"),
-        (["check", "x.npz", "--l2", "much"], "'much' is not a valid float"),
+        (["check", "x.npz", "--l2", "much"], "l2 must be a number, or numbers as in 0.1,0.2; found 'much'"),
         (["check", "x.npz", "--method", "magic"], "textbook"),
         (["check", "x.npz", "--threads", "0"], "--threads"),
         (["demo", "dog"], "planted, repaired, cat, digits, forgotten-m"),
@@ -184,7 +184,8 @@ def test_info_needs_no_gradients_and_speaks_json():
     assert result.exit_code == 0
     found = document(result)
     assert (found["widths"], found["activations"]) == ([4, 5, 3, 1], ["relu", "relu", "sigmoid"])
-    assert (found["l2"], found["examples"], found["parameters_total"]) == (0.5, 3, 47)
+    assert (found["examples"], found["parameters_total"], found["dropout"]) == (3, 47, [])
+    assert [(t["name"], t["l2"], t["l1"]) for t in found["tensors"]][:2] == [("W1", 0.5, 0.0), ("b1", 0.0, 0.0)]
     assert {t["gradient_name"] for t in found["tensors"]} == {None}
     assert found["estimated_seconds"].keys() == {"parameter", "preactivation", "textbook"}
 

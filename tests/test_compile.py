@@ -40,7 +40,7 @@ def test_a_changed_helper_is_never_served_from_the_cache(tmp_path):
         "import numpy as np\n"
         "from fastgrad.kernels.codes import IDENTITY\n"
         "from fastgrad.kernels.propagate import tabulate_layer\n"
-        "z, filled, units = np.full((1, 1), 3.0), [np.empty((1, 1)) for _ in range(3)], np.empty((4, 1, 1))\n"
+        "z, filled, units = np.full((1, 1), 3.0), [np.empty((1, 1)) for _ in range(3)], np.empty((5, 1, 1))\n"
         "tabulate_layer(IDENTITY, 0.0, z, *filled, units, 0)\n"
         "print(filled[0][0, 0])\n"
     )

@@ -467,7 +467,7 @@ def test_activations_and_losses(items, activations, loss):
     found = network(**items)
     assert found.activations == activations
     assert loss is None or found.loss == loss
-    assert (found.reduction, found.l2, found.penalize_biases) == ("mean", 0.0, False)
+    assert (found.reduction, found.l2, found.l1) == ("mean", (), ())
 
 
 @pytest.mark.parametrize(
@@ -488,7 +488,7 @@ def test_activations_and_losses(items, activations, loss):
         ({"layout": "diagonal"}, "layout must be rows or columns"),
         ({"layout": "rows,columns"}, "layout must be rows or columns"),
         ({"bias_column": "middle"}, "bias_column must be first or last"),
-        ({"l2": "much"}, "l2 must be a number, found 'much'"),
+        ({"l2": "much"}, "l2 must be a number, or numbers as in 0.1,0.2; found 'much'"),
         ({"l2": -1, "hidden": "relu", "loss": "bce"}, "l2 must be a finite number"),
         ({"penalize_biases": "perhaps"}, "penalize_biases must be true or false"),
         ({"hidden": 3}, "hidden must be a name"),
@@ -643,7 +643,8 @@ def loss_value(problem):
     penalty = 0.0
     for layer, name in enumerate(network.activations):
         W, b = network.W(problem.theta, layer), network.b(problem.theta, layer)
-        penalty += 0.5 * network.l2 * ((W**2).sum() + network.penalize_biases * (b**2).sum())
+        penalty += 0.5 * network.l2[2 * layer] * (W**2).sum() if network.l2 else 0.0
+        penalty += 0.5 * network.l2[2 * layer + 1] * (b**2).sum() if network.l2 and b.size else 0.0
         z = a @ W.T + (b if b.size else 0.0)
         a = ACTIVATIONS.get(name, ACTIVATIONS["identity"])(z)
     value = LOSSES[network.loss](z, a, problem.Y)

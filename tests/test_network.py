@@ -14,8 +14,6 @@ def network(**changes):
         "activations": ("tanh", "relu", "sigmoid"),
         "loss": "binary_crossentropy",
         "reduction": "mean",
-        "l2": 0.0,
-        "penalize_biases": False,
         "biases": (True, False, True),
     }
     return Network(**(items | changes))
@@ -92,8 +90,9 @@ def test_locate_refuses_what_theta_does_not_hold(k):
         ({"reduction": "median"}, "mean, sum, found 'median'"),
         ({"activations": ("tanh", "relu", "tanh")}, "goes with a sigmoid output, found tanh"),
         ({"activations": ("tanh", "relu", "softmax"), "loss": "mse"}, "softmax_crossentropy, found mse"),
-        ({"l2": -1.0}, "l2 must be a finite number of at least 0, found -1.0"),
-        ({"l2": float("nan")}, "l2 must be"),
+        ({"l2": (0.1, 0.0, -1.0, 0.0, 0.0)}, "l2 must be a finite number of at least 0, found -1.0"),
+        ({"l1": (float("nan"),) * 5}, "l1 must be"),
+        ({"l2": (0.1,) * 3}, "5 tensors need as many numbers l2, found 3"),
     ],
 )
 def test_contradictions_are_refused_with_both_sides_named(changes, message):

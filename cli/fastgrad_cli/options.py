@@ -42,14 +42,28 @@ _DESCRIPTION: dict[str, Decorator] = {
     ),
     "l2": click.option(
         "--l2",
-        type=float,
         metavar="C",
-        help="Penalty C/2 times the sum of the squared weights, whatever the reduction.",
+        help="Penalty C/2 times the sum of the squared weights, whatever the reduction; or a C for each layer: 0.1,0.2.",
+    ),
+    "l1": click.option(
+        "--l1",
+        metavar="C",
+        help="Penalty C times the sum of the absolute weights, likewise.",
     ),
     "penalize_biases": click.option(
         "--penalize-biases/--no-penalize-biases",
         default=None,
-        help="Whether the penalty includes the biases.",
+        help="Whether the penalties include the biases.",
+    ),
+    "keep_prob": click.option(
+        "--keep-prob",
+        metavar="P",
+        help="Dropout with the masks in the file (D1, D2, ...): the share of units kept; or one for each hidden layer.",
+    ),
+    "inverted": click.option(
+        "--inverted/--no-inverted",
+        default=None,
+        help="Whether the units that dropout keeps are divided by P (the default) or not.",
     ),
     "layout": click.option(
         "--layout",

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.conventions import explain_loss
+from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
 from fastgrad.forward import base_point
 from fastgrad.network import Network, Problem, Tensor
 from fastgrad.numerical import METHODS, estimate
@@ -43,15 +44,15 @@ class Understood:
             "activations": list(network.activations),
             "loss_function": network.loss,
             "reduction": network.reduction,
-            "l2": network.l2,
-            "penalize_biases": network.penalize_biases,
+            "dropout": _dropout_to_dicts(self.problem),
             "examples": self.problem.samples,
             "parameters_total": network.size,
             "loss": self.loss,
             "claimed_loss": self.problem.claimed_loss,
             "loss_note": self.loss_note,
             "estimated_seconds": self.seconds,
-            "tensors": [_tensor_to_dict(tensor) for tensor in self.problem.tensors],
+            "notes": list(self.problem.notes),
+            "tensors": [_tensor_to_dict(tensor, network) for tensor in self.problem.tensors],
         }
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -59,6 +60,8 @@ class Understood:
         network = self.problem.network
         yield Text(" -> ".join(_layers(network)), style="bold")
         yield Text(f"Loss: {network.loss}, {_reduction(self.problem)}; {_penalty(network)}")
+        if dropped := dropped_in_words(self.problem):
+            yield Text(f"Dropout of {dropped}")
         yield Text(self._loss_value())
         yield Text()
         yield Padding(_table(self.problem.tensors), (0, 0, 0, 1))
@@ -66,6 +69,8 @@ class Understood:
         yield Text(f"{counted(network.size, 'parameter')}, {counted(self.problem.samples, 'example')}")
         work = ", ".join(f"{duration(seconds)} by method {method}" for method, seconds in self.seconds.items())
         yield Text(f"Estimated work of a check: {work}")
+        for note in self.problem.notes:
+            yield Text(f"Note: {printable(note)}")
 
     def _loss_value(self) -> str:
         """Say what the loss is, and what the user says it is."""
@@ -88,10 +93,8 @@ def _reduction(problem: Problem) -> str:
 
 def _penalty(network: Network) -> str:
     """Return the penalty in words."""
-    if network.l2 == 0.0:
-        return "no penalty"
-    what = "weights and biases" if network.penalize_biases else "weights"
-    return f"penalty {significant(network.l2)}/2 times the sum of the squared {what}"
+    words = penalties_in_words(network)
+    return ", ".join(f"penalty {penalty}" for penalty in words) or "no penalty"
 
 
 def _table(tensors: tuple[Tensor, ...]) -> Table:
@@ -118,8 +121,18 @@ def _way(tensor: Tensor) -> str:
     return "(in, out)" if tensor.transposed else "(out, in)"
 
 
-def _tensor_to_dict(tensor: Tensor) -> dict[str, Any]:
+def _dropout_to_dicts(problem: Problem) -> list[dict[str, Any]]:
+    """Return what is dropped: the layer, 0 being the input, the share that is kept, and what that is multiplied with."""
+    return [
+        {"layer": layer, "kept": np.count_nonzero(mask) / mask.size, "factor": float(mask.max())}
+        for layer, mask in enumerate(problem.masks)
+        if mask is not None
+    ]
+
+
+def _tensor_to_dict(tensor: Tensor, network: Network) -> dict[str, Any]:
     """Return one element of the document's list `tensors`."""
+    number = list(network.tensor_slices).index(f"{tensor.kind}{tensor.layer + 1}")
     return {
         "name": tensor.name,
         "gradient_name": tensor.gradient_name,
@@ -128,4 +141,6 @@ def _tensor_to_dict(tensor: Tensor) -> dict[str, Any]:
         "shape": list(tensor.shape),
         "layout": _layout(tensor),
         "precision": tensor.precision,
+        "l2": network.l2[number] if network.l2 else 0.0,
+        "l1": network.l1[number] if network.l1 else 0.0,
     }

@@ -8,17 +8,32 @@ numbers; `description` holds what the person said.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from fastgrad.interpret.description import TEXT_ITEMS, Description
+from fastgrad.interpret.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
 from fastgrad.interpret.layout import Data, Role
-from fastgrad.interpret.names import INPUT_NAMES, LABEL_NAMES, Raw, find, given_parts, named_parts, number_array, split
+from fastgrad.interpret.masks import overlooked
+from fastgrad.interpret.names import (
+    INPUT_NAMES,
+    LABEL_NAMES,
+    Mask,
+    Raw,
+    find,
+    given_masks,
+    given_parts,
+    mask_number,
+    named_masks,
+    named_parts,
+    number_array,
+    split,
+)
 from fastgrad.interpret.problem import solve
 from fastgrad.network import Problem, Tensor
 
-__all__ = ["TEXT_ITEMS", "Description", "as_flat", "interpret", "interpret_parts"]
+__all__ = ["LIST_ITEMS", "NUMBER_ITEMS", "TEXT_ITEMS", "Description", "as_flat", "interpret", "interpret_parts"]
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 
@@ -29,7 +44,8 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        Parameters, gradients, X and Y under any of the usual names; arrays of other names are left alone.
+        Parameters, gradients, X and Y under any of the usual names; arrays of other names are left alone. So are dropout
+        masks (D1, D2, …) unless the description speaks of dropout; the problem then has a note on them.
     description : Description
         What the arrays do not tell.
 
@@ -46,11 +62,25 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     inputs = find(arrays, description.inputs, INPUT_NAMES, "inputs")
     labels = find(arrays, description.labels, LABEL_NAMES, "labels")
     others = {name: value for name, value in arrays.items() if name not in {inputs, labels}}
+    numbers = named_masks(others, description)
+    x, y = _data(inputs, arrays[inputs]), _data(labels, arrays[labels])
+    if description.has_dropout:
+        masks = [Mask(name, number, number_array(name, others.pop(name))) for name, number in numbers.items()]
+        parts = named_parts(*split(others, description), description, only_parameters=False)
+        return solve(parts, x, y, description, masks)[0]
     parts = named_parts(*split(others, description), description, only_parameters=False)
-    return solve(parts, _data(inputs, arrays[inputs]), _data(labels, arrays[labels]), description)[0]
+    problem = solve(parts, x, y, description, [])[0]
+    return replace(problem, notes=overlooked([Mask(name, numbers[name], others[name]) for name in numbers], problem))
 
 
-def interpret_parts(parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any, description: Description) -> Problem:
+def interpret_parts(
+    parameters: Parameters,
+    gradients: Parameters | None,
+    X: Any,
+    Y: Any,
+    description: Description,
+    masks: Parameters | None = None,
+) -> Problem:
     """Make a problem of parameters and gradients in dicts or lists.
 
     Parameters
@@ -63,6 +93,9 @@ def interpret_parts(parameters: Parameters, gradients: Parameters | None, X: Any
         Inputs and labels.
     description : Description
         What the arrays do not tell.
+    masks : mapping or sequence of array_like, optional
+        Dropout masks: under names with the number of their layer, such as D1 (D0 for the input), or one for each hidden
+        layer, None where nothing is dropped.
 
     Returns
     -------
@@ -74,10 +107,18 @@ def interpret_parts(parameters: Parameters, gradients: Parameters | None, X: Any
     InputError
         As from `interpret`.
     """
-    return solve(given_parts(parameters, gradients, description), _data("X", X), _data("Y", Y), description)[0]
+    parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
+    return solve(parts, _data("X", X), _data("Y", Y), description, recorded)[0]
 
 
-def as_flat(parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any, description: Description) -> dict[str, Any]:
+def as_flat(
+    parameters: Parameters,
+    gradients: Parameters | None,
+    X: Any,
+    Y: Any,
+    description: Description,
+    masks: Parameters | None = None,
+) -> dict[str, Any]:
     """Return one flat mapping, description included, of which `interpret` makes the problem of `interpret_parts`.
 
     Arrays keep their shapes and types, and their names where these are free.
@@ -87,8 +128,8 @@ def as_flat(parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any
     InputError
         As from `interpret`.
     """
-    x, y = _data("X", X), _data("Y", Y)
-    problem, reading = solve(given_parts(parameters, gradients, description), x, y, description)
+    x, y, recorded = _data("X", X), _data("Y", Y), given_masks(masks)
+    problem, reading = solve(given_parts(parameters, gradients, description), x, y, description, recorded)
     tensors = {(tensor.layer, tensor.kind): tensor for tensor in problem.tensors}
     owners = [(role, tensors[role.layer, role.kind]) for role in reading.chain.roles]
     arrays: dict[str, Raw] = {}
@@ -100,7 +141,11 @@ def as_flat(parameters: Parameters, gradients: Parameters | None, X: Any, Y: Any
         "inputs": np.array(_put(arrays, "X", x.array)),
         "labels": np.array(_put(arrays, "Y", y.array)),
     }
-    return {**arrays, **description.said(), **names}
+    for mask in recorded:
+        _put(arrays, mask.name if mask_number(mask.name) == mask.number else f"D{mask.number}", mask.array)
+    # Masks that were handed over are meant; of those in a file somebody has to say so.
+    spoken = {} if description.has_dropout or not recorded else {"inverted": True}
+    return {**arrays, **description.said(), **spoken, **names}
 
 
 def _put_gradient(arrays: dict[str, Raw], role: Role, tensor: Tensor) -> str:

@@ -68,6 +68,7 @@ EXAMPLES = {
     "params": "W1,b1,W2,b2",
     "grads": "dW1,db1,dW2,db2",
     "bias_column": "first",
+    "keep_prob": "0.8",
 }
 
 
@@ -89,6 +90,14 @@ def _number(value: Any) -> float:
     return float(value.item() if isinstance(value, np.ndarray) else value)
 
 
+def _numbers(value: Any) -> float | tuple[float, ...]:
+    """Take one number, or several as "0.1,0.2" or in a list."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    numbers = tuple(float(part) for part in parts)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
 def _truth(value: Any) -> bool:
     value = value.item() if isinstance(value, np.ndarray) else value
     return {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}[
@@ -102,8 +111,11 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "output": (_text, "a name"),
     "loss": (_text, "a name"),
     "reduction": (_text, "a name"),
-    "l2": (_number, "a number"),
+    "l2": (_numbers, "a number, or numbers as in 0.1,0.2"),
+    "l1": (_numbers, "a number, or numbers as in 0.1,0.2"),
     "penalize_biases": (_truth, "true or false"),
+    "keep_prob": (_numbers, "a number, or numbers as in 0.8,0.5"),
+    "inverted": (_truth, "true or false"),
     "layout": (_text, "a word"),
     "loss_value": (_number, "a number"),
     "params": (_words, "names, in order"),
@@ -115,6 +127,12 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 
 TEXT_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_text, _words})
 """Items that are words: an array of numbers under such a name is data."""
+
+LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter is _numbers)
+"""Items that are one number or several in a row."""
+
+NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _truth})
+"""Items that are one number."""
 
 
 @dataclass(frozen=True)
@@ -133,10 +151,18 @@ class Description:
         Activation of the last layer.
     loss, reduction : str
         The loss of a sample, and how samples are put together; "mean" if nothing is said.
-    l2 : float
-        c of the penalty ½·c·Σ‖W‖²; 0 if nothing is said.
+    l2, l1 : float or tuple of float
+        c of the penalties ½·c·Σ‖W‖² and c·Σ|W|; 0 if nothing is said. One number for all weights, one for each layer's, or
+        one for each tensor in the order W1, b1, W2, b2, ….
     penalize_biases : bool
-        Whether the penalty includes the biases; False if nothing is said.
+        Whether the penalties include the biases, each with the number of its layer; False if nothing is said. Where there is
+        a number for each tensor, that of the biases stands.
+    keep_prob : float or tuple of float
+        Dropout with recorded masks: the share of units that are kept. One number, or one for each hidden layer, for each
+        layer, or for the input and each layer; 1 where nothing is dropped.
+    inverted : bool
+        Whether the units that are kept are divided by keep_prob, a·D/keep_prob, or stay as they are, a·D; True if nothing
+        is said.
     layout : str
         "rows" or "columns" (where the examples lie), "in_out" or "out_in" (the axes of the weights), or one of each:
         "rows,out_in". Needed only where the shapes allow more than one reading.
@@ -160,8 +186,11 @@ class Description:
     output: str | None = None
     loss: str | None = None
     reduction: str | None = None
-    l2: float | None = None
+    l2: float | tuple[float, ...] | None = None
+    l1: float | tuple[float, ...] | None = None
     penalize_biases: bool | None = None
+    keep_prob: float | tuple[float, ...] | None = None
+    inverted: bool | None = None
     layout: str | None = None
     loss_value: float | None = None
     params: tuple[str, ...] | None = None
@@ -178,9 +207,12 @@ class Description:
             try:
                 object.__setattr__(self, key, convert(value))
             except (TypeError, ValueError, KeyError):
-                raise InputError(f"{key} must be {meaning}, found {value!r}") from None
+                raise InputError(f"{key} must be {meaning}{';' if ',' in meaning else ','} found {value!r}") from None
         if self.bias_column is not None and self.bias_column not in COLUMNS:
             raise InputError(f"bias_column must be first or last, found {self.bias_column!r}")
+        for keep in as_tuple(self.keep_prob):
+            if not 0.0 < keep <= 1.0:
+                raise InputError(f"keep_prob is the share of units that are kept, above 0 and at most 1, found {keep:g}")
         self._check_layout()
 
     def _check_layout(self) -> None:
@@ -190,6 +222,11 @@ class Description:
                 "layout must be rows or columns (where the examples lie), in_out or out_in (the axes of the weights), "
                 f"or one of each, as in rows,out_in; found {self.layout!r}"
             )
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether the person spoke of dropout."""
+        return self.keep_prob is not None or self.inverted is not None
 
     def overlaid(self, top: Description) -> Description:
         """Return this description with what another one says put over it.
@@ -217,6 +254,11 @@ class Description:
             if key not in _CONVERTERS:
                 raise InputError(f"there is no item {key!r} in a description{nearest(key, _CONVERTERS)}")
         return cls(**items)
+
+
+def as_tuple(numbers: float | tuple[float, ...] | None) -> tuple[float, ...]:
+    """Return the numbers of an item, none where it was not said."""
+    return () if numbers is None else numbers if isinstance(numbers, tuple) else (numbers,)
 
 
 def layout_words(description: Description) -> set[str]:
@@ -268,10 +310,30 @@ def network(description: Description, widths: tuple[int, ...], biases: tuple[boo
         activations=(*hidden, output),
         loss=loss,
         reduction=_known(description.reduction or "mean", REDUCTIONS, "reduction"),
-        l2=description.l2 or 0.0,
-        penalize_biases=bool(description.penalize_biases),
         biases=biases,
+        l2=_coefficients("l2", description.l2, description.penalize_biases, biases),
+        l1=_coefficients("l1", description.l1, description.penalize_biases, biases),
     )
+
+
+def _coefficients(
+    item: str, said: float | tuple[float, ...] | None, on_biases: bool | None, biases: tuple[bool, ...]
+) -> tuple[float, ...]:
+    """Return a penalty's coefficient for each tensor, W1, b1, W2, …; none where there is no penalty."""
+    numbers, depth, tensors = as_tuple(said), len(biases), len(biases) + sum(biases)
+    if not any(numbers):  # and so a list of zeros takes a penalty away, whatever its length
+        return ()
+    if len(numbers) == 1:
+        numbers *= depth
+    if len(numbers) == depth:
+        pairs = zip(numbers, biases, strict=True)
+        return tuple(c for number, has in pairs for c in (number, number if on_biases else 0.0)[: 1 + has])
+    if len(numbers) != tensors:
+        raise InputError(
+            f"{item} gives {len(numbers)} numbers for {depth} layers: give one for all, {depth} for the weights of each "
+            f"layer, or {tensors} for all tensors in the order W1, b1, W2, b2, …"
+        )
+    return numbers
 
 
 def _hidden(description: Description, depth: int) -> tuple[str, ...] | None:

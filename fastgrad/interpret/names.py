@@ -147,6 +147,54 @@ def _more(said: _Name, word: str) -> _Name:
     return _Name(kind or said.kind, layer, said.gradient or gradient)
 
 
+# Dropout masks.
+
+_MASKS = frozenset({"mask", "masks", "dropout", "drop", "dropmask", "dropoutmask"})
+
+
+class Mask(NamedTuple):
+    """A dropout mask as it came; its number is that of the layer whose output it drops, 0 that of the input."""
+
+    name: str
+    number: int
+    array: Raw
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.array.shape}"
+
+
+def mask_number(name: str) -> int | None:
+    """Return the number in the name of a mask, such as D1, mask_1 or dropout_mask1; None where the name is none of these."""
+    words = _TOKEN.findall(name)
+    numbers = [int(word) for word in words if word.isdigit()]
+    told = [word == "D" or word.lower() in _MASKS for word in words if not word.isdigit() and word.lower() not in _NEUTRAL]
+    return numbers[0] if len(numbers) == 1 and told and all(told) else None
+
+
+def named_masks(arrays: Mapping[str, Any], description: Description) -> dict[str, int]:
+    """Return the arrays of a mapping that have the name of a mask, with its number, unless they are said to be others."""
+    others = {*(description.params or ()), *(description.grads or ())}
+    numbers = {name: mask_number(name) for name in arrays if name not in others}
+    return {name: number for name, number in numbers.items() if number is not None}
+
+
+def given_masks(masks: Any) -> list[Mask]:
+    """Return the masks of a dict by the numbers in its names, of a list those of the hidden layers in order."""
+    if masks is None:
+        return []
+    if not isinstance(masks, Mapping):
+        values = enumerate(_sequence(masks, "masks"), start=1)
+        return [Mask(f"masks[{i - 1}]", i, number_array(f"masks[{i - 1}]", value)) for i, value in values if value is not None]
+    given = []
+    for name, value in _opened(masks).items():
+        numbers = re.findall(r"\d+", name)
+        if len(numbers) != 1:
+            raise InputError(f"masks has {name!r}: name each mask by its layer, D1, D2, … (D0 for the input)")
+        if value is not None:
+            given.append(Mask(name, int(numbers[0]), number_array(name, value)))
+    return given
+
+
 # X and Y.
 
 INPUT_NAMES = (

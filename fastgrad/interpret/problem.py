@@ -14,14 +14,15 @@ import numpy.typing as npt
 from fastgrad.errors import InputError
 from fastgrad.interpret.description import COLUMNS, LAYOUT_WORDS, Description, ask, layout_words, network
 from fastgrad.interpret.layout import Data, Reading, Role, is_vector, readings, target_form
-from fastgrad.interpret.names import Part, Raw, listed
+from fastgrad.interpret.masks import placed
+from fastgrad.interpret.names import Mask, Part, Raw, listed
 from fastgrad.network import LOGIT_OUTPUT, Array, Network, Problem, Tensor
 
 COMPANION = {"rows": "in_out", "in_out": "rows", "columns": "out_in", "out_in": "columns"}
 """z = X·W with examples in rows, z = W·X with examples in columns: what one half of a layout says of the other."""
 
 
-def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description) -> tuple[Problem, Reading]:
+def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description, masks: Sequence[Mask]) -> tuple[Problem, Reading]:
     """Return the one problem that the arrays can mean, and the reading that makes it."""
     _require_numbers(parts, X, Y)
     fitting, misfits = readings(parts, X, Y)
@@ -31,7 +32,7 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description) -> 
     errors: list[InputError] = []
     for reading in _meant(fitting, description):
         try:
-            problem = _problem(reading, X, Y, description)
+            problem = _problem(reading, X, Y, description, masks)
         except InputError as error:  # numbers may rule out what shapes allow, as labels that are no classes
             errors.append(error)
             continue
@@ -78,6 +79,11 @@ def _same(first: Problem, second: Problem) -> bool:
     pairs = [(first.theta, second.theta), (first.X, second.X), (first.Y, second.Y)]
     if first.claimed is not None and second.claimed is not None:
         pairs.append((first.claimed, second.claimed))
+    for layer in range(first.network.depth):
+        masks = (first.mask(layer), second.mask(layer))
+        pairs += [(a, b) for a, b in [masks] if a is not None and b is not None]
+        if (masks[0] is None) != (masks[1] is None):
+            return False
     return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
 
 
@@ -99,7 +105,7 @@ def _ambiguous(found: list[Reading], X: Data) -> InputError:
 # One reading.
 
 
-def _problem(reading: Reading, X: Data, Y: Data, description: Description) -> Problem:
+def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks: Sequence[Mask]) -> Problem:
     """Copy the numbers into place."""
     chain, column = reading.chain, reading.column
     biased = {role.layer for role in chain.roles if role.kind == "b" or column is not None}
@@ -121,6 +127,7 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description) -> Pr
         tensors=tensors,
         claimed=claimed if any(role.part.gradient is not None for role in roles) else None,
         claimed_loss=description.loss_value,
+        masks=placed(masks, reading, description),
     )
 
 

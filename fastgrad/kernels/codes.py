@@ -28,8 +28,9 @@ SQUARED = 2
 # units, activation.
 WIDTH, START, UNIT, CODE = 0, 1, 2, 3
 
-# Planes of the table of units: pre-activation, f′, ½f″, distance to the nearest kink.
-Z, SLOPE, CURVATURE, KINK = 0, 1, 2, 3
+# Planes of the table of units: pre-activation, f′, ½f″, distance to the nearest kink, what dropout multiplies f with.
+# f′ and ½f″ have that factor in them.
+Z, SLOPE, CURVATURE, KINK, SCALE = 0, 1, 2, 3, 4
 
 # Planes of the table of outputs: output or logit, target; slope and half curvature of the loss when one output moves alone,
 # the sample's factor included; softmax probability, where the loss has one.

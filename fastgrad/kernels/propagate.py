@@ -20,6 +20,7 @@ from fastgrad.kernels.codes import (
     LOSS_SLOPE,
     OUTPUT,
     PROBABILITY,
+    SCALE,
     SLOPE,
     SOFTMAX_CROSSENTROPY,
     START,
@@ -55,7 +56,7 @@ class Tables(NamedTuple):
     shapes: np.ndarray
     """Shape (L,): the parameter of each layer's activation, such as a slope."""
     units: np.ndarray
-    """Shape (4, m, U)."""
+    """Shape (5, m, U)."""
     outputs: np.ndarray
     """Shape (5, m, n_L)."""
     top: np.ndarray
@@ -77,6 +78,7 @@ def tabulate_layer(code, p, z, a, value_scale, slope_scale, units, low):
             units[SLOPE, s, low + i] = activations.slope(code, p, z[s, i])
             units[CURVATURE, s, low + i] = activations.half_curvature(code, p, z[s, i])
             units[KINK, s, low + i] = activations.kink_distance(code, p, z[s, i])
+            units[SCALE, s, low + i] = 1.0
 
 
 @entry
@@ -111,7 +113,8 @@ def list_active(layers, units, layer, s, bound, active, at):
 def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, groups, n_groups, first, work, target):
     """Fill work from row `target` on with the moves of the layer above a changed unit: f(z + w·first) − f(z).
 
-    groups lists runs of columns that share a changed unit: unit, first column, last column + 1.
+    groups lists runs of columns that share a changed unit: unit, first column, last column + 1. Here and below exact
+    differences are multiplied by the unit's dropout; Taylor coefficients have it in them.
     """
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
@@ -122,8 +125,9 @@ def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, gr
             w = theta[row + groups[g, 0]]
             begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
             if general:
+                scale = units[SCALE, s, u]
                 for c in range(begin, end):
-                    work[at + c] = activations.difference(code, p, z, w * first[c])
+                    work[at + c] = scale * activations.difference(code, p, z, w * first[c])
             else:
                 for c in range(begin, end):
                     d = w * first[c]
@@ -138,8 +142,9 @@ def activate(layers, shapes, units, layer, s, bound, active, here, count, work, 
         u, at = low + active[here + r], np.uint64(target + r) * STRIDE
         z, f1, f2 = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u]
         if units[KINK, s, u] <= bound:
+            scale = units[SCALE, s, u]
             for c in range(STRIDE):
-                work[at + c] = activations.difference(code, p, z, work[at + c])
+                work[at + c] = scale * activations.difference(code, p, z, work[at + c])
         elif f2 != 0.0:
             for c in range(STRIDE):
                 work[at + c] *= f1 + work[at + c] * f2
@@ -229,9 +234,10 @@ def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, cou
         for half in (np.uint64(0), HALF):
             to = at + half
             if general:
+                scale = units[SCALE, s, u]
                 for c in range(columns):
                     w = theta[row + np.uint64(changed[c])]
-                    work[to + c] = activations.difference(code, p, z, w * first[half + c])
+                    work[to + c] = scale * activations.difference(code, p, z, w * first[half + c])
             elif gapless:
                 for c in range(columns):
                     d = theta[row + begin + c] * first[half + c]
@@ -315,11 +321,12 @@ def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, 
         low, length = np.uint64(runs[g, 1]), np.uint64(runs[g, 2] - runs[g, 1])
         z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
         if general or source == n_in:
+            scale = units[SCALE, s, u]
             for c in range(length):
                 j = source + np.int64(c)
                 d = steps[j] * (inputs[s, j] if j < n_in else 1.0)
-                first[low + c] = activations.difference(code, p, z, d) if general else d * (f1 + d * f2)
-                first[HALF + low + c] = activations.difference(code, p, z, -d) if general else -d * (f1 - d * f2)
+                first[low + c] = scale * activations.difference(code, p, z, d) if general else d * (f1 + d * f2)
+                first[HALF + low + c] = scale * activations.difference(code, p, z, -d) if general else -d * (f1 - d * f2)
         else:
             shift = np.uint64(source)
             for c in range(length):
@@ -456,8 +463,8 @@ def preactivation_differences(t, layer, step, bounds, samples, chunks, forward, 
                 u = low + changed[c]
                 z, f1, f2, distance = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u]
                 if distance <= bounds[layer]:
-                    first[c] = activations.difference(code, p, z, step)
-                    first[TILE + c] = activations.difference(code, p, z, -step)
+                    first[c] = units[SCALE, s, u] * activations.difference(code, p, z, step)
+                    first[TILE + c] = units[SCALE, s, u] * activations.difference(code, p, z, -step)
                 else:
                     first[c] = step * (f1 + step * f2)
                     first[TILE + c] = -step * (f1 - step * f2)

@@ -7,7 +7,7 @@ import numpy as np
 from numba import prange
 
 from fastgrad.kernels import activations, losses
-from fastgrad.kernels.codes import CODE, SOFTMAX_CROSSENTROPY, START, WIDTH
+from fastgrad.kernels.codes import CODE, SOFTMAX_CROSSENTROPY, START, UNIT, WIDTH
 from fastgrad.kernels.compile import helper, parallel_entry
 
 
@@ -49,7 +49,7 @@ def mean_loss(code, a, y, factor, n_out, samples):
 
 
 @helper
-def loss_with(theta, layers, shapes, biases, x, y, loss_code, factor, index, changed, work):
+def loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, index, changed, work):
     """J with one parameter changed, penalty left out."""
     samples, depth = x.shape[1], layers.shape[1] - 1
     affine(theta, layers[START, 0], layers[WIDTH, 1], layers[WIDTH, 0], biases[0], index, changed, x, work[0], samples)
@@ -61,11 +61,14 @@ def loss_with(theta, layers, shapes, biases, x, y, loss_code, factor, index, cha
         for i in range(layers[WIDTH, layer + 1]):
             for s in range(samples):
                 here[i, s] = activations.value(layers[CODE, layer], shapes[layer], here[i, s])
+            if masks.size:
+                for s in range(samples):
+                    here[i, s] *= masks[layers[UNIT, layer] + i, s]
     return mean_loss(loss_code, work[(depth - 1) % 2], y, factor, layers[WIDTH, depth], samples)
 
 
 @parallel_entry
-def textbook_losses(theta, layers, shapes, biases, x, y, loss_code, factor, selected, step, chunks, forward, backward):
+def textbook_losses(theta, layers, shapes, biases, masks, x, y, loss_code, factor, selected, step, chunks, forward, backward):
     """Losses at θ ± step of single parameters.
 
     Parameters
@@ -78,6 +81,8 @@ def textbook_losses(theta, layers, shapes, biases, x, y, loss_code, factor, sele
         Parameters of the activations.
     biases : ndarray of bool, shape (L,)
         Whether a layer has a bias.
+    masks : ndarray, shape (U, m) or (0, 0)
+        What dropout multiplies the activations of all layers above the input with, if it does.
     x, y : ndarray, shape (n_0, m) and (n_L, m)
         Inputs and targets.
     loss_code : int
@@ -98,5 +103,6 @@ def textbook_losses(theta, layers, shapes, biases, x, y, loss_code, factor, sele
         work = np.empty((2, widest, x.shape[1]))
         for c in range(chunk, selected.size, chunks):
             k = selected[c]
-            forward[c] = loss_with(theta, layers, shapes, biases, x, y, loss_code, factor, k, theta[k] + step, work)
-            backward[c] = loss_with(theta, layers, shapes, biases, x, y, loss_code, factor, k, theta[k] - step, work)
+            above, below = theta[k] + step, theta[k] - step
+            forward[c] = loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, k, above, work)
+            backward[c] = loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, k, below, work)
