@@ -13,7 +13,7 @@ import numpy as np
 from fastgrad.forward import BasePoint, growth
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Offsets, Problem
-from fastgrad.product import product
+from fastgrad.product import Squared, product, root_product, squared
 
 
 def gradient(problem: Problem, base: BasePoint) -> Array:
@@ -54,40 +54,57 @@ class RoundingScale:
         The network.
     base : BasePoint
         Its forward pass.
-    disturbed, size : tuple of ndarray, shape (m, n_l)
-        For each layer E + g·D and D of the Notes.
+    disturbed, delta : tuple of Squared, shape (m, n_l)
+        For each layer e(δ)² + g²δ², and δ².
 
     Notes
     -----
-    With D the flow of |δ| and E that of its error: D_l = (D_{l+1}|W|)|f′|,
-    E_l = (E_{l+1}|W| + g·D_{l+1}|W|)|f′| + (D_{l+1}|W|)·e(f′), and for W
-    R = (E + g·D)ᵀ|a| + Dᵀe(a), where g = `forward.growth` of the number of terms and e are the errors of the forward pass.
+    Errors are taken for random and so add up as squares. With δ = ∂J/∂z, B = Wᵀδ and g = `forward.growth` of the number
+    of terms,
+    e(B)² = (W²)ᵀ(e(δ)² + g²δ²) + g²B², e(δ)² = f′²e(B)² + B²e(f′)² + δ², and for an entry of dW
+    R² = Σ_s (e(δ)² + g²δ²)a² + δ²e(a)², to which the rounding g·|dW| of the sum over the samples is added.
     """
 
     problem: Problem
     base: BasePoint
-    disturbed: tuple[Array, ...]
-    size: tuple[Array, ...]
+    disturbed: tuple[Squared, ...]
+    delta: tuple[Squared, ...]
 
     def rows(self, layer: int, low: int, high: int) -> Array:
         """R of the rows low to high of a layer's W, shape (high − low, n_in)."""
-        scale = product(self.disturbed[layer][:, low:high].T, self.base.magnitudes[layer])
+        unit, values = self.disturbed[layer]
+        scale = root_product(Squared(unit, values[:, low:high].T), self.base.squares[layer])
         if layer:
-            scale += product(self.size[layer][:, low:high].T, self.base.a_error[layer - 1])
+            unit, values = self.delta[layer]
+            error = squared(self.base.a_error[layer - 1])
+            np.hypot(scale, root_product(Squared(unit, values[:, low:high].T), error), out=scale)
         start = int(self.problem.network.weight_offsets[layer])
         return self._with_penalty(scale, slice(start + low * scale.shape[1], start + high * scale.shape[1]))
 
     def bias(self, layer: int) -> Array:
         """R of a layer's b, shape (n_l,)."""
-        return self._with_penalty(self.disturbed[layer].sum(axis=0), self.problem.network.bias_slice(layer))
+        unit, values = self.disturbed[layer]
+        return self._with_penalty(unit * np.sqrt(values.sum(axis=0)), self.problem.network.bias_slice(layer))
 
     def entries(self, layer: int, unit: Offsets, source: Offsets) -> Array:
         """R of single entries of a layer's W."""
-        scale = np.einsum("sk,sk->k", self.disturbed[layer][:, unit], self.base.magnitudes[layer][:, source])
+        disturbed, squares = self.disturbed[layer], self.base.squares[layer]
+        scale = np.sqrt(np.einsum("sk,sk->k", disturbed.values[:, unit], squares.values[:, source]))
+        scale *= disturbed.unit * squares.unit
         if layer:
-            scale += np.einsum("sk,sk->k", self.size[layer][:, unit], self.base.a_error[layer - 1][:, source])
+            delta, error = self.delta[layer], squared(self.base.a_error[layer - 1][:, source])
+            rest = np.sqrt(np.einsum("sk,sk->k", delta.values[:, unit], error.values))
+            np.hypot(scale, delta.unit * error.unit * rest, out=scale)
         start = int(self.problem.network.weight_offsets[layer])
         return self._with_penalty(scale, start + unit * self.problem.network.widths[layer] + source)
+
+    def size(self, layer: int, kind: str) -> float:
+        """Root mean square, over the entries of a layer's W or b, of √Σ_s (δa)²: the size of a gradient with random signs."""
+        delta, squares = self.delta[layer], self.base.squares[layer]
+        if kind == "b":
+            return delta.unit * float(np.sqrt(delta.values.sum() / delta.values.shape[1]))
+        total = float(delta.values.sum(axis=1) @ squares.values.sum(axis=1))
+        return delta.unit * squares.unit * float(np.sqrt(total / (delta.values.shape[1] * squares.values.shape[1])))
 
     def _with_penalty(self, scale: Array, place: slice | Offsets) -> Array:
         first = place.start if isinstance(place, slice) else int(place.min(initial=0))
@@ -98,26 +115,27 @@ class RoundingScale:
 
 
 def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
-    """Run the backward pass of absolute values and errors."""
+    """Run the backward pass and that of its errors."""
     network, depth = problem.network, problem.network.depth
-    disturbed: list[Array] = []
-    sizes: list[Array] = []
-    size, error = _output_flow(problem, base)
+    disturbed: list[Squared] = []
+    deltas: list[Squared] = []
+    flow, error = base.tables.outputs[codes.LOSS_SLOPE], _output_error(problem, base)
     for layer in reversed(range(depth)):
-        slope = np.abs(base.plane(codes.SLOPE, layer))
-        error = error * slope + size * base.slope_error[layer]
-        size = size * slope
-        disturbed.append(error + growth(problem.samples) * size)
-        sizes.append(size)
+        slope = base.plane(codes.SLOPE, layer)
+        delta = flow * slope
+        error = np.hypot(np.hypot(error * slope, flow * base.slope_error[layer]), delta)
+        disturbed.append(squared(np.hypot(error, growth(problem.samples) * delta)))
+        deltas.append(squared(delta))
         if layer:
-            W = np.abs(network.W(problem.theta, layer))
-            error = product(error + growth(W.shape[0]) * size, W)
-            size = product(size, W)
-    return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(sizes)))
+            W = network.W(problem.theta, layer)
+            flow = product(delta, W)
+            spread = squared(np.hypot(error, growth(W.shape[0]) * delta))
+            error = np.hypot(root_product(spread, squared(W)), growth(W.shape[0]) * flow)
+    return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(deltas)))
 
 
-def _output_flow(problem: Problem, base: BasePoint) -> tuple[Array, Array]:
-    """Return |∂J/∂a_L| and its error as the usual formulas give it: a − y for either cross-entropy, 2(a − y) for squares."""
+def _output_error(problem: Problem, base: BasePoint) -> Array:
+    """Return the error of ∂J/∂a_L as the usual formulas give it: a − y for either cross-entropy, 2(a − y) for squares."""
     outputs, factor = base.tables.outputs, base.tables.factor
     slope, target = np.abs(outputs[codes.LOSS_SLOPE]), np.abs(outputs[codes.TARGET])
     logits, logit_error = outputs[codes.OUTPUT], base.a_error[-1]
@@ -125,9 +143,12 @@ def _output_flow(problem: Problem, base: BasePoint) -> tuple[Array, Array]:
         probability = outputs[codes.PROBABILITY]
         spread = logit_error + np.abs(logits - logits.max(axis=1, keepdims=True))
         moved = probability * (spread + (probability * spread).sum(axis=1, keepdims=True) + 2.0)
-        return slope, factor * (target.sum(axis=1, keepdims=True) * moved + target) + slope
+        error: Array = factor * (target.sum(axis=1, keepdims=True) * moved + target) + slope
+        return error
     if base.tables.loss_code == codes.BINARY_CROSSENTROPY:
         probability = np.exp(-np.logaddexp(0.0, -logits))
         moved = 2.0 * np.abs(outputs[codes.LOSS_CURVATURE]) * logit_error
-        return slope, moved + factor * (2.0 * probability + target) + slope
-    return slope, 2.0 * factor * (np.abs(logits) + target + logit_error) + slope
+        error = moved + factor * (2.0 * probability + target) + slope
+        return error
+    error = 2.0 * factor * (np.abs(logits) + target + logit_error) + slope
+    return error

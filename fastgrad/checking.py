@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -101,7 +101,7 @@ def check_problem(
     """Check the claimed gradient of a problem; arguments and result as in `check`."""
     if problem.claimed is None:
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
-    load_kernels(choose_method(problem, method))
+    load_kernels(choose_method(problem, method, sample))
     began = time.perf_counter()
     numerical = numerical_gradient(
         problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress
@@ -113,8 +113,8 @@ def check_problem(
         extra = np.abs(numerical.values - exact.values)
         numerical = replace(numerical, lower=exact.lower, upper=exact.upper)
     judgement = judge(problem, numerical, extra)
-    notes = _notes(problem, numerical)
-    if method == "auto" and numerical.method == "preactivation":
+    notes = _notes(problem, numerical) + _lost(judgement)
+    if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
     return _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
 
@@ -154,9 +154,12 @@ def _report(
 ) -> Report:
     tensors = judgement.tensors
     checked = sum(tensor.checked for tensor in tensors)
-    wrong = any(tensor.verdict == "wrong" for tensor in tensors)
+    lost = [tensor for tensor in tensors if tensor.checked and tensor.verdict == "not judged"]
+    verdict: Literal["right", "wrong", "not judged"] = "right" if checked and not lost else "not judged"
+    if any(tensor.verdict == "wrong" for tensor in tensors):
+        verdict = "wrong"
     return Report(
-        verdict="wrong" if wrong else "right" if checked else "not judged",
+        verdict=verdict,
         tensors=tensors,
         method=numerical.method,
         step=numerical.step,
@@ -186,6 +189,17 @@ def describe(problem: Problem) -> str:
         parts.append(f"dropout of {dropped}")
     penalties = "".join(f", penalty {words}" for words in penalties_in_words(network))
     return "; ".join([*parts, f"{network.loss}, {reduction} {examples}{penalties}"])
+
+
+def _lost(judgement: Judgement) -> list[str]:
+    """Name the tensors of which rounding, or a fixed step, left nothing to judge."""
+    names = [tensor.name for tensor in judgement.tensors if tensor.checked and tensor.verdict == "not judged"]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)} cannot be judged: at this point, in this precision and with this step, what rounding may do is "
+        "as large as the gradient itself, and zeros would pass; compute it in double precision, or where fewer units saturate"
+    ]
 
 
 def _notes(problem: Problem, numerical: Numerical) -> list[str]:

@@ -1,7 +1,8 @@
 """The base point: one forward pass, the tables that kernels take, and how far rounding may have moved each number.
 
-Called by numerical, backprop and check. Rounding follows a running error analysis: every array of errors is in units of
-the unit roundoff u, so that the same pass serves claims made in float64 and in float32.
+Called by numerical, backprop and check. Rounding follows a running error analysis with random signs: errors add up as
+roots of sums of squares. Bounds that add absolute values grow by a factor with every layer, and in the end excuse anything.
+Every array of errors is in units of the unit roundoff u, so that one pass serves claims made in float64 and in float32.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from fastgrad.kernels import codes, propagate
 from fastgrad.network import Array, Network, Offsets, Problem
-from fastgrad.product import product
+from fastgrad.product import Squared, product, root_product, squared
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
 
@@ -27,8 +28,8 @@ class BasePoint:
         What kernels need.
     activations : list of ndarray, shape (m, n_l)
         a_0 = X to a_L (the logits where the loss takes them), each after its dropout.
-    magnitudes : list of ndarray, shape (m, n_l)
-        |a_0| to |a_L|; the same arrays where nothing is negative.
+    squares : list of Squared, shape (m, n_l)
+        a_0² to a_L².
     z_error, a_error : list of ndarray, shape (m, n_l)
         Rounding errors of z_l and a_l, l = 1 to L, in units of u.
     slope_error : list of ndarray, shape (m, n_l)
@@ -41,7 +42,7 @@ class BasePoint:
 
     tables: propagate.Tables
     activations: list[Array]
-    magnitudes: list[Array]
+    squares: list[Squared]
     z_error: list[Array]
     a_error: list[Array]
     slope_error: list[Array]
@@ -55,10 +56,11 @@ class BasePoint:
 
 
 def growth(terms: int) -> float:
-    """Return how many u the rounding of a sum of that many products may come to, relative to its absolute values.
+    """Return how many u the rounding of a sum of that many products comes to, relative to the size of its partial sums.
 
-    λ√n with λ = 1 is the size that random rounding errors reach (N. Higham and T. Mary, SIAM J. Sci. Comput. 41, 2019),
-    whatever the order of the sum; 2 stands for the product and for the addition of a bias.
+    √n is what n random rounding errors add up to (N. Higham and T. Mary, SIAM J. Sci. Comput. 41, 2019); the partial sums
+    are no larger than the root sum of squares of the terms and the sum itself together. 2 stands for the products and for
+    the addition of a bias.
     """
     return 2.0 + float(np.sqrt(terms))
 
@@ -71,7 +73,7 @@ def base_point(problem: Problem) -> BasePoint:
     table = np.empty((5, samples, units))
     dropped = problem.mask(0)
     activations = [problem.X if dropped is None else problem.X * dropped]
-    magnitudes = [_magnitude(activations[0])]
+    squares = [squared(activations[0])]
     z_error: list[Array] = []
     a_error: list[Array] = []
     slope_error: list[Array] = []
@@ -80,10 +82,13 @@ def base_point(problem: Problem) -> BasePoint:
         z = product(activations[-1], W.T)
         if b.size:
             z += b
-        error = product(magnitudes[-1], (growth(W.shape[1]) * np.abs(W)).T)
+        disturbed = squares[-1]
         if layer:
-            error += product(a_error[-1], np.abs(W).T)
-        z_error.append(error + np.abs(b) if b.size else error)
+            disturbed = squared(np.hypot(a_error[-1], growth(W.shape[1]) * activations[-1]))
+        error = root_product(disturbed, squared(W).T)
+        if not layer:
+            error *= growth(W.shape[1])
+        z_error.append(error + growth(W.shape[1]) * np.abs(z))
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         low = int(layers[codes.UNIT, layer])
         propagate.tabulate_layer(layers[codes.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
@@ -91,10 +96,10 @@ def base_point(problem: Problem) -> BasePoint:
         mask = problem.mask(layer + 1)
         if mask is not None:
             _drop(mask, a, value_scale, slope_scale, here)
-        a_error.append(np.abs(here[codes.SLOPE]) * z_error[-1] + value_scale)
-        slope_error.append(2.0 * np.abs(here[codes.CURVATURE]) * z_error[-1] + slope_scale)
+        a_error.append(np.hypot(here[codes.SLOPE] * z_error[-1], value_scale))
+        slope_error.append(np.hypot(2.0 * here[codes.CURVATURE] * z_error[-1], slope_scale))
         activations.append(a)
-        magnitudes.append(_magnitude(a))
+        squares.append(squared(a))
     outputs = np.zeros((5, samples, network.widths[-1]))
     outputs[codes.OUTPUT], outputs[codes.TARGET] = activations[-1], problem.Y
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
@@ -104,7 +109,7 @@ def base_point(problem: Problem) -> BasePoint:
     error = (np.abs(outputs[codes.LOSS_SLOPE]) * a_error[-1]).sum() + growth(samples) * np.abs(losses).sum()
     penalty = penalty_value(problem)
     loss = float(losses.sum()) + penalty
-    return BasePoint(tables, activations, magnitudes, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
+    return BasePoint(tables, activations, squares, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
 
 
 def _drop(mask: Array, a: Array, value_scale: Array, slope_scale: Array, units: Array) -> None:
@@ -118,11 +123,6 @@ def _drop(mask: Array, a: Array, value_scale: Array, slope_scale: Array, units: 
     slope_scale += 2.0 * np.abs(units[codes.SLOPE])
     units[codes.SCALE] = mask
     units[codes.KINK][mask == 0.0] = np.inf
-
-
-def _magnitude(a: Array) -> Array:
-    """Return |a|, without a copy where nothing is negative."""
-    return a if a.min() >= 0.0 else np.abs(a)
 
 
 def layer_table(network: Network) -> Offsets:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -31,6 +31,9 @@ SMALL_MOVE = 2.0**-28
 third is δ²·f‴/6f′ relative to the first, and |f‴/6f′| ≤ ⅓ for tanh and ⅙ for sigmoid, so at most 2⁻⁵⁷."""
 SMALLEST_STEP_MOVE = 2.0**-560
 """Below this, weights are so large that moves could underflow on the way; the exact differences serve instead."""
+ON_KINK = 16.0
+"""Multiple of the rounding error of z within which a kink counts as touched: among a million units some reach five times
+the typical error, and errors of sums that share terms add up."""
 TEXTBOOK_STEP = 1e-7
 """The courses' step, for --method textbook without --step."""
 WORK_RATE = {"parameter": 2e10, "preactivation": 2e10, "textbook": 3e9}
@@ -123,7 +126,7 @@ def numerical_gradient(
     InputError
         If an argument cannot be used.
     """
-    chosen = choose_method(problem, method)
+    chosen = choose_method(problem, method, sample)
     if step is not None and not (np.isfinite(step) and step > 0):
         raise InputError(f"--step must be a positive number, found {step}")
     selected = select(problem, sample, seed)
@@ -147,24 +150,27 @@ def load_kernels(method: Method) -> None:
     numerical_gradient(Problem(network, np.ones(2), one, one, (), None, None), method=method, threads=1)
 
 
-def choose_method(problem: Problem, method: str) -> Method:
+def choose_method(problem: Problem, method: str, sample: int | float | str | None = None) -> Method:
     """Return the method meant, deciding for "auto" by the estimated time, or raise InputError."""
     if method == "auto":
-        return "parameter" if estimate(problem, "parameter") <= AFFORDABLE_SECONDS else "preactivation"
+        share = 1.0 if sample is None else sample_size(sample, problem.network.size) / problem.network.size
+        return "parameter" if estimate(problem, "parameter", share) <= AFFORDABLE_SECONDS else "preactivation"
     for known in METHODS:
         if method == known:
             return known
     raise InputError(f"--method must be one of auto, {', '.join(METHODS)}; found {method!r}")
 
 
-def estimate(problem: Problem, method: Method) -> float:
-    """Estimate the seconds a method takes for all parameters, to within a small factor."""
+def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
+    """Estimate the seconds a method takes for all parameters, or for a share of them, to within a small factor."""
+    if method == "preactivation":
+        share = 1.0
     network = problem.network
     work = 0.0
     for layer in range(network.depth):
         perturbed = network.widths[layer + 1] * (1 if method == "preactivation" else network.widths[layer] + 1)
         work += perturbed * (_forward_work(problem) if method == "textbook" else _above(problem, layer))
-    return float(2.0 * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
+    return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
 
 
 def select(problem: Problem, sample: int | float | str | None, seed: int) -> Offsets | None:
@@ -318,7 +324,8 @@ def _plan(problem: Problem, base: BasePoint, method: Method, step: float | None)
 def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, step: float | None) -> tuple[Array, Array]:
     reach = np.ones(1)
     if method == "parameter":
-        reach = np.append(base.magnitudes[layer].max(axis=0), reach)
+        unit, squares = base.squares[layer]
+        reach = np.append(unit * np.sqrt(squares.max(axis=0)), reach)
     amplification = _amplification(problem, base, layer)
     room = np.array([SMALL_MOVE] * (problem.network.depth + 1))
     if step is not None:
@@ -365,7 +372,7 @@ def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
 
 def _on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
     """Tell which pre-activations of a layer are so near a kink that rounding may have put them on either side."""
-    return base.plane(codes.KINK, layer) <= 4.0 * claim_roundoff(problem) * base.z_error[layer]
+    return base.plane(codes.KINK, layer) <= ON_KINK * claim_roundoff(problem) * base.z_error[layer]
 
 
 def _nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
@@ -528,66 +535,50 @@ def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, 
 
 
 def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, kinked: Mask) -> tuple[Array, Array]:
-    """Range of the gradient when each sample on a kink takes any slope between the one-sided ones.
+    """Range of the gradient when every unit on a kink takes any slope between the one-sided ones.
 
-    Backward passes agree on no convention for f′ on a kink; they take the left slope, the right one or the mean. The dZ
-    of a sample on a kink is evaluated with each of the three; a sample's share of dW being dZ·a, its smallest value is
-    min(dZ)·a or max(dZ)·a as the sign of a has it, and the ranges of the samples are added.
+    Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
+    sample on a kink is therefore carried down as a range, from the output, where it is one value, to the input; a sample's
+    share of dW being dZ·a, its smallest value is min(dZ)·a or max(dZ)·a as the sign of a has it.
     """
     network = problem.network
     lower, upper = np.empty(network.size), np.empty(network.size)
     rows = np.flatnonzero(kinked.any(axis=1))
-    some = _some_samples(base, rows)
-    fixed = [_with_slopes(some, kinked[rows], weight) for weight in (0.0, 0.5, 1.0)]
     plan = _plan(problem, base, "preactivation", None)
-    plans = [_plan(problem, point, "preactivation", None) for point in fixed]
-    for layer in range(network.depth):
+    flow_low = flow_high = base.tables.outputs[codes.LOSS_SLOPE, rows]
+    for layer in reversed(range(network.depth)):
         low = _by_preactivation(problem, base, plan[layer], layer, threads)
         high = low.copy()
-        shares = [
-            _by_preactivation(problem, point, steps[layer], layer, threads) for point, steps in zip(fixed, plans, strict=True)
-        ]
-        low[rows], high[rows] = np.minimum.reduce(shares), np.maximum.reduce(shares)
-        positive, negative = np.maximum(base.activations[layer], 0.0), np.minimum(base.activations[layer], 0.0)
-        network.W(lower, layer)[:] = product(low.T, positive) + product(high.T, negative)
-        network.W(upper, layer)[:] = product(high.T, positive) + product(low.T, negative)
+        slopes = _slope_range(problem, base, layer, rows)
+        products = [flow * slope for flow in (flow_low, flow_high) for slope in slopes]
+        low[rows], high[rows] = np.minimum.reduce(products), np.maximum.reduce(products)
+        smallest, largest = _range_product(low.T, high.T, base.activations[layer])
+        network.W(lower, layer)[:], network.W(upper, layer)[:] = smallest, largest
         if network.biases[layer]:
             network.b(lower, layer)[:], network.b(upper, layer)[:] = low.sum(axis=0), high.sum(axis=0)
+        if layer:
+            flow_low, flow_high = _range_product(low[rows], high[rows], network.W(problem.theta, layer))
     return np.fmin(lower, values), np.fmax(upper, values)
 
 
-def _some_samples(base: BasePoint, rows: Offsets) -> BasePoint:
-    """Return the base point of some of its samples, with the factor unchanged."""
-    tables = base.tables._replace(
-        units=np.ascontiguousarray(base.tables.units[:, rows]),
-        outputs=np.ascontiguousarray(base.tables.outputs[:, rows]),
-        top=base.tables.top[rows],
-    )
-    return replace(
-        base,
-        tables=tables,
-        activations=[np.ascontiguousarray(a[rows]) for a in base.activations],
-        magnitudes=[a[rows] for a in base.magnitudes],
-        z_error=[error[rows] for error in base.z_error],
-        a_error=[error[rows] for error in base.a_error],
-        slope_error=[error[rows] for error in base.slope_error],
+def _range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
+    """Smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
+    positive, negative = np.maximum(factor, 0.0), np.minimum(factor, 0.0)
+    return (
+        product(low, positive) + product(high, negative),
+        product(high, positive) + product(low, negative),
     )
 
 
-def _with_slopes(base: BasePoint, kinked: Mask, weight: float) -> BasePoint:
-    """Return a base point whose units on a kink are straight, with a slope `weight` of the way from left to right."""
-    units = base.tables.units.copy()
-    layers = base.tables.layers
-    for s, u in np.argwhere(kinked):
-        layer = int(np.searchsorted(layers[codes.UNIT], u, side="right")) - 1
-        left, right = activations.one_sided_slopes(
-            int(layers[codes.CODE, layer]), float(base.tables.shapes[layer]), float(units[codes.Z, s, u])
-        )
-        units[codes.SLOPE, s, u] = units[codes.SCALE, s, u] * (left + weight * (right - left))
-        units[codes.CURVATURE, s, u] = 0.0
-        units[codes.KINK, s, u] = np.inf
-    tables = base.tables._replace(units=units)
-    return replace(base, tables=tables)
+def _slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
+    """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
+    left = base.plane(codes.SLOPE, layer)[rows].copy()
+    right = left.copy()
+    code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])
+    for s, i in np.argwhere(_on_kink(problem, base, layer)[rows]):
+        z, scale = (float(base.plane(plane, layer)[rows[s], i]) for plane in (codes.Z, codes.SCALE))
+        left[s, i], right[s, i] = (scale * slope for slope in activations.one_sided_slopes(code, p, z))
+    return left, right
 
 
 def _add_penalty(

@@ -1,6 +1,11 @@
-"""Matrix products that leave the cores free: BLAS threads spin for tens of milliseconds after a product they shared."""
+"""Matrix products that leave the cores free, and root sums of squares that neither overflow nor underflow.
+
+BLAS threads spin for tens of milliseconds after a product they shared, on the cores that kernels need.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,6 +13,7 @@ from fastgrad.network import Array
 
 SERIAL = 2**18
 """Multiply-adds up to which OpenBLAS keeps a product on one thread (65536 times its GEMM_MULTITHREAD_THRESHOLD, 4)."""
+SMALLEST_SQUARE = 2.0**-500
 LARGE = 2**28
 """Multiply-adds from which the threads' help is worth their spinning, about 5 ms on one core."""
 
@@ -30,4 +36,35 @@ def product(left: Array, right: Array, out: Array | None = None) -> Array:
         length = max(1, SERIAL // (inner * rows))
         for low in range(0, columns, length):
             np.matmul(left, right[:, low : low + length], out=result[:, low : low + length])
+    return result
+
+
+class Squared(NamedTuple):
+    """The squares of an array's entries in units of a power of two near the largest, so that none overflows."""
+
+    unit: float
+    values: Array
+
+    @property
+    def T(self) -> Squared:
+        """The same, transposed."""
+        return Squared(self.unit, self.values.T)
+
+
+def squared(a: Array) -> Squared:
+    """Square an array; what is not zero stays so, being taken for at least 2⁻²⁵⁰ of the largest entry.
+
+    A product of two such squares then does not underflow, and what is so small beside the rest is not judged on its own.
+    """
+    largest = float(max(a.max(initial=0.0), -a.min(initial=0.0)))
+    if not 0.0 < largest < np.inf:
+        return Squared(1.0, np.square(a))
+    unit = float(np.exp2(np.ceil(np.log2(largest))))
+    return Squared(unit, np.where(a == 0.0, 0.0, np.maximum(np.square(a / unit), SMALLEST_SQUARE)))
+
+
+def root_product(left: Squared, right: Squared) -> Array:
+    """√(left² @ right²): the size of a product's sums where the signs of the terms are random."""
+    result = np.sqrt(product(left.values, right.values))
+    result *= left.unit * right.unit
     return result

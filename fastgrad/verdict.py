@@ -9,15 +9,17 @@ from math import hypot, nan
 import numpy as np
 
 from fastgrad.backprop import RoundingScale, rounding_scale
-from fastgrad.forward import UNIT_ROUNDOFF
+from fastgrad.forward import UNIT_ROUNDOFF, growth
 from fastgrad.network import Array, Offsets, Problem, Tensor
 from fastgrad.numerical import Numerical
 from fastgrad.report import Entry, TensorReport, Verdict
 
 TOLERANCE = 32.0
-"""Multiple of u·R that a right gradient may be off. R bounds to first order what rounding does to the usual backward pass,
-with random errors in its sums; the numerical gradient brings as much again, unusual orders of the same sums a few times
-more. Mistakes start some orders of magnitude above."""
+"""Multiple of u·R that a right gradient may be off. R is the typical size of what rounding does to the usual backward pass:
+of a million entries some reach five times that, errors that sums share add up, the numerical gradient brings as much again,
+and unusual orders of the same sums a few times more. Mistakes start some orders of magnitude above."""
+LOST = 0.25
+"""Share of a tensor's size, as root mean squares, from which on what is allowed for rounding leaves nothing to judge."""
 UNDERFLOW = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24}
 """Absolute error where results become subnormal: they may be flushed to zero; half precision, which has few others, keeps
 them."""
@@ -65,6 +67,7 @@ class _Tally:
     checked: int = 0
     wrong: int = 0
     at_kink: bool = False
+    allowed: float = 0.0
     excess: float = -1.0
     worst: tuple[int, float, float] = (0, nan, nan)
     clearest: float = -1.0
@@ -115,7 +118,7 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None) ->
             _count(tally, block)
         total.merge(tally.norms)
         fits = bool(tally.wrong) and all(_fits(b, tally.ratio) for b in _blocks(problem, numerical, scale, extra, tensor))
-        reports.append(_report(tensor, tally, tally.ratio if fits else None))
+        reports.append(_report(tensor, tally, scale.size(tensor.layer, tensor.kind), tally.ratio if fits else None))
     return Judgement(tuple(reports), total.relative() if any(report.checked for report in reports) else nan)
 
 
@@ -124,10 +127,11 @@ def _blocks(
 ) -> Iterator[_Block]:
     """Cut the checked entries of a tensor into blocks of about `BLOCK`, whole rows of it where all are checked."""
     for places, rounding in _places(numerical, scale, tensor):
+        claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
+        rounding += growth(problem.samples) * np.abs(central)
         allowed = TOLERANCE * (UNIT_ROUNDOFF[tensor.precision] * rounding + UNDERFLOW[tensor.precision])
         if extra is not None:
             allowed += extra[places]
-        claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
         nearest = central
         if numerical.lower is not None and numerical.upper is not None:
             clipped = np.clip(claimed, numerical.lower[places], numerical.upper[places])
@@ -173,6 +177,7 @@ def _count(tally: _Tally, block: _Block) -> None:
         tally.at_kink |= bool((np.abs(block.claimed - block.central) > block.allowed).any())
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
+    tally.allowed = hypot(tally.allowed, _norm(block.allowed))
     tally.checked += off.size
     tally.wrong += int(wrong.sum())
     worst, clearest = int(np.argmax(excess)), int(np.argmax(clear))
@@ -191,7 +196,7 @@ def _fits(block: _Block, ratio: float) -> bool:
         return bool((np.abs(block.claimed - ratio * block.nearest) <= bound).all())
 
 
-def _report(tensor: Tensor, tally: _Tally, ratio: float | None) -> TensorReport:
+def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None) -> TensorReport:
     if tally.checked == 0:
         return _unjudged(tensor)
     place, claimed, numerical = tally.worst
@@ -200,7 +205,9 @@ def _report(tensor: Tensor, tally: _Tally, ratio: float | None) -> TensorReport:
         name=tensor.name,
         gradient_name=tensor.gradient_name,
         shape=tensor.shape,
-        verdict=_verdict(tally, coarse and tally.excess * UNIT_ROUNDOFF[tensor.precision] > UNIT_ROUNDOFF["float64"]),
+        verdict="not judged"
+        if _is_lost(tally, size)
+        else _verdict(tally, coarse and tally.excess * UNIT_ROUNDOFF[tensor.precision] > UNIT_ROUNDOFF["float64"]),
         relative_difference=tally.norms.relative(),
         checked=tally.checked,
         wrong=tally.wrong,
@@ -208,6 +215,12 @@ def _report(tensor: Tensor, tally: _Tally, ratio: float | None) -> TensorReport:
         ratio=ratio,
         tolerance=TOLERANCE,
     )
+
+
+def _is_lost(tally: _Tally, size: float) -> bool:
+    """Tell whether so much is allowed that a gradient of nothing but zeros could pass for one of this size."""
+    typical = max(size * np.sqrt(tally.checked), tally.norms.numerical)
+    return not tally.wrong and size > 0.0 and tally.allowed > LOST * typical
 
 
 def _verdict(tally: _Tally, coarse: bool) -> Verdict:

@@ -16,6 +16,7 @@ from mpmath import mp
 
 from fastgrad import verdict
 from fastgrad.backprop import rounding_scale
+from fastgrad.forward import growth
 from fastgrad.network import ACTIVATION_CODES, LOSS_CODES, Network, Problem, Tensor
 
 import reference
@@ -249,6 +250,7 @@ def roundoffs(problem, base, values, exact, unit_roundoff=2.0**-53):
         if network.biases[layer]:
             network.b(R, layer)[:] = scale.bias(layer)
     underflow = verdict.UNDERFLOW["float64" if unit_roundoff == 2.0**-53 else "float32"]
+    R += growth(problem.samples) * np.abs(exact)
     distance = np.abs(values - exact) / (unit_roundoff * R + underflow)
     k = int(np.argmax(distance))
     return float(distance[k]), network.locate(k)

@@ -215,9 +215,11 @@ def test_single_precision():
     net = Net(keep=0.8)
     arrays = {name: value.astype("f4") if value.dtype == np.float64 else value for name, value in net.arrays().items()}
     assert check_problem(interpret(arrays, net.said())).passed
-    for dtype in ("f4", "f2"):
-        scaled = {name: value.astype(dtype) for name, value in net.arrays(scaled=True).items()}
-        assert check_problem(interpret(scaled, net.said())).passed
+    scaled = {name: value.astype("f4") for name, value in net.arrays(scaled=True).items()}
+    assert check_problem(interpret(scaled, net.said())).passed
+    # Half precision leaves too little to judge by, and that is said.
+    scaled = {name: value.astype("f2") for name, value in net.arrays(scaled=True).items()}
+    assert check_problem(interpret(scaled, net.said())).verdict == "not judged"
 
 
 # The door: forms, layouts and names of the masks.
