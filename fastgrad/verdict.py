@@ -183,7 +183,7 @@ def _count(tally: _Tally, block: _Block) -> None:
     worst, clearest = int(np.argmax(excess)), int(np.argmax(clear))
     if excess[worst] > tally.excess:
         tally.excess = float(excess[worst])
-        tally.worst = (block.place(worst), float(block.claimed[worst]), float(block.nearest[worst]))
+        tally.worst = (block.place(worst), float(block.claimed[worst]), float(block.central[worst]))
     if clear[clearest] > tally.clearest and block.nearest[clearest] != 0.0:
         tally.clearest = float(clear[clearest])
         tally.ratio = float(block.claimed[clearest] / block.nearest[clearest])
