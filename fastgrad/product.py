@@ -60,7 +60,11 @@ def squared(a: Array) -> Squared:
     if not 0.0 < largest < np.inf:
         return Squared(1.0, np.square(a))
     unit = float(np.exp2(np.ceil(np.log2(largest))))
-    return Squared(unit, np.where(a == 0.0, 0.0, np.maximum(np.square(a / unit), SMALLEST_SQUARE)))
+    values = a * (1.0 / unit)
+    np.square(values, out=values)
+    if values.min(initial=1.0) < SMALLEST_SQUARE:
+        np.maximum(values, SMALLEST_SQUARE, out=values, where=a != 0.0)
+    return Squared(unit, values)
 
 
 def root_product(left: Squared, right: Squared) -> Array:

@@ -29,7 +29,7 @@ from fastgrad.kernels.codes import (
     SOFTSIGN,
     TANH,
 )
-from fastgrad.kernels.compile import helper
+from fastgrad.kernels.compile import outlined
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 """G. Klambauer et al., Self-normalizing neural networks, 2017."""
@@ -64,21 +64,21 @@ WEIGHTS = (
 )
 
 
-@helper
+@outlined
 def sigmoid(z):
     """1/(1 + e^−z)."""
     e = exp(-abs(z))
     return 1.0 / (1.0 + e) if z >= 0.0 else e / (1.0 + e)
 
 
-@helper
+@outlined
 def sigmoid_slope(z):
     """σ(z)σ(−z)."""
     e = exp(-abs(z))
     return e / ((1.0 + e) * (1.0 + e))
 
 
-@helper
+@outlined
 def sigmoid_moved(z, delta):
     """σ(z + delta), without rounding z + delta: σe^δ/((1 − σ) + σe^δ)."""
     if abs(z) > LARGE:
@@ -88,7 +88,7 @@ def sigmoid_moved(z, delta):
     return sigmoid(z) * exp(delta) / (sigmoid(-z) + sigmoid(z) * exp(delta))
 
 
-@helper
+@outlined
 def sigmoid_difference(z, delta):
     """σ(z + delta) − σ(z) = σ′·expm1(δ)/((1 − σ) + σe^δ), both terms of the denominator positive."""
     if abs(z) > LARGE:
@@ -98,13 +98,13 @@ def sigmoid_difference(z, delta):
     return sigmoid_slope(z) * expm1(delta) / (sigmoid(-z) + sigmoid(z) * exp(delta))
 
 
-@helper
+@outlined
 def softplus(z):
     """log(1 + e^z)."""
     return max(z, 0.0) + log1p(exp(-abs(z)))
 
 
-@helper
+@outlined
 def softplus_difference(z, delta):
     """log(1 + σ(z)·expm1(δ)), the argument made of positive terms where it is below ½."""
     if delta > LARGE:
@@ -117,7 +117,7 @@ def softplus_difference(z, delta):
     return log(sigmoid(-z) + sigmoid(z) * exp(delta))
 
 
-@helper
+@outlined
 def exp_difference(z, delta):
     """e^(z + delta) − e^z."""
     if z < -LARGE or delta > LARGE:
@@ -125,7 +125,7 @@ def exp_difference(z, delta):
     return exp(z) * expm1(delta)
 
 
-@helper
+@outlined
 def normal_difference(z, delta):
     """Φ(z + delta) − Φ(z), to a few times (1 + z²) unit roundoffs, which is what rounding z costs the normal density.
 
@@ -146,7 +146,7 @@ def normal_difference(z, delta):
     return 0.5 * (erf(there / ROOT2) - erf(z / ROOT2))
 
 
-@helper
+@outlined
 def gate(code, z):
     """Return w, w′ and w″ of the activations z·σ(w(z)): SiLU, GELU by tanh, and Mish, where e^w = e^z(e^z + 2)/2."""
     if code == SILU:
@@ -157,7 +157,7 @@ def gate(code, z):
     return z + softplus(z - LOG2), 1.0 + sigmoid(z - LOG2), sigmoid_slope(z - LOG2)
 
 
-@helper
+@outlined
 def gate_difference(code, z, delta):
     """w(z + delta) − w(z) of the same."""
     if code == SILU:
@@ -168,7 +168,7 @@ def gate_difference(code, z, delta):
     return delta + softplus_difference(z - LOG2, delta)
 
 
-@helper
+@outlined
 def linear_ends(code, p):
     """Return the ends of the straight piece of the activations that are a clipped line, and its slope."""
     if code == RELU6:
@@ -178,7 +178,7 @@ def linear_ends(code, p):
     return -0.5 / p, 0.5 / p, p
 
 
-@helper
+@outlined
 def clip_difference(z, delta, low, high):
     """Difference of min(max(z, low), high)."""
     if z <= low:
@@ -188,13 +188,13 @@ def clip_difference(z, delta, low, high):
     return min(max(delta, low - z), high - z)
 
 
-@helper
+@outlined
 def elu_parts(code, p):
     """Return the scale of ELU or SELU and its α."""
     return (SELU_SCALE, SELU_ALPHA) if code == SELU else (1.0, p)
 
 
-@helper
+@outlined
 def value(code, p, z):
     """f(z)."""
     if code == SIGMOID:
@@ -228,7 +228,7 @@ def value(code, p, z):
     return exp(z) if code == EXP else z
 
 
-@helper
+@outlined
 def slope(code, p, z):
     """f′(z); at a kink the mean of the one-sided slopes."""
     if code == SIGMOID or code == SOFTPLUS:
@@ -257,7 +257,7 @@ def slope(code, p, z):
     return exp(z) if code == EXP else 1.0
 
 
-@helper
+@outlined
 def slopes_at_zero(code, p):
     """f′(0−) and f′(0+) of the activations that bend at 0."""
     if code == RELU:
@@ -268,7 +268,7 @@ def slopes_at_zero(code, p):
     return scale * alpha, scale
 
 
-@helper
+@outlined
 def half_curvature(code, p, z):
     """½f″(z), the second Taylor coefficient."""
     if code == SIGMOID:
@@ -294,7 +294,7 @@ def half_curvature(code, p, z):
     return 0.5 * exp(z) if code == EXP else 0.0
 
 
-@helper
+@outlined
 def kink_distance(code, p, z):
     """How far z is from the nearest point where f′ or f″ jumps, and two Taylor terms end; inf where there is none."""
     if code == RELU or code == LEAKY_RELU or code == ELU or code == SELU or code == SOFTSIGN:
@@ -305,7 +305,7 @@ def kink_distance(code, p, z):
     return inf
 
 
-@helper
+@outlined
 def value_scale(code, p, z):
     """Give the rounding error of f(z) as usually computed, in unit roundoffs; 1 for tanh by exponentials at any z."""
     if code == TANH or code == SOFTPLUS or code == ELU or code == SELU or code == HARD_SIGMOID:
@@ -317,7 +317,7 @@ def value_scale(code, p, z):
     return 4.0 * abs(value(code, p, z)) if z != value(code, p, z) else 0.0
 
 
-@helper
+@outlined
 def slope_scale(code, p, z):
     """Give the rounding error of f′(z) as usually computed, in unit roundoffs; 1 − a² cancels where f saturates."""
     if code == TANH or code == SIN or code == ELU or code == SELU:
@@ -331,7 +331,7 @@ def slope_scale(code, p, z):
     return 0.0
 
 
-@helper
+@outlined
 def difference(code, p, z, delta):
     """f(z + delta) − f(z), for any delta.
 
@@ -372,7 +372,7 @@ def difference(code, p, z, delta):
     return exp_difference(z, delta) if code == EXP else delta
 
 
-@helper
+@outlined
 def bent_difference(code, p, z, delta):
     """Difference of the activations that are a line on the right of 0 and another line, or α(e^z − 1), on its left."""
     there = z + delta

@@ -31,6 +31,12 @@ def helper(function: Function) -> Function:
     return numba.njit(_nrt=False, forceinline=True, **FLAGS)(function)  # type: ignore[no-any-return]
 
 
+def outlined(function: Function) -> Function:
+    """Compile a helper that entry points call: for what is large and rarely runs, and would slow compilation if inlined."""
+    # forceinline=False said aloud: a callee otherwise inherits the flag of whoever calls it first.
+    return numba.njit(_nrt=False, forceinline=False, **FLAGS)(function)  # type: ignore[no-any-return]
+
+
 def entry(function: Function) -> Function:
     """Compile and cache a serial function that Python calls."""
     return _cached(function, parallel=False)

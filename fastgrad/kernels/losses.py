@@ -18,10 +18,10 @@ from fastgrad.kernels.codes import (
     SOFTMAX_CROSSENTROPY,
     TARGET,
 )
-from fastgrad.kernels.compile import helper
+from fastgrad.kernels.compile import helper, outlined
 
 
-@helper
+@outlined
 def element_value(code, a, y):
     """λ(a, y); binary cross-entropy from the logit a: log(1 + e^−|a|) + max(a, 0) − y·a."""
     if code == BINARY_CROSSENTROPY:
@@ -29,7 +29,7 @@ def element_value(code, a, y):
     return (a - y) * (a - y)
 
 
-@helper
+@outlined
 def element_slope(code, a, y):
     """∂λ/∂a, without cancellation where σ saturates."""
     if code == BINARY_CROSSENTROPY:
@@ -37,7 +37,7 @@ def element_slope(code, a, y):
     return 2.0 * (a - y)
 
 
-@helper
+@outlined
 def element_half_curvature(code, a, y):
     """½∂²λ/∂a²."""
     if code == BINARY_CROSSENTROPY:
@@ -46,7 +46,7 @@ def element_half_curvature(code, a, y):
     return 1.0
 
 
-@helper
+@outlined
 def element_difference(code, a, y, delta):
     """λ(a + delta, y) − λ(a, y) for any delta."""
     if code == BINARY_CROSSENTROPY:
@@ -56,7 +56,7 @@ def element_difference(code, a, y, delta):
     return delta * (2.0 * (a - y) + delta)
 
 
-@helper
+@outlined
 def softmax_row(z, probability):
     """Fill probability = softmax(z); return the index of the largest logit and log Σ e^(z − z_max)."""
     top = np.argmax(z)
@@ -70,7 +70,7 @@ def softmax_row(z, probability):
     return top, log1p(total)
 
 
-@helper
+@outlined
 def tabulate_sample(code, a, y, factor, probability, slope, half_curvature):
     """Fill one sample's loss tables, factor included, and return its loss and the index of its largest logit.
 
@@ -146,7 +146,7 @@ def add_softmax(outputs, top, s, factor, work, source, spare, small, total):
         total[c] += 0.5 * factor * mass * (work[square + c] - work[mean + c] * work[mean + c])
 
 
-@helper
+@outlined
 def _add_softmax_large(outputs, s, factor, mass, work, source, base, total):
     """Any move: Σy·log(1 + Σ p expm1(d)) − Σ y d; from the logits where the exponentials would overflow."""
     width = np.uint64(total.size)
@@ -170,7 +170,7 @@ def _add_softmax_large(outputs, s, factor, mass, work, source, base, total):
         total[c] += factor * (mass * (largest + log(scaled) + log(outputs[PROBABILITY, s, top])) - linear)
 
 
-@helper
+@outlined
 def single_difference(code, outputs, s, k, delta):
     """Difference of sample s's loss when output k alone moves by delta.
 
@@ -194,7 +194,7 @@ def single_difference(code, outputs, s, k, delta):
     return mass * log1p(probability * expm1(delta)) - y * delta
 
 
-@helper
+@outlined
 def log_odds(z, k):
     """log(p/(1 − p)) of output k: z_k − log Σ e^z of the others; huge where there are none."""
     largest, total = -1e300, 0.0

@@ -29,7 +29,7 @@ from fastgrad.kernels.codes import (
     WIDTH,
     Z,
 )
-from fastgrad.kernels.compile import entry, helper, parallel_entry
+from fastgrad.kernels.compile import entry, helper, outlined, parallel_entry
 
 TILE = 64
 """Perturbations in a tile."""
@@ -221,7 +221,7 @@ def add_row(weight, work, source, target):
         work[q + c] = work[q + c] + weight * work[p + c]
 
 
-@helper
+@outlined
 def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, count, changed, n_changed, first, work, target):
     """Do what `enter` does where each column has a changed unit of its own, listed in `changed`, ascending."""
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
@@ -256,7 +256,7 @@ def climb(theta, layers, shapes, units, outputs, top, loss_code, factor, bounds,
     the one being read and the one being written.
     """
     last, rows = layers.shape[1] - 2, active.size // 2
-    source, target = 0, rows
+    source, target = np.int64(0), rows
     for above in range(layer + 1, last + 1):
         bound = bounds[above]
         n_here = list_active(layers, units, above, s, bound, active, target)
@@ -271,7 +271,7 @@ def climb(theta, layers, shapes, units, outputs, top, loss_code, factor, bounds,
         losses.add_elementwise(loss_code, outputs, s, factor, work, source, small, total)
 
 
-@helper
+@outlined
 def finish(outputs, loss_code, factor, bound, s, groups, n_groups, first, total):
     """Add the loss's changes to total where the changed unit is an output itself."""
     for g in range(n_groups):
@@ -286,7 +286,7 @@ def finish(outputs, loss_code, factor, bound, s, groups, n_groups, first, total)
                 total[c] += factor * losses.single_difference(loss_code, outputs, s, k, first[c])
 
 
-@helper
+@outlined
 def group_columns(selected, low, high, weights, n_in, runs, groups):
     """Split a tile's parameters into runs of one unit with consecutive inputs; return the numbers of runs and groups.
 
@@ -364,36 +364,58 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, tiles, orde
     """
     theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
     loss_code, factor = t.loss_code, t.factor
-    last = layers.shape[1] - 2
-    n_in = layers[WIDTH, layer]
-    weights = n_in * layers[WIDTH, layer + 1]
     rows = widest_above(layers, layer)
+    # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
     for chunk in prange(chunks):
-        work, active = np.zeros(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
+        work, active = np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
         runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
-        for number in range(chunk * order.size // chunks, (chunk + 1) * order.size // chunks):
-            low, high = tiles[order[number]], tiles[order[number] + 1]
-            count, n_groups = group_columns(selected, low, high, weights, n_in, runs, groups)
-            first[:], total[:] = 0.0, 0.0
-            if high - low < TILE:
-                work[:] = 0.0
-            for s in range(inputs.shape[0]):
-                perturb(layers, shapes, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
-                if layer == last:
-                    finish(outputs, loss_code, factor, bounds[last + 1], s, groups, n_groups, first, total)
-                    continue
-                n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
-                enter(
-                    theta, layers, shapes, units, layer + 1, s, bounds[layer + 1],
-                    active, 0, n_above, groups, n_groups, first, work, 0,
-                )  # fmt: skip
-                climb(
-                    theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer + 1,
-                    n_above, work, active, total,
-                )  # fmt: skip
-            forward[low:high] = total[:TILE][: high - low]
-            backward[low:high] = total[TILE:][: high - low]
+        parameter_tiles(
+            theta, layers, shapes, units, outputs, top, loss_code, factor, layer, inputs, steps, bounds, selected, tiles,
+            order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first, total, runs, groups,
+            forward, backward,
+        )  # fmt: skip
+
+
+@outlined
+def parameter_tiles(
+    theta, layers, shapes, units, outputs, top, loss_code, factor, layer, inputs, steps, bounds, selected, tiles,
+    order, begin, end, work, active, first, total, runs, groups, forward, backward,
+):  # fmt: skip
+    """Work through the tiles order[begin] to order[end − 1]: every sample, then the sums over them."""
+    last, n_in = layers.shape[1] - 2, layers[WIDTH, layer]
+    weights = n_in * layers[WIDTH, layer + 1]
+    clear(work)
+    for number in range(begin, end):
+        low, high = tiles[order[number]], tiles[order[number] + 1]
+        count, n_groups = group_columns(selected, low, high, weights, n_in, runs, groups)
+        clear(first)
+        clear(total)
+        if high - low < TILE:
+            clear(work)
+        for s in range(inputs.shape[0]):
+            perturb(layers, shapes, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
+            if layer == last:
+                finish(outputs, loss_code, factor, bounds[last + 1], s, groups, n_groups, first, total)
+                continue
+            n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
+            enter(
+                theta, layers, shapes, units, layer + 1, s, bounds[layer + 1],
+                active, 0, n_above, groups, n_groups, first, work, 0,
+            )  # fmt: skip
+            climb(
+                theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer + 1,
+                n_above, work, active, total,
+            )  # fmt: skip
+        for c in range(high - low):
+            forward[low + c], backward[low + c] = total[c], total[TILE + c]
+
+
+@helper
+def clear(array):
+    """Fill a vector with zeros."""
+    for k in range(array.size):
+        array[k] = 0.0
 
 
 @helper
@@ -405,7 +427,7 @@ def widest_above(layers, layer):
     return rows
 
 
-@helper
+@outlined
 def finish_units(outputs, loss_code, factor, bound, s, changed, n_changed, first, total):
     """Do what `finish` does where each column has a changed output of its own."""
     for c in range(n_changed):
@@ -440,46 +462,66 @@ def preactivation_differences(t, layer, step, bounds, samples, chunks, forward, 
     """
     theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
     loss_code, factor = t.loss_code, t.factor
-    last = layers.shape[1] - 2
-    low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
-    tiles = (forward.shape[1] + TILE - 1) // TILE
     rows = widest_above(layers, layer)
+    # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
     for chunk in prange(chunks):
-        work, active = np.zeros(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
+        work, active = np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
         changeable, changed = np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
-        for number in range(chunk, tiles * samples.size, chunks):
-            which, tile = number // tiles, number % tiles
-            s = samples[which]
-            n_changeable = list_active(layers, units, layer, s, bounds[layer], changeable, 0)
-            n_changed = min(TILE, n_changeable - tile * TILE)
-            if n_changed <= 0:
-                continue
-            first[:], total[:] = 0.0, 0.0
-            if n_changed < TILE:
-                work[:] = 0.0
-            for c in range(n_changed):
-                changed[c] = changeable[tile * TILE + c]
-                u = low + changed[c]
-                z, f1, f2, distance = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u]
-                if distance <= bounds[layer]:
-                    first[c] = units[SCALE, s, u] * activations.difference(code, p, z, step)
-                    first[TILE + c] = units[SCALE, s, u] * activations.difference(code, p, z, -step)
-                else:
-                    first[c] = step * (f1 + step * f2)
-                    first[TILE + c] = -step * (f1 - step * f2)
-            if layer == last:
-                finish_units(outputs, loss_code, factor, bounds[last + 1], s, changed, n_changed, first, total)
-            else:
-                n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
-                enter_units(
-                    theta, layers, shapes, units, layer + 1, s, bounds[layer + 1],
-                    active, 0, n_above, changed, n_changed, first, work, 0,
-                )  # fmt: skip
-                climb(
-                    theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer + 1,
-                    n_above, work, active, total,
-                )  # fmt: skip
-            for c in range(n_changed):
-                forward[which, changed[c]] = total[c]
-                backward[which, changed[c]] = total[TILE + c]
+        preactivation_tiles(
+            theta, layers, shapes, units, outputs, top, loss_code, factor, layer, step, bounds, samples,
+            chunk, chunks, work, active, first, total, changeable, changed, forward, backward,
+        )  # fmt: skip
+
+
+@outlined
+def preactivation_tiles(
+    theta, layers, shapes, units, outputs, top, loss_code, factor, layer, step, bounds, samples,
+    begin, stride, work, active, first, total, changeable, changed, forward, backward,
+):  # fmt: skip
+    """Work through every stride-th pair of a sample and a tile of its changeable units, from pair `begin` on."""
+    last = layers.shape[1] - 2
+    tiles = (forward.shape[1] + TILE - 1) // TILE
+    clear(work)
+    for number in range(begin, tiles * samples.size, stride):
+        which, tile = number // tiles, number % tiles
+        s = samples[which]
+        n_changeable = list_active(layers, units, layer, s, bounds[layer], changeable, 0)
+        n_changed = min(TILE, n_changeable - tile * TILE)
+        if n_changed <= 0:
+            continue
+        clear(first)
+        clear(total)
+        if n_changed < TILE:
+            clear(work)
+        for c in range(n_changed):
+            changed[c] = changeable[tile * TILE + c]
+        perturb_units(layers, shapes, units, layer, s, bounds[layer], step, changed, n_changed, first)
+        if layer == last:
+            finish_units(outputs, loss_code, factor, bounds[last + 1], s, changed, n_changed, first, total)
+        else:
+            n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
+            enter_units(
+                theta, layers, shapes, units, layer + 1, s, bounds[layer + 1],
+                active, 0, n_above, changed, n_changed, first, work, 0,
+            )  # fmt: skip
+            climb(
+                theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer + 1,
+                n_above, work, active, total,
+            )  # fmt: skip
+        for c in range(n_changed):
+            forward[which, changed[c]], backward[which, changed[c]] = total[c], total[TILE + c]
+
+
+@helper
+def perturb_units(layers, shapes, units, layer, s, bound, step, changed, n_changed, first):
+    """Fill `first` with the changes of the listed units' activations when their z move by ±step."""
+    code, p = layers[CODE, layer], shapes[layer]
+    for c in range(n_changed):
+        u = layers[UNIT, layer] + changed[c]
+        if units[KINK, s, u] <= bound:
+            first[c] = units[SCALE, s, u] * activations.difference(code, p, units[Z, s, u], step)
+            first[TILE + c] = units[SCALE, s, u] * activations.difference(code, p, units[Z, s, u], -step)
+        else:
+            first[c] = step * (units[SLOPE, s, u] + step * units[CURVATURE, s, u])
+            first[TILE + c] = -step * (units[SLOPE, s, u] - step * units[CURVATURE, s, u])
