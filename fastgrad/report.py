@@ -492,6 +492,8 @@ def _total_sentence(report: Report) -> str:
     if math.isnan(total):
         return "Relative difference in all: not a number."
     number = f"Relative difference in all: {significant(total)}"
+    if report.verdict == "not judged":
+        return f"{number}, which says nothing here."
     if report.verdict == "wrong" and total <= 1e-4:
         return f"{number}, which alone might pass: the total hides single wrong entries, the verdict looks at each."
     if report.verdict == "right" and total > 1e-7:
