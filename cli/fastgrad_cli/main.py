@@ -190,7 +190,7 @@ def _working() -> Iterator[terminal.ProgressBar]:
     from fastgrad.kernels.compile import is_compiled
 
     if not is_compiled():
-        terminal.note("Compiling the kernels for this machine. This takes about ten seconds and is remembered.")
+        terminal.note("Compiling the kernels for this machine. This takes about a quarter of a minute and is remembered.")
     with terminal.ProgressBar() as progress:
         yield progress
 
