@@ -672,3 +672,17 @@ def test_real_cases(name):
         if expected is not None:
             scale = np.linalg.norm(claimed) + np.linalg.norm(right)
             assert np.linalg.norm(claimed - right) == pytest.approx(expected * scale, rel=1e-6, abs=1e-14 * scale)
+
+
+def test_single_precision_forward_with_double_precision_labels_is_judged_in_single():
+    """NumPy makes a − y double where y is, but a has been rounded to single precision."""
+    draw = np.random.default_rng(0)
+    W, b, X = (draw.standard_normal(shape).astype(np.float32) for shape in ((3, 4), (3, 1), (4, 6)))
+    Y = np.eye(3)[:, draw.integers(3, size=6)]
+    Z = W @ X + b
+    A = np.exp(Z - Z.max(axis=0))
+    A /= A.sum(axis=0)
+    dZ = (A - Y) / 6
+    assert dZ.dtype == np.float64
+    problem = interpret_parts({"W1": W, "b1": b}, {"dW1": dZ @ X.T, "db1": dZ.sum(axis=1)}, X, Y, Description(output="softmax"))
+    assert {tensor.precision for tensor in problem.tensors} == {"float32"}

@@ -111,7 +111,8 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     biased = {role.layer for role in chain.roles if role.kind == "b" or column is not None}
     described = network(description, chain.widths, tuple(layer in biased for layer in range(len(chain.widths) - 1)))
     roles = [part for role in chain.roles for part in ((role,) if column is None else (role, role._replace(kind="b")))]
-    tensors = tuple(_tensor(role, reading, described) for role in roles)
+    forward = np.result_type(X.array, *(role.part.array for role in roles))
+    tensors = tuple(_tensor(role, reading, described, forward) for role in roles)
     theta, claimed = np.empty(described.size), np.full(described.size, np.nan)
     for role, tensor in zip(roles, tensors, strict=True):
         place, part = slice(tensor.start, tensor.stop), role.part
@@ -131,7 +132,7 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     )
 
 
-def _tensor(role: Role, reading: Reading, described: Network) -> Tensor:
+def _tensor(role: Role, reading: Reading, described: Network, forward: np.dtype[Any]) -> Tensor:
     n_in, n_out = described.widths[role.layer : role.layer + 2]
     part, is_weight, folded = role.part, role.kind == "W", reading.column is not None
     place = described.weight_slice(role.layer) if is_weight else described.bias_slice(role.layer)
@@ -147,9 +148,13 @@ def _tensor(role: Role, reading: Reading, described: Network) -> Tensor:
         shape=part.array.shape,
         transposed=len(part.array.shape) == 2 and reading.weights == "in_out" and (is_weight or folded),
         gradient_name=None if part.gradient is None else part.gradient_name or f"d{array_name}",
-        precision=_precision(judged.dtype),
+        # Double precision labels make double precision gradients out of a forward pass in single precision.
+        precision=min(_precision(judged.dtype), _precision(forward), key=PRECISIONS.index),
         column=reading.column,
     )
+
+
+PRECISIONS = ("float16", "float32", "float64")
 
 
 def _precision(dtype: np.dtype[Any]) -> str:
