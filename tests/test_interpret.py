@@ -686,3 +686,14 @@ def test_single_precision_forward_with_double_precision_labels_is_judged_in_sing
     assert dZ.dtype == np.float64
     problem = interpret_parts({"W1": W, "b1": b}, {"dW1": dZ @ X.T, "db1": dZ.sum(axis=1)}, X, Y, Description(output="softmax"))
     assert {tensor.precision for tensor in problem.tensors} == {"float32"}
+
+
+def test_a_forgotten_gradient_of_weights_is_asked_for_unless_left_out_by_name():
+    parameters = {"W1": np.ones((4, 3)), "b1": np.ones(4), "W2": np.ones((2, 4)), "b2": np.ones(2)}
+    gradients = {"db1": np.ones(4), "dW2": np.ones((2, 4)), "db2": np.ones(2)}
+    arrays = {**parameters, **gradients, "X": np.ones((5, 3)), "Y": np.zeros((5, 2))}
+    said = Description(hidden="tanh", output="identity", loss="mse")
+    with pytest.raises(InputError, match=r"W1 has no gradient"):
+        interpret(arrays, said)
+    left_out = said.overlaid(Description(params="W1,b1,W2,b2", grads=",db1,dW2,db2"))
+    assert interpret(arrays, left_out).tensors[0].gradient_name is None

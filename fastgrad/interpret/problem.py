@@ -111,6 +111,7 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     biased = {role.layer for role in chain.roles if role.kind == "b" or column is not None}
     described = network(description, chain.widths, tuple(layer in biased for layer in range(len(chain.widths) - 1)))
     roles = [part for role in chain.roles for part in ((role,) if column is None else (role, role._replace(kind="b")))]
+    _require_gradients([role.part for role in chain.roles if role.kind == "W"], description)
     forward = np.result_type(X.array, *(role.part.array for role in roles))
     tensors = tuple(_tensor(role, reading, described, forward) for role in roles)
     theta, claimed = np.empty(described.size), np.full(described.size, np.nan)
@@ -130,6 +131,17 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         claimed_loss=description.loss_value,
         masks=placed(masks, reading, description),
     )
+
+
+def _require_gradients(weights: list[Part], description: Description) -> None:
+    """Refuse a W whose gradient was forgotten; a b without one may be a constant."""
+    # In a list a place is left empty on purpose.
+    missing = [part.label for part in weights if part.gradient is None and part.name]
+    if description.grads is None and 0 < len(missing) < len(weights):
+        raise InputError(
+            f"{listed(missing)} has no gradient, while other weights have: give it, or name all gradients in order with "
+            "grads (--grads) and leave its place empty if it is not to be judged"
+        )
 
 
 def _tensor(role: Role, reading: Reading, described: Network, forward: np.dtype[Any]) -> Tensor:
