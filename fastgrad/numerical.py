@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -127,8 +127,9 @@ def numerical_gradient(
         If an argument cannot be used.
     """
     chosen = choose_method(problem, method, sample)
-    if step is not None and not (np.isfinite(step) and step > 0):
-        raise InputError(f"--step must be a positive number, found {step}")
+    if step is not None:
+        _require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
+    _require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
     selected = select(problem, sample, seed)
     with thread_count(threads) as used, np.errstate(over="ignore", under="ignore", invalid="ignore"):
         base = base_point(problem)
@@ -158,7 +159,7 @@ def choose_method(problem: Problem, method: str, sample: int | float | str | Non
     for known in METHODS:
         if method == known:
             return known
-    raise InputError(f"--method must be one of auto, {', '.join(METHODS)}; found {method!r}")
+    raise InputError(f"method must be one of auto, {', '.join(METHODS)}; found {method!r}")
 
 
 def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
@@ -171,6 +172,13 @@ def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
         perturbed = network.widths[layer + 1] * (1 if method == "preactivation" else network.widths[layer] + 1)
         work += perturbed * (_forward_work(problem) if method == "textbook" else _above(problem, layer))
     return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
+
+
+def _require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
+    """Refuse an argument that is not of its kind; a whole number will do for any number, a truth value for none."""
+    kinds = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not holds(value):
+        raise InputError(f"{name} must be {meaning}, found {value!r}")
 
 
 def select(problem: Problem, sample: int | float | str | None, seed: int) -> Offsets | None:
@@ -201,7 +209,7 @@ def sample_size(sample: int | float | str, total: int) -> int:
     except ValueError:
         number = float("nan")
     if not (np.isfinite(number) and number > 0) or (not text.endswith("%") and number != int(number)):
-        raise InputError(f"--sample must be a whole number of parameters or a share such as 5%, found {text!r}")
+        raise InputError(f"sample must be a whole number of parameters or a share such as 5%, found {text!r}")
     return max(1, min(total, int(np.ceil(number))))
 
 
@@ -209,8 +217,8 @@ def sample_size(sample: int | float | str, total: int) -> int:
 def thread_count(threads: int | None) -> Iterator[int]:
     """Use that many of numba's threads for a while."""
     before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
-    if threads is not None and not 1 <= threads <= most:
-        raise InputError(f"--threads must be from 1 to {most} on this machine, found {threads}")
+    if threads is not None:
+        _require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)
     numba.set_num_threads(threads or before)
     try:
         yield threads or before

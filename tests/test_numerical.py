@@ -195,7 +195,7 @@ def test_draw_is_uniform_within_a_tensor():
 
 @pytest.mark.parametrize("sample", [0, -3, 2.5, "2.5", "five", "", "%", "-1%", "0%", "nan", "inf", "1e400%", float("nan")])
 def test_draw_refuses_what_is_no_number_of_parameters(sample):
-    with pytest.raises(InputError, match="--sample must be a whole number of parameters or a share such as 5%, found"):
+    with pytest.raises(InputError, match="sample must be a whole number of parameters or a share such as 5%, found"):
         drawn(sample, case=reference.random_case(0))
 
 
@@ -218,12 +218,12 @@ def test_thread_count_is_put_back():
 
 @pytest.mark.parametrize("step", [0.0, -1e-5, float("nan"), float("inf")])
 def test_step_that_is_none(step):
-    with pytest.raises(InputError, match="--step must be a positive number, found"):
+    with pytest.raises(InputError, match="step must be a positive number, found"):
         numerical_gradient(problems.problem(reference.random_case(0)), step=step)
 
 
 def test_method_that_is_none():
-    with pytest.raises(InputError, match="--method must be one of auto, parameter, preactivation, textbook; found 'magic'"):
+    with pytest.raises(InputError, match="method must be one of auto, parameter, preactivation, textbook; found 'magic'"):
         numerical_gradient(problems.problem(reference.random_case(0)), method="magic")
 
 
@@ -302,3 +302,12 @@ def test_outputs_and_targets_in_tiny_units(method, size):
     exact = reference.exact_gradient(case, digits=40)
     assert problems.relative_difference(exact / size, found.values / size) <= 1e-14
     assert problems.roundoffs(problem, found.base, found.values, exact)[0] <= 4.0
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"step": "1e-5"}, {"step": True}, {"step": -1.0}, {"seed": -1}, {"seed": 1.5}, {"threads": 1.5}, {"threads": "2"}]
+)
+def test_arguments_of_the_wrong_kind_are_refused_by_name(wrong):
+    problem = problems.problem(problems.random_case(0))
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
+        numerical_gradient(problem, **wrong)
