@@ -12,7 +12,7 @@ import os
 import secrets
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -86,12 +86,12 @@ def load_arrays(path: PathLike) -> dict[str, Raw]:
 
 def save(
     path: PathLike,
-    parameters: Mapping[str, Any] | Sequence[Any],
-    gradients: Mapping[str, Any] | Sequence[Any] | None = None,
+    parameters: Mapping[str, Any] | Iterable[Any],
+    gradients: Mapping[str, Any] | Iterable[Any] | None = None,
     X: Any = None,
     Y: Any = None,
     *,
-    masks: Mapping[str, Any] | Sequence[Any] | None = None,
+    masks: Mapping[str, Any] | Iterable[Any] | None = None,
     **description: Any,
 ) -> None:
     """Write a model file that `fastgrad check` reads.
@@ -100,13 +100,13 @@ def save(
     ----------
     path : str or path
         The file; one that is there already is replaced.
-    parameters : mapping or sequence of array_like
+    parameters : mapping or iterable of array_like
         Under any of the usual names, or in order: W1, b1, W2, b2, … or all W and then all b.
-    gradients : mapping or sequence of array_like, optional
+    gradients : mapping or iterable of array_like, optional
         Under the names dW1, …, the parameters' own, or in the same order.
     X, Y : array_like
         Inputs and labels; both are needed.
-    masks : mapping or sequence of array_like, optional
+    masks : mapping or iterable of array_like, optional
         Recorded dropout masks: by the names D1, D2, … (D0 for the input) or one for each hidden layer, None where nothing
         is dropped.
     **description

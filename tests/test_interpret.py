@@ -417,7 +417,13 @@ def test_numbers_that_are_not_finite(name, index, value, message):
         ({"X": np.ones((6, 7))}, r"W1 \(4, 3\) does not fit X \(6, 7\)"),
         ({"W2": np.ones((2, 5))}, r"W2 \(2, 5\) does not follow W1 \(4, 3\): expected the shape \(units, 4\)"),
         ({"b1": np.ones(5)}, r"b1 \(5,\) does not fit W1 \(4, 3\): the layer has 4 units, and b1 5 entries"),
-        ({"b1": np.ones((2, 2))}, r"b1 \(2, 2\) does not fit W1"),
+        ({"b1": np.ones((2, 2))}, r"b1 \(2, 2\) does not fit W1 \(4, 3\): the layer has 4 units, and b1 more than one axis"),
+        # Read as weights with a bias column, W1 would have the 3 units that b1 has entries; but then b1 is one too many.
+        (
+            {"W1": np.ones((3, 4)), "b1": np.ones(3)},
+            r"b1 \(3,\) does not fit W1 \(3, 4\): the layer has 4 units, and b1 3 entries \(W1 read as \(in, out\): 3 values",
+        ),
+        ({"W1": np.ones((5, 4)), "b1": np.ones(5)}, r"W1 \(5, 4\) does not fit X \(6, 3\): no axis of it has the number"),
         ({"W1": np.ones((0, 3))}, r"W1 \(0, 3\) holds no numbers"),
         ({"dW1": np.ones((4, 2))}, r"gradient dW1 \(4, 2\) does not have the shape of W1 \(4, 3\)"),
         ({"db1": np.ones((6, 4))}, r"gradient db1 \(6, 4\) does not have the shape of b1 \(4,\)"),
@@ -501,6 +507,12 @@ def test_activations_and_losses(items, activations, loss):
 def test_descriptions_that_are_refused(items, message):
     with pytest.raises(InputError, match=message):
         network(**items)
+
+
+@pytest.mark.parametrize("value", [float("nan"), "inf", -np.inf])
+def test_a_loss_value_that_is_no_number_is_refused(value):
+    with pytest.raises(InputError, match="loss_value must be a finite number, found -?(nan|inf); leave it out"):
+        Description(loss_value=value)
 
 
 def test_text_stands_for_every_item():
@@ -587,6 +599,8 @@ def test_lists(bias, weights, widths):
     [
         ([np.ones((1, 3))], [], "1 parameters and 0 gradients"),
         ([np.ones((1, 3))], {"dW1": np.ones((1, 3))}, "give the gradients as a list"),
+        ([np.ones((5, 4)), np.ones(5)], None, r"parameters\[0\] \(5, 4\) does not fit X \(2, 3\): no axis of it"),
+        ([np.ones((4, 3)), np.ones(4), np.ones(5)], None, r"\[2\] \(5,\) does not follow parameters\[0\] .*\(units, 4\)"),
         (np.ones((1, 3)), None, "parameters must be a dict or a list of arrays, found ndarray"),
         ([[[1.0, 2.0], [3.0]]], None, r"parameters\[0\] is no array: its rows differ in length"),
         ([], None, "there are no parameters"),
@@ -596,6 +610,22 @@ def test_lists(bias, weights, widths):
 def test_parts_that_are_refused(parameters, gradients, message):
     with pytest.raises(InputError, match=message):
         interpret_parts(parameters, gradients, np.ones((2, 3)), np.ones((2, 1)), NET)
+
+
+@pytest.mark.parametrize("form", [lambda values: values, iter, tuple])
+def test_the_values_of_dicts_are_taken_as_lists(form):
+    net = Net()
+    parameters = {"a": net.W[0], "b": net.b[0], "c": net.W[1], "d": net.b[1]}
+    gradients = {"a": net.dW[0], "b": net.db[0], "c": net.dW[1], "d": net.db[1]}
+    assert_is(interpret_parts(form(parameters.values()), form(gradients.values()), net.X, net.Y, NET), net)
+    assert_is(interpret_parts(parameters, form(gradients.values()), net.X, net.Y, NET), net)
+
+
+@pytest.mark.parametrize("name", ["X", "Y"])
+def test_missing_data_are_named(name):
+    data = {"X": np.ones((2, 3)), "Y": np.ones((2, 1)), name: None}
+    with pytest.raises(InputError, match=f"{name} is missing: give the "):
+        interpret_parts([np.ones((1, 3))], None, data["X"], data["Y"], NET)
 
 
 @pytest.mark.parametrize("own_keys", [True, False])
@@ -674,7 +704,8 @@ def test_real_cases(name):
             assert np.linalg.norm(claimed - right) == pytest.approx(expected * scale, rel=1e-6, abs=1e-14 * scale)
 
 
-def test_single_precision_forward_with_double_precision_labels_is_judged_in_single():
+@pytest.mark.parametrize("bias", [np.float32, np.float64])
+def test_single_precision_forward_with_double_precision_labels_is_judged_in_single(bias):
     """NumPy makes a − y double where y is, but a has been rounded to single precision."""
     draw = np.random.default_rng(0)
     W, b, X = (draw.standard_normal(shape).astype(np.float32) for shape in ((3, 4), (3, 1), (4, 6)))
@@ -684,6 +715,7 @@ def test_single_precision_forward_with_double_precision_labels_is_judged_in_sing
     A /= A.sum(axis=0)
     dZ = (A - Y) / 6
     assert dZ.dtype == np.float64
+    b = b.astype(bias)
     problem = interpret_parts({"W1": W, "b1": b}, {"dW1": dZ @ X.T, "db1": dZ.sum(axis=1)}, X, Y, Description(output="softmax"))
     assert {tensor.precision for tensor in problem.tensors} == {"float32"}
 
@@ -695,5 +727,9 @@ def test_a_forgotten_gradient_of_weights_is_asked_for_unless_left_out_by_name():
     said = Description(hidden="tanh", output="identity", loss="mse")
     with pytest.raises(InputError, match=r"W1 has no gradient"):
         interpret(arrays, said)
+    parts = (parameters, {**gradients, "W1": None}), (parameters, [None, *gradients.values()])
+    for given_parameters, left_out in parts:
+        problem = interpret_parts(given_parameters, left_out, arrays["X"], arrays["Y"], said)
+        assert problem.tensors[0].gradient_name is None
     left_out = said.overlaid(Description(params="W1,b1,W2,b2", grads=",db1,dW2,db2"))
     assert interpret(arrays, left_out).tensors[0].gradient_name is None

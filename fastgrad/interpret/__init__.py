@@ -7,12 +7,13 @@ numbers; `description` holds what the person said.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from fastgrad.errors import InputError
 from fastgrad.interpret.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
 from fastgrad.interpret.layout import Data, Role
 from fastgrad.interpret.masks import overlooked
@@ -35,7 +36,7 @@ from fastgrad.network import Problem, Tensor
 
 __all__ = ["LIST_ITEMS", "NUMBER_ITEMS", "TEXT_ITEMS", "Description", "as_flat", "interpret", "interpret_parts"]
 
-Parameters = Mapping[str, Any] | Sequence[Any]
+Parameters = Mapping[str, Any] | Iterable[Any]
 
 
 def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
@@ -85,9 +86,9 @@ def interpret_parts(
 
     Parameters
     ----------
-    parameters : mapping or sequence of array_like
+    parameters : mapping or iterable of array_like
         Under any of the usual names, or in order: W1, b1, W2, b2, … or all W and then all b.
-    gradients : mapping or sequence of array_like, or None
+    gradients : mapping or iterable of array_like, or None
         Under the names dW1, …, the parameters' own, or in the same order; None for one that is not to be judged.
     X, Y : array_like
         Inputs and labels.
@@ -165,4 +166,6 @@ def _put(arrays: dict[str, Raw], name: str, array: Raw) -> str:
 
 
 def _data(name: str, value: Any) -> Data:
+    if value is None:
+        raise InputError(f"{name} is missing: give the {'inputs' if name == 'X' else 'labels'} as an array")
     return Data(name, number_array(name, value))

@@ -6,6 +6,7 @@ A `Description` holds it; `network` puts it together with the widths that the ar
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -213,6 +214,8 @@ class Description:
         for keep in as_tuple(self.keep_prob):
             if not 0.0 < keep <= 1.0:
                 raise InputError(f"keep_prob is the share of units that are kept, above 0 and at most 1, found {keep:g}")
+        if self.loss_value is not None and not math.isfinite(self.loss_value):
+            raise InputError(f"loss_value must be a finite number, found {self.loss_value}; leave it out if there is none")
         self._check_layout()
 
     def _check_layout(self) -> None:

@@ -69,7 +69,7 @@ class Reading(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """How many parts an attempt took in, and what stopped it."""
+    """How far an attempt got, in parts, and what stopped it."""
 
     progress: int
     message: str
@@ -134,7 +134,9 @@ def _chains(parts: Sequence[Part], n_in: int, weights: str, folded: bool, X: Dat
     for progress, part in enumerate(parts):
         longer = [chain for start in chains for chain in _longer(start, part, weights, folded)]
         if not longer:
-            return [], Misfit(progress, _misfit_message(chains[0], part, X, weights, folded))
+            # With a bias in each W there are no biases besides: an attempt that meets one has got nowhere.
+            odd = folded and any(other.kind == "b" or (not other.kind and is_vector(other.array.shape)) for other in parts)
+            return [], Misfit(0 if odd else progress, _misfit_message(chains[0], part, X, weights, folded))
         chains = longer[:MOST_CHAINS]
     return chains, None
 
@@ -173,10 +175,17 @@ def _misfit_message(chain: Chain, part: Part, X: Data, weights: str, folded: boo
     """Say why a part does not follow."""
     if not chain.roles:
         return f"{part} does not fit {X}: no axis of it has the number of inputs"
-    width = chain.widths[-1]
+    width, last, vector = chain.widths[-1], chain.roles[-1], is_vector(part.array.shape)
     before = next(role.part for role in reversed(chain.roles) if role.kind == "W")
-    if part.kind == "b" or (part.kind is None and is_vector(part.array.shape)):
-        return f"{part} does not fit {before}: the layer has {width} units, and {part.label} {part.array.size} entries"
+    if part.kind == "b" and last.kind == "b":
+        return f"{part} does not fit {before}: {last.part} is the bias of this layer already"
+    if part.kind == "b" or (part.kind is None and vector and last.kind == "W" and not folded):
+        found = f"{part.array.size} entries" if vector else "more than one axis"
+        way = {"out_in": "(out, in)", "in_out": "(in, out)"}[weights]
+        return (
+            f"{part} does not fit {before}: the layer has {width} units, and {part.label} {found} "
+            f"({before.label} read as {way}: {chain.widths[-2]} values enter it)"
+        )
     expected = {"out_in": f"(units, {width + folded})", "in_out": f"({width + folded}, units)"}[weights]
     return f"{part} does not follow {before}: expected the shape {expected}"
 

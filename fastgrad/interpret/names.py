@@ -348,7 +348,7 @@ def _with_gradient(part: Part, gradients: Mapping[str, Any]) -> Part:
 
 def _gradiented(part: Part, name: str, value: Any) -> Part:
     if value is None:
-        return part
+        return replace(part, gradient_name=name)  # left out on purpose
     return replace(part, gradient=number_array(f"the gradient {name}", value), gradient_name=name, gradient_label=name)
 
 
@@ -361,7 +361,8 @@ def given_parts(parameters: Any, gradients: Any, description: Description) -> li
         return _listed_parts(_sequence(parameters, "parameters"), gradients)
     parameters = _opened(parameters)
     if gradients is not None and not isinstance(gradients, Mapping):
-        _require_as_many(parameters, _sequence(gradients, "gradients"))
+        gradients = _sequence(gradients, "gradients")
+        _require_as_many(parameters, gradients)
         gradients = dict(zip(parameters, gradients, strict=True))
     return named_parts(parameters, _opened(gradients or {}), description, only_parameters=True)
 
@@ -390,8 +391,8 @@ def _require_as_many(parameters: Collection[Any], gradients: Sequence[Any]) -> N
 
 
 def _sequence(value: Any, what: str) -> Sequence[Any]:
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return value
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | np.ndarray):
+        return list(value)
     raise InputError(f"{what} must be a dict or a list of arrays, found {type(value).__name__}")
 
 

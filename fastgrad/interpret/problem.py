@@ -112,7 +112,8 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     described = network(description, chain.widths, tuple(layer in biased for layer in range(len(chain.widths) - 1)))
     roles = [part for role in chain.roles for part in ((role,) if column is None else (role, role._replace(kind="b")))]
     _require_gradients([role.part for role in chain.roles if role.kind == "W"], description)
-    forward = np.result_type(X.array, *(role.part.array for role in roles))
+    # All later layers take in what the first product rounded, in whatever precision they are themselves.
+    forward = np.result_type(X.array, roles[0].part.array)
     tensors = tuple(_tensor(role, reading, described, forward) for role in roles)
     theta, claimed = np.empty(described.size), np.full(described.size, np.nan)
     for role, tensor in zip(roles, tensors, strict=True):
@@ -135,8 +136,8 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
 
 def _require_gradients(weights: list[Part], description: Description) -> None:
     """Refuse a W whose gradient was forgotten; a b without one may be a constant."""
-    # In a list a place is left empty on purpose.
-    missing = [part.label for part in weights if part.gradient is None and part.name]
+    # In a list a place is left empty on purpose, and so is a name with None behind it.
+    missing = [part.label for part in weights if part.gradient is None and part.name and part.gradient_name is None]
     if description.grads is None and 0 < len(missing) < len(weights):
         raise InputError(
             f"{listed(missing)} has no gradient, while other weights have: give it, or name all gradients in order with "
