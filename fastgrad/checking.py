@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
+from fastgrad.diagnosis import diagnose
 from fastgrad.errors import InputError
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Problem
@@ -116,7 +117,8 @@ def check_problem(
     notes = _notes(problem, numerical) + _lost(judgement)
     if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
-    return _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
+    report = _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
+    return replace(report, findings=diagnose(problem, numerical)) if report.verdict == "wrong" else report
 
 
 def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int | None) -> str:

@@ -87,6 +87,54 @@ class TensorReport:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another mistake that gives the same numbers at this point, and what would tell the two apart."""
+
+    code: str
+    tensor: str
+    layer: int
+    sentence: str
+    separate: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake that explains wrong gradients, or the place where an unknown one enters.
+
+    Attributes
+    ----------
+    code : str
+        Its stable code; `fastgrad explain CODE` says more.
+    tensor : str
+        The user's names of the gradients it is in, or dZ of a layer where it is in what flows down.
+    layer : int
+        Where, from 1; everything below is affected where it is in the flow.
+    sentence, repair, formula : str
+        What was done, how to repair it, and the right formula.
+    explains, entries : int
+        Entries that it explains to rounding, of all that it affects.
+    residual : float
+        Largest |claimed - explained|, relative to the size of what is added up to make the entry.
+    alternatives : tuple of Alternative
+        Other mistakes that cannot be told from it at this point.
+    confident : bool
+        Whether every entry affected is explained to rounding.
+    """
+
+    code: str
+    tensor: str
+    layer: int
+    sentence: str
+    repair: str
+    formula: str
+    explains: int
+    entries: int
+    residual: float
+    alternatives: tuple[Alternative, ...] = ()
+    confident: bool = True
+
+
+@dataclass(frozen=True)
 class Report:
     """What a check found.
 
@@ -122,6 +170,8 @@ class Report:
         Time of the whole check.
     threads : int
         Threads used.
+    findings : tuple of Finding
+        The mistakes that explain what is wrong, from the output inwards.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -140,6 +190,7 @@ class Report:
     notes: tuple[str, ...]
     seconds: float
     threads: int
+    findings: tuple[Finding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -185,6 +236,7 @@ class Report:
             "seconds": _number(self.seconds),
             "threads": self.threads,
             "tensors": [_tensor_to_dict(tensor) for tensor in self.tensors],
+            "findings": [_finding_to_dict(finding) for finding in self.findings],
         }
 
     def __str__(self) -> str:
@@ -214,7 +266,7 @@ class _ShortReport:
         concerned = tuple(tensor for tensor in self.report.tensors if tensor.verdict in ("wrong", "not judged"))
         if concerned:
             yield Padding(_table(concerned, options.ascii_only), (0, 0, 0, 1))
-        yield from (Text(sentence) for sentence in _ratio_sentences(self.report.tensors))
+        yield from (Text(line) for finding in self.report.findings for line in _finding_lines(finding))
         yield from (Text(_closed(note)) for note in self.report.notes)
 
 
@@ -244,7 +296,8 @@ def duration(seconds: float) -> str:
 
 def counted(count: int, noun: str) -> str:
     """Return "1 parameter" or "61,476 parameters"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def _plain_text(renderable: Any) -> str:
@@ -274,6 +327,26 @@ def _tensor_to_dict(tensor: TensorReport) -> dict[str, Any]:
         "worst": None if tensor.worst is None else _entry_to_dict(tensor.worst),
         "ratio": _number(tensor.ratio),
         "tolerance": _number(tensor.tolerance),
+    }
+
+
+def _finding_to_dict(finding: Finding) -> dict[str, Any]:
+    """Return one element of the document's list `findings`."""
+    return {
+        "code": finding.code,
+        "tensor": finding.tensor,
+        "layer": finding.layer,
+        "sentence": finding.sentence,
+        "repair": finding.repair,
+        "formula": finding.formula,
+        "explains": finding.explains,
+        "entries": finding.entries,
+        "residual": _number(finding.residual),
+        "confident": finding.confident,
+        "alternatives": [
+            {"code": other.code, "tensor": other.tensor, "layer": other.layer, "sentence": other.sentence}
+            for other in finding.alternatives
+        ],
     }
 
 
@@ -438,7 +511,7 @@ def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
 
 def _sentences(report: Report) -> Iterator[str]:
     """Yield what stands below the table, most important first."""
-    yield from _ratio_sentences(report.tensors)
+    yield from (line for finding in report.findings for line in _finding_lines(finding))
     yield from (_closed(note) for note in report.notes)
     yield _loss_sentence(report)
     yield _total_sentence(report)
@@ -450,30 +523,21 @@ def _closed(text: str) -> str:
     return printable(text).rstrip(".") + "."
 
 
-def _ratio_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
-    """Yield one sentence for each constant ratio claimed / numerical, however many tensors share it."""
-    groups: dict[str, list[str]] = {}
-    for tensor in tensors:
-        if tensor.verdict == "wrong" and tensor.ratio is not None:
-            groups.setdefault(_ratio(tensor.ratio), []).append(_gradient_label(tensor))
-    for ratio, names in groups.items():
-        verb = "is" if len(names) == 1 else "are"
-        if ratio == "0":
-            yield f"{_listed(names)} {verb} zero throughout; the numerical gradient is not."
-        else:
-            yield f"{_listed(names)} {verb} {ratio} times the numerical gradient."
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    """Yield what was done and the repair; the evidence; what else it could be."""
+    yield printable(f"{finding.sentence} {finding.repair} [{finding.code}]")
+    if finding.formula:
+        yield printable(f"    {finding.formula}")
+    yield f"    {_evidence(finding)}"
+    for other in finding.alternatives:
+        yield printable(f"    It could as well be: {other.sentence} [{other.code}] What would tell: {other.separate}.")
 
 
-def _ratio(ratio: float) -> str:
-    """Return a ratio to four digits, more where it is close to 1."""
-    if ratio == 0.0:
-        return "0"
-    digits = 4
-    while digits < 17 and float(f"{ratio:.{digits}g}") == 1.0:
-        digits += 1
-    if 1e3 <= abs(ratio) < 1e7:
-        return f"{ratio:,.1f}"
-    return f"{ratio:#.{digits}g}"
+def _evidence(finding: Finding) -> str:
+    """Say how many entries a finding explains, and how well."""
+    if not finding.explains:
+        return "Explains none of the entries."
+    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} to {finding.residual:.0e} of scale."
 
 
 def _loss_sentence(report: Report) -> str:

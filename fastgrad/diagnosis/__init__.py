@@ -1,0 +1,135 @@
+"""From a wrong gradient to the mistake that made it: hypotheses are computed, and named where they explain the numbers.
+
+Called by checking where something is wrong. `ground` holds what all hypotheses share, `mistakes` the wrong steps of a
+flow, `forms` what can have been done to one tensor, `search` goes from the output inwards, `words` says what was found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.forms import Explanation
+from fastgrad.diagnosis.ground import Ground
+from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.search import State, cost, search
+from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
+from fastgrad.network import Problem
+from fastgrad.numerical import Numerical
+from fastgrad.report import Alternative, Finding
+
+CLOSE = 0.4
+"""Explanations that take a mistake more are not named beside the best; those of the same number are."""
+
+
+def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
+    """Name the mistakes in a claimed gradient.
+
+    Parameters
+    ----------
+    problem : Problem
+        With its claimed gradient, of which some tensor is wrong.
+    numerical : Numerical
+        The gradient that was held against it.
+
+    Returns
+    -------
+    tuple of Finding
+        From the output inwards.
+    """
+    ground = Ground(problem, numerical)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        states = search(ground)
+    best = states[0]
+    groups = grouped(best)
+    rivals = [state for state in states[1:] if state.unexplained == best.unexplained]
+    rivals = [state for state in rivals if cost(state.causes) < cost(best.causes) + CLOSE]
+    return tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
+
+
+def grouped(state: State) -> list[list[Cause]]:
+    """Put the same mistake at several places together."""
+    groups: dict[tuple[object, ...], list[Cause]] = {}
+    for cause in state.causes:
+        groups.setdefault(cause.key, []).append(cause)
+    return list(groups.values())
+
+
+def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[State], groups: list[list[Cause]]) -> Finding:
+    """Put one group of causes into words."""
+    meanings = readings(ground, causes[0])
+    named = [readings(ground, cause)[0] for cause in causes]
+    sentence, repair, formula = sentences(ground, named, _place(ground, state, causes))
+    concerned = _concerned(state, causes)
+    explained = [(layer, kind, found) for layer, kind, found in concerned if found.found]
+    alternatives = [_alternative(ground, [meaning]) for meaning in meanings[1:]]
+    mine = {cause.key for cause in causes}
+    others = {cause.key for group in groups for cause in group} - mine
+    for rival in rivals:
+        keys = {cause.key for cause in rival.causes}
+        extra = [group for group in grouped(rival) if group[0].key not in mine | others]
+        if extra and others <= keys and not mine <= keys and not _is_same(causes, extra[0]):
+            first = [readings(ground, cause)[0] for cause in extra[0]]
+            alternatives.append(_alternative(ground, first))
+    alternatives = list(dict.fromkeys(alternatives))
+    return Finding(
+        code=named[0].code,
+        tensor=listed(gradient_name(ground, cause) for cause in causes),
+        layer=causes[0].layer + 1,
+        sentence=sentence,
+        repair=repair,
+        formula=formula,
+        explains=sum(_size(ground, layer, kind) for layer, kind, _ in explained),
+        entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
+        residual=max((found.residual for *_, found in concerned), default=0.0),
+        alternatives=tuple(alternatives[:3]),
+        confident=bool(explained) and len(explained) == len(concerned) and all(cause.cost < 1.5 for cause in causes),
+    )
+
+
+def _is_same(causes: list[Cause], others: list[Cause]) -> bool:
+    """Whether two groups are one factor, here on what flows, there on every tensor that it reaches."""
+    first, second = causes[0], others[0]
+    return (
+        first.factor is not None
+        and first.factor == second.factor
+        and first.code.partition(".")[0] == second.code.partition(".")[0]
+    )
+
+
+def _alternative(ground: Ground, causes: list[Cause]) -> Alternative:
+    sentence, _, _ = sentences(ground, causes)
+    code = CODES[causes[0].code]
+    tensor = listed(gradient_name(ground, cause) for cause in causes)
+    return Alternative(causes[0].code, tensor, causes[0].layer + 1, sentence, fill(ground, causes, code.separate))
+
+
+def _concerned(state: State, causes: list[Cause]) -> list[tuple[int, str, Explanation]]:
+    """Return the tensors that a group of causes is about: its own, or all below where it is in the flow."""
+    if causes[0].kind == "Z":
+        top = max(cause.layer for cause in causes)
+        return [item for item in state.tensors if item[0] <= top]
+    places = {(cause.layer, cause.kind) for cause in causes}
+    return [item for item in state.tensors if (item[0], item[1]) in places]
+
+
+def _size(ground: Ground, layer: int, kind: str) -> int:
+    claim = ground.claims.get((layer, kind))
+    return 0 if claim is None else claim.values.size
+
+
+def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
+    """Say where the wrong layers begin, for what no hypothesis explains."""
+    first = max(cause.layer for cause in causes)
+    names = listed(gradient_name(ground, cause) for cause in causes)
+    right = [
+        gradient_name(ground, Cause("", layer, kind))
+        for layer, kind, found in state.tensors
+        if layer > first and not found.causes and (layer, kind) in ground.claims
+    ]
+    above = f"{listed(right)} right; " if right else ""
+    both = {cause.kind for cause in causes if cause.layer == first}
+    if both == {"W", "b"}:
+        entered = "the output" if first + 1 == ground.depth else f"dZ{first + 2}"
+        return f"{above}{names} wrong, by no mistake that fastgrad knows: the error enters between {entered} and dZ{first + 1}."
+    return f"{names} wrong, by no mistake that fastgrad knows, while the flow of the layer may be right."

@@ -1,0 +1,229 @@
+"""The search: from the output inwards, which mistakes, one after the other, make the claimed numbers.
+
+A state is a backward pass so far: the flow that arrives and the mistakes that it took to explain the layers above.
+At each layer the right step is tried first; where it does not explain what is claimed there, every mistake in the flow
+and every form of the tensors is. States that explain more, with fewer and more usual mistakes, come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product as pairs
+
+import numpy as np
+
+from fastgrad.diagnosis.forms import Explanation, explain, factor_cost, nearest_constant, subject
+from fastgrad.diagnosis.ground import Claim, Estimate, Flow, Ground
+from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
+from fastgrad.network import Array, Offsets
+
+MOST_STATES = 24
+"""States carried from layer to layer."""
+MOST_FORMS = 6
+"""Explanations of one tensor that are followed."""
+REPEATED = 0.05
+"""What the same mistake costs at each further place."""
+LOST = 4.0
+"""Cost of a tensor that nothing explains."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Mistakes that explain the layers so far, and the flow that they leave."""
+
+    causes: tuple[Cause, ...] = ()
+    flow: Flow | None = None
+    unexplained: int = 0
+    tensors: tuple[tuple[int, str, Explanation], ...] = ()
+
+    @property
+    def rank(self) -> tuple[int, float]:
+        """What states are ordered by: tensors left unexplained, then the mistakes it takes."""
+        return self.unexplained, cost(self.causes)
+
+
+def cost(causes: Iterable[Cause]) -> float:
+    """Add up mistakes, the same one at several places counted once and a little."""
+    groups: dict[tuple[object, ...], list[Cause]] = {}
+    for cause in causes:
+        groups.setdefault(cause.key, []).append(cause)
+    return sum(max(c.cost for c in group) + REPEATED * (len(group) - 1) for group in groups.values())
+
+
+def search(ground: Ground) -> list[State]:
+    """Return the states that are left at the input, best first."""
+    states = [State()]
+    for layer in reversed(range(ground.depth)):
+        seen: dict[int | None, list[tuple[tuple[Cause, ...], Flow, list[Explanation], list[Explanation]]]] = {}
+        grown = []
+        for state in states:
+            key = None if state.flow is None else id(state.flow)
+            if key not in seen:
+                seen[key] = _steps(ground, layer, state.flow)
+            for step in seen[key]:
+                grown += _grown(state, layer, *step)
+        states = _best(grown)
+    return states
+
+
+def _grown(
+    state: State, layer: int, causes: tuple[Cause, ...], flow: Flow, weights: list[Explanation], bias: list[Explanation]
+) -> list[State]:
+    """Return a state with one more layer, in each way in which its tensors are explained."""
+    states = []
+    for W, b in pairs(weights[:MOST_FORMS], bias[:MOST_FORMS]):
+        found = (*state.causes, *causes, *W.causes, *b.causes)
+        tensors = (*state.tensors, (layer, "W", W), (layer, "b", b))
+        states.append(State(found, flow, state.unexplained + (not W.found) + (not b.found), tensors))
+    return states
+
+
+def _best(states: list[State]) -> list[State]:
+    ordered = sorted({state.causes: state for state in reversed(states)}.values(), key=lambda state: state.rank)
+    least = ordered[0].unexplained
+    close = [state for state in ordered if state.unexplained <= least + 2]
+    return close[:MOST_STATES]
+
+
+RIGHT = [Explanation((), 0.0, 1)]
+
+Steps = list[tuple[tuple[Cause, ...], Flow, list[Explanation], list[Explanation]]]
+
+
+def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
+    """Return the ways through a layer: mistakes in its flow, the flow, and how its tensors are then explained."""
+    right = right_flow(ground, layer, above)
+    weights, bias = _explained(ground, layer, right)
+    steps: Steps = [((), right, weights, bias)]
+    judged = [kind for kind in ("W", "b") if (layer, kind) in ground.claims]
+    if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
+        return steps
+    flows: list[Flow] = [right]
+    for causes, candidate in _candidates(ground, layer, above, right):
+        same = next((flow for flow in flows if _same(flow, candidate)), None)
+        if same is None:
+            flows.append(candidate)
+            found = _explained(ground, layer, candidate)
+        else:
+            found = next((W, b) for _, flow, W, b in steps if flow is same)
+        steps.append((causes, same or candidate, *found))
+    return steps
+
+
+def _explained(ground: Ground, layer: int, flow: Flow) -> tuple[list[Explanation], list[Explanation]]:
+    tensors = [subject(ground, layer, kind, flow) for kind in ("W", "b")]
+    weights, bias = (RIGHT if tensor is None else explain(tensor) for tensor in tensors)
+    return weights, bias
+
+
+def _same(first: Flow, second: Flow) -> bool:
+    return bool((np.abs(first.delta - second.delta) <= 1e-14 * (first.error + second.error)).all())
+
+
+def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterable[tuple[tuple[Cause, ...], Flow]]:
+    """Yield the mistakes in the flow into a layer that explain one of its tensors, with a factor where it takes one."""
+    probe = _Probe(ground, layer)
+    for c in probe.factors(right, named=False):
+        yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
+    for cause, flow in flow_mistakes(ground, layer, above):
+        for c in probe.factors(flow, named=True):
+            factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
+            yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
+    if above is not None and (pair := updated_way(ground, layer, above)) is not None:
+        rate = probe.rate(*pair)
+        if rate is not None:
+            start, change = pair
+            cause = Cause("way.updated_weights", layer, "Z", other=rate)
+            delta = start.delta - rate * change.delta
+            arrived = start.arrived - rate * change.arrived
+            error = start.error + abs(rate) * change.error
+            arrived_error = start.arrived_error + abs(rate) * change.arrived_error
+            yield (cause,), Flow(arrived, arrived_error, delta, error, recovered=1.0 / abs(rate))
+
+
+class _Probe:
+    """Some columns of a layer's W, and its b, on which flows are tried before they are followed."""
+
+    def __init__(self, ground: Ground, layer: int) -> None:
+        self.ground, self.layer = ground, layer
+        self.columns: Offsets = ground.probes[layer]
+        self.weights, self.bias = ground.claim(layer, "W"), ground.claim(layer, "b")
+
+    def factors(self, flow: Flow, named: bool) -> list[float]:
+        """Return the constants by which a flow explains W or b: 1, or one that can be named; any other if not `named`."""
+        if self.weights is None and self.bias is None:
+            return [1.0] if named else []
+        found = []
+        for claim, estimate in self._predictions(flow):
+            for penalty in (True, False):
+                c = self._factor(claim, estimate, penalty, named)
+                if c is not None and c not in found and (named or c != 1.0):
+                    found.append(c)
+        return found
+
+    def _predictions(self, flow: Flow) -> Iterable[tuple[Claim, Estimate]]:
+        if self.weights is not None:
+            yield _cut(self.weights, self.columns), self.ground.predicted_weights(self.layer, flow, self.columns)
+        if self.bias is not None:
+            yield self.bias, self.ground.predicted_bias(flow)
+
+    def _factor(self, claim: Claim, estimate: Estimate, penalty: bool, named: bool) -> float | None:
+        """Return c if the claim is c times an estimate, with the declared penalty or another multiple of W beside it."""
+        allowed = claim.allowed(estimate.plus(claim.penalty), self.ground.samples)
+        parts = [estimate.values] if penalty else [estimate.values, claim.theta]
+        if estimate.values.size < len(parts) + (not named) or not np.isfinite(claim.values).all():
+            return None
+        target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
+        clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
+        solution = _least_squares([part / allowed for part in parts], target / allowed)
+        if solution is None or clear < 1e3 or solution[0] == 0.0:
+            return None
+        tightness = min(1e-4 * abs(solution[0]), 4.0 / clear)
+        c = nearest_constant(self.ground, self.layer, solution[0], tightness)
+        if named and not _is_named(self.ground, c):
+            return None
+        fitted = c * estimate.values
+        if not penalty:
+            rest = _least_squares([claim.theta / allowed], (target - fitted) / allowed)
+            fitted = fitted + (rest[0] if rest else 0.0) * claim.theta
+        bound = 2.0 * claim.allowed(Estimate(fitted, abs(c) * estimate.rounding), self.ground.samples)
+        if claim.spread is not None:
+            bound = bound + max(1.0, abs(c)) * claim.spread
+        return c if bool((np.abs(target - fitted) <= bound).all()) else None
+
+    def rate(self, start: Flow, change: Flow) -> float | None:
+        """Return the η of which start − η·change explains W or b."""
+        for (claim, first), (_, second) in zip(self._predictions(start), self._predictions(change), strict=True):
+            total = first.plus(claim.penalty)
+            allowed = claim.allowed(total, self.ground.samples)
+            rest = (total.values - claim.values) / allowed
+            solution = _least_squares([second.values / allowed], rest)
+            if solution is None or second.values.size < 2:
+                continue
+            clear = float(np.abs(second.values / allowed).max(initial=0.0))
+            short = float(f"{solution[0]:.3g}")
+            rate = short if abs(short - solution[0]) * clear < 4.0 else solution[0]
+            if clear * abs(rate) > 1e3 and (np.abs(rest - rate * second.values / allowed) <= 2.0).all():
+                return rate
+        return None
+
+
+def _cut(claim: Claim, columns: Offsets) -> Claim:
+    spread = None if claim.spread is None else claim.spread[:, columns]
+    return Claim(claim.tensor, claim.values[:, columns], claim.theta[:, columns], claim.l2, claim.l1, spread)
+
+
+def _least_squares(parts: list[Array], target: Array) -> list[float] | None:
+    columns = np.stack([part.ravel() for part in parts], axis=1)
+    unit = np.linalg.norm(columns, axis=0)
+    if not (np.isfinite(unit).all() and (unit > 0.0).all()) or not np.isfinite(target).all():
+        return None
+    solution, _, rank, _ = np.linalg.lstsq(columns / unit, target.ravel(), rcond=1e-12)
+    return [float(c) for c in solution / unit] if rank == len(parts) else None
+
+
+def _is_named(ground: Ground, c: float) -> bool:
+    m, n = float(ground.samples), float(ground.problem.network.widths[-1])
+    whole = {1.0, m, n, m * n}
+    return abs(c) in {part * count for count in (*whole, *(1.0 / count for count in whole)) for part in (0.5, 1.0, 2.0)}

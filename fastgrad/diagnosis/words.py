@@ -1,0 +1,159 @@
+"""From causes to findings: one sentence of what was done, one of how to repair it, the formula, in the user's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.ground import Ground
+from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.network import Tensor, parse_activation
+
+DERIVATIVES = {
+    "tanh": "1 - a²",
+    "sigmoid": "a(1 - a)",
+    "relu": "1 where z > 0, else 0",
+    "identity": "1",
+    "softplus": "σ(z)",
+    "softsign": "1/(1 + |z|)²",
+    "arctan": "1/(1 + z²)",
+    "sin": "cos z",
+    "exp": "a",
+    "leaky_relu": "1 where z > 0, else the slope",
+    "elu": "1 where z > 0, else α·e^z",
+    "silu": "σ(z)(1 + z(1 - σ(z)))",
+}
+
+
+def number(value: float) -> str:
+    """Return a factor to four digits, whole ones as they are."""
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.4g}"
+
+
+def readings(ground: Ground, cause: Cause) -> list[Cause]:
+    """Return what a factor can mean here, each as a cause with a code of its own; the likeliest first."""
+    if cause.code not in ("factor", "factor.whole") or cause.factor is None:
+        return [cause]
+    c, m, n = cause.factor, float(ground.samples), float(ground.problem.network.widths[-1])
+    named = [("factor.sign", -1.0), ("factor.examples", m), ("factor.examples_twice", 1.0 / m)]
+    named += [("factor.outputs", n), ("factor.outputs_twice", 1.0 / n), ("factor.two", 2.0), ("factor.half", 0.5)]
+    found = [replace(cause, code=code) for code, value in named if c == value and value != 1.0]
+    batch = m / c if c else 0.0
+    if not found and c > 0.0 and abs(batch - round(batch)) < 1e-9 * batch and 1 < round(batch) <= 65536:
+        found = [replace(cause, code="factor.batch", other=round(batch)), replace(cause, code="factor.constant")]
+        if c == round(c) or 1.0 / c == round(1.0 / c):
+            found.reverse()
+    return found or [replace(cause, code="factor.constant")]
+
+
+def tensor_of(ground: Ground, cause: Cause) -> Tensor | None:
+    """Return the tensor that a cause is about, or the W of its layer."""
+    kind = "b" if cause.kind == "b" else "W"
+    return next((t for t in ground.problem.tensors if t.layer == cause.layer and t.kind == kind), None)
+
+
+def gradient_name(ground: Ground, cause: Cause) -> str:
+    """Return the user's name of the gradient in which a cause is, dZ where it is in the flow."""
+    if cause.kind == "Z":
+        return f"dZ{cause.layer + 1}"
+    tensor = tensor_of(ground, cause)
+    return f"d{cause.kind}{cause.layer + 1}" if tensor is None else tensor.gradient_name or f"d{tensor.name}"
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Return "dW1, db1 and dW2"."""
+    names = list(dict.fromkeys(names))
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def weights_name(ground: Ground, layer: int) -> str:
+    """Return the user's name of a layer's W."""
+    return next((t.name for t in ground.problem.tensors if t.layer == layer and t.kind == "W"), f"W{layer + 1}")
+
+
+def fill(ground: Ground, causes: list[Cause], text: str, place: str = "") -> str:
+    """Put the names and numbers of causes of one kind into a text of the table."""
+    cause = causes[0]
+    return text.format_map(_fields(ground, causes, cause, place))
+
+
+def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> dict[str, object]:
+    layer, network = cause.layer + 1, ground.problem.network
+    names = sorted({(c.layer, c.kind, gradient_name(ground, c)) for c in causes})
+    many, tensor = len(names) > 1, tensor_of(ground, cause)
+    factor = cause.factor if cause.factor is not None else 1.0
+    claim = ground.claim(cause.layer, "b" if cause.kind == "b" else "W")
+    above = min(cause.layer + 1, ground.depth - 1)
+    layers = sorted({c.layer + 1 for c in causes})
+    dZ = listed(f"dZ{k}" for k in layers)
+    f = parse_activation(network.activations[cause.layer])[0]
+    is_layer = cause.code in ("slope.other_layer", "order.other_tensor", "product.other_delta", "way.other_delta")
+    is_layer = is_layer or cause.code == "way.other_arrived"
+    other = cause.other + 1 if is_layer and isinstance(cause.other, int) else cause.other
+    return {
+        "grads": listed(name for *_, name in names),
+        "grad": gradient_name(ground, cause),
+        "parameter": tensor.name if tensor is not None else "W",
+        "are": "are" if many else "is",
+        "have": "have" if many else "has",
+        "hold": "hold" if many else "holds",
+        "lack": "lack" if many else "lacks",
+        "is_missing": "lack" if len(layers) > 1 else "lacks",
+        "factor": number(factor),
+        "inverse": number(1.0 / factor) if factor else "0",
+        "large": "too large" if factor > 1.0 else "the right gradient",
+        "other": other,
+        "times": f", {number(factor)} times" if cause.factor is not None else "",
+        "other_W": weights_name(ground, cause.other) if isinstance(cause.other, int) and cause.other < ground.depth else "",
+        "m": ground.samples,
+        "once": "the gradient" if cause.kind == "Z" else gradient_name(ground, cause),
+        "layer": layer,
+        "above": layer + 1,
+        "below": layer - 1,
+        "dZ": dZ,
+        "dA": listed(f"dA{k}" for k in layers),
+        "Z": f"Z{layer}",
+        "A": f"A{layer}",
+        "f": f,
+        "derivative": DERIVATIVES.get(f, "f′(z)"),
+        "W_above": weights_name(ground, above),
+        "loss": network.loss,
+        "l2": number(claim.l2) if claim is not None else "0",
+        "right": _right(ground, cause),
+        "wrong": gradient_name(ground, cause),
+        "way": _way(ground, cause.layer),
+        "place": place,
+    }
+
+
+def _rows(ground: Ground) -> bool:
+    """Whether the examples lie in rows, as far as the weights tell."""
+    return any(tensor.transposed for tensor in ground.problem.tensors)
+
+
+def _right(ground: Ground, cause: Cause) -> str:
+    """Return the right formula of what a cause is in, in the user's layout."""
+    layer, grad = cause.layer + 1, gradient_name(ground, cause)
+    inputs = f"A{layer - 1}" if layer > 1 else "X"
+    if cause.kind == "Z":
+        return f"{grad} = ∂J/∂Z{layer}"
+    if cause.kind == "b":
+        return f"{grad} = Σ dZ{layer} over the examples"
+    return f"{grad} = {inputs}ᵀ·dZ{layer}" if _rows(ground) else f"{grad} = dZ{layer}·{inputs}ᵀ"
+
+
+def _way(ground: Ground, layer: int) -> str:
+    if layer + 1 >= ground.depth:
+        return ""
+    W = weights_name(ground, layer + 1)
+    flow = f"dZ{layer + 2}·{W}ᵀ" if _rows(ground) else f"{W}ᵀ·dZ{layer + 2}"
+    return f"dA{layer + 1} = {flow}"
+
+
+def sentences(ground: Ground, causes: list[Cause], place: str = "") -> tuple[str, str, str]:
+    """Return what was done, how to repair it, and the right formula."""
+    entry = CODES[causes[0].code]
+    return tuple(fill(ground, causes, text, place) for text in (entry.sentence, entry.repair, entry.formula))  # type: ignore[return-value]
