@@ -536,7 +536,7 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
 def _evidence(finding: Finding) -> str:
     """Say how many entries a finding explains, and how well."""
     if not finding.explains:
-        return "Explains none of the entries."
+        return f"Explains none of the {counted(finding.entries, 'entry')}."
     return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} to {finding.residual:.0e} of scale."
 
 

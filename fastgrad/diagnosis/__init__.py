@@ -10,16 +10,16 @@ import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.forms import Explanation
-from fastgrad.diagnosis.ground import Ground
+from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.diagnosis.search import State, cost, search
+from fastgrad.diagnosis.search import State, search
 from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
 from fastgrad.network import Problem
 from fastgrad.numerical import Numerical
 from fastgrad.report import Alternative, Finding
 
-CLOSE = 0.4
-"""Explanations that take a mistake more are not named beside the best; those of the same number are."""
+MOST_ALTERNATIVES = 8
+"""Mistakes named beside one that cannot be told from it; equal widths and few examples make many look alike."""
 
 
 def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
@@ -40,10 +40,8 @@ def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
     ground = Ground(problem, numerical)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         states = search(ground)
-    best = states[0]
+    best, *rivals = states
     groups = grouped(best)
-    rivals = [state for state in states[1:] if state.unexplained == best.unexplained]
-    rivals = [state for state in rivals if cost(state.causes) < cost(best.causes) + CLOSE]
     return tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
 
 
@@ -68,7 +66,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
     for rival in rivals:
         keys = {cause.key for cause in rival.causes}
         extra = [group for group in grouped(rival) if group[0].key not in mine | others]
-        if extra and others <= keys and not mine <= keys and not _is_same(causes, extra[0]):
+        if extra and others <= keys and not mine <= keys and not _is_same(state, causes, rival, extra[0]):
             first = [readings(ground, cause)[0] for cause in extra[0]]
             alternatives.append(_alternative(ground, first))
     alternatives = list(dict.fromkeys(alternatives))
@@ -82,19 +80,17 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         explains=sum(_size(ground, layer, kind) for layer, kind, _ in explained),
         entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
         residual=max((found.residual for *_, found in concerned), default=0.0),
-        alternatives=tuple(alternatives[:3]),
+        alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
         confident=bool(explained) and len(explained) == len(concerned) and all(cause.cost < 1.5 for cause in causes),
     )
 
 
-def _is_same(causes: list[Cause], others: list[Cause]) -> bool:
+def _is_same(state: State, causes: list[Cause], rival: State, others: list[Cause]) -> bool:
     """Whether two groups are one factor, here on what flows, there on every tensor that it reaches."""
     first, second = causes[0], others[0]
-    return (
-        first.factor is not None
-        and first.factor == second.factor
-        and first.code.partition(".")[0] == second.code.partition(".")[0]
-    )
+    same = first.factor is not None and first.factor == second.factor and first.key[0] == second.key[0]
+    reached = [{(layer, kind) for layer, kind, _ in _concerned(*pair)} for pair in ((state, causes), (rival, others))]
+    return same and reached[0] == reached[1]
 
 
 def _alternative(ground: Ground, causes: list[Cause]) -> Alternative:
@@ -104,7 +100,7 @@ def _alternative(ground: Ground, causes: list[Cause]) -> Alternative:
     return Alternative(causes[0].code, tensor, causes[0].layer + 1, sentence, fill(ground, causes, code.separate))
 
 
-def _concerned(state: State, causes: list[Cause]) -> list[tuple[int, str, Explanation]]:
+def _concerned(state: State, causes: list[Cause]) -> list[tuple[int, Kind, Explanation]]:
     """Return the tensors that a group of causes is about: its own, or all below where it is in the flow."""
     if causes[0].kind == "Z":
         top = max(cause.layer for cause in causes)
@@ -113,7 +109,7 @@ def _concerned(state: State, causes: list[Cause]) -> list[tuple[int, str, Explan
     return [item for item in state.tensors if (item[0], item[1]) in places]
 
 
-def _size(ground: Ground, layer: int, kind: str) -> int:
+def _size(ground: Ground, layer: int, kind: Kind) -> int:
     claim = ground.claims.get((layer, kind))
     return 0 if claim is None else claim.values.size
 

@@ -36,14 +36,16 @@ CODES: dict[str, Code] = {
     ),
     "factor.examples_twice": Code(
         "divided by the number of examples once too often",
-        "{grads} {are} 1/{inverse} of the right gradient, m = {inverse} being the number of examples: divided by m once too often.",
+        "{grads} {are} 1/{inverse} of the right gradient, {inverse} being the number of examples m: "
+        "divided by m once too often.",
         "Divide by m once only: where 1/m stands in {dZ} already, sum without it.",
         "{right}",
         _EXAMPLES,
     ),
     "factor.outputs": Code(
         "summed over the outputs where the loss averages",
-        "{grads} {are} {factor} times too large, the number of outputs: summed over the outputs where the loss averages over them.",
+        "{grads} {are} {factor} times too large, the number of outputs: summed over the outputs "
+        "where the loss averages over them.",
         "Divide by the number of outputs as well, or declare a loss that sums over them.",
         "{right}",
         _OUTPUTS,

@@ -19,6 +19,8 @@ CLEAR = 1e3
 """A gradient must be that many times what rounding may do to it before a factor can be read from it."""
 
 
+STRAY_PART = 0.31
+"""Share of the largest entry by which planted parts are off."""
 UNTESTED = 0.5
 """What an explanation costs more that as many numbers were fitted to as there are."""
 
@@ -154,6 +156,7 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     tries = [("data", [data], claim.penalty), ("theta", [theta], data.plus(l1_part)), ("sign", [sign], data.plus(l2_part))]
     if penalized:
         tries += [("whole", [tensor.total], zero)]
+    tries += [("step", [tensor.total], theta)]
     for what, parts, fixed in tries:
         fit = _fit(tensor, parts, fixed)
         if fit is not None:
@@ -231,9 +234,9 @@ def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Caus
         return (_penalty_cause(tensor, multiples[0]),)
     if what == "sign":
         return (tensor.cause("penalty.sign_added", multiples[0] - tensor.claim.l1, cost=1.15),)
+    if what == "step":
+        return (tensor.cause("value.step_taken", multiples[0], cost=1.1),)
     c, k = multiples
-    if k == 1.0:
-        return (tensor.cause("value.step_taken", c, cost=1.1),)
     causes = [tensor.cause("factor", c, cost=factor_cost(tensor.ground, c))] if c != 1.0 else []
     return (*causes, _penalty_cause(tensor, k))
 
@@ -480,3 +483,55 @@ def _pattern(tensor: Subject, code: str) -> Explanation:
     with np.errstate(all="ignore"):
         residual = tensor.residual(tensor.total)
     return Explanation((cause,), residual, 0, found=False)
+
+
+# The same forms, made instead of recognised.
+
+
+def wrong_values(tensor: Subject) -> Iterator[tuple[Cause, Array]]:
+    """Yield every form of a tensor's right gradient that can be planted, with its values."""
+    data, total, m = tensor.data.values, tensor.total.values, tensor.ground.samples
+    n = tensor.ground.problem.network.widths[-1]
+    penalty = tensor.claim.penalty.values
+    for c in dict.fromkeys([2.0, 0.5, -1.0, 4.0, float(m), 1.0 / m, float(n), 0.01, 1.37]):
+        if c != 1.0:
+            yield tensor.cause("factor", c), c * data + penalty
+    yield tensor.cause("value.zero"), np.zeros_like(total)
+    yield tensor.cause("value.parameter"), tensor.claim.theta.copy()
+    yield tensor.cause("value.step_taken", -0.1), tensor.claim.theta - 0.1 * total
+    yield tensor.cause("penalty.sign_added", 0.3), total + 0.3 * np.sign(tensor.claim.theta)
+    if not tensor.claim.l2:
+        yield tensor.cause("penalty.added", 0.7), total + 0.7 * tensor.claim.theta
+    right = replace(tensor, claim=replace(tensor.claim, values=total))
+    structural = (*_bias_forms(right),) if tensor.kind == "b" else (*_weight_forms(right),)
+    for cause, estimate in (*structural, *_other_tensors(right)):
+        yield cause, estimate.values
+    if tensor.kind == "W":
+        for cause, delta, _, other, _ in _other_factors(tensor):
+            yield cause, delta.T @ other + penalty
+    if total.shape[0] > 1:
+        yield tensor.cause("order.rows"), np.roll(total, 1, axis=0)
+    if total.ndim > 1 and total.shape[1] > 1:
+        yield tensor.cause("order.columns"), np.roll(total, 1, axis=1)
+    if m > 1:
+        for s in (0, m - 1):
+            share = _share(tensor, s).values
+            yield tensor.cause("examples.only", other=s), share + penalty
+            yield tensor.cause("examples.missing", other=s), total - share
+    yield from _wrong_parts(tensor)
+
+
+def _wrong_parts(tensor: Subject) -> Iterator[tuple[Cause, Array]]:
+    total = tensor.total.values
+    if total.size > 3:
+        wrong = total.copy()
+        wrong.flat[-1] += STRAY_PART * np.abs(total).max()
+        yield tensor.cause("part.entry"), wrong
+    if total.ndim > 1 and total.shape[0] > 2 and total.shape[1] > 1:
+        wrong = total.copy()
+        wrong[0] += STRAY_PART * np.abs(total).max() * (1.0 + np.arange(total.shape[1]))
+        yield tensor.cause("part.row"), wrong
+    if total.ndim > 1 and total.shape[1] > 2 and total.shape[0] > 1:
+        wrong = total.copy()
+        wrong[:, -1] -= STRAY_PART * np.abs(total).max() * (1.0 + np.arange(total.shape[0]))
+        yield tensor.cause("part.column"), wrong

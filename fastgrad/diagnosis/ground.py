@@ -23,6 +23,7 @@ from fastgrad.product import product, root_product, squared
 from fastgrad.verdict import TOLERANCE, UNDERFLOW
 
 Kind = Literal["W", "b"]
+KINDS: tuple[Kind, ...] = ("W", "b")
 Truth = npt.NDArray[np.bool_]
 
 PROBED = 48
@@ -76,7 +77,7 @@ class Claim:
     spread: Array | None
     """Width of the range of right values where units or weights sit on kinks; None where there is none."""
 
-    @property
+    @cached_property
     def penalty(self) -> Estimate:
         """The gradient of the declared penalty."""
         values = self.l2 * self.theta + self.l1 * np.sign(self.theta)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -136,16 +137,23 @@ def _formulas(
     yield "slope.missing", None, np.ones_like, 1.0
     yield "slope.twice", None, lambda z: np.square(slope(z)), 1.05
     yield "slope.at_value", None, lambda z: slope(value(z)), 1.0
-    for form, formula in _WRONG_FORMS.get(name, {}).items():
-        yield "slope.form", form, lambda z, formula=formula: formula(z, value(z)), 1.02
+    for form, of_both in _WRONG_FORMS.get(name, {}).items():
+        yield "slope.form", form, _of_z(of_both, value), 1.02
     others = [*(parse_activation(text) for text in ground.problem.network.activations[:-1]), ("relu", 0.0), ("sigmoid", 0.0)]
     for other, p in dict.fromkeys([*others, ("tanh", 0.0)]):
         if (other, p) != (name, parameter) and other in ACTIVATION_CODES and other != "identity":
-            other_code = ACTIVATION_CODES[other]
-            yield "slope.other_activation", other, lambda z, c=other_code, p=p: tabulated(c, p, z)[1], 1.03
+            yield "slope.other_activation", other, partial(_slope_of, ACTIVATION_CODES[other], p), 1.03
 
 
-_WRONG_FORMS = {
+def _of_z(formula: Callable[[Array, Array], Array], value: Formula) -> Formula:
+    return lambda z: formula(z, value(z))
+
+
+def _slope_of(code: int, parameter: float, z: Array) -> Array:
+    return tabulated(code, parameter, z)[1]
+
+
+_WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
     "tanh": {
         "a": lambda z, a: a,
         "1 - a": lambda z, a: 1.0 - a,

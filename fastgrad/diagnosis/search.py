@@ -7,83 +7,112 @@ and every form of the tensors is. States that explain more, with fewer and more 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from heapq import heappop, heappush
+from itertools import count
 from itertools import product as pairs
 
 import numpy as np
 
 from fastgrad.diagnosis.forms import Explanation, explain, factor_cost, nearest_constant, subject
-from fastgrad.diagnosis.ground import Claim, Estimate, Flow, Ground
+from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
 from fastgrad.network import Array, Offsets
 
-MOST_STATES = 24
-"""States carried from layer to layer."""
+MOST_STEPS = 150
+"""Layers gone through, over all states, before only the most promising state is followed."""
 MOST_FORMS = 6
 """Explanations of one tensor that are followed."""
 REPEATED = 0.05
 """What the same mistake costs at each further place."""
-LOST = 4.0
-"""Cost of a tensor that nothing explains."""
+UNKNOWN, UNKNOWN_AGAIN = 6.0, 1.2
+"""What the first tensor costs that nothing explains, and each further one: so much that three mistakes which explain
+the numbers to rounding are preferred, and that a mistake below an unknown one is still looked for."""
+CLOSE = 0.4
+"""Explanations that cost so much more than the best have as many mistakes; they are named beside it."""
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Mistakes that explain the layers so far, and the flow that they leave."""
+    """Mistakes that explain the layers so far, and the flow that they leave.
 
-    causes: tuple[Cause, ...] = ()
-    flow: Flow | None = None
-    unexplained: int = 0
-    tensors: tuple[tuple[int, str, Explanation], ...] = ()
+    Attributes
+    ----------
+    causes : tuple of Cause
+        In the order of the search.
+    flow : Flow or None
+        ∂J/∂z of the lowest layer so far; None at the output.
+    layer : int
+        The layer to come, from 0; -1 at the end.
+    tensors : tuple of (int, str, Explanation)
+        Layer, kind and explanation of every tensor so far.
+    """
 
-    @property
-    def rank(self) -> tuple[int, float]:
-        """What states are ordered by: tensors left unexplained, then the mistakes it takes."""
-        return self.unexplained, cost(self.causes)
+    causes: tuple[Cause, ...]
+    flow: Flow | None
+    layer: int
+    tensors: tuple[tuple[int, Kind, Explanation], ...] = ()
+
+    @cached_property
+    def cost(self) -> float:
+        """What the mistakes cost together."""
+        return total_cost(self.causes)
 
 
-def cost(causes: Iterable[Cause]) -> float:
+def total_cost(causes: Iterable[Cause]) -> float:
     """Add up mistakes, the same one at several places counted once and a little."""
     groups: dict[tuple[object, ...], list[Cause]] = {}
     for cause in causes:
         groups.setdefault(cause.key, []).append(cause)
-    return sum(max(c.cost for c in group) + REPEATED * (len(group) - 1) for group in groups.values())
+    total = 0.0
+    for group in groups.values():
+        if group[0].code.startswith("unknown"):
+            total += UNKNOWN + UNKNOWN_AGAIN * (len(group) - 1)
+        else:
+            total += max(cause.cost for cause in group) + REPEATED * (len(group) - 1)
+    return total
 
 
 def search(ground: Ground) -> list[State]:
-    """Return the states that are left at the input, best first."""
-    states = [State()]
-    for layer in reversed(range(ground.depth)):
-        seen: dict[int | None, list[tuple[tuple[Cause, ...], Flow, list[Explanation], list[Explanation]]]] = {}
-        grown = []
-        for state in states:
-            key = None if state.flow is None else id(state.flow)
-            if key not in seen:
-                seen[key] = _steps(ground, layer, state.flow)
-            for step in seen[key]:
-                grown += _grown(state, layer, *step)
-        states = _best(grown)
-    return states
+    """Return the explanations of the whole gradient, the best first, with those as good as it.
+
+    States are followed in the order of their cost, which only grows: the first that reaches the input is the best.
+    """
+    order = count()
+    queue = [(0.0, next(order), State((), None, ground.depth - 1))]
+    seen: dict[tuple[int, int | None], Steps] = {}
+    found: dict[frozenset[Cause], State] = {}
+    taken, limit = 0, np.inf
+    while queue:
+        _, _, state = heappop(queue)
+        if state.cost > limit or (found and taken > MOST_STEPS):
+            break
+        if state.layer < 0:
+            found.setdefault(frozenset(state.causes), state)
+            limit = min(limit, state.cost + CLOSE)
+            continue
+        key = state.layer, None if state.flow is None else id(state.flow)
+        if key not in seen:
+            taken += 1
+            seen[key] = _steps(ground, state.layer, state.flow)
+        for step in seen[key]:
+            for grown in _grown(state, *step):
+                # Once too much has been tried, what has come furthest goes first.
+                priority = grown.cost if taken <= MOST_STEPS else grown.cost + 100.0 * grown.layer
+                heappush(queue, (priority, next(order), grown))
+    return list(found.values())
 
 
 def _grown(
-    state: State, layer: int, causes: tuple[Cause, ...], flow: Flow, weights: list[Explanation], bias: list[Explanation]
-) -> list[State]:
-    """Return a state with one more layer, in each way in which its tensors are explained."""
-    states = []
+    state: State, causes: tuple[Cause, ...], flow: Flow, weights: list[Explanation], bias: list[Explanation]
+) -> Iterator[State]:
+    """Yield a state with one more layer, in each way in which its tensors are explained."""
     for W, b in pairs(weights[:MOST_FORMS], bias[:MOST_FORMS]):
         found = (*state.causes, *causes, *W.causes, *b.causes)
-        tensors = (*state.tensors, (layer, "W", W), (layer, "b", b))
-        states.append(State(found, flow, state.unexplained + (not W.found) + (not b.found), tensors))
-    return states
-
-
-def _best(states: list[State]) -> list[State]:
-    ordered = sorted({state.causes: state for state in reversed(states)}.values(), key=lambda state: state.rank)
-    least = ordered[0].unexplained
-    close = [state for state in ordered if state.unexplained <= least + 2]
-    return close[:MOST_STATES]
+        tensors = (*state.tensors, (state.layer, KINDS[0], W), (state.layer, KINDS[1], b))
+        yield State(found, flow, state.layer - 1, tensors)
 
 
 RIGHT = [Explanation((), 0.0, 1)]
@@ -96,7 +125,7 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
     right = right_flow(ground, layer, above)
     weights, bias = _explained(ground, layer, right)
     steps: Steps = [((), right, weights, bias)]
-    judged = [kind for kind in ("W", "b") if (layer, kind) in ground.claims]
+    judged = [kind for kind in KINDS if (layer, kind) in ground.claims]
     if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
         return steps
     flows: list[Flow] = [right]
@@ -112,7 +141,7 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
 
 
 def _explained(ground: Ground, layer: int, flow: Flow) -> tuple[list[Explanation], list[Explanation]]:
-    tensors = [subject(ground, layer, kind, flow) for kind in ("W", "b")]
+    tensors = [subject(ground, layer, kind, flow) for kind in KINDS]
     weights, bias = (RIGHT if tensor is None else explain(tensor) for tensor in tensors)
     return weights, bias
 
@@ -156,10 +185,11 @@ class _Probe:
             return [1.0] if named else []
         found = []
         for claim, estimate in self._predictions(flow):
-            for penalty in (True, False):
-                c = self._factor(claim, estimate, penalty, named)
-                if c is not None and c not in found and (named or c != 1.0):
-                    found.append(c)
+            c = self._factor(claim, estimate, True, named)
+            if c is None and claim.theta.ndim > 1 and (claim.l2 or not named):
+                c = self._factor(claim, estimate, False, named)
+            if c is not None and c not in found and (named or c != 1.0):
+                found.append(c)
         return found
 
     def _predictions(self, flow: Flow) -> Iterable[tuple[Claim, Estimate]]:
@@ -176,6 +206,8 @@ class _Probe:
             return None
         target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
         clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
+        if penalty and not _is_multiple(estimate.values, target, allowed):
+            return None
         solution = _least_squares([part / allowed for part in parts], target / allowed)
         if solution is None or clear < 1e3 or solution[0] == 0.0:
             return None
@@ -221,6 +253,15 @@ def _least_squares(parts: list[Array], target: Array) -> list[float] | None:
         return None
     solution, _, rank, _ = np.linalg.lstsq(columns / unit, target.ravel(), rcond=1e-12)
     return [float(c) for c in solution / unit] if rank == len(parts) else None
+
+
+def _is_multiple(values: Array, target: Array, allowed: Array) -> bool:
+    """Whether one can be a multiple of the other, by two of the clearest entries: most hypotheses end here."""
+    flat, wanted, bound = values.ravel(), target.ravel(), allowed.ravel()
+    first, other = int(np.argmax(np.abs(flat))), int(np.argmax(np.abs(wanted)))
+    off = abs(flat[first] * wanted[other] - flat[other] * wanted[first])
+    size = bound[other] * (abs(flat[first]) + abs(wanted[first])) + bound[first] * (abs(wanted[other]) + abs(flat[other]))
+    return bool(off <= 8.0 * size)
 
 
 def _is_named(ground: Ground, c: float) -> bool:

@@ -27,8 +27,13 @@ DERIVATIVES = {
 
 
 def number(value: float) -> str:
-    """Return a factor to four digits, whole ones as they are."""
-    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.4g}"
+    """Return a factor to four digits, more where it is close to 1; whole ones as they are."""
+    if value == round(value) and abs(value) < 1e6:
+        return f"{value:,.0f}"
+    digits = 4
+    while digits < 17 and abs(float(f"{value:.{digits}g}")) == 1.0:
+        digits += 1
+    return f"{value:.{digits}g}"
 
 
 def readings(ground: Ground, cause: Cause) -> list[Cause]:

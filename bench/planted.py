@@ -1,0 +1,96 @@
+"""Random networks for the bench of diagnosis, each drawn from its seed alone, and the tally of what was named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastgrad.diagnosis.plants import Nursery, Plant, apart
+from fastgrad.diagnosis.words import gradient_name
+from fastgrad.interpret import Description, interpret_parts
+from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, LOSSES
+
+WIDEST, MOST_EXAMPLES, DEEPEST = 7, 9, 5
+POSITIVE = ("exp", "softplus", "sigmoid")
+
+
+def random_nursery(seed: int, deepest: int = DEEPEST) -> Nursery:
+    """Draw a network of any depth, activations and loss, with its right gradient."""
+    draw = np.random.default_rng(seed)
+    depth = 1 + seed % deepest
+    widths = draw.integers(2, WIDEST + 1, depth + 1)
+    if draw.random() < 0.4:
+        widths[1:-1] = widths[1:2]  # equal widths, which let more mistakes happen
+    m = int(draw.integers(3, MOST_EXAMPLES + 1))
+    loss = str(draw.choice(LOSSES))
+    activations = [str(name) for name in draw.choice(list(ACTIVATION_CODES), depth)]
+    activations[-1] = LOGIT_OUTPUT.get(loss) or activations[-1]
+    parameters, gradients = {}, {}
+    for layer in range(depth):
+        n_in, n_out = widths[layer : layer + 2]
+        parameters[f"W{layer + 1}"] = draw.normal(0, 1.2 / np.sqrt(n_in), (n_out, n_in))
+        parameters[f"b{layer + 1}"] = draw.normal(0, 0.5, n_out)
+    gradients = {f"d{name}": np.zeros_like(array) for name, array in parameters.items()}
+    X, Y = draw.normal(size=(m, widths[0])), draw.normal(size=(m, widths[-1]))
+    if loss in LOGIT_OUTPUT:
+        Y = np.eye(widths[-1])[draw.integers(0, widths[-1], m)]
+    said = {"l2": str(draw.choice([0.0, 0.1])), "layout": "rows,out_in", "reduction": str(draw.choice(["mean", "sum"]))}
+    description = Description.of({"activations": activations, "loss": loss, **said})
+    return Nursery(interpret_parts(parameters, gradients, X, Y, description))
+
+
+@dataclass
+class Tally:
+    """What became of the planted mistakes."""
+
+    planted: int = 0
+    named: int = 0
+    misled: int = 0
+    unseen: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    examples: list[str] = field(default_factory=list)
+
+    def add(self, nursery: Nursery, plants: list[Plant], label: str) -> None:
+        """Plant, diagnose, count."""
+        outcome = nursery.judged(plants)
+        if not outcome.detected:
+            self.unseen += 1
+            return
+        self.planted += 1
+        self.named += outcome.named
+        self.misled += outcome.misled
+        if not outcome.named:
+            self.failed["+".join(sorted(plant.cause.code for plant in plants))] += 1
+            names = [(p.cause.code, gradient_name(nursery.ground, p.cause), p.cause.factor, p.cause.other) for p in plants]
+            found = [(f.code, f.tensor, f.confident, [a.code for a in f.alternatives]) for f in outcome.findings]
+            self.examples.append(f"{label} {nursery.problem.network.widths} m={nursery.problem.samples}: {names} -> {found}")
+
+    @property
+    def share(self) -> float:
+        """Share of those detected that were named."""
+        return self.named / max(self.planted, 1)
+
+
+def single(seeds: range) -> Tally:
+    """Plant every applicable mistake into each of some networks."""
+    tally = Tally()
+    for seed in seeds:
+        nursery = random_nursery(seed)
+        for plant in nursery.plants():
+            tally.add(nursery, [plant], f"seed {seed}")
+    return tally
+
+
+def double(seeds: range, pairs: int) -> Tally:
+    """Plant pairs of mistakes that touch no entry in common."""
+    tally = Tally()
+    for seed in seeds:
+        nursery, draw = random_nursery(seed), np.random.default_rng(seed)
+        plants = [plant for plant in nursery.plants() if nursery.judged([plant]).detected]
+        for _ in range(pairs):
+            first, second = (plants[k] for k in draw.choice(len(plants), 2, replace=False))
+            if apart(first, second, nursery.right):
+                tally.add(nursery, [first, second], f"seed {seed}")
+    return tally
