@@ -313,6 +313,15 @@ class Tensor:
         return tuple(int(i) for i in np.unravel_index(position, self.shape))
 
 
+class Intermediate(NamedTuple):
+    """Somebody's own ∂J/∂z or ∂J/∂a of one layer (from 0), shape (m, n_l), with or without the 1/m."""
+
+    name: str
+    kind: Literal["Z", "A"]
+    layer: int
+    values: Array
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A network with its numbers and the gradients that somebody claims for it. Built at the door, valid from there on.
@@ -338,6 +347,10 @@ class Problem:
         dropout in it; None where nothing is dropped, and no entries where nothing is anywhere.
     notes : tuple of str
         What the user should know of how the arrays were read.
+    intermediates : tuple of Intermediate
+        The dZ_l and dA_l that came along, from the output inwards.
+    examples : {"rows", "columns"} or None
+        Where the user's X has its examples; None where its shape leaves it open.
     """
 
     network: Network
@@ -349,6 +362,8 @@ class Problem:
     claimed_loss: float | None
     masks: tuple[Array | None, ...] = ()
     notes: tuple[str, ...] = ()
+    intermediates: tuple[Intermediate, ...] = ()
+    examples: str | None = None
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

@@ -115,17 +115,30 @@ def _size(ground: Ground, layer: int, kind: Kind) -> int:
 
 
 def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
-    """Say where the wrong layers begin, for what no hypothesis explains."""
+    """Say where the wrong layers begin, for what no hypothesis explains, and with which pattern."""
     first = max(cause.layer for cause in causes)
-    names = listed(gradient_name(ground, cause) for cause in causes)
+    names = listed(gradient_name(ground, cause) for cause in causes if cause.layer == first)
     right = [
         gradient_name(ground, Cause("", layer, kind))
         for layer, kind, found in state.tensors
         if layer > first and not found.causes and (layer, kind) in ground.claims
     ]
     above = f"{listed(right)} right; " if right else ""
-    both = {cause.kind for cause in causes if cause.layer == first}
-    if both == {"W", "b"}:
-        entered = "the output" if first + 1 == ground.depth else f"dZ{first + 2}"
-        return f"{above}{names} wrong, by no mistake that fastgrad knows: the error enters between {entered} and dZ{first + 1}."
-    return f"{names} wrong, by no mistake that fastgrad knows, while the flow of the layer may be right."
+    patterns = [found.pattern for layer, _, found in state.tensors if layer == first and found.pattern]
+    which = f" Wrong are {patterns[0]}." if patterns else ""
+    judged = {kind for layer, kind in ground.claims if layer == first}
+    if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
+        return f"{above}{names} the first wrong: the error enters between {_between(ground, first)}.{which}"
+    return f"{names} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
+
+
+def _between(ground: Ground, layer: int) -> str:
+    """Return the two steps between which an error enters, as close as the user's own dZ and dA tell."""
+    arrived, delta = ground.given.get(("A", layer)), ground.given.get(("Z", layer))
+    last, dZ = f"dZ{layer + 1}", f"dZ{layer + 1}" if delta is None else delta.name
+    if arrived is not None and arrived.right:
+        return f"{arrived.name}, which is right, and {dZ}"
+    before = "the output" if layer + 1 == ground.depth else f"dZ{layer + 2}"
+    if arrived is not None:
+        return f"{before} and {arrived.name}, which is wrong already"
+    return f"{before} and {dZ if delta is not None else last}"

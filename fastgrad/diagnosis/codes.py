@@ -61,14 +61,14 @@ CODES: dict[str, Code] = {
     "factor.two": Code(
         "a stray factor 2",
         "{grads} {are} 2 times too large.",
-        "Look for a 2 too much in {wrong}: for a loss with ½ in front, the derivative has no 2.",
+        "Look for a 2 too much in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
         "{right}",
         "a test with other numbers of examples and outputs",
     ),
     "factor.half": Code(
-        "a stray factor ½",
+        "a stray factor 1/2",
         "{grads} {are} half the right gradient.",
-        "Look for a ½ too much in {wrong}, or a 2 forgotten: the derivative of a square without ½ in front has one.",
+        "Look for a 1/2 too much in {wrong}, or a 2 forgotten: the derivative of a square without 1/2 in front has one.",
         "{right}",
         "a test with other numbers of examples and outputs",
     ),
@@ -281,14 +281,14 @@ CODES: dict[str, Code] = {
     ),
     "penalty.twice": Code(
         "penalty doubled",
-        "{grads} {have} twice the penalty's term: 2λ·{parameter} where the loss has ½λ‖{parameter}‖².",
-        "Add {l2}·{parameter}, or leave the ½ out of the loss.",
+        "{grads} {have} twice the penalty's term: 2λ·{parameter} where the loss has 1/2λ‖{parameter}‖².",
+        "Add {l2}·{parameter}, or leave the 1/2 out of the loss.",
         "{grad} = (data) + {l2}·{parameter}",
     ),
     "penalty.half": Code(
         "penalty halved",
         "{grads} {have} half the penalty's term: λ·{parameter} where the loss has λ‖{parameter}‖².",
-        "Add {l2}·{parameter}, or put ½ before the penalty of the loss.",
+        "Add {l2}·{parameter}, or put 1/2 before the penalty of the loss.",
         "{grad} = (data) + {l2}·{parameter}",
     ),
     "penalty.sign": Code(

@@ -41,6 +41,8 @@ class Explanation:
         Whether the claim is explained to rounding.
     weaker : tuple of (float, Cause)
         What came nearest without explaining it, with the residual of each.
+    pattern : str
+        Where nothing explains the claim: which entries are wrong.
     """
 
     causes: tuple[Cause, ...]
@@ -48,6 +50,7 @@ class Explanation:
     spare: int
     found: bool = True
     weaker: tuple[tuple[float, Cause], ...] = ()
+    pattern: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -479,10 +482,23 @@ def _place(wrong: Truth) -> tuple[str | None, str | int | None]:
 
 
 def _pattern(tensor: Subject, code: str) -> Explanation:
-    cause = tensor.cause(code, cost=3.0)
-    with np.errstate(all="ignore"):
-        residual = tensor.residual(tensor.total)
-    return Explanation((cause,), residual, 0, found=False)
+    cause = tensor.cause(code)
+    wrong = tensor.off(tensor.total) > 1.0
+    return Explanation((cause,), tensor.residual(tensor.total), 0, found=False, pattern=_described(wrong))
+
+
+def _described(wrong: Truth) -> str:
+    """Say which entries are wrong, by unit and input where they are few of them."""
+    parts = []
+    for axis, noun in enumerate(("unit", "input")[: wrong.ndim]):
+        lines = np.flatnonzero(wrong.any(axis=tuple(k for k in range(wrong.ndim) if k != axis)))
+        if lines.size == wrong.shape[axis]:
+            parts.append(f"every {noun}")
+        elif lines.size <= 6:
+            parts.append(f"{noun}{'s' * (lines.size > 1)} {', '.join(str(int(k)) for k in lines)}")
+        else:
+            parts.append(f"{lines.size:,} of {wrong.shape[axis]:,} {noun}s")
+    return f"{int(wrong.sum()):,} of {wrong.size:,} entries, in {' and '.join(parts)}"
 
 
 # The same forms, made instead of recognised.

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.backprop import rounding_scale
-from fastgrad.forward import UNIT_ROUNDOFF, growth
+from fastgrad.forward import UNIT_ROUNDOFF, claim_roundoff, growth
 from fastgrad.kernels import codes, propagate
-from fastgrad.network import Array, Offsets, Problem, Tensor
-from fastgrad.numerical import Numerical
+from fastgrad.network import Array, Intermediate, Offsets, Problem, Tensor
+from fastgrad.numerical import ON_KINK, Numerical, intermediates
 from fastgrad.product import product, root_product, squared
 from fastgrad.verdict import TOLERANCE, UNDERFLOW
 
@@ -89,6 +89,14 @@ class Claim:
         precision = self.tensor.precision
         allowed: Array = TOLERANCE * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
         return allowed
+
+
+class Given(NamedTuple):
+    """One of the user's own dZ and dA, in our scale, and whether it is right."""
+
+    name: str
+    values: Array
+    right: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,11 +179,6 @@ class Ground:
         return tuple(probes)
 
     @cached_property
-    def output(self) -> Flow:
-        """The right flow at the output."""
-        return self.right[-1]
-
-    @cached_property
     def right(self) -> tuple[Flow, ...]:
         """The right flow of every layer."""
         scale = rounding_scale(self.problem, self.numerical.base)
@@ -201,6 +204,40 @@ class Ground:
             rough: Array = moved + size + np.abs(outputs[codes.LOSS_SLOPE])
             return rough
         return self.sent(above, self.W(layer + 1))[1]
+
+    @cached_property
+    def given(self) -> dict[tuple[str, int], Given]:
+        """The user's own dZ and dA by kind and layer (from 0), in our scale, each held against the numerical one."""
+        if not self.problem.intermediates:
+            return {}
+        # Many leave the 1/m to dW and db: the first array, nearest to the output, tells.
+        numerical, scale = intermediates(self.problem), 1.0
+        for factor in (1.0, float(self.samples), 1.0 / self.numerical.base.tables.factor):
+            if self._held(self.problem.intermediates[0], factor, numerical).right:
+                scale = factor
+                break
+        return {(one.kind, one.layer): self._held(one, scale, numerical) for one in self.problem.intermediates}
+
+    def _held(self, one: Intermediate, scale: float, numerical: dict[str, Array]) -> Given:
+        flow, values = self.right[one.layer], one.values / scale
+        ours = numerical.get(f"d{one.kind}{one.layer + 1}", flow.arrived)
+        error = flow.error if one.kind == "Z" else flow.arrived_error
+        allowed = TOLERANCE * claim_roundoff(self.problem) * (error + 4.0 * np.abs(ours)) + UNDERFLOW["float64"]
+        mask = self.problem.mask(one.layer + 1) if one.kind == "A" else None
+        with np.errstate(invalid="ignore"):
+            right = np.abs(values - ours) <= allowed
+            if mask is not None:
+                right |= np.abs(values - ours * mask) <= allowed
+        return Given(one.name, values, bool((right | self._on_kinks[:, None]).all()))
+
+    @cached_property
+    def _on_kinks(self) -> Truth:
+        """Examples of which some unit may sit on a kink: there more than one flow is right."""
+        near = np.zeros(self.samples, dtype=bool)
+        for layer in range(self.depth):
+            reach = ON_KINK * claim_roundoff(self.problem) * self.numerical.base.z_error[layer]
+            near |= (self.plane(codes.KINK, layer) <= reach).any(axis=1)
+        return near
 
     def sent(self, flow: Flow, W: Array) -> tuple[Array, Array]:
         """Return what a flow sends down through weights (n_out, n_in): ∂J/∂a below, and its rounding."""

@@ -158,7 +158,7 @@ _WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
         "a": lambda z, a: a,
         "1 - a": lambda z, a: 1.0 - a,
         "1 + a^2": lambda z, a: 1.0 + a * a,
-        "sqrt(1 - a^2)": lambda z, a: np.sqrt(1.0 - a * a),
+        "sqrt(1 - a^2)": lambda z, a: (1.0 - a * a) ** 0.5,
         "1 - z^2": lambda z, a: 1.0 - z * z,
         "a(1 - a)": lambda z, a: a * (1.0 - a),
         "a^2": lambda z, a: a * a,
@@ -171,10 +171,10 @@ _WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
         "1 - a^2": lambda z, a: 1.0 - a * a,
         "a^2": lambda z, a: a * a,
     },
-    "relu": {"z <= 0": lambda z, a: (z <= 0.0) * 1.0, "z": lambda z, a: a},
+    "relu": {"z <= 0": lambda z, a: np.where(z <= 0.0, 1.0, 0.0), "z": lambda z, a: a},
     "softplus": {"a": lambda z, a: a},
     "exp": {"z": lambda z, a: z},
-    "sin": {"sin z": lambda z, a: a, "-cos z": lambda z, a: -np.cos(z)},
+    "sin": {"sin z": lambda z, a: a},
     "arctan": {"1/(1 + z)": lambda z, a: 1.0 / (1.0 + z)},
 }
 """Wrong forms of f′ that people write, of z and a."""

@@ -8,7 +8,7 @@ and every form of the tensors is. States that explain more, with fewer and more 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from heapq import heappop, heappush
 from itertools import count
@@ -68,7 +68,7 @@ def total_cost(causes: Iterable[Cause]) -> float:
         groups.setdefault(cause.key, []).append(cause)
     total = 0.0
     for group in groups.values():
-        if group[0].code.startswith("unknown"):
+        if group[0].code == "unknown.tensor":
             total += UNKNOWN + UNKNOWN_AGAIN * (len(group) - 1)
         else:
             total += max(cause.cost for cause in group) + REPEATED * (len(group) - 1)
@@ -129,7 +129,7 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
     if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
         return steps
     flows: list[Flow] = [right]
-    for causes, candidate in _candidates(ground, layer, above, right):
+    for causes, candidate in _agreeing(ground, layer, above, right):
         same = next((flow for flow in flows if _same(flow, candidate)), None)
         if same is None:
             flows.append(candidate)
@@ -138,6 +138,25 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
             found = next((W, b) for _, flow, W, b in steps if flow is same)
         steps.append((causes, same or candidate, *found))
     return steps
+
+
+def _agreeing(ground: Ground, layer: int, above: Flow | None, right: Flow) -> list[tuple[tuple[Cause, ...], Flow]]:
+    """Return the candidates that agree with the user's own dZ, where it came along; dZ itself where none does."""
+    given = ground.given.get(("Z", layer))
+    if given is None:
+        return list(_candidates(ground, layer, above, right))
+    if given.right and np.array_equal(right.delta, ground.right[layer].delta):
+        return []
+    own = replace(right, delta=given.values, error=np.maximum(right.error, np.abs(given.values)))
+    candidates = [(causes, flow) for causes, flow in _candidates(ground, layer, above, right) if _near(flow, own)]
+    if not candidates and np.isfinite(own.delta).all() and not _near(right, own):
+        candidates = [((Cause("unknown.flow", layer, "Z", cost=2.5),), own)]
+    return candidates
+
+
+def _near(first: Flow, second: Flow) -> bool:
+    """Whether two flows are one to what single precision would show."""
+    return bool((np.abs(first.delta - second.delta) <= 1e-6 * np.abs(second.delta).max(initial=0.0)).all())
 
 
 def _explained(ground: Ground, layer: int, flow: Flow) -> tuple[list[Explanation], list[Explanation]]:

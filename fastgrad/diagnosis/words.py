@@ -135,7 +135,9 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
 
 
 def _rows(ground: Ground) -> bool:
-    """Whether the examples lie in rows, as far as the weights tell."""
+    """Whether the examples lie in rows; where X leaves it open, as the weights have it."""
+    if ground.problem.examples is not None:
+        return ground.problem.examples == "rows"
     return any(tensor.transposed for tensor in ground.problem.tensors)
 
 
@@ -147,14 +149,18 @@ def _right(ground: Ground, cause: Cause) -> str:
         return f"{grad} = ∂J/∂Z{layer}"
     if cause.kind == "b":
         return f"{grad} = Σ dZ{layer} over the examples"
-    return f"{grad} = {inputs}ᵀ·dZ{layer}" if _rows(ground) else f"{grad} = dZ{layer}·{inputs}ᵀ"
+    if not _rows(ground):
+        return f"{grad} = dZ{layer}·{inputs}ᵀ"
+    tensor = tensor_of(ground, cause)
+    return f"{grad} = {inputs}ᵀ·dZ{layer}" if tensor is None or tensor.transposed else f"{grad} = dZ{layer}ᵀ·{inputs}"
 
 
 def _way(ground: Ground, layer: int) -> str:
     if layer + 1 >= ground.depth:
         return ""
     W = weights_name(ground, layer + 1)
-    flow = f"dZ{layer + 2}·{W}ᵀ" if _rows(ground) else f"{W}ᵀ·dZ{layer + 2}"
+    is_turned = any(tensor.transposed for tensor in ground.problem.tensors)
+    flow = (f"dZ{layer + 2}·{W}" + "ᵀ" * is_turned) if _rows(ground) else f"{W}ᵀ·dZ{layer + 2}"
     return f"dA{layer + 1} = {flow}"
 
 
