@@ -120,6 +120,14 @@ _METHOD: dict[str, Decorator] = {
         metavar="H",
         help="One step for all parameters, such as 1e-7; else each has its own.",
     ),
+    "scheme": click.option(
+        "--scheme",
+        type=click.Choice(["forward", "central", "five-point"]),
+        default="central",
+        metavar="NAME",
+        show_default=True,
+        help="The difference that method textbook forms: forward, central or five-point.",
+    ),
     "sample": click.option(
         "--sample",
         metavar="N",
