@@ -24,7 +24,7 @@ from fastgrad.product import product
 Method = Literal["parameter", "preactivation", "textbook"]
 METHODS: tuple[Method, ...] = ("parameter", "preactivation", "textbook")
 Scheme = Literal["central", "forward", "five-point"]
-SCHEMES: tuple[Scheme, ...] = ("central", "forward", "five-point")
+SCHEMES: tuple[Scheme, ...] = ("forward", "central", "five-point")
 Losses = Callable[[float], tuple[Array, Array]]
 """For a step h the losses of some parameters at θ + h and at θ − h, penalty left out."""
 Progress = Callable[[int, int], None]
@@ -199,7 +199,7 @@ def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
     work = 0.0
     for layer in range(network.depth):
         perturbed = network.widths[layer + 1] * (1 if method == "preactivation" else network.widths[layer] + 1)
-        work += perturbed * (_forward_work(problem) if method == "textbook" else _above(problem, layer))
+        work += perturbed * (forward_work(problem) if method == "textbook" else _above(problem, layer))
     return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
 
 
@@ -268,7 +268,7 @@ class Tracker:
             self.progress(self.done, self.total)
 
 
-def _forward_work(problem: Problem) -> int:
+def forward_work(problem: Problem) -> int:
     """Multiply-adds of a forward pass of one sample."""
     return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
 
@@ -292,7 +292,7 @@ def _textbook(
 ) -> Numerical:
     places = np.arange(problem.network.size) if selected is None else selected
     values = np.full(problem.network.size, np.nan)
-    work = 2.0 * _forward_work(problem) * problem.samples
+    work = 2.0 * forward_work(problem) * problem.samples
     for piece in _pieces(places.size, work, WORK_RATE["textbook"] * threads):
         values[places[piece]] = difference(textbook_losses(problem, base, places[piece], threads), step, scheme)
         tracker.advance(piece.stop - piece.start)

@@ -15,7 +15,7 @@ from fastgrad.errors import InputError
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
 
-COMMANDS = ["check", "info", "gradient", "demo"]
+COMMANDS = ["check", "info", "gradient", "sweep", "demo"]
 
 
 @pytest.fixture(autouse=True)

@@ -103,6 +103,28 @@ _DESCRIPTION: dict[str, Decorator] = {
     ),
 }
 
+_DRAW: dict[str, Decorator] = {
+    "sample": click.option(
+        "--sample",
+        metavar="N",
+        help="Only so many parameters, drawn at random: 500 or 5%.",
+    ),
+    "seed": click.option(
+        "--seed",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        show_default=True,
+        help="Seed of the draw.",
+    ),
+    "threads": click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Threads to use; else one for each core.",
+    ),
+}
+
 _METHOD: dict[str, Decorator] = {
     "method": click.option(
         "--method",
@@ -128,25 +150,7 @@ _METHOD: dict[str, Decorator] = {
         show_default=True,
         help="The difference that method textbook forms: forward, central or five-point.",
     ),
-    "sample": click.option(
-        "--sample",
-        metavar="N",
-        help="Only so many parameters, drawn at random: 500 or 5%.",
-    ),
-    "seed": click.option(
-        "--seed",
-        type=click.IntRange(min=0),
-        default=0,
-        metavar="N",
-        show_default=True,
-        help="Seed of the draw.",
-    ),
-    "threads": click.option(
-        "--threads",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Threads to use; else one for each core.",
-    ),
+    **_DRAW,
 }
 
 
@@ -171,3 +175,6 @@ description_options = _gathered("description", _DESCRIPTION)
 
 method_options = _gathered("method", _METHOD)
 """How the numerical gradient is made; a command gets ``method``, keywords of `fastgrad.checking.check_problem`."""
+
+draw_options = _gathered("draw", _DRAW)
+"""Which parameters are drawn, and how many threads work on them; a command gets ``draw``."""
