@@ -43,6 +43,8 @@ THRESHOLD = 1e-7
 """Relative difference below which the courses call a gradient right."""
 LEAST_RANGE = 9.99
 """Smallest range, largest by smallest step; ten, but for rounding."""
+ROUNDING = 2.0**-50
+"""Errors below this, some roundings of the values themselves, do not tell one step from another."""
 AFFORDABLE_WORK = 1e10
 """Multiply-adds of all textbook passes, some seconds: as many parameters are drawn as they allow. Seconds themselves would
 make the draw depend on the machine."""
@@ -78,8 +80,9 @@ class Curve:
 
     @property
     def best(self) -> tuple[float, float]:
-        """The step with the smallest error, the largest such step, and that error."""
-        place = int(np.argmin(self.errors))
+        """The step with the smallest error, and that error; of those with no error beyond rounding, the largest step."""
+        smallest = max(min(self.errors), ROUNDING)
+        place = next(k for k, error in enumerate(self.errors) if error <= smallest)
         return self.steps[place], self.errors[place]
 
     @property
@@ -139,12 +142,16 @@ class Sweep:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table and what it means."""
         yield Text(self.description, style="dim")
-        yield Text("Relative difference of a numerical gradient from the right one, by step:", style="bold")
         yield Text()
+        yield Text(
+            "Relative difference of the numerical gradient from the right one, by step (where two meet, the last is marked):"
+        )
         yield Padding(_table(self.curves), (0, 0, 0, 1))
         yield Text()
         yield from (Text(sentence) for sentence in _sentences(self.curves))
-        drawn = f"{self.parameters_checked:,} of {counted(self.parameters_total, 'parameter')}, drawn with seed {self.seed}"
+        drawn = f"All {counted(self.parameters_total, 'parameter')}"
+        if self.parameters_checked < self.parameters_total:
+            drawn = f"{self.parameters_checked:,} of {counted(self.parameters_total, 'parameter')}, drawn with seed {self.seed}"
         yield Text(f"{drawn}; {duration(self.seconds)}, {counted(self.threads, 'thread')}.", style="dim")
 
 
@@ -218,7 +225,7 @@ def sweep_steps(
     )
 
 
-def _steps(largest: float, smallest: float) -> tuple[float, ...]:
+def _steps(largest: Any, smallest: Any) -> tuple[float, ...]:
     """Return 1, 2 and 5 times the powers of ten in a range, descending, or raise InputError."""
     for name, value in (("largest", largest), ("smallest", smallest)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0.0):
@@ -308,17 +315,29 @@ def _column(error: float) -> int:
 
 def _sentences(curves: tuple[Curve, ...]) -> Iterator[str]:
     """Yield what the curves mean."""
-    best = [f"{curve.name} {curve.best[0]:.0e} (error {curve.best[1]:.0e})" for curve in curves]
-    yield f"The best step: {', '.join(best)}."
-    passing = [f"{curve.name} {_span(curve)}" for curve in curves]
-    yield f"A threshold of {THRESHOLD:.0e} lets a right gradient pass: {', '.join(passing)}."
+    yield f"The best step: {'; '.join(_best(curve) for curve in curves)}."
+    passing = "; ".join(f"{curve.name} {_passing(curve)}" for curve in curves)
+    yield f"The courses' threshold of {THRESHOLD:.0e} lets a right gradient pass: {passing}."
 
 
-def _span(curve: Curve) -> str:
+def _best(curve: Curve) -> str:
+    """Return the best step of a curve, and whether all smaller ones are as good."""
+    step, error = curve.best
+    smaller = curve.errors[curve.steps.index(step) + 1 :]
+    others = " and any smaller one" if smaller and max(smaller) <= ROUNDING else ""
+    return f"{curve.name} {step:.0e}{others} (error {error:.0e})"
+
+
+def _passing(curve: Curve) -> str:
     """Return the steps at which a right gradient passes the threshold."""
-    passing = curve.passing
+    passing, steps = curve.passing, curve.steps
     if not passing:
         return "at none of these steps"
-    if len(passing) == len(curve.steps):
-        return "at all of these steps"
-    return f"from {passing[-1]:.0e} to {passing[0]:.0e}"
+    if len(passing) == len(steps):
+        return "at each of these steps"
+    if passing[-1] == steps[-1] and passing == steps[-len(passing) :]:
+        return f"from {passing[0]:.0e} down"
+    first = steps.index(passing[0])
+    if passing == steps[first : first + len(passing)]:
+        return f"from {passing[0]:.0e} down to {passing[-1]:.0e}"
+    return f"at {len(passing)} of {len(steps)} steps"
