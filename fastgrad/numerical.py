@@ -186,7 +186,10 @@ def _choose_scheme(scheme: str, method: Method) -> Scheme:
     for known in SCHEMES:
         if scheme == known:
             if known != "central" and method != "textbook":
-                raise InputError(f"scheme {known} is for method textbook; method {method} forms central differences only")
+                raise InputError(
+                    f"scheme {known} is for method textbook; method {method} forms central differences only. "
+                    'Give method="textbook" (--method textbook) with it'
+                )
             return known
     raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; found {scheme!r}")
 

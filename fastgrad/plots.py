@@ -22,7 +22,7 @@ SUFFIXES = (".png", ".svg")
 SIZE = (8.3, 5.0)
 """Inches; at 100 dots an inch the width of a README."""
 INK, FAINT = "#333333", "#6b6b6b"
-ORANGE, GREEN, BLUE, VERMILION = "#E69F00", "#009E73", "#0072B2", "#D55E00"
+PURPLE, GREEN, BLUE, VERMILION = "#CC79A7", "#009E73", "#0072B2", "#D55E00"
 LINE = 0.055
 """Height of a line of text as a share of the axes."""
 FLOOR = 1e-17
@@ -30,10 +30,10 @@ FLOOR = 1e-17
 ROUNDED = 1e-14
 """Errors below this look like rounding alone."""
 LOOKS = {
-    "forward": (ORANGE, 1.8, 3),
+    "forward": (PURPLE, 1.8, 3),
     "central": (BLUE, 1.8, 4),
     "five-point": (GREEN, 1.8, 3),
-    "propagated": (VERMILION, 4.5, 2),  # below and wide: for large steps the central curve lies on it
+    "propagated": (VERMILION, 4.0, 2),  # below and wide: for large steps the central curve lies on it
 }
 """Colour, width and order of the curves of a sweep."""
 STYLE = {
@@ -103,7 +103,7 @@ def draw_sweep(sweep: Sweep, path: Path) -> None:
         The file, as `require` returned it.
     """
     *textbook, propagated = sweep.curves
-    with clean_axes(path, "With nothing to cancel, a smaller step is only ever better", _subtitle(sweep)) as axes:
+    with clean_axes(path, "With nothing to cancel, a smaller step is never worse", _subtitle(sweep)) as axes:
         axes.set(xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the numerical gradient")
         axes.set_ylim(FLOOR / 3.0, 10.0)
         axes.axhline(THRESHOLD, color=FAINT, linewidth=1.0, dashes=(4, 3), zorder=0)
@@ -128,7 +128,7 @@ def _name_propagated(axes: Any, curve: Curve) -> None:
     text, color = "fastgrad: their difference,\ncarried through the network", LOOKS[curve.name][0]
     points = list(zip(curve.steps, curve.errors, strict=True))
     start = next((point for point in points if point[1] <= ROUNDED), points[-1])
-    if points.index(start) < len(points) // 2:
+    if points.index(start) < 0.4 * len(points):
         _write(axes, text, (start[0], max(start[1], ROUNDED)), (0, 9), ha="right", color=color, weight="bold")
     else:
         _write(axes, text, (start[0], max(start[1], FLOOR)), (14, 6), va="top", color=color, weight="bold")

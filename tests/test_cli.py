@@ -127,6 +127,26 @@ def test_check_by_the_textbook_method_gives_the_published_difference():
     assert found["relative_difference"] == pytest.approx(0.28509315, abs=1e-7)
 
 
+@pytest.mark.parametrize("scheme", ["forward", "central", "five-point"])
+@pytest.mark.parametrize(("name", "code"), [("repaired", 0), ("planted", 1)])
+def test_check_by_each_scheme_of_the_textbook(scheme, name, code):
+    """Each is judged by its own measured error, forward with its truncation too."""
+    for step in ("1e-4", "1e-7"):
+        result = run("check", write(name), "--method", "textbook", "--step", step, "--scheme", scheme, "--json")
+        assert result.exit_code == code, result.output
+        assert document(result)["scheme"] == scheme
+    assert (
+        f"{scheme} difference" in run("check", f"{name}.npz", "--method", "textbook", "--scheme", scheme).stdout
+        or scheme == "central"
+    )
+
+
+def test_scheme_without_the_textbook_says_what_to_do():
+    result = run("check", write("repaired"), "--scheme", "forward")
+    assert result.exit_code == 2
+    assert "--method textbook" in result.stderr
+
+
 def test_options_override_the_file():
     path = write("repaired", output="identity", hidden="sigmoid")
     result = run("check", path, "--activations", "relu,relu,sigmoid")
