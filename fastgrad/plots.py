@@ -45,8 +45,6 @@ STYLE = {
     "ytick.color": FAINT,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "xtick.minor.visible": False,
-    "ytick.minor.visible": False,
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "round",
     "lines.solid_joinstyle": "round",
@@ -106,6 +104,7 @@ def draw_sweep(sweep: Sweep, path: Path) -> None:
     with clean_axes(path, "With nothing to cancel, a smaller step is never worse", _subtitle(sweep)) as axes:
         axes.set(xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the numerical gradient")
         axes.set_ylim(FLOOR / 3.0, 10.0)
+        axes.minorticks_off()
         axes.axhline(THRESHOLD, color=FAINT, linewidth=1.0, dashes=(4, 3), zorder=0)
         _write(axes, "the courses' threshold 1e-7", (sweep.steps[-1], THRESHOLD), (0, -5), va="top", color=FAINT, size=9.5)
         for curve in sweep.curves:
@@ -131,7 +130,7 @@ def _name_propagated(axes: Any, curve: Curve) -> None:
     if points.index(start) < 0.4 * len(points):
         _write(axes, text, (start[0], max(start[1], ROUNDED)), (0, 9), ha="right", color=color, weight="bold")
     else:
-        _write(axes, text, (start[0], max(start[1], FLOOR)), (14, 6), va="top", color=color, weight="bold")
+        _write(axes, text, (start[0], max(start[1], FLOOR)), (14, 0), va="top", color=color, weight="bold")
 
 
 def _name_ends(axes: Any, ends: dict[str, tuple[float, float]]) -> None:

@@ -143,9 +143,7 @@ class Sweep:
         """Yield the table and what it means."""
         yield Text(self.description, style="dim")
         yield Text()
-        yield Text(
-            "Relative difference of the numerical gradient from the right one, by step (where two meet, the last is marked):"
-        )
+        yield Text("Relative difference of the numerical gradient from the right one, by step:")
         yield Padding(_table(self.curves), (0, 0, 0, 1))
         yield Text()
         yield from (Text(sentence) for sentence in _sentences(self.curves))
