@@ -48,6 +48,8 @@ STYLE = {
     "lines.linewidth": 1.8,
     "lines.solid_capstyle": "round",
     "lines.solid_joinstyle": "round",
+    "figure.constrained_layout.w_pad": 0.12,
+    "figure.constrained_layout.h_pad": 0.12,
     "svg.hashsalt": "fastgrad",  # the same picture, the same bytes
 }
 
@@ -143,5 +145,6 @@ def _name_ends(axes: Any, ends: dict[str, tuple[float, float]]) -> None:
 
 
 def _write(axes: Any, text: str, point: tuple[float, float], offset: tuple[int, int], **looks: Any) -> None:
-    """Write a text beside a point, the offset in typographic points."""
-    axes.annotate(text, point, xytext=offset, textcoords="offset points", annotation_clip=False, **looks)
+    """Write a text beside a point, the offset in typographic points; it stays legible where a curve runs through it."""
+    behind = {"facecolor": "white", "alpha": 0.75, "linewidth": 0.0, "pad": 1.0}
+    axes.annotate(text, point, xytext=offset, textcoords="offset points", annotation_clip=False, zorder=5, bbox=behind, **looks)
