@@ -50,6 +50,10 @@ AFFORDABLE_WORK = 1e10
 make the draw depend on the machine."""
 MOST_PARAMETERS = 200
 """More of them change no error by what can be seen in a curve."""
+ON_KINK = (
+    "The network sits on a kink, where there is no one gradient: a forward difference tends to the slope on one side, the "
+    "others to the mean of both."
+)
 NAMES = (*SCHEMES, "propagated")
 """The curves: the textbook's schemes, and fastgrad's difference."""
 MARKS = {"forward": "F", "central": "C", "five-point": "5", "propagated": "*"}
@@ -105,6 +109,8 @@ class Sweep:
         Seed of the draw of parameters.
     parameters_checked, parameters_total : int
         Parameters drawn, and those of the network.
+    on_kink : bool
+        Whether a pre-activation, or a weight under an L1 penalty, sits on a kink.
     seconds : float
         Time taken.
     threads : int
@@ -116,6 +122,7 @@ class Sweep:
     seed: int
     parameters_checked: int
     parameters_total: int
+    on_kink: bool
     seconds: float
     threads: int
 
@@ -132,6 +139,7 @@ class Sweep:
             "sample_seed": self.seed,
             "parameters_total": self.parameters_total,
             "parameters_checked": self.parameters_checked,
+            "on_kink": self.on_kink,
             "threshold": THRESHOLD,
             "steps": list(self.steps),
             "curves": [_curve_to_dict(curve) for curve in self.curves],
@@ -147,6 +155,8 @@ class Sweep:
         yield Padding(_table(self.curves), (0, 0, 0, 1))
         yield Text()
         yield from (Text(sentence) for sentence in _sentences(self.curves))
+        if self.on_kink:
+            yield Text(ON_KINK)
         drawn = f"All {counted(self.parameters_total, 'parameter')}"
         if self.parameters_checked < self.parameters_total:
             drawn = f"{self.parameters_checked:,} of {counted(self.parameters_total, 'parameter')}, drawn with seed {self.seed}"
@@ -193,8 +203,9 @@ def sweep_steps(
     Notes
     -----
     The reference is the propagated difference with steps of its own, so small that truncation is below rounding; nothing
-    cancels in it, so that it has no such errors itself. With step h a textbook difference is off by truncation, some
-    h^p·|J^(p+1)|, p = 1, 2 and 4, and by rounding, some u·|J|/h: together a V. The propagated one is off by h²·|J‴|/6 alone.
+    cancels in it, so that it has no such errors itself. On a kink, where truncation is of first order, it has some 1e-9.
+    With step h a textbook difference is off by truncation, some h^p·|J^(p+1)|, p = 1, 2 and 4, and by rounding, some
+    u·|J|/h: together a V. The propagated one is off by h²·|J‴|/6 alone.
     """
     steps = _steps(largest, smallest)
     load_kernels("parameter")
@@ -218,6 +229,7 @@ def sweep_steps(
         seed=seed,
         parameters_checked=places.size,
         parameters_total=problem.network.size,
+        on_kink=exact.lower is not None,
         seconds=time.perf_counter() - began,
         threads=used,
     )

@@ -96,6 +96,16 @@ def test_penalty_and_kinks_are_in_every_curve():
         assert each.best[1] < 1e-7, each.name
 
 
+def test_forward_difference_on_a_kink_tends_to_one_side_which_is_said(swept):
+    """By hand: J = ½(2·relu(w) − 1)² at w = 0 has the slopes 0 and −2; forward finds −2, central −1: an error of ⅓."""
+    theta, one = np.array([0.0, 2.0]), np.ones((1, 1))
+    case = reference.Case((1, 1, 1), ("relu", "identity"), "squared_error", theta, one, one, biases=(False, False))
+    found = sweep_steps(problems.problem(case))
+    assert curve(found, "forward")[1e-5] == pytest.approx(1 / 3, rel=1e-4)
+    assert curve(found, "central")[1e-5] < 1e-4
+    assert (found.on_kink, swept.on_kink) == (True, False)
+
+
 def test_values_that_are_no_numbers_have_the_largest_error():
     reference = np.array([1.0, -2.0])
     assert relative_difference(np.array([np.inf, 0.0]), reference) == 1.0
@@ -233,7 +243,7 @@ def test_picture_of_curves_of_any_shape(tmp_path, errors):
     pytest.importorskip("matplotlib")
     curves = tuple(Curve(name, STEPS, errors) for name in (*SCHEMES, "propagated"))
     path = plots.require(tmp_path / "x.svg")
-    plots.draw_sweep(Sweep(curves, "2-1, tanh; mse, mean over 1 example", 0, 3, 3, 0.1, 1), path)
+    plots.draw_sweep(Sweep(curves, "2-1, tanh; mse, mean over 1 example", 0, 3, 3, False, 0.1, 1), path)
     assert path.stat().st_size > 1000
 
 
