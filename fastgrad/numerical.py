@@ -312,6 +312,7 @@ def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads:
     def losses(step: float) -> tuple[Array, Array]:
         forward, backward = np.empty(places.size), np.empty(places.size)
         textbook.textbook_losses(
+            textbook.losses_of_some.address,
             problem.theta,
             base.tables.layers,
             base.tables.shapes,
@@ -508,6 +509,7 @@ def _by_parameter(
     small = _use_threads(work * local.size, threads)
     for piece in _pieces(order.size, work * propagate.TILE, WORK_RATE["parameter"] * threads):
         propagate.parameter_differences(
+            propagate.parameter_tiles.address,
             base.tables,
             layer,
             base.activations[layer],
@@ -548,6 +550,7 @@ def _by_preactivation(problem: Problem, base: BasePoint, plan: tuple[Array, Arra
     small = _use_threads(work * shape[0], threads)
     for piece in _pieces(shape[0], work, WORK_RATE["preactivation"] * threads):
         propagate.preactivation_differences(
+            propagate.preactivation_tiles.address,
             base.tables,
             layer,
             step,
