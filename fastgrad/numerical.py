@@ -304,13 +304,17 @@ def _textbook(
 
 
 def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads: int) -> Losses:
-    """Return the function that evaluates the textbook's losses of some parameters, two whole forward passes for each."""
+    """Return the function that evaluates the textbook's losses of some parameters, two whole forward passes for each.
+
+    At a step of 0 they all have the same, J(θ), which is returned once.
+    """
     network = problem.network
     x, y = np.ascontiguousarray(base.activations[0].T), np.ascontiguousarray(problem.Y.T)
     masks = np.ascontiguousarray(base.tables.units[codes.SCALE].T) if problem.masks else np.empty((0, 0))
 
     def losses(step: float) -> tuple[Array, Array]:
-        forward, backward = np.empty(places.size), np.empty(places.size)
+        moved = places if step else places[:1]
+        forward, backward = np.empty(moved.size), np.empty(moved.size)
         textbook.textbook_losses(
             textbook.losses_of_some.address,
             problem.theta,
@@ -322,7 +326,7 @@ def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads:
             y,
             network.loss_code,
             base.tables.factor,
-            places,
+            moved,
             step,
             threads,
             forward,
