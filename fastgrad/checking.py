@@ -32,6 +32,7 @@ def check(
     masks: Mapping[str, Any] | Sequence[Any] | None = None,
     method: str = "auto",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -55,6 +56,8 @@ def check(
         How the numerical gradient is made.
     step : float, optional
         One step for all parameters; by default each has its own, far below what truncation could show.
+    scheme : {"central", "forward", "five-point"}
+        The difference that method "textbook" forms.
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
@@ -86,7 +89,9 @@ def check(
     True
     """
     problem = interpret_parts(parameters, gradients, X, Y, Description.of(description), masks)
-    return check_problem(problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress)
+    return check_problem(
+        problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+    )
 
 
 def check_problem(
@@ -94,6 +99,7 @@ def check_problem(
     *,
     method: str = "auto",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -105,7 +111,7 @@ def check_problem(
     load_kernels(choose_method(problem, method, sample))
     began = time.perf_counter()
     numerical = numerical_gradient(
-        problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress
+        problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
     )
     extra = None
     if numerical.step is not None:
@@ -177,6 +183,7 @@ def _report(
         notes=notes,
         seconds=seconds,
         threads=threads or numba.get_num_threads(),
+        scheme=numerical.scheme,
     )
 
 

@@ -170,6 +170,8 @@ class Report:
         Time of the whole check.
     threads : int
         Threads used.
+    scheme : {"central", "forward", "five-point"}
+        Which difference was formed.
     findings : tuple of Finding
         The mistakes that explain what is wrong, from the output inwards.
     """
@@ -190,6 +192,7 @@ class Report:
     notes: tuple[str, ...]
     seconds: float
     threads: int
+    scheme: str = "central"
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -223,6 +226,7 @@ class Report:
             "verdict": self.verdict,
             "description": self.description,
             "method": self.method,
+            "scheme": self.scheme,
             "step": _number(self.step),
             "step_range": [_number(step) for step in self.step_range],
             "sample_seed": self.sample_seed,
@@ -250,7 +254,7 @@ class Report:
         yield Text()
         yield Padding(_table(self.tensors, options.ascii_only), (0, 0, 0, 1))
         yield Text()
-        yield from (Text(sentence) for sentence in _sentences(self))
+        yield from (Text(sentence) for sentence in _sentences(self, options.ascii_only))
         yield Text(_provenance(self), style="dim")
 
 
@@ -266,7 +270,7 @@ class _ShortReport:
         concerned = tuple(tensor for tensor in self.report.tensors if tensor.verdict in ("wrong", "not judged"))
         if concerned:
             yield Padding(_table(concerned, options.ascii_only), (0, 0, 0, 1))
-        yield from (Text(line) for finding in self.report.findings for line in _finding_lines(finding))
+        yield from (Text(line) for finding in self.report.findings for line in _finding_lines(finding, options.ascii_only))
         yield from (Text(_closed(note)) for note in self.report.notes)
 
 
@@ -509,9 +513,9 @@ def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
     return claimed, numerical
 
 
-def _sentences(report: Report) -> Iterator[str]:
+def _sentences(report: Report, ascii_only: bool) -> Iterator[str]:
     """Yield what stands below the table, most important first."""
-    yield from (line for finding in report.findings for line in _finding_lines(finding))
+    yield from (line for finding in report.findings for line in _finding_lines(finding, ascii_only))
     yield from (_closed(note) for note in report.notes)
     yield _loss_sentence(report)
     yield _total_sentence(report)
@@ -523,14 +527,19 @@ def _closed(text: str) -> str:
     return printable(text).rstrip(".") + "."
 
 
-def _finding_lines(finding: Finding) -> Iterator[str]:
+def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
     """Yield what was done and the repair; the evidence; what else it could be."""
-    yield printable(f"{finding.sentence} {finding.repair} [{finding.code}]")
-    if finding.formula:
-        yield printable(f"    {finding.formula}")
-    yield f"    {_evidence(finding)}"
+    lines = [f"{finding.sentence} {finding.repair} [{finding.code}]"]
+    lines += [f"    {finding.formula}"] if finding.formula else []
+    lines.append(f"    {_evidence(finding)}")
     for other in finding.alternatives:
-        yield printable(f"    It could as well be: {other.sentence} [{other.code}] What would tell: {other.separate}.")
+        lines.append(f"    It could as well be: {other.sentence} [{other.code}] What would tell: {other.separate}.")
+    for line in lines:
+        yield printable(line.translate(_PLAIN) if ascii_only else line)
+
+
+_PLAIN = str.maketrans({"·": "*", "ᵀ": ".T", "⊙": "*", "′": "'", "∂": "d", "Σ": "sum ", "²": "^2", "λ": "lambda ", "‖": "||"})
+"""What stands for the signs of formulas where the terminal knows ASCII only."""
 
 
 def _evidence(finding: Finding) -> str:
@@ -614,7 +623,8 @@ def _provenance(report: Report) -> str:
     else:
         smallest, largest = report.step_range
         step = f"a step for each parameter, {smallest:.0e} to {largest:.0e}"
+    scheme = "" if report.scheme == "central" else f"{report.scheme} difference, "
     return (
         f"{counted(report.parameters_checked, 'parameter')} in {duration(report.seconds)}, "
-        f"{counted(report.threads, 'thread')}; method {report.method}, {step}."
+        f"{counted(report.threads, 'thread')}; method {report.method}, {scheme}{step}."
     )
