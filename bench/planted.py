@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from fastgrad.diagnosis.plants import Nursery, Plant, apart
 from fastgrad.diagnosis.words import gradient_name
@@ -91,6 +93,42 @@ def double(seeds: range, pairs: int) -> Tally:
         plants = [plant for plant in nursery.plants() if nursery.judged([plant]).detected]
         for _ in range(pairs):
             first, second = (plants[k] for k in draw.choice(len(plants), 2, replace=False))
-            if apart(first, second, nursery.right):
+            if _independent(first, second) and apart(first, second, nursery.right):
                 tally.add(nursery, [first, second], f"seed {seed}")
     return tally
+
+
+def unlisted(seeds: range) -> Tally:
+    """Plant what no table lists, noise in a tensor or in the flow; named counts what is not named with confidence."""
+    tally = Tally()
+    for seed in seeds:
+        nursery, draw = random_nursery(seed), np.random.default_rng(seed)
+        for label, claimed in _noisy(nursery, draw):
+            findings = nursery.findings(claimed)
+            tally.planted += 1
+            lie = any(finding.confident for finding in findings)
+            tally.named += not lie
+            tally.misled += lie
+            if lie:
+                found = [(f.code, f.tensor, f.entries) for f in findings if f.confident]
+                tally.examples.append(f"seed {seed} {nursery.problem.network.widths} {label}: [({found}")
+    return tally
+
+
+def _noisy(nursery: Nursery, draw: np.random.Generator) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+    """Yield gradients with noise in one tensor, and from one layer on down."""
+    for claim in nursery.ground.claims.values():
+        claimed, place = nursery.right.copy(), slice(claim.tensor.start, claim.tensor.stop)
+        claimed[place] *= 1.0 + 0.1 * draw.normal(size=claim.tensor.size)
+        if not np.allclose(claimed, nursery.right, rtol=1e-6, atol=0.0):
+            yield claim.tensor.name, claimed
+    for layer, flow in enumerate(nursery.ground.right):
+        delta = flow.delta * (1.0 + 0.1 * draw.normal(size=flow.delta.shape))
+        claimed = nursery.with_flow(layer, replace(flow, delta=delta))
+        if not np.allclose(claimed, nursery.right, rtol=1e-6, atol=0.0):
+            yield f"dZ{layer + 1}", claimed
+
+
+def _independent(first: Plant, second: Plant) -> bool:
+    """Whether two mistakes are two: the same factor in two places may be one, further up."""
+    return first.cause.code != second.cause.code or first.cause.factor != second.cause.factor

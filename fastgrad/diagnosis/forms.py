@@ -163,17 +163,20 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     for what, parts, fixed in tries:
         fit = _fit(tensor, parts, fixed)
         if fit is not None:
-            spare = size - _fitted(tensor, what, fit[0][0])
+            spare = fit[2] - _fitted(tensor, what, fit[0][0])
             yield Explanation(_causes_of(tensor, what, fit[0]), fit[1], spare)
             if what in ("data", "whole") and spare > 0:
                 return
     fit = _fit(tensor, [data, theta], l1_part)
-    if fit is not None and size > 2:
-        yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], size - 2)
+    if fit is not None and fit[2] > 2:
+        yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], fit[2] - 2)
 
 
-def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> tuple[list[float], float] | None:
-    """Fit claim − fixed by multiples of the parts, weighted by what is allowed; None where it does not fit to rounding."""
+def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> tuple[list[float], float, int] | None:
+    """Fit claim − fixed by multiples of the parts, weighted by what is allowed; None where it does not fit to rounding.
+
+    Returns the multiples, the residual, and how many entries say anything of them.
+    """
     claim, samples = tensor.claim, tensor.ground.samples
     estimate = fixed
     for part in parts:
@@ -196,7 +199,14 @@ def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> tuple[list[
     for c, part in zip(multiples, parts, strict=True):
         estimate = estimate.plus(part.scaled(c))
     spread = max(1.0, abs(multiples[0])) if len(parts) == 1 else 1.0
-    return (multiples, tensor.residual(estimate)) if tensor.fits(estimate, spread, 2.0) else None
+    if not tensor.fits(estimate, spread, 2.0):
+        return None
+    return multiples, tensor.residual(estimate), telling(parts[0].values, allowed)
+
+
+def telling(values: Array, allowed: Array) -> int:
+    """Count the entries from which a factor could be read."""
+    return int((np.abs(values) > CLEAR * allowed).sum())
 
 
 def _snapped(tensor: Subject, value: float, tightness: float) -> float:

@@ -80,8 +80,19 @@ class Nursery:
                     yield from self._in_tensor(tensor)
         yield from self._in_penalty()
 
-    def judged(self, plants: list[Plant]) -> Outcome | None:
-        """Diagnose the claim that one or more mistakes make together; None where it does not show.
+    def findings(self, claimed: Array) -> tuple[Finding, ...]:
+        """Diagnose a claimed gradient; nothing where the verdict is right."""
+        problem = replace(self.problem, claimed=claimed)
+        if not any(tensor.verdict == "wrong" for tensor in judge(problem, self.numerical).tensors):
+            return ()
+        return diagnose(problem, self.numerical)
+
+    def with_flow(self, layer: int, flow: Flow) -> Array:
+        """Return the gradient of the backward pass that has this flow at a layer."""
+        return self._gradient(self.ground, {layer: flow})
+
+    def judged(self, plants: list[Plant]) -> Outcome:
+        """Diagnose the claim that one or more mistakes make together.
 
         Several mistakes must lie in tensors of their own: their gradients are put together tensor by tensor.
         """
@@ -89,11 +100,9 @@ class Nursery:
         for plant in plants:
             moved = plant.gradient != self.right
             claimed[moved] = plant.gradient[moved]
-        problem = replace(self.problem, claimed=claimed)
-        found = judge(problem, self.numerical)
-        if not any(tensor.verdict == "wrong" for tensor in found.tensors):
+        findings = self.findings(claimed)
+        if not findings:
             return Outcome(plants[0].cause, False, False, False, ())
-        findings = diagnose(problem, self.numerical)
         left = list(findings)
         for plant in plants:
             match = next((finding for finding in left if self._is(finding, plant.cause)), None)

@@ -16,7 +16,7 @@ from itertools import product as pairs
 
 import numpy as np
 
-from fastgrad.diagnosis.forms import Explanation, explain, factor_cost, nearest_constant, subject
+from fastgrad.diagnosis.forms import Explanation, explain, factor_cost, nearest_constant, subject, telling
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
 from fastgrad.network import Array, Offsets
@@ -221,7 +221,7 @@ class _Probe:
         """Return c if the claim is c times an estimate, with the declared penalty or another multiple of W beside it."""
         allowed = claim.allowed(estimate.plus(claim.penalty), self.ground.samples)
         parts = [estimate.values] if penalty else [estimate.values, claim.theta]
-        if estimate.values.size < len(parts) + (not named) or not np.isfinite(claim.values).all():
+        if telling(estimate.values, allowed) < len(parts) + (not named) or not np.isfinite(claim.values).all():
             return None
         target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
         clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
@@ -250,7 +250,7 @@ class _Probe:
             allowed = claim.allowed(total, self.ground.samples)
             rest = (total.values - claim.values) / allowed
             solution = _least_squares([second.values / allowed], rest)
-            if solution is None or second.values.size < 2:
+            if solution is None or telling(second.values, allowed) < 2:
                 continue
             clear = float(np.abs(second.values / allowed).max(initial=0.0))
             short = float(f"{solution[0]:.3g}")
