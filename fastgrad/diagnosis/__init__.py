@@ -50,7 +50,7 @@ def grouped(state: State) -> list[list[Cause]]:
     groups: dict[tuple[object, ...], list[Cause]] = {}
     for cause in state.causes:
         groups.setdefault(cause.key, []).append(cause)
-    return list(groups.values())
+    return [sorted(group, key=lambda cause: (cause.layer, cause.kind)) for group in groups.values()]
 
 
 def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[State], groups: list[list[Cause]]) -> Finding:

@@ -468,14 +468,17 @@ def _partial(tensor: Subject) -> list[Explanation]:
     """Return the row, column or entry that alone is wrong; nothing where more is."""
     wrong = tensor.off(tensor.total) > 1.0
     size, count = wrong.size, int(wrong.sum())
-    if count * 2 > size or size - count < 2:
+    # What is right says something only where it is not zero anyway.
+    allowed = tensor.claim.allowed(tensor.total, tensor.ground.samples)
+    right = telling(np.where(wrong, 0.0, tensor.total.values), allowed)
+    if count * 2 > size or right < 2:
         return []
     code, other = _place(wrong)
     if code is None:
         return []
     cause = tensor.cause(code, other=other, cost=1.3)
-    right = replace(tensor.claim, values=np.where(wrong, tensor.total.values, tensor.claim.values))
-    return [Explanation((cause,), replace(tensor, claim=right).residual(tensor.total), size - count)]
+    rest = replace(tensor.claim, values=np.where(wrong, tensor.total.values, tensor.claim.values))
+    return [Explanation((cause,), replace(tensor, claim=rest).residual(tensor.total), right)]
 
 
 def _place(wrong: Truth) -> tuple[str | None, str | int | None]:

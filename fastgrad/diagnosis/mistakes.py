@@ -203,7 +203,10 @@ def _output_mistakes(ground: Ground, right: Flow) -> Iterator[Step]:
             yield Cause(code, layer, "Z", other=other), Flow(right.arrived, right.arrived_error, delta, size)
     slope, slope_error = ground.plane(codes.SLOPE, layer), ground.numerical.base.slope_error[layer]
     for code, other, targets in _wrong_targets(ground.problem.Y):
-        arrived = _loss_slope(ground, targets)
+        if network.loss == "softmax_crossentropy":  # as people write it, p - y, whatever y sums to
+            arrived = right.delta + factor * (ground.problem.Y - targets)
+        else:
+            arrived = _loss_slope(ground, targets)
         if np.isfinite(arrived).all() and _differs(arrived * slope, right.delta):
             size = right.arrived_error + 4.0 * (np.abs(arrived) + factor)
             yield Cause(code, layer, "Z", other=other, cost=1.1), ground.through(arrived, size, slope, slope_error)

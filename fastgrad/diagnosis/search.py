@@ -182,7 +182,8 @@ def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> 
         rate = probe.rate(*pair)
         if rate is not None:
             start, change = pair
-            cause = Cause("way.updated_weights", layer, "Z", other=rate)
+            usual = 1.0 if rate == float(f"{rate:.3g}") else 1.3
+            cause = Cause("way.updated_weights", layer, "Z", other=rate, cost=usual)
             delta = start.delta - rate * change.delta
             arrived = start.arrived - rate * change.arrived
             error = start.error + abs(rate) * change.error

@@ -66,8 +66,8 @@ def gradient_name(ground: Ground, cause: Cause) -> str:
     return f"d{cause.kind}{cause.layer + 1}" if tensor is None else tensor.gradient_name or f"d{tensor.name}"
 
 
-def listed(names: Iterable[str], most: int = 6) -> str:
-    """Return "dW1, db1 and dW2"."""
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Return "dW1, db1 and dW2", the last ones counted where they are many."""
     names = list(dict.fromkeys(names))
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most} more"]
