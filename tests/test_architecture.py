@@ -19,7 +19,7 @@ ROOMS = (
     {"modelfile", "verdict"},
     {"diagnosis"},
     {"checking"},
-    {"sweep"},
+    {"sweep", "selftest"},
     {"plots"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""
