@@ -115,6 +115,10 @@ class Finding:
         Entries that it explains to rounding, of all that it affects.
     residual : float
         Largest |claimed - explained|, relative to the size of what is added up to make the entry.
+    picture : tuple of str
+        Where nothing explains the first wrong tensor: a map of it, units by inputs, darker where it is further off.
+    next_best : float or None
+        The same of the nearest hypothesis that does not explain the numbers.
     alternatives : tuple of Alternative
         Other mistakes that cannot be told from it at this point.
     confident : bool
@@ -130,6 +134,8 @@ class Finding:
     explains: int
     entries: int
     residual: float
+    picture: tuple[str, ...] = ()
+    next_best: float | None = None
     alternatives: tuple[Alternative, ...] = ()
     confident: bool = True
 
@@ -346,6 +352,7 @@ def _finding_to_dict(finding: Finding) -> dict[str, Any]:
         "explains": finding.explains,
         "entries": finding.entries,
         "residual": _number(finding.residual),
+        "next_best": _number(finding.next_best),
         "confident": finding.confident,
         "alternatives": [
             {"code": other.code, "tensor": other.tensor, "layer": other.layer, "sentence": other.sentence}
@@ -531,6 +538,7 @@ def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
     """Yield what was done and the repair; the evidence; what else it could be."""
     lines = [f"{finding.sentence} {finding.repair} [{finding.code}]"]
     lines += [f"    {finding.formula}"] if finding.formula else []
+    lines += [f"    |{line}|" for line in finding.picture]
     lines.append(f"    {_evidence(finding)}")
     for other in finding.alternatives:
         lines.append(f"    It could as well be: {other.sentence} [{other.code}] What would tell: {other.separate}.")
@@ -546,7 +554,8 @@ def _evidence(finding: Finding) -> str:
     """Say how many entries a finding explains, and how well."""
     if not finding.explains:
         return f"Explains none of the {counted(finding.entries, 'entry')}."
-    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} to {finding.residual:.0e} of scale."
+    rest = "" if finding.next_best is None else f"; the next best hypothesis is off by {finding.next_best:.0e}"
+    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} to {finding.residual:.0e} of scale{rest}."
 
 
 def _loss_sentence(report: Report) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
-from fastgrad.diagnosis.forms import Explanation
+from fastgrad.diagnosis.forms import Explanation, described_entries
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.search import State, search
@@ -55,6 +55,8 @@ def grouped(state: State) -> list[list[Cause]]:
 
 def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[State], groups: list[list[Cause]]) -> Finding:
     """Put one group of causes into words."""
+    if causes[0].code.startswith("unknown"):  # what is below the first wrong one may be wrong because of it
+        causes = causes[::-1]
     meanings = readings(ground, causes[0])
     named = [readings(ground, cause)[0] for cause in causes]
     sentence, repair, formula = sentences(ground, named, _place(ground, state, causes))
@@ -72,7 +74,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
     alternatives = list(dict.fromkeys(alternatives))
     return Finding(
         code=named[0].code,
-        tensor=listed(gradient_name(ground, cause) for cause in causes),
+        tensor=listed(gradient_name(ground, cause) for cause in sorted(causes, key=lambda cause: (cause.layer, cause.kind))),
         layer=causes[0].layer + 1,
         sentence=sentence,
         repair=repair,
@@ -80,9 +82,20 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         explains=sum(_size(ground, layer, kind) for layer, kind, _ in explained),
         entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
         residual=max((found.residual for *_, found in concerned), default=0.0),
+        picture=next((found.picture for *_, found in concerned if found.picture), ()),
+        next_best=_next_best(ground, concerned, causes)[0],
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
         confident=bool(explained) and len(explained) == len(concerned) and all(cause.cost < 1.5 for cause in causes),
     )
+
+
+def _next_best(ground: Ground, concerned: list[tuple[int, Kind, Explanation]], causes: list[Cause]) -> tuple[float | None, str]:
+    """Return how far off the nearest hypothesis is that does not explain the numbers, and its code."""
+    tried = [(off, weaker.code) for *_, found in concerned for off, weaker in found.weaker]
+    if causes[0].kind == "Z" or not tried:
+        tried += [ground.nearest[cause.layer] for cause in causes if cause.layer in ground.nearest]
+    finite = [(off, code) for off, code in tried if np.isfinite(off)]
+    return min(finite) if finite else (None, "")
 
 
 def _is_same(state: State, causes: list[Cause], rival: State, others: list[Cause]) -> bool:
@@ -126,6 +139,13 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
     above = f"{listed(right)} right; " if right else ""
     patterns = [found.pattern for layer, _, found in state.tensors if layer == first and found.pattern]
     which = f" Wrong are {patterns[0]}." if patterns else ""
+    if causes[0].kind == "Z":
+        off = np.abs(ground.given["Z", first].values - ground.right[first].delta)
+        wrong = off > 1e-6 * np.abs(ground.right[first].delta).max(initial=0.0)
+        which = f" Wrong are {described_entries(wrong, ('example', 'unit'))}."
+    distance, code = _next_best(ground, _concerned(state, causes), causes)
+    if distance is not None:
+        which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
     judged = {kind for layer, kind in ground.claims if layer == first}
     if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
         return f"{above}{names} the first wrong: the error enters between {_between(ground, first)}.{which}"

@@ -19,6 +19,9 @@ CLEAR = 1e3
 """A gradient must be that many times what rounding may do to it before a factor can be read from it."""
 
 
+MAP = (10, 60)
+"""Most rows and columns of a picture."""
+SHADES = " .:+*#@"
 STRAY_PART = 0.31
 """Share of the largest entry by which planted parts are off."""
 UNTESTED = 0.5
@@ -43,6 +46,8 @@ class Explanation:
         What came nearest without explaining it, with the residual of each.
     pattern : str
         Where nothing explains the claim: which entries are wrong.
+    picture : tuple of str
+        The same as lines of characters, darker where the claim is further off.
     """
 
     causes: tuple[Cause, ...]
@@ -51,6 +56,7 @@ class Explanation:
     found: bool = True
     weaker: tuple[tuple[float, Cause], ...] = ()
     pattern: str = ""
+    picture: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -496,14 +502,33 @@ def _place(wrong: Truth) -> tuple[str | None, str | int | None]:
 
 def _pattern(tensor: Subject, code: str) -> Explanation:
     cause = tensor.cause(code)
-    wrong = tensor.off(tensor.total) > 1.0
-    return Explanation((cause,), tensor.residual(tensor.total), 0, found=False, pattern=_described(wrong))
+    off = tensor.off(tensor.total)
+    wrong = off > 1.0
+    described = described_entries(wrong, ("unit", "input"))
+    lines = picture(np.abs(tensor.claim.values - tensor.total.values) * wrong) if wrong.ndim > 1 else ()
+    return Explanation((cause,), tensor.residual(tensor.total), 0, found=False, pattern=described, picture=lines)
 
 
-def _described(wrong: Truth) -> str:
-    """Say which entries are wrong, by unit and input where they are few of them."""
+def picture(distance: Array) -> tuple[str, ...]:
+    """Return a coarse map of an array: rows of cells, each as dark as the largest distance in it, blank where it is 0."""
+    distance = np.where(np.isfinite(distance), distance, np.nan_to_num(distance, posinf=0.0).max(initial=1.0))
+    rows, columns = (np.unique(np.linspace(0, n, most + 1).astype(int)) for n, most in zip(distance.shape, MAP, strict=True))
+    cells = np.maximum.reduceat(np.maximum.reduceat(distance, rows[:-1], axis=0), columns[:-1], axis=1)
+    largest = float(cells.max(initial=0.0))
+    if not largest:
+        return ()
+    with np.errstate(divide="ignore"):
+        shade = np.clip(len(SHADES) - 1 + np.floor(np.log10(cells / largest) * 1.5), 1, len(SHADES) - 1)
+    return tuple(
+        "".join(SHADES[int(s)] if cell else " " for s, cell in zip(*pair, strict=True))
+        for pair in zip(shade, cells, strict=True)
+    )
+
+
+def described_entries(wrong: Truth, nouns: tuple[str, str]) -> str:
+    """Say which entries are wrong, by row and column where they are few of them."""
     parts = []
-    for axis, noun in enumerate(("unit", "input")[: wrong.ndim]):
+    for axis, noun in enumerate(nouns[: wrong.ndim]):
         lines = np.flatnonzero(wrong.any(axis=tuple(k for k in range(wrong.ndim) if k != axis)))
         if lines.size == wrong.shape[axis]:
             parts.append(f"every {noun}")

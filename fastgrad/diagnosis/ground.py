@@ -7,7 +7,7 @@ verdict's own tolerance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -107,14 +107,16 @@ class Ground:
     ----------
     problem : Problem
         With its claimed gradient.
-    base : BasePoint
-        Its forward pass.
-    claims : dict
-        By layer (from 0) and kind; none for tensors without a claimed gradient.
+    numerical : Numerical
+        The gradient that was held against it, with the forward pass.
+    nearest : dict
+        By layer (from 0), of the mistakes in its flow that were tried and do not explain the claim, the one that came
+        nearest: how far off it is, and its code.
     """
 
     problem: Problem
     numerical: Numerical
+    nearest: dict[int, tuple[float, str]] = field(default_factory=dict)
 
     @property
     def depth(self) -> int:

@@ -175,7 +175,11 @@ def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> 
     for c in probe.factors(right, named=False):
         yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
     for cause, flow in flow_mistakes(ground, layer, above):
-        for c in probe.factors(flow, named=True):
+        factors = probe.factors(flow, named=True)
+        if not factors:
+            off = probe.distance(flow)
+            ground.nearest[layer] = min(ground.nearest.get(layer, (np.inf, "")), (off, cause.code))
+        for c in factors:
             factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
             yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
     if above is not None and (pair := updated_way(ground, layer, above)) is not None:
@@ -212,6 +216,16 @@ class _Probe:
                 found.append(c)
         return found
 
+    def distance(self, flow: Flow) -> float:
+        """Return how far the claims are from a flow's, relative to the size of what is added up; the largest."""
+        largest = 0.0
+        for claim, estimate in self._predictions(flow):
+            total = estimate.plus(claim.penalty)
+            size = total.rounding + np.abs(total.values)
+            off = np.abs(claim.values - total.values)[size > 0.0] / size[size > 0.0]
+            largest = max(largest, float(off.max(initial=0.0)))
+        return largest
+
     def _predictions(self, flow: Flow) -> Iterable[tuple[Claim, Estimate]]:
         if self.weights is not None:
             yield _cut(self.weights, self.columns), self.ground.predicted_weights(self.layer, flow, self.columns)
@@ -222,7 +236,9 @@ class _Probe:
         """Return c if the claim is c times an estimate, with the declared penalty or another multiple of W beside it."""
         allowed = claim.allowed(estimate.plus(claim.penalty), self.ground.samples)
         parts = [estimate.values] if penalty else [estimate.values, claim.theta]
-        if telling(estimate.values, allowed) < len(parts) + (not named) or not np.isfinite(claim.values).all():
+        # One entry tells a factor that can be named; of any other the layers below must tell that it is one.
+        needed = len(parts) + (not named and not self.layer)
+        if telling(estimate.values, allowed) < needed or not np.isfinite(claim.values).all():
             return None
         target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
         clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
