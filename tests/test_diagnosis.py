@@ -380,3 +380,71 @@ def test_demos(name, expected):
     claimed = {key: value for key, value in arrays.items() if key[0] == "d"}
     parameters = {key: value for key, value in arrays.items() if key[0] in "Wb"}
     assert named(fastgrad.check(parameters, claimed, arrays["X"], arrays["Y"], **description)) == expected
+
+
+# Guards, precision, order of labels, dropout, kinks.
+
+
+def test_a_small_number_in_the_logarithm():
+    net = deep()
+    p = net.a[-1]
+    slope = -net.Y / (p + 1e-8) / net.m
+    report = net.check(*net.backward(delta=p * (slope - (slope * p).sum(axis=0)))[:2])
+    assert named(report) == [("loss.epsilon", "dZ4")]
+    assert "1e-08" in report.findings[0].sentence
+
+
+def test_labels_of_other_examples_are_read_from_the_last_layer():
+    net = Net((4, 9, 3), ["tanh", "softmax"], 7)
+    order = [3, 0, 5, 1, 6, 2, 4]
+    report = net.check(*net.backward(delta=(net.a[-1] - net.Y[:, order]) / net.m)[:2])
+    assert ("labels.order", "dZ2") in everything(report)
+
+
+def test_single_precision_on_the_way():
+    net = deep()
+    dW, db, _ = net.backward()
+    single = [{k: array.astype(np.float32).astype(float) for k, array in part.items()} for part in (dW, db)]
+    (finding,) = net.check(*single).findings
+    assert finding.code == "value.single_precision"
+
+
+@pytest.mark.parametrize(
+    ("code", "factor"),
+    [("mask_missing", lambda mask: 1.0), ("scale_missing", lambda mask: mask > 0), ("scale_twice", lambda mask: mask**2)],
+)
+def test_dropout_backward(code, factor):
+    net = Net((4, 6, 5, 3), ["tanh", "sigmoid", "softmax"], 7)
+    mask = (np.random.default_rng(3).random((6, 7)) < 0.6) / 0.6
+    net.a[1] = net.a[1] * mask
+    for k in (1, 2):
+        net.z[k] = net.W[k] @ net.a[k] + net.b[k]
+        net.a[k + 1] = VALUE[net.activations[k]](net.z[k])
+    bare = np.tanh(net.z[0])
+    dW, db, _ = net.backward(slopes={0: lambda z, a: (1 - bare * bare) * factor(mask)})
+    parameters = {f"{kind}{k + 1}": array for kind in "Wb" for k, array in enumerate(getattr(net, kind))}
+    gradients = {f"dW{k + 1}": array for k, array in dW.items()} | {f"db{k + 1}": array for k, array in db.items()}
+    said = {"activations": net.activations, "loss": net.loss, "layout": "columns,out_in", "keep_prob": 0.6}
+    report = fastgrad.check(parameters, gradients, net.X, net.Y, masks={"D1": mask > 0}, **said)
+    assert named(report) == [(f"dropout.{code}", "dZ1")]
+
+
+@pytest.mark.parametrize("at_zero", [0.0, 1.0])
+def test_a_mistake_is_named_whatever_the_slope_on_a_kink(at_zero):
+    net = Net((4, 5, 5, 3), ["relu", "relu", "softmax"], 7)
+    net.X[:, 0], net.b[0] = 0.0, np.zeros((5, 1))
+    net = rebuilt(net)
+    convention = {k: lambda z, a: np.where(z == 0.0, at_zero, z > 0) for k in (0, 1)}
+    dW, db, _ = net.backward(slopes=convention)
+    assert named(net.check(dW, {**db, 1: 4 * db[1]})) == [("factor.constant", "db2")]
+    dW, db, _ = net.backward(slopes={0: convention[0], 1: lambda z, a: 1.0})
+    assert ("slope.missing", "dZ2") in everything(net.check(dW, db))
+
+
+def rebuilt(net):
+    """Return a network after its numbers were changed, with its forward pass done again."""
+    net.z, net.a = [], [net.X]
+    for W, b, name in zip(net.W, net.b, net.activations, strict=True):
+        net.z.append(W @ net.a[-1] + b)
+        net.a.append(VALUE[name](net.z[-1]))
+    return net

@@ -56,10 +56,11 @@ def grouped(state: State) -> list[list[Cause]]:
 def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[State], groups: list[list[Cause]]) -> Finding:
     """Put one group of causes into words."""
     if causes[0].code.startswith("unknown"):  # what is below the first wrong one may be wrong because of it
-        causes = causes[::-1]
+        causes = sorted(causes, key=lambda cause: (-cause.layer, cause.kind))
     meanings = readings(ground, causes[0])
     named = [readings(ground, cause)[0] for cause in causes]
-    sentence, repair, formula = sentences(ground, named, _place(ground, state, causes))
+    place = _place(ground, state, causes) if named[0].code.startswith("unknown") else ""
+    sentence, repair, formula = sentences(ground, named, place)
     concerned = _concerned(state, causes)
     explained = [(layer, kind, found) for layer, kind, found in concerned if found.found]
     alternatives = [_alternative(ground, [meaning]) for meaning in meanings[1:]]

@@ -217,7 +217,7 @@ CODES: dict[str, Code] = {
     ),
     "labels.order": Code(
         "labels of other examples",
-        "{dZ} has the labels in another order than the inputs: {other}.",
+        "{dZ} has the labels in another order than the inputs: example by example those of {other}.",
         "Shuffle inputs and labels together.",
         "{dZ} = A{layer} - Y",
     ),
@@ -225,6 +225,20 @@ CODES: dict[str, Code] = {
         "the gradient of another loss",
         "This is exactly the gradient of the {other} error; your loss is {loss}.",
         "Change one of the two.",
+    ),
+    "loss.epsilon": Code(
+        "a small number added to the probabilities",
+        "{dZ} is the gradient of a loss with log(p + {other}): your loss, {loss}, has no such number.",
+        "Work out loss and gradient from the logits, or leave the number out of both.",
+        "{dZ} = A{layer} - Y",
+        "outputs that are not sure",
+    ),
+    "loss.clipped": Code(
+        "probabilities clipped",
+        "{dZ} is made of probabilities clipped at {other}: the loss is not.",
+        "Work out loss and gradient from the logits, or clip in neither.",
+        "{dZ} = A{layer} - Y",
+        "outputs that are not sure",
     ),
     "way.transposed": Code(
         "W where its transpose belongs",

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgrad.diagnosis.ground import Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
 from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Offsets
 
@@ -126,6 +127,9 @@ def explain(tensor: Subject) -> list[Explanation]:
             weaker.append((residual, cause))
     if not found or all(explanation.spare <= 0 for explanation in found):
         found += _partial(tensor)
+    if tensor.fits(tensor.total, fitted=UNIT_ROUNDOFF["float32"] / UNIT_ROUNDOFF[tensor.claim.tensor.precision]):
+        cause = tensor.cause("value.single_precision", cost=1.5)
+        found.append(Explanation((cause,), tensor.residual(tensor.total), tensor.claim.values.size))
     best = tuple(sorted(weaker, key=lambda pair: pair[0])[:2])
     if not found:
         return [replace(_pattern(tensor, "unknown.tensor"), weaker=best)]

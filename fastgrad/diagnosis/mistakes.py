@@ -82,9 +82,9 @@ def _down(ground: Ground, layer: int, arrived: Array, arrived_error: Array) -> F
     return ground.through(arrived, arrived_error, slope, error)
 
 
-def _differs(values: Array, right: Array) -> bool:
+def _differs(values: Array, right: Array, least: float = 1e-6) -> bool:
     """Whether a mistake changes anything, far above rounding."""
-    return bool((np.abs(values - right) > 1e-6 * np.abs(right).max(initial=0.0)).any())
+    return bool((np.abs(values - right) > least * np.abs(right).max(initial=0.0)).any())
 
 
 # The derivative.
@@ -198,18 +198,21 @@ def _output_mistakes(ground: Ground, right: Flow) -> Iterator[Step]:
     outputs, factor = ground.numerical.base.tables.outputs, ground.numerical.base.tables.factor
     error = right.error + 4.0 * np.abs(right.delta)
     for code, other, delta in _output_deltas(ground, right.delta, outputs, factor):
-        if np.isfinite(delta).all() and _differs(delta, right.delta):
+        if np.isfinite(delta).all() and _differs(delta, right.delta, 1e-13 if code in _GUARDS else 1e-6):
             size = error + 4.0 * np.abs(delta) + 4.0 * factor
             yield Cause(code, layer, "Z", other=other), Flow(right.arrived, right.arrived_error, delta, size)
     slope, slope_error = ground.plane(codes.SLOPE, layer), ground.numerical.base.slope_error[layer]
-    for code, other, targets in _wrong_targets(ground.problem.Y):
+    order = _other_order(ground)
+    shuffled = [] if order is None else [("labels.order", " ".join(map(str, order)), ground.problem.Y[order])]
+    for code, other, targets in (*_wrong_targets(ground.problem.Y), *shuffled):
         if network.loss == "softmax_crossentropy":  # as people write it, p - y, whatever y sums to
             arrived = right.delta + factor * (ground.problem.Y - targets)
         else:
             arrived = _loss_slope(ground, targets)
         if np.isfinite(arrived).all() and _differs(arrived * slope, right.delta):
             size = right.arrived_error + 4.0 * (np.abs(arrived) + factor)
-            yield Cause(code, layer, "Z", other=other, cost=1.1), ground.through(arrived, size, slope, slope_error)
+            cost = 1.2 if code == "labels.order" else 1.1
+            yield Cause(code, layer, "Z", other=other, cost=cost), ground.through(arrived, size, slope, slope_error)
     if network.loss not in LOGIT_OUTPUT:
         for other, arrived in (
             ("squared", outputs[codes.OUTPUT] - outputs[codes.TARGET]),
@@ -230,8 +233,17 @@ def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: float) 
         yield "output.extra_slope", None, delta * p * (1.0 - p)
         yield "output.divided_by_p", None, delta / np.maximum(p, 1e-300)
         yield "labels.missing", None, factor * p
+        for guard in EPSILONS:
+            slope = (1.0 - y) / (1.0 - p + guard) - y / (p + guard)
+            yield "loss.epsilon", guard, factor * slope * p * (1.0 - p)
+            yield "loss.clipped", guard, factor * (np.clip(p, guard, 1.0 - guard) - y)
+            yield "loss.clipped", -guard, delta * ((p > guard) & (p < 1.0 - guard))
     if loss == "softmax_crossentropy":
         p = outputs[codes.PROBABILITY]
+        for guard in EPSILONS:
+            slope = -y / (p + guard)
+            yield "loss.epsilon", guard, factor * p * (slope - (slope * p).sum(axis=1, keepdims=True))
+            yield "loss.clipped", guard, factor * (np.clip(p, guard, 1.0 - guard) - y)
         yield "output.extra_slope", None, delta * p * (1.0 - p)
         yield "output.diagonal", None, -factor * y * (1.0 - p)
         yield "output.diagonal", "y(p - y)", y * delta
@@ -240,6 +252,34 @@ def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: float) 
             yield "output.divided_by_p", "-y(1 - p)/p", -factor * y * (1.0 - p) / p
         e = p - y
         yield "loss.other", "squared", factor * p * (e - (e * p).sum(axis=1, keepdims=True))
+
+
+EPSILONS = tuple(10.0**-k for k in range(2, 16))
+"""What people add to a probability before its logarithm, or clip it at."""
+_GUARDS = ("loss.epsilon", "loss.clipped")
+
+
+def _other_order(ground: Ground) -> Array | None:
+    """Return the examples whose labels the output's ∂J/∂z has, where dW and db of the last layer determine it.
+
+    They do where no example's inputs, with a 1 for b, are a combination of the others'.
+    """
+    layer = ground.depth - 1
+    weights, bias = ground.claim(layer, "W"), ground.claim(layer, "b")
+    inputs, Y, factor = ground.inputs(layer), ground.problem.Y, ground.numerical.base.tables.factor
+    if weights is None or ground.samples > inputs.shape[1] + 1 or ground.problem.network.loss not in LOGIT_OUTPUT:
+        return None
+    parts, claimed = [inputs], [(weights.values - weights.penalty.values).T]
+    if bias is not None:
+        parts.append(np.ones((ground.samples, 1)))
+        claimed.append((bias.values - bias.penalty.values)[None])
+    delta, _, rank, _ = np.linalg.lstsq(np.hstack(parts).T, np.vstack(claimed), rcond=1e-8)
+    if rank < ground.samples or not np.isfinite(delta).all():
+        return None
+    targets = Y + (ground.right[layer].delta - delta) / factor
+    distance = np.abs(targets[:, None, :] - Y[None]).max(axis=2)
+    order: Array = np.argmin(distance, axis=1)
+    return order if (distance[np.arange(len(Y)), order] < 1e-4).all() else None
 
 
 def _wrong_targets(Y: Array) -> Iterator[tuple[str, Other, Array]]:
