@@ -1,4 +1,4 @@
-"""Random networks for the bench of diagnosis, each drawn from its seed alone, and the tally of what was named."""
+"""Random networks for diagnosis, each drawn from its seed alone, and the tally of what was named."""
 
 from __future__ import annotations
 
