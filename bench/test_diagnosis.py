@@ -29,9 +29,8 @@ PAIRS = 40
 )
 def test_planted_mistakes_are_named(what, run, least):
     tally = run()
-    print(
-        f"\nSeeds {SEEDS.start} to {SEEDS.stop - 1}, {what}: {tally.planted} planted, {tally.share:.2%} named, {tally.misled} misled"
-    )
+    counts = f"{tally.planted} planted, {tally.share:.2%} named, {tally.misled} misled"
+    print(f"\nSeeds {SEEDS.start} to {SEEDS.stop - 1}, {what}: {counts}")
     print(*tally.examples, sep="\n")
     assert tally.share >= least
     if what == "single mistakes":
