@@ -48,6 +48,36 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """A parameter that the audit found another gradient for; the index is into the user's own array."""
+
+    name: str
+    index: tuple[int, ...]
+    numerical: float
+    plain: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What plain forward passes made of some random parameters.
+
+    Attributes
+    ----------
+    compared, set_aside : int
+        Parameters that were compared, and those that sit on a kink, where two textbook values are not the whole truth.
+    seed : int
+        Seed of the draw.
+    disagreements : tuple of Disagreement
+        Those that differ by more than the noise of the plain passes; where there is one, nothing is judged.
+    """
+
+    compared: int
+    set_aside: int
+    seed: int
+    disagreements: tuple[Disagreement, ...] = ()
+
+
+@dataclass(frozen=True)
 class TensorReport:
     """What was found of one parameter tensor.
 
