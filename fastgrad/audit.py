@@ -21,7 +21,7 @@ from fastgrad.numerical import Numerical
 from fastgrad.product import product
 from fastgrad.report import Audit, Disagreement
 
-MOST, LEAST = 32, 6
+MOST, LEAST = 32, 8
 """Parameters drawn, as many as the time given allows."""
 MOVE = 2.0**-16
 """Largest move of the perturbed pre-activation: near the cube root of u, where truncation and noise are of one size."""
@@ -36,7 +36,7 @@ LOST = math.exp(-700.0)
 """Numbers that kernels may lose."""
 ROWS = 2**16
 """Rows, each a sample with one parameter changed, that pass through the network at a time."""
-SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 2e-8, 3e-10
+SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1e-8, 3e-10
 """Rough times of an activation and of a multiply-add on one core, for the choice of how many parameters to draw."""
 
 Bools = npt.NDArray[np.bool_]
@@ -286,8 +286,10 @@ def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: in
     for low in range(0, local.size, length):
         parameter, sample = (grid.ravel() for grid in np.indices((min(length, local.size - low), samples)))
         rows = _Rows(parameter + low, sample)
-        for round_ in range(ROUNDS):
-            h = step * SHRINK**round_
+        for repeat in range(ROUNDS):
+            if rows.parameter.size == 0:
+                break
+            h = step * SHRINK**repeat
             shift = h[rows.parameter] * inputs[rows.parameter, rows.sample]
             changed = _pass(problem, layers, layer, unit[rows.parameter], rows.sample, shift)
             _add(result, rows, h, changed, errors)
@@ -336,11 +338,10 @@ def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sam
 def _is_far(kinks: tuple[float, ...], z: Array, mask: Array | None) -> Bools:
     """Tell which rows have a pre-activation, of those that are not dropped, on two sides of a kink or moved too much."""
     forward, backward = z
-    far: Bools = np.asarray(np.abs(forward - backward) > LARGEST_MOVE)
+    moved: Bools = np.greater(np.abs(forward - backward), LARGEST_MOVE)
     for kink in kinks:
-        far |= ((forward > kink) != (backward > kink)) | ((forward < kink) != (backward < kink))
-    if mask is not None:
-        far &= mask != 0.0
+        moved |= ((forward > kink) != (backward > kink)) | ((forward < kink) != (backward < kink))
+    far = moved if mask is None else moved & (mask != 0.0)
     result: Bools = far.any(axis=-1)
     return result
 

@@ -324,8 +324,8 @@ def _coefficients(
 ) -> tuple[float, ...]:
     """Return a penalty's coefficient for each tensor, W1, b1, W2, …; none where there is no penalty."""
     numbers, depth, tensors = as_tuple(said), len(biases), len(biases) + sum(biases)
-    if not any(numbers):  # and so a list of zeros takes a penalty away, whatever its length
-        return ()
+    if not any(numbers):  # and so a list of zeros takes a penalty away, whatever its length; that it was given is kept
+        return (0.0,) * tensors if numbers else ()
     if len(numbers) == 1:
         numbers *= depth
     if len(numbers) == depth:
