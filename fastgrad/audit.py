@@ -338,11 +338,10 @@ def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sam
 def _is_far(kinks: tuple[float, ...], z: Array, mask: Array | None) -> Bools:
     """Tell which rows have a pre-activation, of those that are not dropped, on two sides of a kink or moved too much."""
     forward, backward = z
-    moved: Bools = np.greater(np.abs(forward - backward), LARGEST_MOVE)
+    away = np.abs(forward - backward) > LARGEST_MOVE
     for kink in kinks:
-        moved |= ((forward > kink) != (backward > kink)) | ((forward < kink) != (backward < kink))
-    far = moved if mask is None else moved & (mask != 0.0)
-    result: Bools = far.any(axis=-1)
+        away = away | ((forward > kink) != (backward > kink)) | ((forward < kink) != (backward < kink))
+    result: Bools = (away if mask is None else away & (mask != 0.0)).any(axis=-1)
     return result
 
 

@@ -64,7 +64,7 @@ def _dead(problem: Problem, base: BasePoint) -> Iterator[str]:
         if dead:
             counts.append(f"layer {layer + 1}: {dead:,} of {problem.network.widths[layer + 1]:,}")
     if counts:
-        yield f"dead units ({_listed(counts)}) hide what lies behind them; change weights or examples"
+        yield f"dead units ({_listed(counts)}) hide all behind them; change weights"
     idle = int((~base.activations[0].any(axis=0)).sum())
     if idle:
         yield f"{idle:,} of {problem.network.widths[0]:,} inputs are 0 in every example, which hides their weights; vary them"
@@ -121,15 +121,16 @@ def _shapes(problem: Problem, _: BasePoint) -> Iterator[str]:
     square = [tensor for tensor in square if tensor.size > 1]
     if square:
         names = _listed([tensor.name for tensor in square])
-        yield f"square weights ({names}) let a transposed matrix through every check of shapes; vary the widths"
+        yield f"square weights ({names}) let a transposed one fit by shape; vary the widths"
     symmetric = [tensor for tensor in square if _is_symmetric(network.W(problem.theta, tensor.layer))]
     if symmetric:
-        yield f"symmetric weights ({_listed([tensor.name for tensor in symmetric])}) hide W taken for its transpose; draw them at random"
+        names = _listed([tensor.name for tensor in symmetric])
+        yield f"symmetric weights ({names}) hide a W taken for its transpose; draw them at random"
     hidden = network.widths[1:-1]
     if len(set(hidden)) < len(hidden):
-        yield "equal hidden widths let one layer's array through in place of another's; vary the widths"
+        yield "equal hidden widths let one layer's array fit in another's place; vary them"
     if problem.samples > 1 and problem.samples in network.widths[1:]:
-        yield f"{problem.samples:,} examples and a layer of as many units let a sum along the wrong axis through; add an example"
+        yield f"as many examples as units ({problem.samples:,}) let a sum along the wrong axis fit; add an example"
 
 
 def _is_symmetric(W: Array) -> bool:

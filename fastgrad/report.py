@@ -587,10 +587,8 @@ def _sensitivity_sentences(report: Report) -> Iterator[str]:
     common = max(value for value in finest.values() if value <= COARSER * min(finest.values()))
     coarse = [f"{_above(value)} in {_gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
     rest = f", {_listed(coarse, 3)}" if coarse else ""
-    yield (
-        f"Tolerance: {significant(tolerance)}{chosen} roundings of each entry in {precisions}; errors above {_above(common)} of "
-        f"a typical entry are caught{rest}."
-    )
+    bound = f"errors above {_above(common)} of a typical entry are caught{rest}"
+    yield f"Tolerance: {significant(tolerance)}{chosen} roundings of each entry in {precisions}; {bound}."
 
 
 def _above(value: float) -> str:
