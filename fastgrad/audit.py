@@ -209,7 +209,7 @@ def _compare(problem: Problem, numerical: Numerical, drawn: Offsets, plain: _Pla
     if numerical.lower is not None and numerical.upper is not None:
         nearest = np.clip(found, np.fmin(numerical.lower[drawn], values), np.fmax(numerical.upper[drawn], values))
     u = UNIT_ROUNDOFF["float64"]
-    bound = plain.truncation + NOISE * u * (plain.noise + rounding + growth(problem.samples) * np.abs(values))
+    bound = plain.truncation + NOISE * u * (plain.noise + rounding + growth(problem.samples) * np.abs(found))
     compared = plain.settled & np.isfinite(found) & np.isfinite(bound)
     # Written so that a value that is no number disagrees.
     off = compared & ~(np.abs(found - nearest) <= bound)
