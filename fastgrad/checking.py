@@ -13,7 +13,7 @@ import numpy as np
 from fastgrad.audit import audit
 from fastgrad.blindspots import blind_spots
 from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
-from fastgrad.disturbances import find_constant, fits, in_single_precision, only_single_precision, shifted
+from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
 from fastgrad.errors import InputError
 from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
@@ -196,11 +196,10 @@ def _without_disturbance(
         other = judge(problem, moved.numerical, moved.extra, tolerance)
         last = {tensor.name for tensor in problem.tensors if tensor.layer == problem.network.depth - 1}
         if fits(judgement.tensors, other.tensors, last):
-            notes.append(
-                f"a constant inside a logarithm: judged for a loss with {constant.words}; "
-                f"from the declared loss it differs by {judgement.relative_difference:.1e}"
-            )
-            return problem, moved, other, notes
+            words = f"a loss with {constant.words}, {judgement.relative_difference:.1e} from the declared one's"
+            if judgement.relative_difference <= SMALL:
+                return problem, moved, other, [*notes, f"a constant inside a logarithm: judged as the gradient of {words}"]
+            return problem, found, judgement, [*notes, f"the last layer has exactly the gradient of {words}"]
     if _wrong(judgement):
         tensors = tuple(replace(tensor, precision="float32") for tensor in problem.tensors)
         coarse = judge(replace(problem, tensors=tensors), found.numerical, found.extra, tolerance)

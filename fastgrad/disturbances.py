@@ -21,6 +21,8 @@ from fastgrad.product import product
 from fastgrad.report import TensorReport
 from fastgrad.verdict import Judgement
 
+SMALL = 1e-3
+"""Relative difference from the declared loss's gradient up to which another form of the loss is a small disturbance."""
 CONSTANTS = (*(10.0**-k for k in range(4, 17)), 2.0**-23, 2.0**-52)
 """Constants that people put into logarithms: powers of ten, and the spacing of single and double precision at 1."""
 SPREAD = 0.5
@@ -118,7 +120,10 @@ def _forms(base: BasePoint) -> Iterator[tuple[str, Array]]:
 
 def _sigmoid_slopes(base: BasePoint, c: float) -> Iterator[tuple[str, Array]]:
     z, y = base.tables.outputs[codes.OUTPUT], base.tables.outputs[codes.TARGET]
-    p, q = np.exp(-np.logaddexp(0.0, -z)), np.exp(-np.logaddexp(0.0, z))
+    # Rounded as everybody's is: dividing by a constant below the spacing of p magnifies what 1 − p has lost.
+    with np.errstate(over="ignore"):
+        p = 1.0 / (1.0 + np.exp(-z))
+    q = 1.0 - p
     yield f"log(p + {c:.3g})", p * q * ((1.0 - y) / (q + c) - y / (p + c))
     kept = (p >= c) & (q >= c)
     yield f"p clipped at {c:.3g}", np.where(kept, (1.0 - y) * p - y * q, 0.0)

@@ -111,11 +111,19 @@ def test_clipped_probabilities():
     c = 1e-4
     inside = sigmoid_gradient(case, lambda p, y: ((1 - y) / (1 - p) - y / p) * ((p > c) & (p < 1 - c)))
     divided = sigmoid_gradient(case, lambda p, y: (1 - y) / np.maximum(1 - p, c) - y / np.maximum(p, c))
-    for claimed, words in ((inside, "p clipped at 0.0001"), (divided, "p clipped at 0.0001 where it divides")):
-        assert judged(case, reference.gradient(case)).passed
+    assert judged(case, problems.exact_gradient(case)).notes == ()
+    for claimed, words in ((inside, "p clipped at 0.0001,"), (divided, "p clipped at 0.0001 where it divides,")):
         report = judged(case, claimed)
-        assert report.passed
-        assert f"a loss with {words};" in " ".join(report.notes)
+        assert report.verdict == "wrong", "clipped examples contribute nothing: that is no small disturbance"
+        assert f"the last layer has exactly the gradient of a loss with {words}" in " ".join(report.notes)
+
+
+def test_clipping_that_changes_little_is_no_mistake():
+    case = large_weights(SIGMOID)
+    c = 1e-6
+    report = judged(case, sigmoid_gradient(case, lambda p, y: (1 - y) / np.maximum(1 - p, c) - y / np.maximum(p, c)))
+    assert report.passed
+    assert "p clipped at 1e-06 where it divides" in " ".join(report.notes)
 
 
 def test_mistake_beside_a_constant_is_still_found():
