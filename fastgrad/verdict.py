@@ -27,7 +27,9 @@ UNDERFLOW = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24}
 """Absolute error where results become subnormal: they may be flushed to zero; half precision, which has few others, keeps
 them."""
 BLOCK = 2**20
-"""Entries judged at a time: a network's gradient may not fit into memory many times over."""
+"""Entries whose rounding is computed at a time: a network's gradient may not fit into memory many times over."""
+JUDGED = 2**14
+"""Entries of those that are judged at a time: some dozen arrays of them stay in a core's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,18 +148,37 @@ def _blocks(
 ) -> Iterator[_Block]:
     """Cut the checked entries of a tensor into blocks of about `BLOCK`, whole rows of it where all are checked."""
     for places, rounding in _places(numerical, scale, tensor):
-        claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
-        rounding += growth(problem.samples) * np.abs(central)
-        allowed, in_double = (
-            tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision]) + (0.0 if extra is None else extra[places])
-            for precision in (tensor.precision, "float64")
-        )
-        lower = upper = nearest = central
-        if numerical.lower is not None and numerical.upper is not None:
-            lower, upper = numerical.lower[places], numerical.upper[places]
-            nearest = np.where(np.isnan(claimed), central, np.clip(claimed, lower, upper))
-        first, listed = (places.start, None) if isinstance(places, slice) else (0, places)
-        yield _Block(first, listed, claimed, central, lower, upper, nearest, allowed, in_double)
+        for low in range(0, rounding.size, JUDGED):
+            high = min(low + JUDGED, rounding.size)
+            if isinstance(places, slice):
+                some: slice | Offsets = slice(places.start + low, places.start + high)
+            else:
+                some = places[low:high]
+            yield _block(problem, numerical, some, rounding[low:high], extra, tensor.precision, tolerance)
+
+
+def _block(
+    problem: Problem,
+    numerical: Numerical,
+    places: slice | Offsets,
+    rounding: Array,
+    extra: Array | None,
+    precision: str,
+    tolerance: float,
+) -> _Block:
+    claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
+    rounding += growth(problem.samples) * np.abs(central)
+    allowed = in_double = tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
+    if precision != "float64":
+        in_double = tolerance * (UNIT_ROUNDOFF["float64"] * rounding + UNDERFLOW["float64"])
+    if extra is not None:
+        allowed, in_double = allowed + extra[places], in_double + extra[places]
+    lower = upper = nearest = central
+    if numerical.lower is not None and numerical.upper is not None:
+        lower, upper = numerical.lower[places], numerical.upper[places]
+        nearest = np.where(np.isnan(claimed), central, np.clip(claimed, lower, upper))
+    first, listed = (places.start, None) if isinstance(places, slice) else (0, places)
+    return _Block(first, listed, claimed, central, lower, upper, nearest, allowed, in_double)
 
 
 def _places(
@@ -192,16 +213,13 @@ def _count(tally: _Tally, block: _Block) -> None:
         # Written so that nan is wrong.
         wrong = ~(off <= block.allowed)
         excess = np.where(np.isnan(off), np.inf, off / block.allowed)
-        at_kink = ~wrong & (np.abs(block.claimed - block.central) > block.allowed)
-        coarse = ~wrong & ~at_kink & (off > block.in_double)
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
     tally.allowed = hypot(tally.allowed, _norm(block.allowed))
     tally.checked += off.size
     tally.wrong += int(wrong.sum())
-    tally.at_kink += int(at_kink.sum())
-    tally.coarse += int(coarse.sum())
-    _sense(tally, block, wrong)
+    _sort_out(tally, block, off, wrong)
+    _sense(tally, block, off, wrong)
     worst, clearest = int(np.argmax(excess)), int(np.argmax(clear))
     if excess[worst] > tally.excess:
         tally.excess = float(excess[worst])
@@ -211,17 +229,29 @@ def _count(tally: _Tally, block: _Block) -> None:
         tally.ratio = float(block.claimed[clearest] / block.nearest[clearest])
 
 
-def _sense(tally: _Tally, block: _Block, wrong: Mask) -> None:
+def _sort_out(tally: _Tally, block: _Block, off: Array, wrong: Mask) -> None:
+    """Count the entries that are right only because of a kink, or in a precision below double."""
+    if block.nearest is not block.central:
+        with np.errstate(invalid="ignore", over="ignore"):
+            at_kink = ~wrong & (np.abs(block.claimed - block.central) > block.allowed)
+        tally.at_kink += int(at_kink.sum())
+        wrong = wrong | at_kink
+    if block.in_double is not block.allowed:
+        tally.coarse += int((~wrong & (off > block.in_double)).sum())
+
+
+def _sense(tally: _Tally, block: _Block, off: Array, wrong: Mask) -> None:
     """Add up how far claims might be moved and still pass, a wrong one as if it were right, and whether zeros would."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        beyond = np.maximum(block.upper - block.claimed, block.claimed - block.lower)
-        room = block.allowed + np.where(wrong, block.upper - block.lower, beyond)
-        some = block.nearest != 0.0
-        common = room[some] / np.abs(block.nearest[some])
-        zeros_pass = (block.lower - block.allowed <= 0.0) & (block.upper + block.allowed >= 0.0)
+    beyond, width = off, np.zeros(())
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if block.nearest is not block.central:
+            beyond, width = np.maximum(block.upper - block.claimed, block.claimed - block.lower), block.upper - block.lower
+        room = block.allowed + np.where(wrong, width, beyond)
+        common = float((room / np.abs(block.nearest)).min())
+        zeros_pass = ((block.lower <= block.allowed) & (block.upper >= -block.allowed)).all()
     tally.room = max(tally.room, float(room.max()))
-    tally.common = min(tally.common, float(common.min(initial=inf)))
-    tally.zeros_pass &= bool(zeros_pass.all())
+    tally.common = min(tally.common, common)
+    tally.zeros_pass &= bool(zeros_pass)
 
 
 def _fits(block: _Block, ratio: float) -> bool:
