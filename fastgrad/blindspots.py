@@ -109,10 +109,8 @@ def _biases(problem: Problem, _: BasePoint) -> Iterator[str]:
 
 
 def _penalty(problem: Problem, _: BasePoint) -> Iterator[str]:
-    network = problem.network
-    for name, coefficients in (("l2", network.l2), ("l1", network.l1)):
-        if coefficients and not any(coefficients):
-            yield f"{name} = 0 hides every mistake in that penalty; give the value that training uses"
+    for name in problem.zero_penalties:
+        yield f"{name} = 0 hides every mistake in that penalty; give the value that training uses"
 
 
 def _shapes(problem: Problem, _: BasePoint) -> Iterator[str]:

@@ -264,6 +264,12 @@ def as_tuple(numbers: float | tuple[float, ...] | None) -> tuple[float, ...]:
     return () if numbers is None else numbers if isinstance(numbers, tuple) else (numbers,)
 
 
+def zero_penalties(description: Description) -> tuple[str, ...]:
+    """Return which of l2 and l1 were given, as 0."""
+    given = {"l2": as_tuple(description.l2), "l1": as_tuple(description.l1)}
+    return tuple(item for item, numbers in given.items() if numbers and not any(numbers))
+
+
 def layout_words(description: Description) -> set[str]:
     """Return the words of a layout; none where nothing was said."""
     words = re.split(r"[,\s+]+", (description.layout or "").lower().replace("-", "_"))
@@ -324,8 +330,8 @@ def _coefficients(
 ) -> tuple[float, ...]:
     """Return a penalty's coefficient for each tensor, W1, b1, W2, …; none where there is no penalty."""
     numbers, depth, tensors = as_tuple(said), len(biases), len(biases) + sum(biases)
-    if not any(numbers):  # and so a list of zeros takes a penalty away, whatever its length; that it was given is kept
-        return (0.0,) * tensors if numbers else ()
+    if not any(numbers):  # and so a list of zeros takes a penalty away, whatever its length
+        return ()
     if len(numbers) == 1:
         numbers *= depth
     if len(numbers) == depth:
