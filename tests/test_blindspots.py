@@ -113,7 +113,7 @@ def test_penalty_of_zero_is_named_only_where_it_was_given():
 
 
 def test_advice_never_fails_a_check_and_is_folded_in_the_text():
-    case = with_widths((1, 1, 1), samples=1)
+    case = with_widths((5, 4, 4, 1), samples=1)
     report = check_problem(problems.problem(case, reference.gradient(case)))
     assert report.passed
     assert len(report.advice) >= 3
