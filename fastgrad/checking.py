@@ -38,6 +38,7 @@ def check(
     masks: Mapping[str, Any] | Sequence[Any] | None = None,
     method: str = "auto",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     tolerance: float | None = None,
@@ -62,6 +63,8 @@ def check(
         How the numerical gradient is made.
     step : float, optional
         One step for all parameters; by default each has its own, far below what truncation could show.
+    scheme : {"central", "forward", "five-point"}
+        The difference that method "textbook" forms.
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
@@ -99,6 +102,7 @@ def check(
         problem,
         method=method,
         step=step,
+        scheme=scheme,
         sample=sample,
         seed=seed,
         tolerance=tolerance,
@@ -112,6 +116,7 @@ def check_problem(
     *,
     method: str = "auto",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     tolerance: float | None = None,
@@ -127,7 +132,15 @@ def check_problem(
     began = time.perf_counter()
 
     def difference(problem: Problem) -> _Difference:
-        return _difference(problem, method, step, sample, seed, threads, progress)
+        numerical = numerical_gradient(
+            problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+        )
+        if numerical.step is None:
+            return _Difference(numerical, numerical, None)
+        # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
+        exact = numerical_gradient(problem, sample=sample, seed=seed, threads=threads)
+        with_range = replace(numerical, lower=exact.lower, upper=exact.upper)
+        return _Difference(with_range, exact, np.abs(numerical.values - exact.values))
 
     found = difference(problem)
     judgement = judge(problem, found.numerical, found.extra, allowed)
@@ -150,26 +163,6 @@ class _Difference(NamedTuple):
     numerical: Numerical
     exact: Numerical
     extra: Array | None
-
-
-def _difference(
-    problem: Problem,
-    method: str,
-    step: float | None,
-    sample: int | float | str | None,
-    seed: int,
-    threads: int | None,
-    progress: Progress | None,
-) -> _Difference:
-    numerical = numerical_gradient(
-        problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress
-    )
-    if numerical.step is None:
-        return _Difference(numerical, numerical, None)
-    # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-    exact = numerical_gradient(problem, sample=sample, seed=seed, threads=threads)
-    numerical_range = replace(numerical, lower=exact.lower, upper=exact.upper)
-    return _Difference(numerical_range, exact, np.abs(numerical.values - exact.values))
 
 
 def _without_disturbance(
@@ -299,6 +292,7 @@ def _report(
         notes=notes,
         seconds=seconds,
         threads=threads or numba.get_num_threads(),
+        scheme=numerical.scheme,
     )
 
 

@@ -23,6 +23,10 @@ from fastgrad.product import product
 
 Method = Literal["parameter", "preactivation", "textbook"]
 METHODS: tuple[Method, ...] = ("parameter", "preactivation", "textbook")
+Scheme = Literal["central", "forward", "five-point"]
+SCHEMES: tuple[Scheme, ...] = ("forward", "central", "five-point")
+Losses = Callable[[float], tuple[Array, Array]]
+"""For a step h the losses of some parameters at θ + h and at θ − h, penalty left out."""
 Progress = Callable[[int, int], None]
 Mask = npt.NDArray[np.bool_]
 
@@ -71,6 +75,8 @@ class Numerical:
         Samples with a pre-activation on a kink.
     base : BasePoint
         The forward pass at theta.
+    scheme : {"central", "forward", "five-point"}
+        Which difference the values are.
     """
 
     values: Array
@@ -82,6 +88,7 @@ class Numerical:
     step_range: tuple[float, float]
     kinked_samples: int
     base: BasePoint
+    scheme: Scheme = "central"
 
 
 def numerical_gradient(
@@ -89,12 +96,13 @@ def numerical_gradient(
     *,
     method: str = "parameter",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Numerical:
-    """Compute the central differences of J.
+    """Compute the differences of J: central ones, or with method "textbook" those of another scheme.
 
     Parameters
     ----------
@@ -107,6 +115,8 @@ def numerical_gradient(
     step : float, optional
         The same step for all that is perturbed. By default each has its own, so small that truncation is below rounding;
         "textbook" takes 1e-7.
+    scheme : {"central", "forward", "five-point"}
+        The difference of method "textbook"; the other methods know the central one only.
     sample : int, float or str, optional
         How many parameters to evaluate: 500, or "5%" of them; drawn without replacement, stratified by tensor.
     seed : int
@@ -125,8 +135,17 @@ def numerical_gradient(
     ------
     InputError
         If an argument cannot be used.
+
+    Notes
+    -----
+    ====================  ============================================================  ==========
+    forward               (J(θ + h) − J(θ))/h                                           error O(h)
+    central               (J(θ + h) − J(θ − h))/2h                                      O(h²)
+    five-point            (8(J(θ + h) − J(θ − h)) − (J(θ + 2h) − J(θ − 2h)))/12h        O(h⁴)
+    ====================  ============================================================  ==========
     """
     chosen = choose_method(problem, method, sample)
+    rule = _choose_scheme(scheme, chosen)
     if step is not None:
         require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
     require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
@@ -139,7 +158,7 @@ def numerical_gradient(
             )
         tracker = Tracker(progress, problem.network.size if selected is None else selected.size)
         if chosen == "textbook":
-            return _textbook(problem, base, selected, step or TEXTBOOK_STEP, used, tracker)
+            return _textbook(problem, base, selected, step or TEXTBOOK_STEP, rule, used, tracker)
         return _propagated(problem, base, chosen, selected, step, used, tracker)
 
 
@@ -162,6 +181,19 @@ def choose_method(problem: Problem, method: str, sample: int | float | str | Non
     raise InputError(f"method must be one of auto, {', '.join(METHODS)}; found {method!r}")
 
 
+def _choose_scheme(scheme: str, method: Method) -> Scheme:
+    """Return the scheme meant, or raise InputError where there is none of that name or the method does not know it."""
+    for known in SCHEMES:
+        if scheme == known:
+            if known != "central" and method != "textbook":
+                raise InputError(
+                    f"scheme {known} is for method textbook; method {method} forms central differences only. "
+                    'Give method="textbook" (--method textbook) with it'
+                )
+            return known
+    raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; found {scheme!r}")
+
+
 def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
     """Estimate the seconds a method takes for all parameters, or for a share of them, to within a small factor."""
     if method == "preactivation":
@@ -170,7 +202,7 @@ def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
     work = 0.0
     for layer in range(network.depth):
         perturbed = network.widths[layer + 1] * (1 if method == "preactivation" else network.widths[layer] + 1)
-        work += perturbed * (_forward_work(problem) if method == "textbook" else _above(problem, layer))
+        work += perturbed * (forward_work(problem) if method == "textbook" else _above(problem, layer))
     return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
 
 
@@ -239,7 +271,7 @@ class Tracker:
             self.progress(self.done, self.total)
 
 
-def _forward_work(problem: Problem) -> int:
+def forward_work(problem: Problem) -> int:
     """Multiply-adds of a forward pass of one sample."""
     return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
 
@@ -259,15 +291,30 @@ def _pieces(count: int, work: float, rate: float) -> Iterator[slice]:
 
 
 def _textbook(
-    problem: Problem, base: BasePoint, selected: Offsets | None, step: float, threads: int, tracker: Tracker
+    problem: Problem, base: BasePoint, selected: Offsets | None, step: float, scheme: Scheme, threads: int, tracker: Tracker
 ) -> Numerical:
+    places = np.arange(problem.network.size) if selected is None else selected
+    values = np.full(problem.network.size, np.nan)
+    work = 2.0 * forward_work(problem) * problem.samples
+    for piece in _pieces(places.size, work, WORK_RATE["textbook"] * threads):
+        values[places[piece]] = difference(textbook_losses(problem, base, places[piece], threads), step, scheme)
+        tracker.advance(piece.stop - piece.start)
+    lower, upper = add_penalty(problem, step, values, None, None, scheme)
+    return Numerical(values, lower, upper, selected, "textbook", step, (step, step), 0, base, scheme)
+
+
+def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads: int) -> Losses:
+    """Return the function that evaluates the textbook's losses of some parameters, two whole forward passes for each.
+
+    At a step of 0 they all have the same, J(θ), which is returned once.
+    """
     network = problem.network
     x, y = np.ascontiguousarray(base.activations[0].T), np.ascontiguousarray(problem.Y.T)
     masks = np.ascontiguousarray(base.tables.units[codes.SCALE].T) if problem.masks else np.empty((0, 0))
-    places = np.arange(network.size) if selected is None else selected
-    forward, backward = np.empty(places.size), np.empty(places.size)
-    work = 2.0 * _forward_work(problem) * problem.samples
-    for piece in _pieces(places.size, work, WORK_RATE["textbook"] * threads):
+
+    def losses(step: float) -> tuple[Array, Array]:
+        moved = places if step else places[:1]
+        forward, backward = np.empty(moved.size), np.empty(moved.size)
         textbook.textbook_losses(
             textbook.losses_of_some.address,
             problem.theta,
@@ -279,17 +326,27 @@ def _textbook(
             y,
             network.loss_code,
             base.tables.factor,
-            places[piece],
+            moved,
             step,
             threads,
-            forward[piece],
-            backward[piece],
+            forward,
+            backward,
         )
-        tracker.advance(piece.stop - piece.start)
-    values = np.full(network.size, np.nan)
-    values[places] = (forward - backward) / (2.0 * step)
-    lower, upper = _add_penalty(problem, step, values, None, None)
-    return Numerical(values, lower, upper, selected, "textbook", step, (step, step), 0, base)
+        return forward, backward
+
+    return losses
+
+
+def difference(losses: Losses, step: float, scheme: Scheme) -> Array:
+    """Form the difference quotients of a scheme from losses."""
+    ahead, behind = losses(step)
+    if scheme == "forward":
+        # A step of 0 gives J(θ) by the same loop, so that it differs from J(θ + h) by what h does and by rounding alone.
+        return np.asarray((ahead - losses(0.0)[0]) / step)
+    if scheme == "central":
+        return np.asarray((ahead - behind) / (2.0 * step))
+    far_ahead, far_behind = losses(2.0 * step)
+    return np.asarray((8.0 * (ahead - behind) - (far_ahead - far_behind)) / (12.0 * step))
 
 
 def _propagated(
@@ -307,7 +364,7 @@ def _propagated(
     lower = upper = None
     if kinked.any():
         lower, upper = _kink_range(problem, base, threads, values, kinked)
-    lower, upper = _add_penalty(problem, step, values, lower, upper)
+    lower, upper = add_penalty(problem, step, values, lower, upper)
     used = np.concatenate([steps for steps, _ in plan])
     span = (float(used.min()), float(used.max()))
     samples = int(kinked.any(axis=1).sum())
@@ -592,23 +649,39 @@ def _slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -
     return left, right
 
 
-def _add_penalty(
-    problem: Problem, step: float | None, values: Array, lower: Array | None, upper: Array | None
+def add_penalty(
+    problem: Problem,
+    step: float | None,
+    values: Array,
+    lower: Array | None,
+    upper: Array | None,
+    scheme: Scheme = "central",
 ) -> tuple[Array | None, Array | None]:
-    """Add the penalty's central difference to values and their range; return the range, made where a kink needs one.
+    """Add the penalty's difference quotient to values and their range; return the range, made where a kink needs one.
 
-    Of ½c·w² it is c·w, whatever the step. Of c·|w| it is c·w/h, held between −c and c; without a fixed step h that of the
-    smallest one, c·sign(w). Where w is 0 any value from −c to c is right.
+    Of ½c·w² it is c·w, whatever the step, and forward c·(w + h/2). Of c·|w| it is c times `_slope_of_size`; without a fixed
+    step h that of the smallest one, c·sign(w). Where w is 0 any value from −c to c is right.
     """
     theta, penalties = problem.theta, problem.network.penalties
     if lower is None and any(l1 and not theta[place].all() for place, _, l1 in penalties):
         lower, upper = values.copy(), values.copy()
     for place, l2, l1 in penalties:
         w = theta[place]
-        for gradient, at_zero in ((values, 0.0), (lower, -l1), (upper, l1)):
+        shift = 0.5 * step if step is not None and scheme == "forward" else 0.0
+        slope = np.sign(w) if step is None else _slope_of_size(w, step, scheme)
+        for gradient, at_zero in ((values, l1 * slope), (lower, -l1), (upper, l1)):
             if gradient is not None:
-                gradient[place] += l2 * w
+                gradient[place] += l2 * (w + shift)
             if gradient is not None and l1:
-                slope = np.sign(w) if step is None else np.clip(w / step, -1.0, 1.0)
                 gradient[place] += np.where(w == 0.0, at_zero, l1 * slope)
     return lower, upper
+
+
+def _slope_of_size(w: Array, step: float, scheme: Scheme) -> Array:
+    """Difference quotient of |w|: of slope ±1 away from the kink, in between where the step crosses it."""
+    if scheme == "forward":
+        return np.clip(2.0 * (w / step) + 1.0, -1.0, 1.0)
+    central = np.clip(w / step, -1.0, 1.0)
+    if scheme == "central":
+        return central
+    return np.asarray((4.0 * central - np.clip(w / (2.0 * step), -1.0, 1.0)) / 3.0)

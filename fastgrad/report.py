@@ -201,8 +201,10 @@ class Report:
         Time of the whole check.
     threads : int
         Threads used.
+    scheme : {"central", "forward", "five-point"}
+        Which difference was formed.
     audit : Audit or None
-        The second look at some of the parameters; None where the method is the textbook's own.
+        The second look at some of the parameters.
     advice : tuple of str
         What this test point cannot show, each with what would; never a failure.
     derived_tolerance : float
@@ -225,6 +227,7 @@ class Report:
     notes: tuple[str, ...]
     seconds: float
     threads: int
+    scheme: str = "central"
     audit: Audit | None = None
     advice: tuple[str, ...] = ()
     derived_tolerance: float = 32.0
@@ -260,6 +263,7 @@ class Report:
             "verdict": self.verdict,
             "description": self.description,
             "method": self.method,
+            "scheme": self.scheme,
             "step": _number(self.step),
             "step_range": [_number(step) for step in self.step_range],
             "sample_seed": self.sample_seed,
@@ -728,7 +732,8 @@ def _provenance(report: Report) -> str:
     else:
         smallest, largest = report.step_range
         step = f"a step for each parameter, {smallest:.0e} to {largest:.0e}"
+    scheme = "" if report.scheme == "central" else f"{report.scheme} difference, "
     return (
         f"{counted(report.parameters_checked, 'parameter')} in {duration(report.seconds)}, "
-        f"{counted(report.threads, 'thread')}; method {report.method}, {step}."
+        f"{counted(report.threads, 'thread')}; method {report.method}, {scheme}{step}."
     )
