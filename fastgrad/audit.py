@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint, growth
 from fastgrad.kernels import codes
-from fastgrad.network import LOGIT_OUTPUT, Array, Offsets, Problem, parse_activation
+from fastgrad.network import LOGIT_OUTPUT, Array, Network, Offsets, Problem, parse_activation
 from fastgrad.numerical import Numerical
 from fastgrad.product import product
 from fastgrad.report import Audit, Disagreement
@@ -84,6 +84,7 @@ ACTIVATIONS: dict[str, Formula] = {
     "hard_sigmoid": lambda z, p: np.clip(p * z + 0.5, 0.0, 1.0),
     "hard_tanh": lambda z, p: np.clip(z, -1.0, 1.0),
     "exp": lambda z, p: np.exp(z),
+    "softmax": lambda z, p: np.exp(z - np.logaddexp.reduce(z, axis=-1, keepdims=True)),
 }
 """f(z) by the usual formula; p is the activation's parameter."""
 
@@ -97,37 +98,114 @@ KINKS: dict[str, Callable[[float], tuple[float, ...]]] = {
 
 
 class Terms(NamedTuple):
-    """Losses of rows, and the size of the terms that each is the sum of: what it may be off goes by that."""
+    """Losses of outputs, or of rows of them, and the size of what each is the sum of: its rounding goes by that."""
 
     loss: Array
     size: Array
 
 
-def _softmax_crossentropy(a: Array, y: Array) -> Terms:
+LossFormula = Callable[[Array, Array, float], Terms]
+
+
+def _log_of_softmax(a: Array, y: Array, p: float) -> Terms:
     mass = np.logaddexp.reduce(a, axis=-1, keepdims=True)
-    return Terms((y * (mass - a)).sum(axis=-1), (np.abs(y) * (np.abs(mass) + np.abs(a))).sum(axis=-1))
+    return Terms(y * (mass - a), np.abs(y) * (np.abs(mass) + np.abs(a)))
 
 
-def _binary_crossentropy(a: Array, y: Array) -> Terms:
+def _log_of_sigmoid(a: Array, y: Array, p: float) -> Terms:
     loss = np.where(a > 0.0, a * (1.0 - y), -a * y) + np.log1p(np.exp(-np.abs(a)))
-    return Terms(loss.sum(axis=-1), (np.abs(loss) + np.abs(a * y)).sum(axis=-1))
+    return Terms(loss, np.abs(loss) + np.abs(a * y))
 
 
-def _squares(constant: Callable[[int], float]) -> Callable[[Array, Array], Terms]:
-    def formula(a: Array, y: Array) -> Terms:
-        loss = constant(a.shape[-1]) * ((a - y) ** 2).sum(axis=-1)
-        return Terms(loss, loss)
+def _plain(formula: Callable[[Array, Array, float], Array]) -> LossFormula:
+    """Make a loss of a formula that is a product or a choice, and so rounds relative to its value."""
 
-    return formula
+    def terms(a: Array, y: Array, p: float) -> Terms:
+        loss = formula(a, y, p)
+        return Terms(loss, np.abs(loss))
+
+    return terms
 
 
-LOSSES: dict[str, Callable[[Array, Array], Terms]] = {
-    "softmax_crossentropy": _softmax_crossentropy,
-    "binary_crossentropy": _binary_crossentropy,
-    "squared_error": _squares(lambda outputs: 0.5),
-    "mse": _squares(lambda outputs: 1.0 / outputs),
+def _huber(a: Array, y: Array, p: float) -> Array:
+    d = np.abs(a - y)
+    return np.where(d < p, 0.5 * d * d, p * (d - 0.5 * p))
+
+
+def _log_cosh(a: Array, y: Array, p: float) -> Terms:
+    d = np.abs(a - y)
+    return Terms(d + np.log1p(np.exp(-2.0 * d)) - math.log(2.0), d + 1.0)
+
+
+def _poisson(a: Array, y: Array, p: float) -> Terms:
+    return Terms(a - y * np.log(a), np.abs(a) + np.abs(y) * (1.0 + np.abs(np.log(a))))
+
+
+def _divergence(a: Array, y: Array, p: float) -> Terms:
+    logs = np.log(np.where(y > 0.0, y, 1.0)), np.log(np.where(y > 0.0, a, 1.0))
+    return Terms(y * (logs[0] - logs[1]), y * (1.0 + np.abs(logs[0]) + np.abs(logs[1])))
+
+
+def _margins(a: Array, y: Array, p: float) -> Array:
+    """Return p − y·a of a single output; of several p + a_j − a_c, below 0 at the target c itself."""
+    if a.shape[-1] == 1:
+        return p - y * a
+    return np.where(y > 0.0, -1.0, p + a - (a * y).sum(axis=-1, keepdims=True))
+
+
+def _hinge(power: int) -> LossFormula:
+    def terms(a: Array, y: Array, p: float) -> Terms:
+        loss = np.maximum(_margins(a, y, p), 0.0)
+        return Terms(loss**power, loss ** (power - 1) * (p + np.abs(a) + np.abs(a * y).sum(axis=-1, keepdims=True)))
+
+    return terms
+
+
+LOSSES: dict[str, LossFormula] = {
+    "softmax_crossentropy": _log_of_softmax,
+    "binary_crossentropy": _log_of_sigmoid,
+    **dict.fromkeys(("squared_error", "half_mse"), _plain(lambda a, y, p: 0.5 * (a - y) ** 2)),
+    **dict.fromkeys(("sum_squared_error", "mse"), _plain(lambda a, y, p: (a - y) ** 2)),
+    **dict.fromkeys(("absolute_error", "sum_absolute_error"), _plain(lambda a, y, p: np.abs(a - y))),
+    "huber": _plain(_huber),
+    "log_cosh": _log_cosh,
+    "poisson": _poisson,
+    "kl_divergence": _divergence,
+    "hinge": _hinge(1),
+    "squared_hinge": _hinge(2),
 }
-"""The loss of a sample from its outputs, or logits where the loss has its activation in it, shape (…, n_L)."""
+"""What each output, or logit where the loss has its activation in it, adds to a sample's loss, arrays of (…, n_L)."""
+
+OVER_OUTPUTS = frozenset({"mse", "half_mse", "absolute_error", "huber", "log_cosh", "poisson"})
+"""Losses that are means over the outputs."""
+
+LOSS_PARAMETERS = dict.fromkeys(("huber", "hinge", "squared_hinge"), 1.0)
+"""Parameters that losses have where none is given."""
+
+LOSS_KINKS: dict[str, Callable[[Array, Array, float], Array]] = {
+    **dict.fromkeys(("absolute_error", "sum_absolute_error"), lambda a, y, p: a - y),
+    "huber": lambda a, y, p: np.abs(a - y) - p,
+    **dict.fromkeys(("hinge", "squared_hinge"), _margins),
+}
+"""What is 0 on a kink of the loss, or of its slope."""
+
+
+def _loss_name(network: Network) -> tuple[str, float]:
+    name, _, number = network.loss.partition(":")
+    return name, float(number) if number else LOSS_PARAMETERS.get(name, 0.0)
+
+
+def _loss(problem: Problem, a: Array, sample: slice | Offsets) -> Terms:
+    """Return the share of J that some samples have, with the size of its terms."""
+    name, p = _loss_name(problem.network)
+    loss, size = LOSSES[name](a, problem.Y[sample], p)
+    weights = _weights(problem)[sample] / (a.shape[-1] if name in OVER_OUTPUTS else 1)
+    return Terms((weights * loss).sum(axis=-1), (np.abs(weights) * size).sum(axis=-1))
+
+
+def _weights(problem: Problem) -> Array:
+    """Return what multiplies the loss of each output of each sample, the loss's own constants left out, shape (m, n_L)."""
+    return np.full(problem.Y.shape, 1.0 / problem.samples if problem.network.reduction == "mean" else 1.0)
 
 
 class _Layer(NamedTuple):
@@ -157,7 +235,7 @@ class _Changed(NamedTuple):
     far: Bools
 
 
-class _Plain(NamedTuple):
+class _Gradients(NamedTuple):
     """For each parameter D(h/2), what truncation may be, noise over u, and whether no sample sat on a kink."""
 
     narrow: Array
@@ -196,11 +274,11 @@ def audit(problem: Problem, numerical: Numerical, seed: int, seconds: float) -> 
     with np.errstate(all="ignore"):
         layers = _forward(problem)
         parts = [_evaluate(problem, numerical.base, layers, layer, drawn) for layer in range(problem.network.depth)]
-        plain = _Plain(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        plain = _Gradients(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         return _compare(problem, numerical, drawn, plain, seed)
 
 
-def _compare(problem: Problem, numerical: Numerical, drawn: Offsets, plain: _Plain, seed: int) -> Audit:
+def _compare(problem: Problem, numerical: Numerical, drawn: Offsets, plain: _Gradients, seed: int) -> Audit:
     """Hold plain values against the numerical ones or, on a kink, against their range."""
     penalty, rounding = _penalty(problem, drawn)
     found = plain.narrow + penalty
@@ -253,7 +331,7 @@ def _forward(problem: Problem) -> list[_Layer]:
     layers = []
     for layer, text in enumerate(network.activations):
         name, p = parse_activation(text)
-        if layer == network.depth - 1 and network.loss in LOGIT_OUTPUT:
+        if layer == network.depth - 1 and _loss_name(network)[0] in LOGIT_OUTPUT:
             name = "identity"
         W, b, below = network.W(problem.theta, layer), network.b(problem.theta, layer), a
         z = product(below, W.T)
@@ -269,7 +347,7 @@ def _with_parameter(formula: Formula, p: float) -> Callable[[Array], Array]:
     return lambda z: formula(z, p)
 
 
-def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: int, drawn: Offsets) -> _Plain:
+def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: int, drawn: Offsets) -> _Gradients:
     """Plain gradients of the drawn parameters of one layer, penalty left out."""
     network, samples = problem.network, problem.samples
     start, n_in, n_out = int(network.weight_offsets[layer]), network.widths[layer], network.widths[layer + 1]
@@ -280,7 +358,7 @@ def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: in
     largest = np.abs(inputs).max(axis=1)
     step = MOVE / np.where(largest > 0.0, largest, 1.0)
     narrow, truncation, noise = np.zeros((3, local.size))
-    result = _Plain(narrow, truncation, noise, np.ones(local.size, dtype=np.bool_))
+    result = _Gradients(narrow, truncation, noise, np.ones(local.size, dtype=np.bool_))
     errors = _loss_errors(problem, base, layers[-1])
     length = max(1, ROWS // max(network.widths[layer + 1 :]) // samples)
     for low in range(0, local.size, length):
@@ -298,7 +376,7 @@ def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: in
     return result
 
 
-def _add(result: _Plain, rows: _Rows, step: Array, changed: _Changed, errors: Array) -> None:
+def _add(result: _Gradients, rows: _Rows, step: Array, changed: _Changed, errors: Array) -> None:
     """Add the shares of those samples that stayed near enough."""
     near = ~changed.far
     parameter, sample = rows.parameter[near], rows.sample[near]
@@ -332,7 +410,11 @@ def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sam
         mask = None if above.mask is None else above.mask[sample]
         far |= _is_far(above.kinks, z[:2], mask)
         a = above.formula(z) if mask is None else above.formula(z) * mask
-    return _Changed(_factor(problem) * LOSSES[problem.network.loss](a, problem.Y[sample]).loss, far)
+    name, p = _loss_name(problem.network)
+    if name in LOSS_KINKS:
+        sides = np.sign(LOSS_KINKS[name](a[:2], problem.Y[sample], p))
+        far |= (sides[0] != sides[1]).any(axis=-1)
+    return _Changed(_loss(problem, a, sample).loss, far)
 
 
 def _is_far(kinks: tuple[float, ...], z: Array, mask: Array | None) -> Bools:
@@ -345,16 +427,11 @@ def _is_far(kinks: tuple[float, ...], z: Array, mask: Array | None) -> Bools:
     return result
 
 
-def _factor(problem: Problem) -> float:
-    """Return what the loss of a sample is multiplied with."""
-    return 1.0 / problem.samples if problem.network.reduction == "mean" else 1.0
-
-
 def _loss_errors(problem: Problem, base: BasePoint, output: _Layer) -> Array:
     """Return the rounding error of each sample's share of J over u, that of its outputs and of the loss's own terms; (m,)."""
-    size = LOSSES[problem.network.loss](output.a, problem.Y).size
+    size = _loss(problem, output.a, slice(None)).size
     moved = np.abs(base.tables.outputs[codes.LOSS_SLOPE]) * base.a_error[-1]
-    errors: Array = moved.sum(axis=1) + _factor(problem) * growth(output.a.shape[1]) * size
+    errors: Array = moved.sum(axis=1) + growth(output.a.shape[1]) * size
     return errors
 
 
