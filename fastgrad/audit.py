@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastgrad.backprop import rounding_scale
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint, growth
 from fastgrad.kernels import codes
 from fastgrad.network import LOGIT_OUTPUT, Array, Network, Offsets, Problem, parse_activation
@@ -52,8 +53,8 @@ def _softplus(z: Array) -> Array:
     return np.logaddexp(0.0, z)
 
 
-def _erf(z: Array) -> Array:
-    return np.asarray(np.frompyfunc(math.erf, 1, 1)(z), dtype=np.float64)
+def _gelu(z: Array) -> Array:
+    return 0.5 * z * np.asarray(np.frompyfunc(math.erfc, 1, 1)(-z / math.sqrt(2.0)), dtype=np.float64)
 
 
 def _exponential(z: Array, alpha: float, scale: float = 1.0) -> Array:
@@ -61,7 +62,7 @@ def _exponential(z: Array, alpha: float, scale: float = 1.0) -> Array:
 
 
 def _gelu_tanh(z: Array) -> Array:
-    return 0.5 * z * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (z + 0.044715 * z**3)))
+    return z * _sigmoid(math.sqrt(8.0 / math.pi) * (z + 0.044715 * z**3))
 
 
 ACTIVATIONS: dict[str, Formula] = {
@@ -75,7 +76,7 @@ ACTIVATIONS: dict[str, Formula] = {
     "relu6": lambda z, p: np.clip(z, 0.0, 6.0),
     "softplus": lambda z, p: _softplus(z),
     "silu": lambda z, p: z * _sigmoid(z),
-    "gelu": lambda z, p: 0.5 * z * (1.0 + _erf(z / math.sqrt(2.0))),
+    "gelu": lambda z, p: _gelu(z),
     "gelu_tanh": lambda z, p: _gelu_tanh(z),
     "mish": lambda z, p: z * np.tanh(_softplus(z)),
     "softsign": lambda z, p: z / (1.0 + np.abs(z)),
@@ -86,7 +87,7 @@ ACTIVATIONS: dict[str, Formula] = {
     "exp": lambda z, p: np.exp(z),
     "softmax": lambda z, p: np.exp(z - np.logaddexp.reduce(z, axis=-1, keepdims=True)),
 }
-"""f(z) by the usual formula; p is the activation's parameter."""
+"""f(z) by a usual formula that does not cancel; p is the activation's parameter."""
 
 KINKS: dict[str, Callable[[float], tuple[float, ...]]] = {
     **dict.fromkeys(("relu", "leaky_relu", "elu", "selu", "softsign"), lambda p: (0.0,)),
@@ -266,7 +267,8 @@ def audit(problem: Problem, numerical: Numerical, seed: int, seconds: float) -> 
     Notes
     -----
     With D(h) = (J(θ+h) − J(θ−h))/2h, the plain value is D(h/2), its truncation a third of D(h) − D(h/2), for which the
-    whole is allowed, and its noise u·e/h where e is the rounding error of J in units of u. J being a sum over samples, each
+    whole is allowed, and its noise u·e/h where e is the rounding error of J in units of u; what forward passes round below
+    the parameter, alike in both losses, is in the rounding scale u·R of its gradient. J being a sum over samples, each
     sample may have a step of its own: one that goes over a kink takes a smaller one. Where samples sit on a kink the
     parameter is set aside.
     """
@@ -287,12 +289,27 @@ def _compare(problem: Problem, numerical: Numerical, drawn: Offsets, plain: _Gra
     if numerical.lower is not None and numerical.upper is not None:
         nearest = np.clip(found, np.fmin(numerical.lower[drawn], values), np.fmax(numerical.upper[drawn], values))
     u = UNIT_ROUNDOFF["float64"]
-    bound = plain.truncation + NOISE * u * (plain.noise + rounding + growth(problem.samples) * np.abs(found))
+    rounding += _rounding(problem, numerical.base, drawn) + growth(problem.samples) * np.abs(found)
+    bound = plain.truncation + NOISE * u * (plain.noise + rounding)
     compared = plain.settled & np.isfinite(found) & np.isfinite(bound)
     # Written so that a value that is no number disagrees.
     off = compared & ~(np.abs(found - nearest) <= bound)
     disagreements = tuple(_disagreement(problem, int(drawn[k]), float(values[k]), float(found[k])) for k in np.flatnonzero(off))
     return Audit(int(compared.sum()), int(drawn.size - compared.sum()), seed, disagreements)
+
+
+def _rounding(problem: Problem, base: BasePoint, drawn: Offsets) -> Array:
+    """Return R of the drawn parameters."""
+    scale = rounding_scale(problem, base)
+    result = np.empty(drawn.size)
+    for tensor in problem.tensors:
+        here = (drawn >= tensor.start) & (drawn < tensor.stop)
+        local = drawn[here] - tensor.start
+        if tensor.kind == "b":
+            result[here] = scale.bias(tensor.layer)[local]
+        else:
+            result[here] = scale.entries(tensor.layer, *np.divmod(local, tensor.canonical_shape[1]))
+    return result
 
 
 def _disagreement(problem: Problem, place: int, value: float, plain: float) -> Disagreement:
