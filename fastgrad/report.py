@@ -703,15 +703,17 @@ def _missed(report: Report) -> str:
         return ""
     least_known = max(drawn, key=_unseen_share)
     share = f"{100 * _unseen_share(least_known):.2g}%"
-    return f" A mistake in under {share} of the entries of {_gradient_label(least_known)} may be missed.{_chances(least_known)}"
+    return f" A mistake in under {share} of the entries of {_gradient_label(least_known)} may be missed.{_chances(drawn)}"
 
 
-def _chances(tensor: TensorReport) -> str:
-    """Say how likely the draw missed 1, 10 and 1 % of the entries."""
-    if tensor.sensitivity is None:
+def _chances(drawn: list[TensorReport]) -> str:
+    """Say how likely the draw missed 1, 10 and 1 % of a tensor's entries, for the tensor of which it says least."""
+    missed = [(tensor.sensitivity.missed, _gradient_label(tensor)) for tensor in drawn if tensor.sensitivity is not None]
+    if not missed:
         return ""
-    chances = [f"{wrong:,} with {100 * chance:.2g}%" for wrong, chance in tensor.sensitivity.missed]
-    return f" Chance to miss wrong entries of it: {_listed(list(dict.fromkeys(chances)))}."
+    counts, name = max(missed, key=lambda pair: pair[0][0][1])
+    chances = [f"{wrong:,} with {100 * chance:.2g}%" for wrong, chance in counts]
+    return f" Chance to miss wrong entries of {name}: {_listed(list(dict.fromkeys(chances)))}."
 
 
 def _unseen_share(tensor: TensorReport) -> float:
