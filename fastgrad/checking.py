@@ -14,7 +14,7 @@ from fastgrad.audit import audit
 from fastgrad.blindspots import blind_spots
 from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
 from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Array, Problem
@@ -88,6 +88,8 @@ def check(
     ------
     InputError
         If the arrays and the description do not make a network that can be checked.
+    Interrupted
+        On Ctrl-C, with the Report of what was finished, if anything was.
 
     Examples
     --------
@@ -132,37 +134,54 @@ def check_problem(
     began = time.perf_counter()
 
     def difference(problem: Problem) -> _Difference:
-        numerical = numerical_gradient(
-            problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
-        )
+        interrupted = False
+        try:
+            numerical = numerical_gradient(
+                problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+            )
+        except Interrupted as stop:
+            numerical, interrupted = stop.finished, True
         if numerical.step is None:
-            return _Difference(numerical, numerical, None)
+            return _Difference(numerical, numerical, None, interrupted)
         # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-        exact = numerical_gradient(problem, sample=sample, seed=seed, threads=threads)
+        exact = numerical_gradient(problem, places=numerical.selected, threads=threads)
         with_range = replace(numerical, lower=exact.lower, upper=exact.upper)
-        return _Difference(with_range, exact, np.abs(numerical.values - exact.values))
+        return _Difference(with_range, exact, np.abs(numerical.values - exact.values), interrupted)
 
     found = difference(problem)
     judgement = judge(problem, found.numerical, found.extra, allowed)
-    problem, found, judgement, remarks = _without_disturbance(problem, found, judgement, allowed, difference)
+    remarks: list[str] = []
+    if not found.interrupted:
+        problem, found, judgement, remarks = _without_disturbance(problem, found, judgement, allowed, difference)
     numerical = found.numerical
     notes = remarks + _notes(problem, numerical) + _lost(judgement)
+    if found.interrupted:
+        notes.append(
+            f"interrupted: {numerical.values.size - np.isnan(numerical.values).sum():,} of {problem.network.size:,} parameters "
+            "were finished, the others are not judged"
+        )
     if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
     audited = _audit(problem, found.exact, seed)
     if audited.disagreements:
         tensors = tuple(replace(tensor, verdict="not judged") for tensor in judgement.tensors)
         judgement, notes = replace(judgement, tensors=tensors), [_failed(audited)]
-    report = _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
-    return replace(report, audit=audited, advice=_advice(problem, numerical.base, judgement), derived_tolerance=TOLERANCE)
+    drawn = seed if sample is not None and numerical.selected is not None else None
+    report = _report(problem, numerical, judgement, tuple(notes), drawn, threads, time.perf_counter() - began)
+    advice = _advice(problem, numerical.base, judgement)
+    report = replace(report, audit=audited, advice=advice, derived_tolerance=TOLERANCE)
+    if found.interrupted:
+        raise Interrupted(report)
+    return report
 
 
 class _Difference(NamedTuple):
-    """The numerical gradient asked for; the one without a fixed step; what the former is off by, where they are two."""
+    """The numerical gradient asked for; the one without a fixed step; what the former is off by; whether it was cut short."""
 
     numerical: Numerical
     exact: Numerical
     extra: Array | None
+    interrupted: bool
 
 
 def _without_disturbance(
@@ -265,7 +284,7 @@ def _report(
     numerical: Numerical,
     judgement: Judgement,
     notes: tuple[str, ...],
-    seed: int,
+    drawn: int | None,
     threads: int | None,
     seconds: float,
 ) -> Report:
@@ -281,7 +300,7 @@ def _report(
         method=numerical.method,
         step=numerical.step,
         step_range=numerical.step_range,
-        sample_seed=seed if numerical.selected is not None else None,
+        sample_seed=drawn,
         parameters_total=problem.network.size,
         parameters_checked=checked,
         relative_difference=judgement.relative_difference,

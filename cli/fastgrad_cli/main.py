@@ -79,9 +79,14 @@ def check(file: str, description: dict[str, Any], method: dict[str, Any], tolera
     """
     problem = _load(file, description)
     _require_gradients(problem, file)
-    report = _check(problem, {**method, "tolerance": tolerance})
+    from fastgrad.errors import Interrupted
+
+    try:
+        report, code = _check(problem, {**method, "tolerance": tolerance}), None
+    except Interrupted as stop:
+        report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
-    return EXIT_CODES[report.verdict]
+    return EXIT_CODES[report.verdict] if code is None else code
 
 
 @main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
