@@ -347,6 +347,8 @@ class Problem:
         dropout in it; None where nothing is dropped, and no entries where nothing is anywhere.
     notes : tuple of str
         What the user should know of how the arrays were read.
+    zero_penalties : tuple of str
+        Which of "l2" and "l1" were given, as 0.
     intermediates : tuple of Intermediate
         The dZ_l and dA_l that came along, from the output inwards.
     examples : {"rows", "columns"} or None
@@ -362,6 +364,7 @@ class Problem:
     claimed_loss: float | None
     masks: tuple[Array | None, ...] = ()
     notes: tuple[str, ...] = ()
+    zero_penalties: tuple[str, ...] = ()
     intermediates: tuple[Intermediate, ...] = ()
     examples: str | None = None
 
