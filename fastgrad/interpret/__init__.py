@@ -72,7 +72,8 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
         return _with_intermediates(others, *solve(parts, x, y, description, masks))
     parts = named_parts(*split(others, description), description, only_parameters=False)
     problem = _with_intermediates(others, *solve(parts, x, y, description, []))
-    return replace(problem, notes=overlooked([Mask(name, numbers[name], others[name]) for name in numbers], problem))
+    left = [Mask(name, numbers[name], others[name]) for name in numbers]
+    return replace(problem, notes=problem.notes + overlooked(left, problem))
 
 
 def interpret_parts(
