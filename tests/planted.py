@@ -12,10 +12,9 @@ import numpy.typing as npt
 from fastgrad.diagnosis.plants import Nursery, Plant, apart
 from fastgrad.diagnosis.words import gradient_name
 from fastgrad.interpret import Description, interpret_parts
-from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, LOSSES
+from fastgrad.network import ACTIVATION_CODES, HINGES, LOGIT_OUTPUT, LOSSES, POSITIVE_OUTPUT
 
 WIDEST, MOST_EXAMPLES, DEEPEST = 7, 9, 5
-POSITIVE = ("exp", "softplus", "sigmoid")
 
 
 def random_nursery(seed: int, deepest: int = DEEPEST) -> Nursery:
@@ -28,7 +27,7 @@ def random_nursery(seed: int, deepest: int = DEEPEST) -> Nursery:
     m = int(draw.integers(3, MOST_EXAMPLES + 1))
     loss = str(draw.choice(LOSSES))
     activations = [str(name) for name in draw.choice(list(ACTIVATION_CODES), depth)]
-    activations[-1] = LOGIT_OUTPUT.get(loss) or activations[-1]
+    activations[-1] = LOGIT_OUTPUT.get(loss) or ("sigmoid" if loss in POSITIVE_OUTPUT else activations[-1])
     parameters, gradients = {}, {}
     for layer in range(depth):
         n_in, n_out = widths[layer : layer + 2]
@@ -36,7 +35,9 @@ def random_nursery(seed: int, deepest: int = DEEPEST) -> Nursery:
         parameters[f"b{layer + 1}"] = draw.normal(0, 0.5, n_out)
     gradients = {f"d{name}": np.zeros_like(array) for name, array in parameters.items()}
     X, Y = draw.normal(size=(m, widths[0])), draw.normal(size=(m, widths[-1]))
-    if loss in LOGIT_OUTPUT:
+    if loss in POSITIVE_OUTPUT:
+        Y = draw.random(Y.shape)
+    if loss in LOGIT_OUTPUT or loss in HINGES:
         Y = np.eye(widths[-1])[draw.integers(0, widths[-1], m)]
     said = {"l2": str(draw.choice([0.0, 0.1])), "layout": "rows,out_in", "reduction": str(draw.choice(["mean", "sum"]))}
     description = Description.of({"activations": activations, "loss": loss, **said})

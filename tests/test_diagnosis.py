@@ -355,10 +355,7 @@ WRONG = {
 @pytest.mark.compiled
 @pytest.mark.parametrize("name", WRONG)
 def test_real_case_is_named_as_its_sidecar_says(name):
-    sidecar = cases.sidecar(name)
-    if not cases.supported(sidecar):
-        pytest.skip(f"{sidecar['loss']['formula']} is no loss of fastgrad's yet")
-    report = check_problem(modelfile.load(cases.model_file(name), cases.options(sidecar)))
+    report = check_problem(modelfile.load(cases.model_file(name), cases.options(cases.sidecar(name))))
     assert WRONG[name] in everything(report)
     assert all(finding.confident for finding in report.findings)
 

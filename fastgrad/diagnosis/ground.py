@@ -201,7 +201,7 @@ class Ground:
             outputs, tables = self.numerical.base.tables.outputs, self.numerical.base.tables
             if tables.layers[codes.CODE, layer] == codes.IDENTITY:
                 return error
-            size = 2.0 * tables.factor * (np.abs(outputs[codes.OUTPUT]) + np.abs(outputs[codes.TARGET]))
+            size = 2.0 * outputs[codes.FACTOR] * (np.abs(outputs[codes.OUTPUT]) + np.abs(outputs[codes.TARGET]))
             moved = 2.0 * np.abs(outputs[codes.LOSS_CURVATURE]) * self.numerical.base.a_error[-1]
             rough: Array = moved + size + np.abs(outputs[codes.LOSS_SLOPE])
             return rough
@@ -214,7 +214,7 @@ class Ground:
             return {}
         # Many leave the 1/m to dW and db: the first array, nearest to the output, tells.
         numerical, scale = intermediates(self.problem), 1.0
-        for factor in (1.0, float(self.samples), 1.0 / self.numerical.base.tables.factor):
+        for factor in (1.0, float(self.samples), 1.0 / float(self.numerical.base.tables.outputs[codes.FACTOR].max())):
             if self._held(self.problem.intermediates[0], factor, numerical).right:
                 scale = factor
                 break

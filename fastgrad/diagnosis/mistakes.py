@@ -15,7 +15,7 @@ import numpy as np
 from fastgrad.diagnosis.ground import Flow, Ground, tabulated
 from fastgrad.forward import base_point
 from fastgrad.kernels import codes
-from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, Array, Network, Problem, parse_activation
+from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
 
 Other = int | float | str | None
 Formula = Callable[[Array], Array]
@@ -94,7 +94,7 @@ def _slope_mistakes(ground: Ground, layer: int, right: Flow) -> Iterator[Step]:
     base, network = ground.numerical.base, ground.problem.network
     z, mask, slope = (ground.plane(plane, layer) for plane in (codes.Z, codes.SCALE, codes.SLOPE))
     code, parameter = network.activation_codes[layer], network.activation_parameters[layer]
-    if code == codes.IDENTITY and layer + 1 == network.depth and network.loss in LOGIT_OUTPUT:
+    if layer + 1 == network.depth and network.from_logits:
         return
     name = parse_activation(network.activations[layer])[0]
     for mistake, other, formula, cost in _formulas(ground, layer, name, code, parameter):
@@ -195,7 +195,8 @@ def _mask_mistakes(
 
 def _output_mistakes(ground: Ground, right: Flow) -> Iterator[Step]:
     layer, network = ground.depth - 1, ground.problem.network
-    outputs, factor = ground.numerical.base.tables.outputs, ground.numerical.base.tables.factor
+    outputs = ground.numerical.base.tables.outputs
+    factor = outputs[codes.FACTOR]
     error = right.error + 4.0 * np.abs(right.delta)
     for code, other, delta in _output_deltas(ground, right.delta, outputs, factor):
         if np.isfinite(delta).all() and _differs(delta, right.delta, 1e-13 if code in _GUARDS else 1e-6):
@@ -205,7 +206,7 @@ def _output_mistakes(ground: Ground, right: Flow) -> Iterator[Step]:
     order = _other_order(ground)
     shuffled = [] if order is None else [("labels.order", " ".join(map(str, order)), ground.problem.Y[order])]
     for code, other, targets in (*_wrong_targets(ground.problem.Y), *shuffled):
-        if network.loss == "softmax_crossentropy":  # as people write it, p - y, whatever y sums to
+        if network.loss_name == "softmax_crossentropy":  # as people write it, p - y, whatever y sums to
             arrived = right.delta + factor * (ground.problem.Y - targets)
         else:
             arrived = _loss_slope(ground, targets)
@@ -213,7 +214,7 @@ def _output_mistakes(ground: Ground, right: Flow) -> Iterator[Step]:
             size = right.arrived_error + 4.0 * (np.abs(arrived) + factor)
             cost = 1.2 if code == "labels.order" else 1.1
             yield Cause(code, layer, "Z", other=other, cost=cost), ground.through(arrived, size, slope, slope_error)
-    if network.loss not in LOGIT_OUTPUT:
+    if network.loss_code in OF_A_DIFFERENCE:
         for other, arrived in (
             ("squared", outputs[codes.OUTPUT] - outputs[codes.TARGET]),
             ("absolute", np.sign(outputs[codes.OUTPUT] - outputs[codes.TARGET])),
@@ -225,9 +226,9 @@ def _output_mistakes(ground: Ground, right: Flow) -> Iterator[Step]:
                 yield cause, ground.through(arrived, size, slope, slope_error)
 
 
-def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: float) -> Iterator[tuple[str, Other, Array]]:
+def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: Array) -> Iterator[tuple[str, Other, Array]]:
     """Yield wrong ∂J/∂z of an output whose loss works on the logits."""
-    loss, z, y = ground.problem.network.loss, outputs[codes.OUTPUT], outputs[codes.TARGET]
+    loss, z, y = ground.problem.network.loss_name, outputs[codes.OUTPUT], outputs[codes.TARGET]
     if loss == "binary_crossentropy":
         p = tabulated(codes.SIGMOID, 0.0, z)[0]
         yield "output.extra_slope", None, delta * p * (1.0 - p)
@@ -238,6 +239,10 @@ def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: float) 
             yield "loss.epsilon", guard, factor * slope * p * (1.0 - p)
             yield "loss.clipped", guard, factor * (np.clip(p, guard, 1.0 - guard) - y)
             yield "loss.clipped", -guard, delta * ((p > guard) & (p < 1.0 - guard))
+    if ground.problem.network.loss_code == codes.SQUARED + codes.OF_SOFTMAX:
+        p = outputs[codes.PROBABILITY]
+        yield "slope.missing", None, 2.0 * factor * (p - y)
+        yield "output.diagonal", None, 2.0 * factor * (p - y) * p * (1.0 - p)
     if loss == "softmax_crossentropy":
         p = outputs[codes.PROBABILITY]
         for guard in EPSILONS:
@@ -266,8 +271,9 @@ def _other_order(ground: Ground) -> Array | None:
     """
     layer = ground.depth - 1
     weights, bias = ground.claim(layer, "W"), ground.claim(layer, "b")
-    inputs, Y, factor = ground.inputs(layer), ground.problem.Y, ground.numerical.base.tables.factor
-    if weights is None or ground.samples > inputs.shape[1] + 1 or ground.problem.network.loss not in LOGIT_OUTPUT:
+    inputs, Y = ground.inputs(layer), ground.numerical.base.tables.outputs[codes.TARGET]
+    factor = ground.numerical.base.tables.outputs[codes.FACTOR]
+    if weights is None or ground.samples > inputs.shape[1] + 1 or ground.problem.network.loss_name not in LOGIT_OUTPUT:
         return None
     parts, claimed = [inputs], [(weights.values - weights.penalty.values).T]
     if bias is not None:
@@ -303,10 +309,12 @@ def _wrong_targets(Y: Array) -> Iterator[tuple[str, Other, Array]]:
 def _loss_slope(ground: Ground, targets: Array) -> Array:
     """Return ∂J/∂a of the output for other targets, from a network of the last layer alone."""
     network, layer = ground.problem.network, ground.depth - 1
-    last = Network(network.widths[-2:], network.activations[-1:], network.loss, network.reduction, network.biases[-1:])
+    last = replace(
+        network, widths=network.widths[-2:], activations=network.activations[-1:], biases=network.biases[-1:], l2=(), l1=()
+    )
     theta = ground.problem.theta[network.weight_slice(layer).start :]
     Y = np.ascontiguousarray(targets)
-    alone = Problem(last, theta, ground.inputs(layer), Y, (), None, None)
+    alone = replace(ground.problem, network=last, theta=theta, X=ground.inputs(layer), Y=Y, masks=())
     slope: Array = base_point(alone).tables.outputs[codes.LOSS_SLOPE]
     return slope
 
