@@ -472,7 +472,13 @@ def _finding_to_dict(finding: Finding) -> dict[str, Any]:
         "next_best": _number(finding.next_best),
         "confident": finding.confident,
         "alternatives": [
-            {"code": other.code, "tensor": other.tensor, "layer": other.layer, "sentence": other.sentence}
+            {
+                "code": other.code,
+                "tensor": other.tensor,
+                "layer": other.layer,
+                "sentence": other.sentence,
+                "separate": other.separate,
+            }
             for other in finding.alternatives
         ],
     }
@@ -716,7 +722,7 @@ def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
         yield printable(line.translate(_PLAIN) if ascii_only else line)
 
 
-_PLAIN = str.maketrans({"·": "*", "ᵀ": ".T", "⊙": "*", "′": "'", "∂": "d", "Σ": "sum ", "²": "^2", "λ": "lambda ", "‖": "||"})
+_PLAIN = str.maketrans({"·": "*", "ᵀ": ".T", "⊙": "*", "′": "'", "∂": "d", "Σ": "sum ", "²": "^2", "λ": "lambda ", "‖": "||", "½": "1/2"})
 """What stands for the signs of formulas where the terminal knows ASCII only."""
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 class Code(NamedTuple):
     """One mistake.
 
-    In the texts {grad} is the user's gradient, {parameter} its parameter, {dZ}, {dA}, {Z}, {A} the layer's own, {above} and
+    `loss` says of which loss the gradient is the right one where the mistake is everywhere. In the texts {grad} is the user's gradient, {parameter} its parameter, {dZ}, {dA}, {Z}, {A} the layer's own, {above} and
     {below} the numbers of the neighbouring layers, {f} the activation, {factor} and {other} what tells it apart.
     """
 
@@ -20,6 +20,7 @@ class Code(NamedTuple):
     repair: str
     formula: str = ""
     separate: str = "another test point (other widths, other numbers of examples)"
+    loss: str = ""
 
 
 _EXAMPLES = "a test with another number of examples"
@@ -33,6 +34,7 @@ CODES: dict[str, Code] = {
         "Divide {once} by m.",
         "{right}",
         _EXAMPLES,
+        loss="the loss summed over the examples",
     ),
     "factor.examples_twice": Code(
         "divided by the number of examples once too often",
@@ -41,6 +43,7 @@ CODES: dict[str, Code] = {
         "Divide by m once only: where 1/m stands in {dZ} already, sum without it.",
         "{right}",
         _EXAMPLES,
+        loss="the loss divided by the number of examples once more",
     ),
     "factor.outputs": Code(
         "summed over the outputs where the loss averages",
@@ -49,6 +52,7 @@ CODES: dict[str, Code] = {
         "Divide by the number of outputs as well, or declare a loss that sums over them.",
         "{right}",
         _OUTPUTS,
+        loss="the loss summed over the outputs",
     ),
     "factor.outputs_twice": Code(
         "averaged over the outputs where the loss sums",
@@ -57,6 +61,7 @@ CODES: dict[str, Code] = {
         "Leave the division by the number of outputs out, or declare a loss that averages over them.",
         "{right}",
         _OUTPUTS,
+        loss="the loss averaged over the outputs",
     ),
     "factor.two": Code(
         "a stray factor 2",
@@ -64,6 +69,7 @@ CODES: dict[str, Code] = {
         "Look for a 2 too much in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
         "{right}",
         "a test with other numbers of examples and outputs",
+        loss="twice the loss, as without a 1/2 in front",
     ),
     "factor.half": Code(
         "a stray factor 1/2",
@@ -71,12 +77,14 @@ CODES: dict[str, Code] = {
         "Look for a 1/2 too much in {wrong}, or a 2 forgotten: the derivative of a square without 1/2 in front has one.",
         "{right}",
         "a test with other numbers of examples and outputs",
+        loss="half the loss, as with a 1/2 in front",
     ),
     "factor.sign": Code(
         "the sign turned round",
         "{grads} {have} the wrong sign.",
         "Turn the sign in {wrong}: y - a where a - y belongs, or the direction of descent in place of the gradient.",
         "{right}",
+        loss="the negative loss",
     ),
     "factor.batch": Code(
         "divided by a batch size that is not the number of examples",
@@ -149,8 +157,7 @@ CODES: dict[str, Code] = {
     ),
     "output.extra_slope": Code(
         "an extra a(1 - a) at the output",
-        "{dZ} has an extra factor a(1 - a): cross-entropy and {f} together give a - y, the derivative is in it already. With a "
-        "factor 2 it is the gradient of a squared error.",
+        "{dZ} has an extra factor a(1 - a): cross-entropy and {f} together give a - y, the derivative is in it already.",
         "Leave a(1 - a) out: {dZ} = (A{layer} - Y)/m.",
         "{dZ} = A{layer} - Y",
     ),
@@ -292,18 +299,21 @@ CODES: dict[str, Code] = {
         "{grads} {lack} the penalty's term: λ·{parameter} is not added.",
         "Add {l2}·{parameter} to {grad}, or take the penalty out of the loss.",
         "{grad} = (data) + {l2}·{parameter}",
+        loss="the loss without this penalty",
     ),
     "penalty.twice": Code(
         "penalty doubled",
         "{grads} {have} twice the penalty's term: 2λ·{parameter} where the loss has 1/2λ‖{parameter}‖².",
         "Add {l2}·{parameter}, or leave the 1/2 out of the loss.",
         "{grad} = (data) + {l2}·{parameter}",
+        loss="the loss with twice this penalty, λ‖W‖² for ½λ‖W‖²",
     ),
     "penalty.half": Code(
         "penalty halved",
         "{grads} {have} half the penalty's term: λ·{parameter} where the loss has λ‖{parameter}‖².",
         "Add {l2}·{parameter}, or put 1/2 before the penalty of the loss.",
         "{grad} = (data) + {l2}·{parameter}",
+        loss="the loss with half this penalty, ½λ‖W‖² for λ‖W‖²",
     ),
     "penalty.sign": Code(
         "penalty with the wrong sign",
@@ -317,6 +327,7 @@ CODES: dict[str, Code] = {
         "Divide the penalty's term by m as the loss does.",
         "{grad} = (data) + {l2}·{parameter}",
         _EXAMPLES,
+        loss="the loss with λ in the penalty where yours has λ/m",
     ),
     "penalty.divided": Code(
         "penalty divided by the number of examples",
@@ -324,6 +335,7 @@ CODES: dict[str, Code] = {
         "Leave the division out, or divide the penalty in the loss too.",
         "{grad} = (data) + {l2}·{parameter}",
         _EXAMPLES,
+        loss="the loss with λ/m in the penalty where yours has λ",
     ),
     "penalty.factor": Code(
         "penalty times a constant",
@@ -336,6 +348,7 @@ CODES: dict[str, Code] = {
         "{grads} {have} {factor}·{parameter} added: the gradient of a penalty that the loss does not have there.",
         "Take it out, or declare the penalty: l2 = {factor} for {parameter}.",
         "{right}",
+        loss="the loss with a penalty on these tensors too",
     ),
     "penalty.sign_added": Code(
         "a multiple of sign W added",

@@ -167,4 +167,32 @@ def _way(ground: Ground, layer: int) -> str:
 def sentences(ground: Ground, causes: list[Cause], place: str = "") -> tuple[str, str, str]:
     """Return what was done, how to repair it, and the right formula."""
     entry = CODES[causes[0].code]
-    return tuple(fill(ground, causes, text, place) for text in (entry.sentence, entry.repair, entry.formula))  # type: ignore[return-value]
+    sentence, repair, formula = (fill(ground, causes, text, place) for text in (entry.sentence, entry.repair, entry.formula))
+    loss = _other_loss(ground, causes)
+    if loss:
+        sentence += (
+            f" This is exactly the gradient of {loss}; your loss is {ground.problem.network.loss}: change one of the two."
+        )
+    return sentence, repair, formula
+
+
+def _other_loss(ground: Ground, causes: list[Cause]) -> str:
+    """Return the loss of which a gradient is right that has the same mistake everywhere; empty where there is none."""
+    cause, network = causes[0], ground.problem.network
+    at_output = cause.kind == "Z" and cause.layer + 1 == ground.depth
+    f, code = parse_activation(network.activations[-1])[0], cause.code
+    if at_output and code == "slope.missing" and f == "sigmoid" and network.loss == "squared_error":
+        return "the cross-entropy, whose dZ is a - y"
+    if at_output and code == "output.extra_slope" and f == "sigmoid":
+        return "half the squared error"
+    if code.startswith("factor"):
+        if not at_output and len(causes) < len(ground.claims):
+            return ""
+        if code == "factor.examples_twice" and network.reduction == "sum":
+            return "the loss averaged over the examples"
+        penalized = any(claim.penalty.values.any() for claim in ground.claims.values())
+        return CODES[code].loss + (", penalty apart" if at_output and penalized and CODES[code].loss else "")
+    if code == "penalty.added":
+        return CODES[code].loss
+    concerned = {(place, kind) for (place, kind), claim in ground.claims.items() if claim.penalty.values.any()}
+    return CODES[code].loss if {(one.layer, one.kind) for one in causes} >= concerned else ""
