@@ -75,13 +75,58 @@ LOSS_CODES = {
     "binary_crossentropy": codes.BINARY_CROSSENTROPY,
     "softmax_crossentropy": codes.SOFTMAX_CROSSENTROPY,
     "squared_error": codes.SQUARED,
+    "sum_squared_error": codes.SQUARED,
     "mse": codes.SQUARED,
+    "half_mse": codes.SQUARED,
+    "absolute_error": codes.ABSOLUTE,
+    "sum_absolute_error": codes.ABSOLUTE,
+    "huber": codes.HUBER,
+    "log_cosh": codes.LOG_COSH,
+    "hinge": codes.HINGE,
+    "squared_hinge": codes.SQUARED_HINGE,
+    "poisson": codes.POISSON,
+    "kl_divergence": codes.KL_DIVERGENCE,
 }
 LOSSES = tuple(LOSS_CODES)
+LOSS_PARAMETERS = {"huber": 1.0, "hinge": 1.0, "squared_hinge": 1.0}
+"""Losses with a parameter, and its default: δ, the margins; written "huber:0.7"."""
+MEANS_OVER_OUTPUTS = frozenset({"mse", "half_mse", "absolute_error", "huber", "log_cosh", "poisson"})
+"""Losses that are averaged over the outputs; all others are sums."""
+OF_A_DIFFERENCE = (codes.SQUARED, codes.ABSOLUTE, codes.HUBER, codes.LOG_COSH)
+"""Kernel codes of the losses of a − y, which go with any output, softmax included."""
+OF_SOFTMAX = ("kl_divergence", *(name for name, code in LOSS_CODES.items() if code in OF_A_DIFFERENCE))
+"""Losses besides its cross-entropy that go with a softmax output."""
+HINGES = frozenset({"hinge", "squared_hinge"})
+POSITIVE_OUTPUT = frozenset({"poisson", "kl_divergence"})
+"""Losses that take the logarithm of the outputs."""
+
+
+def parse_loss(text: str) -> tuple[str, float]:
+    """Split "huber:0.7" into name and parameter, the default where none is given and 0 where there is none to give.
+
+    Raises
+    ------
+    InputError
+        If there is no such loss, or its parameter is no positive number.
+    """
+    name, colon, number = text.partition(":")
+    if name not in LOSSES:
+        raise InputError(f"unknown loss {name!r}; known are {', '.join(LOSSES)}")
+    if colon and name not in LOSS_PARAMETERS:
+        raise InputError(f"loss {name} has no parameter, found {text!r}")
+    try:
+        parameter = float(number) if colon else LOSS_PARAMETERS.get(name, 0.0)
+    except ValueError:
+        parameter = float("nan")
+    if not 0.0 <= parameter < float("inf") or (colon and parameter == 0.0):
+        raise InputError(f"the parameter of {name} must be a positive number, found {text!r}")
+    return name, parameter
+
+
 REDUCTIONS = ("mean", "sum")
 
 LOGIT_OUTPUT = {"binary_crossentropy": "sigmoid", "softmax_crossentropy": "softmax"}
-"""Losses computed from the logits, and the output activation that they contain."""
+"""Losses computed from the logits always, and the output activation that they contain."""
 
 
 class Penalty(NamedTuple):
@@ -103,8 +148,12 @@ class Network:
     activations : tuple of str
         One for each of the L layers, from `ACTIVATIONS`, with a parameter where it is not the default: "leaky_relu:0.2".
     loss : str
-        One of `LOSSES`. Per sample: ``squared_error`` is ½Σ(a−y)², ``mse`` the mean over outputs of (a−y)²; the
-        cross-entropies are computed from the logits.
+        One of `LOSSES`, with a parameter where it is not the default: "huber:0.7". Per sample: ``squared_error`` is
+        ½Σ(a−y)², ``sum_squared_error`` Σ(a−y)², ``mse`` its mean over outputs and ``half_mse`` half of that;
+        ``absolute_error`` (|a−y|), ``huber``, ``log_cosh`` and ``poisson`` (a − y·log a) are means over outputs,
+        ``sum_absolute_error``, ``kl_divergence`` (y·log(y/a)) and ``binary_crossentropy`` sums; ``hinge`` is
+        Σ_{j≠c} max(0, margin + a_j − a_c), of a single output max(0, margin − y·a), ``squared_hinge`` that of the squares.
+        The cross-entropies, whatever follows a softmax, and ``poisson`` after exp are computed from the logits.
     reduction : {"mean", "sum"}
         How the losses of the samples are put together.
     biases : tuple of bool
@@ -140,15 +189,14 @@ class Network:
         for layer, activation in enumerate(self.activations, start=1):
             if parse_activation(activation)[0] == "softmax" and layer < self.depth:
                 raise InputError(f"softmax can only be the output activation, found it in layer {layer} of {self.depth}")
-        if self.loss not in LOSSES:
-            raise InputError(f"unknown loss {self.loss!r}")
+        loss, _ = parse_loss(self.loss)
         if self.reduction not in REDUCTIONS:
             raise InputError(f"reduction must be one of {', '.join(REDUCTIONS)}, found {self.reduction!r}")
-        needed = LOGIT_OUTPUT.get(self.loss)
+        needed = LOGIT_OUTPUT.get(loss)
         if needed is not None and self.activations[-1] != needed:
-            raise InputError(f"{self.loss} goes with a {needed} output, found {self.activations[-1]}")
-        if needed is None and self.activations[-1] == "softmax":
-            raise InputError(f"a softmax output goes with softmax_crossentropy, found {self.loss}")
+            raise InputError(f"{loss} goes with a {needed} output, found {self.activations[-1]}")
+        if self.activations[-1] == "softmax" and not (needed or loss in OF_SOFTMAX):
+            raise InputError(f"a softmax output goes with {', '.join(('softmax_crossentropy', *OF_SOFTMAX))}; found {loss}")
         for name, coefficients in (("l2", self.l2), ("l1", self.l1)):
             if len(coefficients) not in {0, len(self.tensor_slices)}:
                 raise InputError(f"{len(self.tensor_slices)} tensors need as many numbers {name}, found {len(coefficients)}")
@@ -162,10 +210,16 @@ class Network:
         return len(self.widths) - 1
 
     @property
+    def from_logits(self) -> bool:
+        """Whether the kernels take the logits for outputs, the output activation being part of the loss."""
+        name, output = self.loss_name, self.activations[-1]
+        return name in LOGIT_OUTPUT or output == "softmax" or (name == "poisson" and output == "exp")
+
+    @property
     def activation_codes(self) -> tuple[int, ...]:
         """Kernel codes, the output's being identity where the loss works on the logits."""
         names = [parse_activation(text)[0] for text in self.activations]
-        output = codes.IDENTITY if self.loss in LOGIT_OUTPUT else ACTIVATION_CODES[names[-1]]
+        output = codes.IDENTITY if self.from_logits else ACTIVATION_CODES[names[-1]]
         return (*(ACTIVATION_CODES[name] for name in names[:-1]), output)
 
     @property
@@ -174,13 +228,30 @@ class Network:
         return tuple(parse_activation(text)[1] for text in self.activations)
 
     @property
+    def loss_name(self) -> str:
+        """The loss without its parameter."""
+        return parse_loss(self.loss)[0]
+
+    @property
+    def loss_parameter(self) -> float:
+        """The parameter of the loss, 0 where it has none."""
+        return parse_loss(self.loss)[1]
+
+    @property
     def loss_code(self) -> int:
-        """Kernel code of the loss."""
-        return LOSS_CODES[self.loss]
+        """Kernel code of the loss, which tells what output activation is part of it."""
+        code = LOSS_CODES[self.loss_name]
+        if code in OF_A_DIFFERENCE and self.activations[-1] == "softmax":
+            return code + codes.OF_SOFTMAX
+        if code == codes.KL_DIVERGENCE and self.activations[-1] == "softmax":
+            return codes.SOFTMAX_CROSSENTROPY
+        return codes.POISSON_OF_LOGIT if code == codes.POISSON and self.from_logits else code
 
     def sample_factor(self, samples: int) -> float:
         """Return what each sample's kernel loss is multiplied with: the reduction and the loss's own constant."""
-        constant = {"squared_error": 0.5, "mse": 1.0 / self.widths[-1]}.get(self.loss, 1.0)
+        constant = 0.5 if self.loss_name in {"squared_error", "half_mse"} else 1.0
+        if self.loss_name in MEANS_OVER_OUTPUTS:
+            constant /= self.widths[-1]
         return constant / samples if self.reduction == "mean" else constant
 
     @cached_property

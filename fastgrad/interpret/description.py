@@ -43,6 +43,16 @@ ALIASES = {
     "half_squared_error": "squared_error",
     "quadratic": "squared_error",
     "mean_squared_error": "mse",
+    "half_mean_squared_error": "half_mse",
+    "sse": "sum_squared_error",
+    "sae": "sum_absolute_error",
+    "smooth_l1": "huber",
+    "logcosh": "log_cosh",
+    "hinge_squared": "squared_hinge",
+    "kl": "kl_divergence",
+    "kld": "kl_divergence",
+    "kullback_leibler": "kl_divergence",
+    "poisson_nll": "poisson",
     "mae": "absolute_error",
     "l1": "absolute_error",
     "mean_absolute_error": "absolute_error",
@@ -53,7 +63,7 @@ ALIASES = {
     "avg": "mean",
     "total": "sum",
 }
-"""Other names of activations, losses and reductions; those whose meaning is not known yet are refused as themselves."""
+"""Other names of activations, losses and reductions."""
 
 CROSS_ENTROPY = frozenset({"cross_entropy", "crossentropy", "ce", "xent"})
 """Names of two losses at once: the output activation tells which."""
@@ -378,6 +388,5 @@ def _loss(word: str | None, output: str | None) -> str | None:
 
 
 def _following_loss(output: str | None) -> str | None:
-    """Return the only loss that goes with an output: a softmax has one, every other activation goes with several."""
-    losses = [loss for loss in LOSSES if LOGIT_OUTPUT.get(loss) == output]
-    return losses[0] if output == "softmax" and len(losses) == 1 else None
+    """Return the loss that is meant where only an output is said: cross-entropy after a softmax, else it must be said."""
+    return "softmax_crossentropy" if output == "softmax" else None
