@@ -103,13 +103,11 @@ def base_point(problem: Problem) -> BasePoint:
         squares.append(squared(a))
     outputs = np.zeros((codes.OUTPUT_PLANES, samples, network.widths[-1]))
     outputs[codes.OUTPUT], outputs[codes.TARGET] = activations[-1], problem.Y
-    outputs[codes.FACTOR] = network.sample_factor(samples)
+    outputs[codes.FACTOR] = problem.factors
     _require_positive(network, activations[-1])
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
     propagate.tabulate_loss(network.loss_code, network.loss_parameter, outputs, top, losses)
-    tables = propagate.Tables(
-        theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter
-    )
+    tables = propagate.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
     if network.loss_name == "kl_divergence" and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
         losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)

@@ -90,6 +90,8 @@ LOSS_CODES = {
 LOSSES = tuple(LOSS_CODES)
 LOSS_PARAMETERS = {"huber": 1.0, "hinge": 1.0, "squared_hinge": 1.0}
 """Losses with a parameter, and its default: δ, the margins; written "huber:0.7"."""
+SMOOTHED = ("softmax_crossentropy", "binary_crossentropy", "kl_divergence")
+"""Losses whose labels may be smoothed."""
 MEANS_OVER_OUTPUTS = frozenset({"mse", "half_mse", "absolute_error", "huber", "log_cosh", "poisson"})
 """Losses that are averaged over the outputs; all others are sums."""
 OF_A_DIFFERENCE = (codes.SQUARED, codes.ABSOLUTE, codes.HUBER, codes.LOG_COSH)
@@ -123,7 +125,7 @@ def parse_loss(text: str) -> tuple[str, float]:
     return name, parameter
 
 
-REDUCTIONS = ("mean", "sum")
+REDUCTIONS = ("mean", "sum", "weighted_mean")
 
 LOGIT_OUTPUT = {"binary_crossentropy": "sigmoid", "softmax_crossentropy": "softmax"}
 """Losses computed from the logits always, and the output activation that they contain."""
@@ -154,13 +156,19 @@ class Network:
         ``sum_absolute_error``, ``kl_divergence`` (y·log(y/a)) and ``binary_crossentropy`` sums; ``hinge`` is
         Σ_{j≠c} max(0, margin + a_j − a_c), of a single output max(0, margin − y·a), ``squared_hinge`` that of the squares.
         The cross-entropies, whatever follows a softmax, and ``poisson`` after exp are computed from the logits.
-    reduction : {"mean", "sum"}
-        How the losses of the samples are put together.
+    reduction : {"mean", "sum", "weighted_mean"}
+        How the losses of the samples are put together; a weighted mean is divided by the sum of their weights, that of an
+        example times that of its class.
     biases : tuple of bool
         For each layer, whether it has a bias.
     l2, l1 : tuple of float
         c of the penalties ½·c·Σw² and c·Σ|w|, one for each parameter tensor in theta's order (W1, b1, W2, …, the biases
         that there are), added as they are, whatever the reduction; empty where there is no such penalty.
+    class_weights : tuple of float
+        What multiplies the targets of each class of a softmax cross-entropy, or the loss of the labels 0 and 1 of a binary
+        one; empty where nothing does.
+    label_smoothing : float
+        s of the targets (1 − s)·y + s/K of a softmax with K outputs, (1 − s)·y + s/2 of a binary cross-entropy.
 
     Raises
     ------
@@ -175,6 +183,8 @@ class Network:
     biases: tuple[bool, ...]
     l2: tuple[float, ...] = ()
     l1: tuple[float, ...] = ()
+    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -197,12 +207,30 @@ class Network:
             raise InputError(f"{loss} goes with a {needed} output, found {self.activations[-1]}")
         if self.activations[-1] == "softmax" and not (needed or loss in OF_SOFTMAX):
             raise InputError(f"a softmax output goes with {', '.join(('softmax_crossentropy', *OF_SOFTMAX))}; found {loss}")
+        self._check_targets()
         for name, coefficients in (("l2", self.l2), ("l1", self.l1)):
             if len(coefficients) not in {0, len(self.tensor_slices)}:
                 raise InputError(f"{len(self.tensor_slices)} tensors need as many numbers {name}, found {len(coefficients)}")
             for c in coefficients:
                 if not 0.0 <= c < float("inf"):
                     raise InputError(f"{name} must be a finite number of at least 0, found {c}")
+
+    def _check_targets(self) -> None:
+        """Refuse class weights and label smoothing that the loss has no place for."""
+        if self.label_smoothing and self.loss_name not in SMOOTHED:
+            raise InputError(f"label_smoothing goes with {', '.join(SMOOTHED)}; found {self.loss_name}")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise InputError(f"label_smoothing must be a number of at least 0 and below 1, found {self.label_smoothing:g}")
+        if not self.class_weights:
+            return
+        if self.loss_name not in LOGIT_OUTPUT:
+            raise InputError(f"class_weights go with {', '.join(LOGIT_OUTPUT)}; found {self.loss_name}")
+        classes = self.widths[-1] if self.loss_name == "softmax_crossentropy" else 2
+        if len(self.class_weights) != classes:
+            raise InputError(f"{classes} classes need as many class_weights, found {len(self.class_weights)}")
+        for weight in self.class_weights:
+            if not 0.0 <= weight < float("inf"):
+                raise InputError(f"class_weights must be finite numbers of at least 0, found {weight:g}")
 
     @property
     def depth(self) -> int:
@@ -247,12 +275,18 @@ class Network:
             return codes.SOFTMAX_CROSSENTROPY
         return codes.POISSON_OF_LOGIT if code == codes.POISSON and self.from_logits else code
 
-    def sample_factor(self, samples: int) -> float:
-        """Return what each sample's kernel loss is multiplied with: the reduction and the loss's own constant."""
+    @property
+    def loss_constant(self) -> float:
+        """What the loss of a sample has that its kernel has not: ½, the mean over outputs."""
         constant = 0.5 if self.loss_name in {"squared_error", "half_mse"} else 1.0
-        if self.loss_name in MEANS_OVER_OUTPUTS:
-            constant /= self.widths[-1]
-        return constant / samples if self.reduction == "mean" else constant
+        return constant / self.widths[-1] if self.loss_name in MEANS_OVER_OUTPUTS else constant
+
+    def targets(self, labels: Array) -> Array:
+        """Return labels, shape (m, n_L), as the loss takes them: smoothed, of a softmax times the weights of the classes."""
+        classes = 2 if self.loss_name == "binary_crossentropy" else self.widths[-1]
+        s = self.label_smoothing
+        targets = (1.0 - s) * labels + s / classes if s else labels
+        return targets * self.class_weights if self.class_weights and self.loss_name == "softmax_crossentropy" else targets
 
     @cached_property
     def weight_offsets(self) -> Offsets:
@@ -397,7 +431,7 @@ class Problem:
     X : ndarray, shape (m, n_0)
         The inputs, C-contiguous.
     Y : ndarray, shape (m, n_L)
-        The targets as the loss takes them: classes one-hot.
+        The targets as the loss takes them: classes one-hot, smoothed, times the weights of the classes.
     tensors : tuple of Tensor
         The user's parameter arrays in theta's order.
     claimed : ndarray, shape (P,), or None
@@ -409,6 +443,10 @@ class Problem:
         dropout in it; None where nothing is dropped, and no entries where nothing is anywhere.
     notes : tuple of str
         What the user should know of how the arrays were read.
+    labels : ndarray, shape (m, n_L), or None
+        The targets before smoothing and class weights; None where there is neither.
+    example_weights : ndarray, shape (m,), or None
+        What multiplies the loss of each example.
     """
 
     network: Network
@@ -420,10 +458,48 @@ class Problem:
     claimed_loss: float | None
     masks: tuple[Array | None, ...] = ()
     notes: tuple[str, ...] = ()
+    labels: Array | None = None
+    example_weights: Array | None = None
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""
         return self.masks[layer] if layer < len(self.masks) else None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether any example or class has a weight."""
+        return self.example_weights is not None or bool(self.network.class_weights)
+
+    @property
+    def total_weight(self) -> float:
+        """Sum over the examples of their weight times that of their class; of several binary labels the mean."""
+        classes, weights = self.network.class_weights, np.ones(self.samples)
+        if classes and self.network.loss_name == "softmax_crossentropy":
+            weights = self._plain_labels @ np.asarray(classes)
+        elif classes:
+            weights = self._label_weights.mean(axis=1)
+        return float(weights.sum() if self.example_weights is None else weights @ self.example_weights)
+
+    @property
+    def factors(self) -> Array:
+        """What multiplies the kernel's loss of each output, shape (m, n_L); of a loss that couples them, the same for all."""
+        network, weights = self.network, np.ones((self.samples, self.network.widths[-1]))
+        divisor = {"mean": float(self.samples), "sum": 1.0, "weighted_mean": self.total_weight}[network.reduction]
+        if network.class_weights and network.loss_name == "binary_crossentropy":
+            weights = self._label_weights
+        if self.example_weights is not None:
+            weights = weights * self.example_weights[:, np.newaxis]
+        return weights * (network.loss_constant / divisor)
+
+    @property
+    def _plain_labels(self) -> Array:
+        return self.Y if self.labels is None else self.labels
+
+    @property
+    def _label_weights(self) -> Array:
+        """Weights of labels 0 and 1; between them, in proportion."""
+        zero, one = self.network.class_weights
+        return np.asarray(zero + (one - zero) * self._plain_labels)
 
     @property
     def samples(self) -> int:

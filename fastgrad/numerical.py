@@ -384,7 +384,7 @@ def _nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
 
 def _loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
     """Tell likewise of the outputs and the kinks of the loss, shape (m, n_L)."""
-    return base.tables.outputs[codes.LOSS_KINK] <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base)
+    return np.asarray(base.tables.outputs[codes.LOSS_KINK] <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base))
 
 
 def _nearest_loss_kink(problem: Problem, base: BasePoint) -> float:

@@ -24,7 +24,7 @@ def slope_error(base: BasePoint) -> Array:
     if code == codes.SOFTMAX_CROSSENTROPY:
         target = np.abs(table[codes.TARGET])
         moved = probability_error(base)
-        return slope + table[codes.FACTOR] * (target.sum(axis=1, keepdims=True) * moved + target)
+        return np.asarray(slope + table[codes.FACTOR] * (target.sum(axis=1, keepdims=True) * moved + target))
     if code >= codes.OF_SOFTMAX:
         return slope + _of_softmax_error(base)
     if code == codes.SQUARED_HINGE:
@@ -32,7 +32,7 @@ def slope_error(base: BasePoint) -> Array:
     if code == codes.HINGE:
         return slope
     moved = 2.0 * np.abs(table[codes.LOSS_CURVATURE]) * base.a_error[-1]
-    return slope + moved + table[codes.FACTOR] * _element_error(base)
+    return np.asarray(slope + moved + table[codes.FACTOR] * _element_error(base))
 
 
 def _element_error(base: BasePoint) -> Array:
@@ -51,9 +51,9 @@ def _element_error(base: BasePoint) -> Array:
     if code == codes.LOG_COSH:
         return np.asarray(2.0 + np.cosh(np.minimum(np.abs(a - table[codes.TARGET]), 700.0)) ** -2.0 * (np.abs(a) + y))
     if code == codes.POISSON_OF_LOGIT:
-        return 4.0 * np.exp(a) + y
+        return np.asarray(4.0 * np.exp(a) + y)
     if code in {codes.POISSON, codes.KL_DIVERGENCE}:
-        return 1.0 + 2.0 * y / a
+        return np.asarray(1.0 + 2.0 * y / a)
     return 2.0 * (np.abs(a) + y) if code == codes.SQUARED else np.zeros_like(a)
 
 
@@ -82,7 +82,7 @@ def _of_softmax_error(base: BasePoint) -> Array:
     slope_error = rounding + curvature * (p_error + p + np.abs(y)) + np.abs(slope)
     mean, mean_error = (np.abs(slope) * p).sum(axis=1, keepdims=True), np.abs(slope) * p_error + p * slope_error
     total: Array = p_error * (np.abs(slope) + mean) + p * (slope_error + mean_error.sum(axis=1, keepdims=True) + 2.0 * mean)
-    return table[codes.FACTOR] * total
+    return np.asarray(table[codes.FACTOR] * total)
 
 
 def _slopes_of_softmax(base: BasePoint) -> Array:
@@ -90,7 +90,7 @@ def _slopes_of_softmax(base: BasePoint) -> Array:
     table, code = base.tables.outputs, base.tables.loss_code - codes.OF_SOFTMAX
     d = table[codes.PROBABILITY] - table[codes.TARGET]
     if code == codes.HUBER:
-        return np.clip(d, -base.tables.loss_parameter, base.tables.loss_parameter)
+        return np.asarray(np.clip(d, -base.tables.loss_parameter, base.tables.loss_parameter))
     return np.asarray({codes.ABSOLUTE: np.sign, codes.LOG_COSH: np.tanh}.get(code, lambda d: 2.0 * d)(d))
 
 

@@ -410,7 +410,9 @@ def hinge_terms(name, a, y, move, margin):
     for j in range(len(a)):
         if len(a) > 1 and j == target:
             continue
-        h, moved = (margin + a[j] - a[target], move[j] - move[target]) if len(a) > 1 else (margin - y[0] * a[0], -y[0] * move[0])
+        h, moved = (
+            (margin + a[j] - a[target], move[j] - move[target]) if len(a) > 1 else (margin - y[0] * a[0], -y[0] * move[0])
+        )
         size = margin + abs(a[j]) + abs(a[target]) * (len(a) > 1)
         crossed = h * (h + moved) <= 0.0
         if name == "hinge":

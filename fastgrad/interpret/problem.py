@@ -122,23 +122,37 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         _require_finite(theta[place], part.label, part.array)
         if part.gradient is not None:
             claimed[place] = _entries(tensor, _aligned(part, part.gradient, tensor))
-    targets = _targets(Y, reading, described)
+    labels = _labels(Y, reading, described)
     return Problem(
         network=described,
         theta=theta,
         X=_inputs(X, reading),
-        Y=targets,
+        Y=described.targets(labels),
         tensors=tensors,
         claimed=claimed if any(role.part.gradient is not None for role in roles) else None,
         claimed_loss=description.loss_value,
         masks=placed(masks, reading, description),
-        notes=_notes(described, targets, Y),
+        notes=_notes(described, labels, Y),
+        labels=labels if described.class_weights or described.label_smoothing else None,
+        example_weights=_example_weights(description.example_weights, reading.samples),
     )
 
 
-def _notes(described: Network, targets: Array, Y: Data) -> tuple[str, ...]:
+def _example_weights(weights: tuple[float, ...] | None, samples: int) -> Array | None:
+    """Return a weight for each example."""
+    if weights is None:
+        return None
+    values = np.array(weights)
+    if values.size != samples:
+        raise InputError(f"{samples} examples need as many example_weights, found {values.size}")
+    if not (np.all(values >= 0.0) and np.all(values < np.inf) and values.any()):
+        raise InputError("example_weights must be finite numbers of at least 0, and not all 0")
+    return values
+
+
+def _notes(described: Network, labels: Array, Y: Data) -> tuple[str, ...]:
     """Say what was made of labels that could mean something else."""
-    if described.loss_name not in HINGES or described.widths[-1] > 1 or np.array_equal(targets.ravel(), np.ravel(Y.array)):
+    if described.loss_name not in HINGES or described.widths[-1] > 1 or np.array_equal(labels.ravel(), np.ravel(Y.array)):
         return ()
     return (f"a hinge of a single output takes labels of -1 and 1: 0 in {Y.name} was read as -1",)
 
@@ -228,8 +242,8 @@ def _inputs(X: Data, reading: Reading) -> Array:
     return inputs
 
 
-def _targets(Y: Data, reading: Reading, described: Network) -> Array:
-    """Return Y as the loss takes it, shape (m, n_L)."""
+def _labels(Y: Data, reading: Reading, described: Network) -> Array:
+    """Return Y with classes one-hot, shape (m, n_L)."""
     samples, outputs = reading.samples, described.widths[-1]
     values = np.asarray(Y.array, dtype=np.float64)
     _require_finite(values, Y.name, Y.array)

@@ -281,7 +281,7 @@ def tabulate_of_softmax(code, p, outputs, s):
 
 @outlined
 def hinge_term(p, outputs, s, target, j):
-    """What output j's hinge holds against 0: margin + a_j − a_target; with a single output margin − y·a."""
+    """Return what output j's hinge holds against 0: margin + a_j − a_target; with a single output margin − y·a."""
     if outputs.shape[2] == 1:
         return p - outputs[TARGET, s, 0] * outputs[OUTPUT, s, 0]
     return p + (outputs[OUTPUT, s, j] - outputs[OUTPUT, s, target])

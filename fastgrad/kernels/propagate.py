@@ -240,7 +240,9 @@ def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, cou
 
 
 @helper
-def climb(theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below, work, active, total):
+def climb(
+    theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below, work, active, total
+):
     """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
 
     The first `n_below` rows of work hold the changes of the units listed first in active. Both hold two layers in turn,
@@ -364,9 +366,9 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, tiles, orde
         first, total = np.empty(ROW), np.empty(ROW)
         runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
         parameter_tiles(
-            theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected, tiles,
-            order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first, total, runs, groups,
-            forward, backward,
+            theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected,
+            tiles, order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first, total, runs,
+            groups, forward, backward,
         )  # fmt: skip
 
 
