@@ -140,8 +140,15 @@ def numerical_gradient(
             )
         tracker = Tracker(progress, problem.network.size if selected is None else selected.size)
         if chosen == "textbook":
-            return _textbook(problem, base, selected, step or TEXTBOOK_STEP, used, tracker)
-        return _propagated(problem, base, chosen, selected, step, used, tracker)
+            result = _textbook(problem, base, selected, step or TEXTBOOK_STEP, used, tracker)
+        else:
+            result = _propagated(problem, base, chosen, selected, step, used, tracker)
+    if result.step is not None and not np.isfinite(result.values if selected is None else result.values[selected]).all():
+        raise InputError(
+            f"with a step of {result.step:g} the loss is no number at some perturbed parameter (its logarithm of an output, or "
+            "an overflow); take a smaller step, or method parameter without one"
+        )
+    return result
 
 
 @cache
