@@ -59,13 +59,13 @@ def differences(code, p, outputs, top, work, bound, total):
     elif code < codes.COUPLED:
         losses.add_elementwise(code, p, outputs, 0, bound, work, 0, total)
     else:
-        losses.add_coupled(code, p, outputs, top, 0, bound, work, 0, n, total)
+        losses.add_coupled(code, p, outputs, top, 0, bound < np.inf, work, 0, total)
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
-def single(code, p, outputs, top, k, moves, result):
+def single(code, p, outputs, top, k, moves, work, result):
     for c in range(moves.size):
-        result[c] = losses.single_difference(code, p, outputs, top, 0, k, moves[c])
+        result[c] = losses.single_difference(code, p, outputs, top, 0, k, moves[c], work)
 
 
 def table(code, a, y, factor=1.0, p=0.0):
@@ -85,7 +85,7 @@ def by_rows(code, outputs, top, moves, bound, p=0.0):
 def alone(code, outputs, top, k, moves, p=0.0):
     """Differences where output k alone moves."""
     result = np.empty(len(moves))
-    single(code, p, outputs, top, k, np.array(moves, dtype=float), result)
+    single(code, p, outputs, top, k, np.array(moves, dtype=float), np.empty(outputs.shape[2]), result)
     return result
 
 

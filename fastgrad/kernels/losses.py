@@ -392,94 +392,63 @@ def _add_softmax_large(outputs, s, factor, mass, work, source, base, total):
 
 
 @outlined
-def add_coupled(code, p, outputs, top, s, bound, work, source, spare, total):
-    """Do what `add_softmax` does for the rarer losses that couple the outputs."""
-    width, n = np.uint64(total.size), outputs.shape[2]
-    base = np.uint64(source + top[s]) * width
+def add_coupled(code, p, outputs, top, s, small, work, source, total):
+    """Do what `add_softmax` does for the rarer losses that couple the outputs; column by column, which is less to compile."""
+    for c in range(total.size):
+        total[c] += coupled_difference(code, p, outputs, top[s], s, small, work, source * total.size + c, total.size)
+
+
+@outlined
+def coupled_difference(code, p, outputs, top, s, small, moves, first, stride):
+    """Difference of sample s's loss, factor included, when output k moves by moves[first + k·stride]."""
+    n, total, base = outputs.shape[2], 0.0, moves[first + top * stride]
     if code >= OF_SOFTMAX:
-        if bound < inf:
-            add_of_softmax(code - OF_SOFTMAX, p, outputs, s, bound, work, source, base, np.uint64(spare) * width, total)
-        else:
-            add_of_softmax_large(code - OF_SOFTMAX, p, outputs, s, work, source, base, total)
-        return
-    factor = outputs[FACTOR, s, 0]
-    for j in range(n):
-        if n == 1 or j != top[s]:
-            h, at = hinge_term(p, outputs, s, top[s], j), np.uint64(source + j) * width
-            y = outputs[TARGET, s, 0]
-            for c in range(width):
-                delta = -y * work[at + c] if n == 1 else work[at + c] - work[base + c]
-                total[c] += factor * hinge_difference(code, h, delta)
+        total = of_softmax_difference(code - OF_SOFTMAX, p, outputs, s, small, moves, first, stride, base)
+    elif n == 1:
+        total = hinge_difference(code, hinge_term(p, outputs, s, 0, 0), -outputs[TARGET, s, 0] * base)
+    else:
+        for j in range(n):
+            if j != top:
+                total += hinge_difference(code, hinge_term(p, outputs, s, top, j), moves[first + j * stride] - base)
+    return outputs[FACTOR, s, 0] * total
 
 
 @outlined
-def add_of_softmax(code, p, outputs, s, bound, work, source, base, mean, total):
-    """Small moves d of the logits, relative to the largest one's: p_k changes by p_k(E_k − Ē)/(1 + Ē), Ē = Σ p E.
+def of_softmax_difference(code, p, outputs, s, small, moves, first, stride, base):
+    """Of moves d relative to the largest logit's, p_k changes by p_k(E_k − Ē)/(1 + Ē), E = expm1(d), Ē = Σ p E.
 
-    E = expm1(d) is d + ½d², what is left out being below d²/6 ≤ 2⁻⁵⁶/6 of it (|d| ≤ 2·SMALL_MOVE); the loss changes by two
-    Taylor terms in the move of p_k, unless that may reach a kink. Of the largest logit E is 0, so that nothing cancels
-    where it has all the probability; p_k of any other is at most ½.
+    For small moves E is d + ½d², what is left out being below d²/6 ≤ 2⁻⁵⁶ of it (|d| ≤ 2·SMALL_MOVE). Of the largest logit E
+    is 0, so that nothing cancels where it has all the probability; p_k of any other is at most ½. Where E would overflow,
+    p is made anew of the logits, to an absolute roundoff.
     """
-    width, factor = np.uint64(total.size), outputs[FACTOR, s, 0]
-    for c in range(width):
-        work[mean + c] = 0.0
-    for k in range(outputs.shape[2]):
-        at, probability = np.uint64(source + k) * width, outputs[PROBABILITY, s, k]
-        for c in range(width):
-            d = work[at + c] - work[base + c]
-            work[mean + c] += probability * (d + 0.5 * d * d)
-    for k in range(outputs.shape[2]):
-        at, probability = np.uint64(source + k) * width, outputs[PROBABILITY, s, k]
-        residual = softmax_residual(outputs, s, k)
-        g, h = factor * residual_slope(code, p, residual), factor * residual_half_curvature(code, p, residual)
-        general = outputs[LOSS_KINK, s, k] <= bound
-        for c in range(width):
-            d = work[at + c] - work[base + c]
-            moved = probability * (d + 0.5 * d * d - work[mean + c]) / (1.0 + work[mean + c])
-            if general:
-                total[c] += factor * residual_difference(code, p, residual, moved)
-            else:
-                total[c] += moved * (g + moved * h)
-
-
-@outlined
-def add_of_softmax_large(code, p, outputs, s, work, source, base, total):
-    """Any move: the same with expm1; where that would overflow p is made anew of the logits, to an absolute roundoff."""
-    width, logits, factor = np.uint64(total.size), outputs[OUTPUT, s], outputs[FACTOR, s, 0]
+    logits, largest, mean, highest, scaled, total = outputs[OUTPUT, s], 0.0, 0.0, -inf, 0.0, 0.0
     top = np.argmax(logits)
-    for c in range(width):
-        largest, mean, highest, scaled = 0.0, 0.0, -inf, 0.0
+    for k in range(logits.size):
+        d = moves[first + k * stride] - base
+        largest, highest = max(largest, d), max(highest, logits[k] - logits[top] + d)
+        mean += outputs[PROBABILITY, s, k] * (d + 0.5 * d * d if small else expm1(d))
+    if largest >= LARGE:
         for k in range(logits.size):
-            d = work[np.uint64(source + k) * width + c] - work[base + c]
-            largest, highest = max(largest, d), max(highest, logits[k] - logits[top] + d)
-            mean += outputs[PROBABILITY, s, k] * expm1(d)
-        for k in range(logits.size):
-            scaled += exp(logits[k] - logits[top] + work[np.uint64(source + k) * width + c] - work[base + c] - highest)
-        for k in range(logits.size):
-            d, probability = work[np.uint64(source + k) * width + c] - work[base + c], outputs[PROBABILITY, s, k]
-            if largest < LARGE:
-                moved = probability * (expm1(d) - mean) / (1.0 + mean)
-            else:
-                moved = exp(logits[k] - logits[top] + d - highest) / scaled - probability
-            total[c] += factor * residual_difference(code, p, softmax_residual(outputs, s, k), moved)
+            scaled += exp(logits[k] - logits[top] + moves[first + k * stride] - base - highest)
+    for k in range(logits.size):
+        d, probability = moves[first + k * stride] - base, outputs[PROBABILITY, s, k]
+        moved = probability * ((d + 0.5 * d * d if small else expm1(d)) - mean) / (1.0 + mean)
+        if largest >= LARGE:
+            moved = exp(logits[k] - logits[top] + d - highest) / scaled - probability
+        total += residual_difference(code, p, softmax_residual(outputs, s, k), moved)
+    return total
 
 
 @outlined
-def single_difference(code, p, outputs, top, s, k, delta):
-    """Difference of sample s's loss, factor included, when output k alone moves by delta."""
+def single_difference(code, p, outputs, top, s, k, delta, work):
+    """Difference of sample s's loss, factor included, when output k alone moves by delta; work has room for all outputs."""
     if code == SOFTMAX_CROSSENTROPY:
         return outputs[FACTOR, s, 0] * single_softmax_difference(outputs, s, k, delta)
-    if code >= OF_SOFTMAX:
-        return outputs[FACTOR, s, 0] * single_of_softmax_difference(code - OF_SOFTMAX, p, outputs, s, k, delta)
     if code < COUPLED:
         return outputs[FACTOR, s, k] * element_difference(code, p, outputs[OUTPUT, s, k], outputs[TARGET, s, k], delta)
-    n, total = outputs.shape[2], 0.0
-    if n == 1:
-        delta *= -outputs[TARGET, s, 0]
-    for j in range(n):
-        if n == 1 or (j != top[s] and (k == j or k == top[s])):
-            total += hinge_difference(code, hinge_term(p, outputs, s, top[s], j), delta if k == j else -delta)
-    return outputs[FACTOR, s, 0] * total
+    for j in range(outputs.shape[2]):
+        work[j] = delta if j == k else 0.0
+    return coupled_difference(code, p, outputs, top[s], s, False, work, 0, 1)
 
 
 @outlined
@@ -499,31 +468,6 @@ def single_softmax_difference(outputs, s, k, delta):
     if probability > 0.5:
         return mass * log1p(others * expm1(-delta)) + rest_y * delta
     return mass * log1p(probability * expm1(delta)) - y * delta
-
-
-@outlined
-def single_of_softmax_difference(code, p, outputs, s, k, delta):
-    """p_k changes by p_k(1 − p_k)E/(1 + p_k·E), p_j by −p_j·p_k·E/(1 + p_k·E), E = expm1(δ).
-
-    Both sides are divided by e^δ where δ is above 0; the denominator is made of positive terms. Where the exponentials
-    overflow, σ(log odds + δ) takes the place of p_k and the others keep their proportions.
-    """
-    probability, total = outputs[PROBABILITY, s, k], 0.0
-    others = rest(outputs[PROBABILITY, s], k)
-    if abs(delta) > LARGE:
-        odds = log_odds(outputs[OUTPUT, s], k)
-        share, kept = sigmoid(odds + delta) - probability, sigmoid(-(odds + delta)) - others
-        kept /= max(others, 1e-300)
-    elif delta > 0.0:
-        ratio = -expm1(-delta) / (others * exp(-delta) + probability)
-        share, kept = probability * others * ratio, -probability * ratio
-    else:
-        ratio = expm1(delta) / (others + probability * exp(delta))
-        share, kept = probability * others * ratio, -probability * ratio
-    for j in range(outputs.shape[2]):
-        moved = share if j == k else outputs[PROBABILITY, s, j] * kept
-        total += residual_difference(code, p, softmax_residual(outputs, s, j), moved)
-    return total
 
 
 @outlined

@@ -263,11 +263,11 @@ def climb(
     elif loss_code < COUPLED:
         losses.add_elementwise(loss_code, loss_parameter, outputs, s, bound, work, source, total)
     else:
-        losses.add_coupled(loss_code, loss_parameter, outputs, top, s, bound, work, source, target, total)
+        losses.add_coupled(loss_code, loss_parameter, outputs, top, s, bound < np.inf, work, source, total)
 
 
 @outlined
-def finish(outputs, top, loss_code, loss_parameter, bound, s, groups, n_groups, first, total):
+def finish(outputs, top, loss_code, loss_parameter, bound, s, groups, n_groups, first, work, total):
     """Add the loss's changes to total where the changed unit is an output itself."""
     for g in range(n_groups):
         k = groups[g, 0]
@@ -278,7 +278,7 @@ def finish(outputs, top, loss_code, loss_parameter, bound, s, groups, n_groups, 
                 total[c] += first[c] * (slope + first[c] * curvature)
         else:
             for c in range(begin, end):
-                total[c] += losses.single_difference(loss_code, loss_parameter, outputs, top, s, k, first[c])
+                total[c] += losses.single_difference(loss_code, loss_parameter, outputs, top, s, k, first[c], work)
 
 
 @outlined
@@ -391,7 +391,7 @@ def parameter_tiles(
         for s in range(inputs.shape[0]):
             perturb(layers, shapes, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
             if layer == last:
-                finish(outputs, top, loss_code, loss_parameter, bounds[last + 1], s, groups, n_groups, first, total)
+                finish(outputs, top, loss_code, loss_parameter, bounds[last + 1], s, groups, n_groups, first, work, total)
                 continue
             n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
             enter(
@@ -415,15 +415,18 @@ def clear(array):
 
 @helper
 def widest_above(layers, layer):
-    """Return the largest number of units in a layer above one, and at least the two rows that a loss may need."""
-    rows = 2
+    """Return the largest number of units in a layer above one, and at least the two rows that a loss may need.
+
+    For the last layer that is the outputs, which its losses want room for.
+    """
+    rows = max(2, layers[WIDTH, layers.shape[1] - 1])
     for above in range(layer + 2, layers.shape[1]):
         rows = max(rows, layers[WIDTH, above])
     return rows
 
 
 @outlined
-def finish_units(outputs, top, loss_code, loss_parameter, bound, s, changed, n_changed, first, total):
+def finish_units(outputs, top, loss_code, loss_parameter, bound, s, changed, n_changed, first, work, total):
     """Do what `finish` does where each column has a changed output of its own."""
     for c in range(n_changed):
         k = changed[c]
@@ -431,7 +434,7 @@ def finish_units(outputs, top, loss_code, loss_parameter, bound, s, changed, n_c
             if outputs[LOSS_KINK, s, k] > bound:
                 total[q] += first[q] * (outputs[LOSS_SLOPE, s, k] + first[q] * outputs[LOSS_CURVATURE, s, k])
             else:
-                total[q] += losses.single_difference(loss_code, loss_parameter, outputs, top, s, k, first[q])
+                total[q] += losses.single_difference(loss_code, loss_parameter, outputs, top, s, k, first[q], work)
 
 
 @parallel_entry
@@ -493,7 +496,7 @@ def preactivation_tiles(
             changed[c] = changeable[tile * TILE + c]
         perturb_units(layers, shapes, units, layer, s, bounds[layer], step, changed, n_changed, first)
         if layer == last:
-            finish_units(outputs, top, loss_code, loss_parameter, bounds[last + 1], s, changed, n_changed, first, total)
+            finish_units(outputs, top, loss_code, loss_parameter, bounds[last + 1], s, changed, n_changed, first, work, total)
         else:
             n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
             enter_units(
