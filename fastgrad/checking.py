@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Problem
 from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient
@@ -31,6 +31,7 @@ def check(
     masks: Mapping[str, Any] | Sequence[Any] | None = None,
     method: str = "auto",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -54,6 +55,8 @@ def check(
         How the numerical gradient is made.
     step : float, optional
         One step for all parameters; by default each has its own, far below what truncation could show.
+    scheme : {"central", "forward", "five-point"}
+        The difference that method "textbook" forms.
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
@@ -75,6 +78,8 @@ def check(
     ------
     InputError
         If the arrays and the description do not make a network that can be checked.
+    Interrupted
+        On Ctrl-C, with the Report of what was finished, if anything was.
 
     Examples
     --------
@@ -85,7 +90,9 @@ def check(
     True
     """
     problem = interpret_parts(parameters, gradients, X, Y, Description.of(description), masks)
-    return check_problem(problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress)
+    return check_problem(
+        problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+    )
 
 
 def check_problem(
@@ -93,6 +100,7 @@ def check_problem(
     *,
     method: str = "auto",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     threads: int | None = None,
@@ -103,20 +111,33 @@ def check_problem(
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
     load_kernels(choose_method(problem, method, sample))
     began = time.perf_counter()
-    numerical = numerical_gradient(
-        problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress
-    )
+    interrupted = False
+    try:
+        numerical = numerical_gradient(
+            problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+        )
+    except Interrupted as stop:
+        numerical, interrupted = stop.finished, True
     extra = None
     if numerical.step is not None:
         # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-        exact = numerical_gradient(problem, sample=sample, seed=seed, threads=threads)
+        exact = numerical_gradient(problem, places=numerical.selected, threads=threads)
         extra = np.abs(numerical.values - exact.values)
         numerical = replace(numerical, lower=exact.lower, upper=exact.upper)
     judgement = judge(problem, numerical, extra)
     notes = _notes(problem, numerical) + _lost(judgement)
+    if interrupted:
+        notes.append(
+            f"interrupted: {numerical.values.size - np.isnan(numerical.values).sum():,} of {problem.network.size:,} parameters "
+            "were finished, the others are not judged"
+        )
     if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
-    return _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
+    drawn = seed if sample is not None and numerical.selected is not None else None
+    report = _report(problem, numerical, judgement, tuple(notes), drawn, threads, time.perf_counter() - began)
+    if interrupted:
+        raise Interrupted(report)
+    return report
 
 
 def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int | None) -> str:
@@ -148,7 +169,7 @@ def _report(
     numerical: Numerical,
     judgement: Judgement,
     notes: tuple[str, ...],
-    seed: int,
+    drawn: int | None,
     threads: int | None,
     seconds: float,
 ) -> Report:
@@ -164,7 +185,7 @@ def _report(
         method=numerical.method,
         step=numerical.step,
         step_range=numerical.step_range,
-        sample_seed=seed if numerical.selected is not None else None,
+        sample_seed=drawn,
         parameters_total=problem.network.size,
         parameters_checked=checked,
         relative_difference=judgement.relative_difference,
@@ -175,6 +196,7 @@ def _report(
         notes=notes,
         seconds=seconds,
         threads=threads or numba.get_num_threads(),
+        scheme=numerical.scheme,
     )
 
 

@@ -122,6 +122,8 @@ class Report:
         Time of the whole check.
     threads : int
         Threads used.
+    scheme : {"central", "forward", "five-point"}
+        Which difference was formed.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -140,6 +142,7 @@ class Report:
     notes: tuple[str, ...]
     seconds: float
     threads: int
+    scheme: str = "central"
 
     @property
     def passed(self) -> bool:
@@ -172,6 +175,7 @@ class Report:
             "verdict": self.verdict,
             "description": self.description,
             "method": self.method,
+            "scheme": self.scheme,
             "step": _number(self.step),
             "step_range": [_number(step) for step in self.step_range],
             "sample_seed": self.sample_seed,
@@ -550,7 +554,8 @@ def _provenance(report: Report) -> str:
     else:
         smallest, largest = report.step_range
         step = f"a step for each parameter, {smallest:.0e} to {largest:.0e}"
+    scheme = "" if report.scheme == "central" else f"{report.scheme} difference, "
     return (
         f"{counted(report.parameters_checked, 'parameter')} in {duration(report.seconds)}, "
-        f"{counted(report.threads, 'thread')}; method {report.method}, {step}."
+        f"{counted(report.threads, 'thread')}; method {report.method}, {scheme}{step}."
     )

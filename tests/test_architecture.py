@@ -20,6 +20,8 @@ ROOMS = (
     {"modelfile", "verdict"},
     {"diagnosis"},
     {"checking"},
+    {"sweep"},
+    {"plots"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""
 

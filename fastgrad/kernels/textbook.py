@@ -8,7 +8,7 @@ from numba import prange
 
 from fastgrad.kernels import activations, losses
 from fastgrad.kernels.codes import CODE, COUPLED, OF_SOFTMAX, SOFTMAX_CROSSENTROPY, SQUARED_HINGE, START, UNIT, WIDTH
-from fastgrad.kernels.compile import helper, outlined, parallel_entry
+from fastgrad.kernels.compile import call, helper, outlined, parallel_entry, worker
 
 
 @helper
@@ -89,12 +89,15 @@ def loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, loss_parame
 
 @parallel_entry
 def textbook_losses(
-    theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, chunks, forward, backward
+    work_address, theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, chunks,
+    forward, backward,
 ):  # fmt: skip
     """Losses at θ ± step of single parameters.
 
     Parameters
     ----------
+    work_address : int
+        Address of `losses_of_some`.
     theta : ndarray, shape (P,)
         Parameters; read only.
     layers : ndarray of int64, shape (4, L + 1)
@@ -125,12 +128,27 @@ def textbook_losses(
     widest = layers[WIDTH, 1:].max()
     for chunk in prange(chunks):
         work = np.empty((2, widest, x.shape[1]))
-        for c in range(chunk, selected.size, chunks):
-            k = selected[c]
-            above, below = theta[k] + step, theta[k] - step
-            forward[c] = loss_with(
-                theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, k, above, work
-            )  # fmt: skip
-            backward[c] = loss_with(
-                theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, k, below, work
-            )  # fmt: skip
+        call(work_address, (
+            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, chunk, chunks,
+            work, forward, backward,
+        ))  # fmt: skip
+
+
+@worker(
+    "void(f8[::1], i8[:,::1], f8[::1], b1[::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, f8[:,::1], i8[::1], f8, "
+    "i8, i8, f8[:,:,::1], f8[::1], f8[::1])"
+)
+def losses_of_some(
+    theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, begin, stride, work,
+    forward, backward,
+):  # fmt: skip
+    """Take every stride-th of the selected parameters, from number `begin` on."""
+    for c in range(begin, selected.size, stride):
+        k = selected[c]
+        above, below = theta[k] + step, theta[k] - step
+        forward[c] = loss_with(
+            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, k, above, work
+        )  # fmt: skip
+        backward[c] = loss_with(
+            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, k, below, work
+        )  # fmt: skip
