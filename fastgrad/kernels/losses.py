@@ -419,7 +419,7 @@ def of_softmax_difference(code, p, outputs, s, small, moves, first, stride, base
 
     For small moves E is d + ½d², what is left out being below d²/6 ≤ 2⁻⁵⁶ of it (|d| ≤ 2·SMALL_MOVE). Of the largest logit E
     is 0, so that nothing cancels where it has all the probability; p_k of any other is at most ½. Where E would overflow,
-    p is made anew of the logits, to an absolute roundoff.
+    p is made anew of the logits, to an absolute error of as many roundoffs as their distances are large.
     """
     logits, largest, mean, highest, scaled, total = outputs[OUTPUT, s], 0.0, 0.0, -inf, 0.0, 0.0
     top = np.argmax(logits)
