@@ -447,6 +447,8 @@ class Problem:
         The targets before smoothing and class weights; None where there is neither.
     example_weights : ndarray, shape (m,), or None
         What multiplies the loss of each example.
+    zero_penalties : tuple of str
+        Which of "l2" and "l1" were given, as 0.
     """
 
     network: Network
@@ -460,6 +462,7 @@ class Problem:
     notes: tuple[str, ...] = ()
     labels: Array | None = None
     example_weights: Array | None = None
+    zero_penalties: tuple[str, ...] = ()
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

@@ -158,8 +158,8 @@ def numerical_gradient(
     chosen = choose_method(problem, method, sample)
     rule = _choose_scheme(scheme, chosen)
     if step is not None:
-        _require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
-    _require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
+        require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
+    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
     selected = select(problem, sample, seed) if places is None else places
     with (
         thread_count(threads) as used,
@@ -235,7 +235,7 @@ def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
     return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
 
 
-def _require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
+def require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
     """Refuse an argument that is not of its kind; a whole number will do for any number, a truth value for none."""
     kinds = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds) or not holds(value):
@@ -279,7 +279,7 @@ def thread_count(threads: int | None) -> Iterator[int]:
     """Use that many of numba's threads for a while."""
     before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
     if threads is not None:
-        _require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)
+        require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)
     numba.set_num_threads(threads or before)
     try:
         yield threads or before

@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.interpret.description import COLUMNS, LAYOUT_WORDS, Description, ask, layout_words, network
+from fastgrad.interpret.description import (
+    COLUMNS,
+    LAYOUT_WORDS,
+    Description,
+    ask,
+    layout_words,
+    network,
+    zero_penalties,
+)
 from fastgrad.interpret.layout import Data, Reading, Role, is_vector, readings, target_form
 from fastgrad.interpret.masks import placed
 from fastgrad.interpret.names import Mask, Part, Raw, listed
@@ -137,6 +145,7 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         notes=_notes(described, labels, Y),
         labels=labels if described.class_weights or described.label_smoothing else None,
         example_weights=_example_weights(description.example_weights, reading.samples),
+        zero_penalties=zero_penalties(description),
     )
 
 
