@@ -722,7 +722,9 @@ def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
         yield printable(line.translate(_PLAIN) if ascii_only else line)
 
 
-_PLAIN = str.maketrans({"·": "*", "ᵀ": ".T", "⊙": "*", "′": "'", "∂": "d", "Σ": "sum ", "²": "^2", "λ": "lambda ", "‖": "||", "½": "1/2"})
+_PLAIN = str.maketrans(
+    {"·": "*", "ᵀ": ".T", "⊙": "*", "′": "'", "∂": "d", "Σ": "sum ", "²": "^2", "λ": "lambda ", "‖": "||", "½": "1/2"}
+)
 """What stands for the signs of formulas where the terminal knows ASCII only."""
 
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 class Code(NamedTuple):
     """One mistake.
 
-    `loss` says of which loss the gradient is the right one where the mistake is everywhere. In the texts {grad} is the user's gradient, {parameter} its parameter, {dZ}, {dA}, {Z}, {A} the layer's own, {above} and
-    {below} the numbers of the neighbouring layers, {f} the activation, {factor} and {other} what tells it apart.
+    `loss` says of which loss the gradient is the right one where the mistake is everywhere. In the texts {grad} is the user's
+    gradient, {parameter} its parameter, {dZ}, {dA}, {Z}, {A} the layer's own, {above} and {below} the numbers of the
+    neighbouring layers, {f} the activation, {factor} and {other} what tells it apart.
     """
 
     title: str
