@@ -5,6 +5,8 @@ Nothing of the library's own mathematics makes these gradients. Arrays are (unit
 
 from __future__ import annotations
 
+import warnings
+from inspect import signature
 from itertools import pairwise
 
 import numpy as np
@@ -446,3 +448,35 @@ def rebuilt(net):
         net.z.append(W @ net.a[-1] + b)
         net.a.append(VALUE[name](net.z[-1]))
     return net
+
+
+def test_scikit_learns_regressor_with_several_outputs():
+    """scikit-learn#8349: its loss averages over the outputs, its gradient sums over them."""
+    networks = pytest.importorskip("sklearn.neural_network")
+    draw = np.random.default_rng(0)
+    X, Y = draw.normal(size=(12, 3)), draw.normal(size=(12, 4))
+    model = networks.MLPRegressor(hidden_layer_sizes=(5,), activation="tanh", alpha=0.0, max_iter=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(X, Y)
+    activations = [X, np.empty((12, 5)), np.empty((12, 4))]
+    weights = {"sample_weight": None} if "sample_weight" in signature(model._backprop).parameters else {}
+    value, dW, db = model._backprop(
+        X=X,
+        y=Y,
+        activations=activations,
+        deltas=[np.empty_like(a) for a in activations[1:]],
+        coef_grads=[np.empty_like(W) for W in model.coefs_],
+        intercept_grads=[np.empty_like(b) for b in model.intercepts_],
+        **weights,
+    )
+    parameters = {"W1": model.coefs_[0], "b1": model.intercepts_[0], "W2": model.coefs_[1], "b2": model.intercepts_[1]}
+    gradients = {"dW1": dW[0], "db1": db[0], "dW2": dW[1], "db2": db[1]}
+    said = {"hidden": "tanh", "output": "identity", "loss": "half_mse", "loss_value": float(value)}
+    report = fastgrad.check(parameters, gradients, X, Y, **said)
+    if report.passed:
+        pytest.skip("this version of scikit-learn is repaired")
+    assert report.loss_note is None
+    (finding,) = report.findings
+    assert {finding.code, *(other.code for other in finding.alternatives)} == {"factor.outputs"}
+    assert "summed over the outputs" in finding.sentence
