@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
-from fastgrad.diagnosis.forms import Explanation, described_entries
+from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.search import State, search
@@ -18,6 +18,8 @@ from fastgrad.network import Problem
 from fastgrad.numerical import Numerical
 from fastgrad.report import Alternative, Finding
 
+UNUSUAL = 1.5
+"""Cost from which an explanation is offered, not asserted: as many numbers fitted as there are, or an unknown flow."""
 MOST_ALTERNATIVES = 8
 """Mistakes named beside one that cannot be told from it; equal widths and few examples make many look alike."""
 
@@ -86,7 +88,9 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         picture=next((found.picture for *_, found in concerned if found.picture), ()),
         next_best=_next_best(ground, concerned, causes)[0],
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
-        confident=bool(explained) and len(explained) == len(concerned) and all(cause.cost < 1.5 for cause in causes),
+        confident=len(explained) == len(concerned) > 0
+        and all(cause.cost < UNUSUAL for cause in causes)
+        and all(found.strength > CLEAR for *_, found in explained),
     )
 
 

@@ -45,6 +45,8 @@ class Explanation:
         Whether the claim is explained to rounding.
     weaker : tuple of (float, Cause)
         What came nearest without explaining it, with the residual of each.
+    strength : float
+        How far the claim is from the right numbers, in units of what is allowed: where that is little, much would fit.
     pattern : str
         Where nothing explains the claim: which entries are wrong.
     picture : tuple of str
@@ -56,6 +58,7 @@ class Explanation:
     spare: int
     found: bool = True
     weaker: tuple[tuple[float, Cause], ...] = ()
+    strength: float = np.inf
     pattern: str = ""
     picture: tuple[str, ...] = ()
 
@@ -133,7 +136,8 @@ def explain(tensor: Subject) -> list[Explanation]:
     best = tuple(sorted(weaker, key=lambda pair: pair[0])[:2])
     if not found:
         return [replace(_pattern(tensor, "unknown.tensor"), weaker=best)]
-    return [replace(explanation, weaker=best) for explanation in sorted(map(_weighed, found), key=cost_of)]
+    strength = float(tensor.off(tensor.total).max(initial=0.0))
+    return [replace(explanation, weaker=best, strength=strength) for explanation in sorted(map(_weighed, found), key=cost_of)]
 
 
 def _weighed(explanation: Explanation) -> Explanation:

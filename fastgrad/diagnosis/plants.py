@@ -119,6 +119,8 @@ class Nursery:
         """Whether a finding, or one of its alternatives, is a planted mistake."""
         codes = {reading.code for reading in readings(self.ground, cause)}
         name = gradient_name(self.ground, cause)
+        if cause.code == "factor" and cause.kind == "Z" and not cause.layer:  # there it is one on dW1 and on db1
+            name = gradient_name(self.ground, replace(cause, kind="W")) if finding.tensor != name else name
         for code, tensor in ((finding.code, finding.tensor), *((other.code, other.tensor) for other in finding.alternatives)):
             if code in codes and (name in tensor.replace(" and ", ", ").split(", ") or cause.kind == "all"):
                 return True

@@ -172,7 +172,9 @@ def _same(first: Flow, second: Flow) -> bool:
 def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterable[tuple[tuple[Cause, ...], Flow]]:
     """Yield the mistakes in the flow into a layer that explain one of its tensors, with a factor where it takes one."""
     probe = _Probe(ground, layer)
-    for c in probe.factors(right, named=False):
+    for c in dict.fromkeys([*probe.factors(right, named=False), *probe.factors(right, named=True)]):
+        if c == 1.0:
+            continue
         yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
     for cause, flow in flow_mistakes(ground, layer, above):
         factors = probe.factors(flow, named=True)
@@ -236,6 +238,9 @@ class _Probe:
         """Return c if the claim is c times an estimate, with the declared penalty or another multiple of W beside it."""
         allowed = claim.allowed(estimate.plus(claim.penalty), self.ground.samples)
         parts = [estimate.values] if penalty else [estimate.values, claim.theta]
+        if named and not telling(estimate.values, allowed) and penalty:
+            # Nothing goes through: the flow explains zeros.
+            return 1.0 if bool((np.abs(claim.values - claim.penalty.values) <= allowed).all()) else None
         # One entry tells a factor that can be named; of any other the layers below must tell that it is one.
         needed = len(parts) + (not named and not self.layer)
         if telling(estimate.values, allowed) < needed or not np.isfinite(claim.values).all():

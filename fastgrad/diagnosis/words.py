@@ -26,6 +26,9 @@ DERIVATIVES = {
 }
 
 
+PENALTY_FACTORS = ("penalty.not_divided", "penalty.divided", "penalty.twice", "penalty.half")
+
+
 def number(value: float) -> str:
     """Return a factor to four digits, more where it is close to 1; whole ones as they are."""
     if value == round(value) and abs(value) < 1e6:
@@ -38,6 +41,10 @@ def number(value: float) -> str:
 
 def readings(ground: Ground, cause: Cause) -> list[Cause]:
     """Return what a factor can mean here, each as a cause with a code of its own; the likeliest first."""
+    if cause.code in PENALTY_FACTORS and cause.factor is not None:
+        ratios = {"penalty.not_divided": float(ground.samples), "penalty.divided": 1.0 / ground.samples}
+        ratios |= {"penalty.twice": 2.0, "penalty.half": 0.5}
+        return [cause, *(replace(cause, code=code) for code, c in ratios.items() if c == cause.factor and code != cause.code)]
     if cause.code not in ("factor", "factor.whole") or cause.factor is None:
         return [cause]
     c, m, n = cause.factor, float(ground.samples), float(ground.problem.network.widths[-1])
