@@ -8,7 +8,7 @@ from dataclasses import replace
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.ground import Ground
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.network import Tensor, parse_activation
+from fastgrad.network import LOGIT_OUTPUT, Tensor, parse_activation
 
 DERIVATIVES = {
     "tanh": "1 - a²",
@@ -153,7 +153,10 @@ def _right(ground: Ground, cause: Cause) -> str:
     layer, grad = cause.layer + 1, gradient_name(ground, cause)
     inputs = f"A{layer - 1}" if layer > 1 else "X"
     if cause.kind == "Z":
-        return f"{grad} = ∂J/∂Z{layer}"
+        network = ground.problem.network
+        if layer < ground.depth or network.loss not in LOGIT_OUTPUT:
+            return f"{grad} = dA{layer} ⊙ f′(Z{layer})"
+        return f"{grad} = (A{layer} - Y)/m" if network.reduction == "mean" else f"{grad} = A{layer} - Y"
     if cause.kind == "b":
         return f"{grad} = Σ dZ{layer} over the examples"
     if not _rows(ground):
@@ -177,9 +180,9 @@ def sentences(ground: Ground, causes: list[Cause], place: str = "") -> tuple[str
     sentence, repair, formula = (fill(ground, causes, text, place) for text in (entry.sentence, entry.repair, entry.formula))
     loss = _other_loss(ground, causes)
     if loss:
-        sentence += (
-            f" This is exactly the gradient of {loss}; your loss is {ground.problem.network.loss}: change one of the two."
-        )
+        network = ground.problem.network
+        yours = f"{network.loss}, {network.reduction.replace('_', ' ')} over the examples"
+        sentence += f" This is exactly the gradient of {loss}; your loss is {yours}: change one of the two."
     return sentence, repair, formula
 
 
