@@ -16,7 +16,7 @@ from itertools import product as pairs
 
 import numpy as np
 
-from fastgrad.diagnosis.forms import Explanation, explain, factor_cost, nearest_constant, subject, telling
+from fastgrad.diagnosis.forms import CLEAR, Explanation, explain, factor_cost, nearest_constant, subject, telling
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
 from fastgrad.network import Array, Offsets
@@ -250,7 +250,7 @@ class _Probe:
         if penalty and not _is_multiple(estimate.values, target, allowed):
             return None
         solution = _least_squares([part / allowed for part in parts], target / allowed)
-        if solution is None or clear < 1e3 or solution[0] == 0.0:
+        if solution is None or clear < CLEAR or abs(solution[0]) * clear < CLEAR:  # a factor 0 but for rounding
             return None
         tightness = min(1e-4 * abs(solution[0]), 4.0 / clear)
         c = nearest_constant(self.ground, self.layer, solution[0], tightness)
@@ -277,7 +277,7 @@ class _Probe:
             clear = float(np.abs(second.values / allowed).max(initial=0.0))
             short = float(f"{solution[0]:.3g}")
             rate = short if abs(short - solution[0]) * clear < 4.0 else solution[0]
-            if clear * abs(rate) > 1e3 and (np.abs(rest - rate * second.values / allowed) <= 2.0).all():
+            if clear * abs(rate) > CLEAR and (np.abs(rest - rate * second.values / allowed) <= 2.0).all():
                 return rate
         return None
 
