@@ -383,3 +383,37 @@ def test_progress_bar_is_silent_without_a_terminal(monkeypatch):
     with contextlib.redirect_stderr(stream), terminal.ProgressBar() as progress:
         progress(1, 2)
     assert stream.getvalue() == ""
+
+
+# Diagnosis.
+
+
+def test_findings_stand_in_the_document():
+    findings = json.loads(run("check", write("planted"), "--json").stdout)["findings"]
+    assert [(finding["code"], finding["tensor"], finding["layer"]) for finding in findings] == [
+        ("factor.two", "dW2", 2),
+        ("factor.constant", "db1", 1),
+    ]
+    assert [(finding["explains"], finding["entries"]) for finding in findings] == [(15, 15), (5, 5)]
+    assert all(finding["residual"] < 1e-14 and finding["sentence"] and finding["repair"] for finding in findings)
+
+
+def test_explain():
+    assert "lacks the derivative" in run("explain", "slope.missing").stdout
+    family = run("explain", "slope").stdout
+    assert "slope.twice" in family
+    assert "way." not in family
+    everything = json.loads(run("explain", "--json").stdout)["codes"]
+    assert len(everything) > 60
+    assert all("{" not in text for entry in everything for text in entry.values())
+    result = run("explain", "nonsense")
+    assert result.exit_code == 2
+    assert "give a family: factor, slope" in result.stderr
+
+
+def test_selftest():
+    result = run("selftest", write("forgotten-m"), "--json")
+    assert result.exit_code == 0, result.output
+    mistakes = {row["code"]: row for row in json.loads(result.stdout)["mistakes"]}
+    assert mistakes["slope.missing"]["named"] == mistakes["slope.missing"]["planted"] == 1
+    assert not any(row["misled"] for row in mistakes.values())

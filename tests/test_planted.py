@@ -9,7 +9,7 @@ import planted
 
 @pytest.mark.compiled
 def test_planted_mistakes_are_named():
-    tally = planted.single(range(2))
+    tally = planted.single(range(1))
     assert tally.planted > 100
     assert tally.share >= 0.98, tally.examples
     assert tally.misled == 0, tally.examples
@@ -17,7 +17,7 @@ def test_planted_mistakes_are_named():
 
 @pytest.mark.compiled
 def test_pairs_are_named():
-    tally = planted.double(range(2, 4), 15)
+    tally = planted.double(range(2, 3), 12)
     assert tally.share >= 0.9, tally.examples
 
 
