@@ -1,0 +1,210 @@
+"""Extrapolation, the referee: central differences with shrinking steps, until noise is all that is left.
+
+Called by `gradient` and `check`. It says how far off a derivative may be, and whether the function has a kink there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.functions.arguments import Array
+from fastgrad.functions.evaluation import Function
+from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise
+
+FIRST_STEP = 0.137
+"""First step in units of the scale. No power of two, and no simple fraction of a period: steps that are whole periods of a
+function see it constant."""
+
+ORDERS = 7
+"""Columns of the table of extrapolation: the last cancels truncation up to the 14th power of the step."""
+
+MOST_LEVELS = 24
+
+STEADY = 64.0
+"""Factor by which a step shrinks without the jump between one-sided derivatives shrinking, for a kink to be believed: where
+a function is smooth, the jump shrinks by the same factor."""
+
+CHUNK = 8192
+"""Entries extrapolated together: their tables take 1 MB."""
+
+Entries = NDArray[np.int64]
+
+
+class Probe(NamedTuple):
+    """Values above and below x for some rows, and the distances at which they were taken."""
+
+    upper: Array
+    lower: Array
+    above: Array
+    below: Array
+
+
+Prober = Callable[[Entries, Array], Probe]
+
+
+class Extrapolated(NamedTuple):
+    """What extrapolation found, each of shape (rows,).
+
+    Attributes
+    ----------
+    value, error : ndarray
+        Derivative, and an estimate of how far off it is, of noise and truncation together.
+    step : ndarray
+        Smallest step that the value rests on.
+    right, left : ndarray
+        One-sided derivatives at the smallest step.
+    kink, unsettled : ndarray of bool
+        One-sided derivatives that stay apart; that grow apart.
+    """
+
+    value: Array
+    error: Array
+    step: Array
+    right: Array
+    left: Array
+    kink: NDArray[np.bool_]
+    unsettled: NDArray[np.bool_]
+
+
+def entry_prober(function: Function, entries: Entries) -> Prober:
+    """Return the prober whose rows are entries of x; distances are exact, as rounded x ± h have them."""
+
+    def probe(rows: Entries, steps: Array) -> Probe:
+        x = function.x[entries[rows]]
+        offsets = np.column_stack([steps, -steps])
+        values = function.moved(np.repeat(entries[rows], 2), offsets.ravel(), forgiving=True).reshape(-1, 2)
+        return Probe(values[:, 0], values[:, 1], (x + steps) - x, x - (x - steps))
+
+    return probe
+
+
+def direction_prober(function: Function, directions: Array) -> Prober:
+    """Return the prober whose rows are directions, shape (rows, size)."""
+
+    def probe(rows: Entries, steps: Array) -> Probe:
+        upper = function.along(directions[rows], steps, forgiving=True)
+        return Probe(upper, function.along(directions[rows], -steps, forgiving=True), steps, steps)
+
+    return probe
+
+
+def extrapolate(function: Function, noise: Noise, probe: Prober, scales: Array) -> Extrapolated:
+    """Return derivatives by central differences with shrinking steps, extrapolated to step 0."""
+    parts = []
+    for start in range(0, scales.size, CHUNK):
+        table = _Table(function, noise, scales[start : start + CHUNK])
+        parts.append(table.run(lambda rows, steps, start=start: probe(rows + start, steps)))  # type: ignore[misc]
+    return Extrapolated(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+class _Table:
+    """The table of extrapolation of some rows at once; rows leave as they are settled."""
+
+    def __init__(self, function: Function, noise: Noise, scales: Array) -> None:
+        rows = scales.size
+        self.function, self.noise = function, noise
+        self.step = FIRST_STEP * scales
+        self.steps = np.full((rows, ORDERS), np.nan)  # those before, latest first
+        self.row = np.full((rows, ORDERS), np.nan)
+        self.value, self.error, self.best_step = np.full(rows, np.nan), np.full(rows, np.inf), np.full(rows, np.nan)
+        self.right, self.left = np.full(rows, np.nan), np.full(rows, np.nan)
+        self.jump, self.steady, self.growing = np.full(rows, np.nan), np.ones(rows), np.ones(rows)
+
+    def run(self, probe: Prober) -> Extrapolated:
+        """Shrink steps until every row is settled."""
+        active = np.arange(self.step.size)
+        for level in range(MOST_LEVELS):
+            active = self._level(active, probe(active, self.step[active]), level)
+            if active.size == 0:
+                break
+        if np.isnan(self.value).any():
+            raise self.function.failure or ArithmeticError
+        kink, unsettled = self.steady >= STEADY, self.growing >= STEADY
+        broken = kink | unsettled
+        self.value[broken] = (0.5 * (self.right + self.left))[broken]
+        self.error[broken] = np.abs(0.5 * (self.right - self.left))[broken]
+        return Extrapolated(self.value, self.error, self.best_step, self.right, self.left, kink, unsettled)
+
+    def _level(self, rows: Entries, probed: Probe, level: int) -> Entries:
+        """Take one more central difference for each row; return the rows that need another."""
+        step = self.step[rows]
+        fine = np.isfinite(probed.upper) & np.isfinite(probed.lower)
+        self.step[rows[~fine]] /= 8.0
+        noise = self._noise_of(probed, step)
+        suspect = np.zeros(rows.size, dtype=bool)
+        suspect[fine] = self._one_sided(rows[fine], Probe(*(part[fine] for part in probed)), noise[fine])
+        before = self.error[rows].copy()
+        truncation = np.full(rows.size, np.inf)
+        truncation[fine] = self._extend(rows[fine], (probed.upper - probed.lower)[fine] / (probed.above + probed.below)[fine], noise[fine])
+        if level >= 3 and not self.noise.is_measured and np.any((self.error[rows] > 0.25 * before) & (truncation > 4.0 * noise)):
+            # Neither converging nor at the rounding of the values: they tremble by more, which six more values tell.
+            noise *= max(1.0, self.noise.level / max(self.noise.floor, np.finfo(np.float64).tiny))
+        broken = np.maximum(self.steady[rows], self.growing[rows]) >= STEADY
+        done = ((truncation <= noise) | (noise > self.error[rows])) & ~suspect | broken
+        slow = suspect | (truncation > 0.1 * np.abs(self.row[rows, 0]))
+        self.step[rows[fine]] = (step / np.where(slow, 8.0, 2.0))[fine]
+        return rows[~done]
+
+    def _noise_of(self, probed: Probe, step: Array) -> Array:
+        """Return what noise does to a central difference: 2ε/h, for extrapolated values an upper estimate as well.
+
+        Notes
+        -----
+        Of values with noise ε, (f₊ - f₋)/2h has the deviation ε/(√2h), and extrapolation by halved steps makes less than
+        1.5 times as much of it; the factor 2 is twice that.
+        """
+        largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(self.function.value))
+        return 2.0 * np.maximum(self.noise.known, UNIT_ROUNDOFF * largest) / step  # type: ignore[no-any-return]
+
+    def _one_sided(self, rows: Entries, probed: Probe, noise: Array) -> NDArray[np.bool_]:
+        """Compare the jump between one-sided derivatives with that at the step before; return where it does not shrink."""
+        value = self.function.value
+        right, left = (probed.upper - value) / probed.above, (value - probed.lower) / probed.below
+        shrunk, jump = self.steps[rows, 0] / self.step[rows], right - left
+        ratio = np.abs(jump) / np.abs(self.jump[rows])
+        seen = (np.abs(jump) > 4.0 * noise) & np.isfinite(ratio)
+        steady, growing = seen & (ratio > 0.75) & (ratio < 1.5), seen & (ratio >= 1.5)
+        self.steady[rows] = np.where(steady, self.steady[rows] * shrunk, 1.0)
+        self.growing[rows] = np.where(growing, self.growing[rows] * shrunk, 1.0)
+        self.right[rows], self.left[rows], self.jump[rows] = right, left, jump
+        return steady | growing  # type: ignore[no-any-return]
+
+    def _extend(self, rows: Entries, difference: Array, noise: Array) -> Array:
+        """Extend the table by a row, keep what is better than the best so far; return the least truncation in it.
+
+        Notes
+        -----
+        T(k,j) = T(k,j-1) + (T(k,j-1) - T(k-1,j-1)) / ((h_{k-j}/h_k)² - 1). The correction d_j is the truncation of
+        T(k,j-1); the next one is less by about d_j/d_{j-1}, times the square of the ratio of the steps involved.
+
+        References
+        ----------
+        C. J. F. Ridders, Accurate computation of F'(x) and F'(x)F''(x), Adv. Eng. Softw. 4 (1982) 75-76.
+        """
+        row, previous, step = np.full((rows.size, ORDERS), np.nan), self.row[rows], self.step[rows]
+        row[:, 0] = difference
+        ratios = (self.steps[rows] / step[:, None]) ** 2
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            for j in range(1, ORDERS):
+                row[:, j] = row[:, j - 1] + (row[:, j - 1] - previous[:, j - 1]) / (ratios[:, j - 1] - 1.0)
+            corrections = np.abs(np.diff(row, axis=1))
+            shrinking = np.ones_like(corrections)
+            shrinking[:, 1:] = np.minimum(1.0, corrections[:, 1:] / corrections[:, :-1] * ratios[:, 1:-1])
+            truncations = np.where(np.isnan(corrections * shrinking), np.inf, corrections * shrinking)
+        exact = np.isfinite(corrections) & (corrections == 0.0)
+        truncations[exact] = 0.0
+        best = np.argmin(truncations, axis=1)
+        least = truncations[np.arange(rows.size), best]
+        better = (least + noise < self.error[rows]) | np.isnan(self.value[rows])
+        chosen = rows[better]
+        found = row[np.arange(rows.size), best + 1]
+        self.value[chosen] = np.where(np.isfinite(least), found, difference)[better]
+        self.error[chosen] = (least + noise)[better]
+        self.best_step[chosen] = step[better]
+        self.steps[rows] = np.column_stack([step, self.steps[rows, :-1]])
+        self.row[rows] = row
+        return least  # type: ignore[no-any-return]
