@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -51,14 +52,19 @@ class Layout:
     def build(self, flat: NDArray[Any]) -> Any:
         """Return the argument whose numbers are the flat vector's; arrays in it are views of that vector."""
         parts = [
-            flat[start].item() if is_number else flat[start : start + int(np.prod(shape, dtype=np.int64))].reshape(shape)
-            for start, shape, is_number in zip(self.starts, self.shapes, self.numbers, strict=False)
+            flat[start].item() if is_number else flat[start:stop].reshape(shape)
+            for (start, stop), shape, is_number in zip(pairwise(self.starts), self.shapes, self.numbers, strict=True)
         ]
-        if self.kind == "dict":
-            return dict(zip(self.names, parts, strict=True))
-        if self.kind in ("list", "tuple"):
-            return parts if self.kind == "list" else tuple(parts)
-        return parts[0]
+        return self._assemble(parts)
+
+    def build_many(self, flat: NDArray[Any]) -> Any:
+        """Return many arguments at once, of flat vectors in rows: every array has an axis in front, over them."""
+        return self._assemble(
+            [
+                flat[:, start:stop].reshape(len(flat), *shape)
+                for (start, stop), shape in zip(pairwise(self.starts), self.shapes, strict=True)
+            ]
+        )
 
     def flatten(self, value: Any, what: str) -> Array:
         """Return the numbers of something that ought to have this layout, a gradient for example.
@@ -93,6 +99,14 @@ class Layout:
             return name
         index = np.unravel_index(entry - starts[part], self.shapes[part])
         return f"{name}{[int(i) for i in index]}"
+
+    def _assemble(self, parts: list[Any]) -> Any:
+        """Put parts into the dict, list or tuple; or take the only one."""
+        if self.kind == "dict":
+            return dict(zip(self.names, parts, strict=True))
+        if self.kind in ("list", "tuple"):
+            return parts if self.kind == "list" else tuple(parts)
+        return parts[0]
 
     def _by_name(self, found: Layout, flat: Array, what: str) -> Array:
         """Return the numbers of a dict in the order of this layout's names."""

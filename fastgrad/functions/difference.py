@@ -15,8 +15,8 @@ from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import UNIT_ROUNDOFF, random_signs, scale_of
 from fastgrad.functions.step import COMPLEX_STEP, Scheme
 
-def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray[np.int64]) -> Array:
-    """Return the gradient's entries by a formula of the books, with these steps.
+def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray[np.int64], forgiving: bool = False) -> Array:
+    """Return the gradient's entries by a formula of the books, with these steps; nan where f fails, if that is forgiven.
 
     Notes
     -----
@@ -26,12 +26,18 @@ def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray
     if scheme == "complex":
         return np.imag(function.moved_imaginary(float(steps[0])))[entries] / steps
     if scheme == "forward":
-        return (function.moved(entries, steps) - function.value) / steps
-    both = function.moved(np.repeat(entries, 2), np.column_stack([steps, -steps]).ravel()).reshape(-1, 2)
+        return (function.moved(entries, steps, forgiving) - function.value) / steps
+    upper, lower = _both_sides(function, steps, entries, forgiving)
     if scheme == "central":
-        return (both[:, 0] - both[:, 1]) / (2.0 * steps)
-    outer = function.moved(np.repeat(entries, 2), np.column_stack([2.0 * steps, -2.0 * steps]).ravel()).reshape(-1, 2)
-    return (-outer[:, 0] + 8.0 * both[:, 0] - 8.0 * both[:, 1] + outer[:, 1]) / (12.0 * steps)
+        return (upper - lower) / (2.0 * steps)
+    upper2, lower2 = _both_sides(function, 2.0 * steps, entries, forgiving)
+    return (-upper2 + 8.0 * upper - 8.0 * lower + lower2) / (12.0 * steps)
+
+
+def _both_sides(function: Function, steps: Array, entries: NDArray[np.int64], forgiving: bool) -> Array:
+    """Return values above x and below, shape (2, entries)."""
+    offsets = np.column_stack([steps, -steps]).ravel()
+    return function.moved(np.repeat(entries, 2), offsets, forgiving).reshape(-1, 2).T
 
 
 def try_complex(function: Function, seed: int = 0) -> Array | None:

@@ -56,6 +56,11 @@ class Function:
         self._compiled = not batched and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
         self.value = self._base()
 
+    def go_to(self, x: Array) -> None:
+        """Make another point the function's point; its value is asked for once."""
+        self.x = x
+        self.value = float(self._at(iter([x.copy()]), 1, False)[0])
+
     @property
     def can_be_complex(self) -> bool:
         """Whether complex arguments may be tried: a compiled function would be compiled anew for them."""
@@ -166,7 +171,7 @@ class Function:
         """Evaluate many points by one call."""
         stacked = np.stack(points)
         kept = stacked.copy()
-        argument = self._stacked_argument(stacked)
+        argument = self.layout.build_many(stacked)
         parts = _members(argument)
         values = self._call(argument, kept[0], forgiving)
         if not np.array_equal(stacked, kept) or not _same(_members(argument), parts):
@@ -184,19 +189,6 @@ class Function:
             self._finite(_number(value, "one of the points", dtype), point, forgiving)
             for value, point in zip(found, kept, strict=True)
         ]
-
-    def _stacked_argument(self, stacked: NDArray[Any]) -> Any:
-        """Return the argument with an axis in front, over the points."""
-        layout, count = self.layout, len(stacked)
-        if layout.kind in ("number", "array"):
-            return stacked.reshape(count, *layout.shapes[0])
-        parts = [
-            stacked[:, start : start + int(np.prod(shape, dtype=np.int64))].reshape(count, *shape)
-            for start, shape in zip(layout.starts, layout.shapes, strict=False)
-        ]
-        if layout.kind == "dict":
-            return dict(zip(layout.names, parts, strict=True))
-        return parts if layout.kind == "list" else tuple(parts)
 
     def _in_loop(self, entries: NDArray[np.int64], offsets: Array, forgiving: bool) -> Array:
         """Evaluate a compiled function in its prange loop."""

@@ -24,9 +24,12 @@ ORDERS = 7
 
 MOST_LEVELS = 24
 
-STEADY = 64.0
+STEADY = 512.0
 """Factor by which a step shrinks without the jump between one-sided derivatives shrinking, for a kink to be believed: where
-a function is smooth, the jump shrinks by the same factor."""
+a function is smooth, the jump shrinks by the same factor. Three shrinks by 8: chance makes two of them alike."""
+
+GROWING = 2.0**21
+"""The same for a jump that grows: where the step is longer than the waves of a function it grows as well, for a while."""
 
 CHUNK = 8192
 """Entries extrapolated together: their tables take 1 MB."""
@@ -35,12 +38,13 @@ Entries = NDArray[np.int64]
 
 
 class Probe(NamedTuple):
-    """Values above and below x for some rows, and the distances at which they were taken."""
+    """Values above and below x for some rows, the distances at which they were taken, and the size of x in that row."""
 
     upper: Array
     lower: Array
     above: Array
     below: Array
+    size: Array
 
 
 Prober = Callable[[Entries, Array], Probe]
@@ -52,7 +56,8 @@ class Extrapolated(NamedTuple):
     Attributes
     ----------
     value, error : ndarray
-        Derivative, and an estimate of how far off it is, of noise and truncation together.
+        Derivative, and an estimate of how far off it is, of noise and truncation together; nan where the function has no
+        values on both sides, however near.
     step : ndarray
         Smallest step that the value rests on.
     right, left : ndarray
@@ -77,7 +82,7 @@ def entry_prober(function: Function, entries: Entries) -> Prober:
         x = function.x[entries[rows]]
         offsets = np.column_stack([steps, -steps])
         values = function.moved(np.repeat(entries[rows], 2), offsets.ravel(), forgiving=True).reshape(-1, 2)
-        return Probe(values[:, 0], values[:, 1], (x + steps) - x, x - (x - steps))
+        return Probe(values[:, 0], values[:, 1], (x + steps) - x, x - (x - steps), np.abs(x))
 
     return probe
 
@@ -87,7 +92,7 @@ def direction_prober(function: Function, directions: Array) -> Prober:
 
     def probe(rows: Entries, steps: Array) -> Probe:
         upper = function.along(directions[rows], steps, forgiving=True)
-        return Probe(upper, function.along(directions[rows], -steps, forgiving=True), steps, steps)
+        return Probe(upper, function.along(directions[rows], -steps, forgiving=True), steps, steps, 0.0 * steps)
 
     return probe
 
@@ -121,9 +126,7 @@ class _Table:
             active = self._level(active, probe(active, self.step[active]), level)
             if active.size == 0:
                 break
-        if np.isnan(self.value).any():
-            raise self.function.failure or ArithmeticError
-        kink, unsettled = self.steady >= STEADY, self.growing >= STEADY
+        kink, unsettled = self.steady >= STEADY, self.growing >= GROWING
         broken = kink | unsettled
         self.value[broken] = (0.5 * (self.right + self.left))[broken]
         self.error[broken] = np.abs(0.5 * (self.right - self.left))[broken]
@@ -139,15 +142,23 @@ class _Table:
         suspect[fine] = self._one_sided(rows[fine], Probe(*(part[fine] for part in probed)), noise[fine])
         before = self.error[rows].copy()
         truncation = np.full(rows.size, np.inf)
-        truncation[fine] = self._extend(rows[fine], (probed.upper - probed.lower)[fine] / (probed.above + probed.below)[fine], noise[fine])
-        if level >= 3 and not self.noise.is_measured and np.any((self.error[rows] > 0.25 * before) & (truncation > 4.0 * noise)):
-            # Neither converging nor at the rounding of the values: they tremble by more, which six more values tell.
-            noise *= max(1.0, self.noise.level / max(self.noise.floor, np.finfo(np.float64).tiny))
-        broken = np.maximum(self.steady[rows], self.growing[rows]) >= STEADY
+        central = (probed.upper - probed.lower) / (probed.above + probed.below)
+        truncation[fine] = self._extend(rows[fine], central[fine], noise[fine])
+        stuck = (level >= 4) | ((level == 3) & (self.error[rows] > 0.25 * before))
+        if not self.noise.is_measured and np.any(stuck & (truncation > noise)):
+            self._measure()
+            noise = self._noise_of(probed, step)
+        broken = (self.steady[rows] >= STEADY) | (self.growing[rows] >= GROWING)
         done = ((truncation <= noise) | (noise > self.error[rows])) & ~suspect | broken
         slow = suspect | (truncation > 0.1 * np.abs(self.row[rows, 0]))
         self.step[rows[fine]] = (step / np.where(slow, 8.0, 2.0))[fine]
         return rows[~done]
+
+    def _measure(self) -> None:
+        """Measure noise, since values tremble by more than their rounding or convergence is slow; nothing is better than it."""
+        least = 2.0 * self.noise.level / self.best_step
+        self.error = np.fmax(self.error, least)
+        self.steady[:], self.growing[:] = 1.0, 1.0  # jumps that were noise
 
     def _noise_of(self, probed: Probe, step: Array) -> Array:
         """Return what noise does to a central difference: 2ε/h, for extrapolated values an upper estimate as well.
@@ -155,17 +166,20 @@ class _Table:
         Notes
         -----
         Of values with noise ε, (f₊ - f₋)/2h has the deviation ε/(√2h), and extrapolation by halved steps makes less than
-        1.5 times as much of it; the factor 2 is twice that.
+        1.5 times as much of it; the factor 2 is twice that. ε is no less than the rounding of the values, and of x in them.
         """
+        slope = np.abs(probed.upper - probed.lower) / (probed.above + probed.below)
+        rounding = UNIT_ROUNDOFF * np.fmax(slope, 0.0) * probed.size
         largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(self.function.value))
-        return 2.0 * np.maximum(self.noise.known, UNIT_ROUNDOFF * largest) / step  # type: ignore[no-any-return]
+        return 2.0 * np.fmax(np.maximum(self.noise.known, UNIT_ROUNDOFF * largest), rounding) / step  # type: ignore[no-any-return]
 
     def _one_sided(self, rows: Entries, probed: Probe, noise: Array) -> NDArray[np.bool_]:
         """Compare the jump between one-sided derivatives with that at the step before; return where it does not shrink."""
         value = self.function.value
         right, left = (probed.upper - value) / probed.above, (value - probed.lower) / probed.below
         shrunk, jump = self.steps[rows, 0] / self.step[rows], right - left
-        ratio = np.abs(jump) / np.abs(self.jump[rows])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratio = np.abs(jump) / np.abs(self.jump[rows])
         seen = (np.abs(jump) > 4.0 * noise) & np.isfinite(ratio)
         steady, growing = seen & (ratio > 0.75) & (ratio < 1.5), seen & (ratio >= 1.5)
         self.steady[rows] = np.where(steady, self.steady[rows] * shrunk, 1.0)
@@ -178,8 +192,9 @@ class _Table:
 
         Notes
         -----
-        T(k,j) = T(k,j-1) + (T(k,j-1) - T(k-1,j-1)) / ((h_{k-j}/h_k)² - 1). The correction d_j is the truncation of
-        T(k,j-1); the next one is less by about d_j/d_{j-1}, times the square of the ratio of the steps involved.
+        T(k,j) = T(k,j-1) + (T(k,j-1) - T(k-1,j-1)) / ((h_{k-j}/h_k)² - 1). The correction d_j = |T(k,j) - T(k-1,j-1)| is the
+        truncation C_j·h²_{k-j}…h²_{k-1} of T(k-1,j-1), hence d_j/d_{j-1} = (C_j/C_{j-1})·h²_{k-j}, and that of T(k,j),
+        C_{j+1}·h²_{k-j}…h²_k, about d_j·(d_j/d_{j-1})·(h_k/h_{k-j})². Where corrections do not shrink, d_j counts.
 
         References
         ----------
@@ -191,12 +206,11 @@ class _Table:
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             for j in range(1, ORDERS):
                 row[:, j] = row[:, j - 1] + (row[:, j - 1] - previous[:, j - 1]) / (ratios[:, j - 1] - 1.0)
-            corrections = np.abs(np.diff(row, axis=1))
-            shrinking = np.ones_like(corrections)
-            shrinking[:, 1:] = np.minimum(1.0, corrections[:, 1:] / corrections[:, :-1] * ratios[:, 1:-1])
-            truncations = np.where(np.isnan(corrections * shrinking), np.inf, corrections * shrinking)
-        exact = np.isfinite(corrections) & (corrections == 0.0)
-        truncations[exact] = 0.0
+            corrections = np.abs(row[:, 1:] - previous[:, :-1])
+            shrinking = corrections[:, 1:] / corrections[:, :-1]
+            truncations = corrections.copy()
+            truncations[:, 1:] *= np.where(shrinking < 0.1, shrinking / ratios[:, 1:-1], 1.0)
+        truncations[np.isnan(truncations)] = np.inf
         best = np.argmin(truncations, axis=1)
         least = truncations[np.arange(rows.size), best]
         better = (least + noise < self.error[rows]) | np.isnan(self.value[rows])

@@ -198,6 +198,8 @@ def _automatic(function: Function, noise: Noise) -> Flat:
     if value is not None:
         return Flat(value, _complex_error(value), np.full(entries.size, 1e-20), "complex")
     found = extrapolate(function, noise, entry_prober(function, entries), scale_of(function.x))
+    if np.isnan(found.value).any() and function.failure is not None:
+        raise function.failure
     return Flat(found.value, found.error, found.step, "extrapolated")
 
 
