@@ -144,6 +144,21 @@ def read(x: Any, what: str = "x", *, finite: bool = True) -> tuple[Layout, Array
     return layout, flat
 
 
+def whole_number(value: Any, name: str, least: int) -> int:
+    """Return an option that must be a whole number, or complain of it by name."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} is {value!r}; expected a whole number, {least} or more")
+    return int(value)
+
+
+def real_number(value: Any, name: str, *, positive: bool = False) -> float:
+    """Return an option that must be a finite number, or complain of it by name."""
+    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+    if not good or (positive and value <= 0.0):
+        raise InputError(f"{name} is {value!r}; expected a {'positive' if positive else 'finite'} number")
+    return float(value)
+
+
 def _parts(x: Any, what: str) -> tuple[Layout, list[Array]]:
     if isinstance(x, Mapping):
         parts = [_numbers(value, f"{what}[{name!r}]") for name, value in x.items()]
@@ -176,7 +191,9 @@ def _numbers(value: Any, what: str) -> Array:
             raise TypeError
         return array.astype(np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"{what} is {_shown(value)}; expected real numbers: a number, an array, a dict or list of arrays") from None
+        raise InputError(
+            f"{what} is {_shown(value)}; expected real numbers: a number, an array, a dict or list of arrays"
+        ) from None
 
 
 def _shown(value: Any) -> str:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from fastgrad.errors import InputError
 from fastgrad.functions import directions
-from fastgrad.functions.arguments import Array
-from fastgrad.functions.claim import Claim, claim_of
+from fastgrad.functions.arguments import Array, whole_number
+from fastgrad.functions.claim import Claim, claim_of, relative_difference
 from fastgrad.functions.difference import classical, try_complex
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import Extrapolated, entry_prober, extrapolate
@@ -93,8 +93,7 @@ def check_function(
     check_scheme("auto", step)
     if method not in ("auto", "entries", "directions"):
         raise InputError(f"method is {method!r}; expected auto, entries or directions")
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed is {seed!r}; expected an integer, 0 or more")
+    seed = whole_number(seed, "seed", 0)
     began = time.perf_counter()
     function = Function(f, x, workers, batched)
     claim = claim_of(gradient, function)
@@ -120,7 +119,9 @@ def _check_entries(function: Function, claim: Claim, noise: Noise, step: float |
         refereed = extrapolate(function, noise, entry_prober(function, entries), scale[entries])
         numerical[entries] = refereed.value
         bound[entries] = claim.rounding(numerical, noise, scale)[entries] + REFEREE_NOISE * refereed.error
-    judged = [_judge(function, claim, noise, entries, k, refereed, bound, largest) for k in range(entries.size)] if refereed else []
+    judged = (
+        [_judge(function, claim, noise, entries, k, refereed, bound, largest) for k in range(entries.size)] if refereed else []
+    )
     return _report(function, claim, noise, judged, numerical, bound, first if step else numerical, (steps, scheme), began)
 
 
@@ -226,12 +227,6 @@ def _furthest(function: Function, claim: Claim, numerical: Array, bound: Array) 
     return EntryReport(
         function.layout.label(entry), "right", float(claim.values[entry]), float(numerical[entry]), float(bound[entry]), ""
     )
-
-
-def relative_difference(claimed: Array, numerical: Array) -> float:
-    """Return ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖), 0 where both are 0."""
-    norms = float(np.linalg.norm(claimed) + np.linalg.norm(numerical))
-    return float(np.linalg.norm(claimed - numerical)) / norms if norms else 0.0
 
 
 def ratio_of(claimed: Array, numerical: Array, bound: Array) -> float | None:

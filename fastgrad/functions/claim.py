@@ -37,7 +37,7 @@ class Claim:
         """
         size = np.maximum(np.abs(np.nan_to_num(self.values, posinf=0.0, neginf=0.0)), np.abs(np.nan_to_num(numerical)))
         terms = noise.level * (self.unit_roundoff / 2.0**-53)
-        return ROUNDINGS * (self.unit_roundoff * size + terms / scale)  # type: ignore[no-any-return]
+        return ROUNDINGS * (self.unit_roundoff * size + terms / scale)
 
 
 def claim_of(gradient: Any, function: Function) -> Claim:
@@ -48,6 +48,12 @@ def claim_of(gradient: Any, function: Function) -> Claim:
     if not np.array_equal(first.values, second.values, equal_nan=True):
         raise InputError("the gradient gives two results for the same x: is what it adds to reset, what it draws seeded?")
     return first
+
+
+def relative_difference(claimed: Array, numerical: Array) -> float:
+    """Return ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖), 0 where both are 0."""
+    norms = float(np.linalg.norm(claimed) + np.linalg.norm(numerical))
+    return float(np.linalg.norm(claimed - numerical)) / norms if norms else 0.0
 
 
 def _claim(value: Any, function: Function) -> Claim:

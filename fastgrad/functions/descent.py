@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.functions.arguments import Array
+from fastgrad.functions.arguments import Array, real_number, whole_number
 from fastgrad.functions.difference import classical
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.gradient import check_scheme
 
 STEP = 1e-4
 """The books' step. It is part of what they show: where a rate is so large that x runs away, differences by this step lose
@@ -81,14 +79,11 @@ def gradient_descent(
     >>> fastgrad.gradient_descent(lambda x: x[0] ** 2 + x[1] ** 2, [-3.0, 4.0]).x.round(8)
     array([-0.,  0.])
     """
-    check_scheme("central", step)
-    if isinstance(rate, bool) or not isinstance(rate, (int, float, np.number)) or not math.isfinite(rate):
-        raise InputError(f"rate is {rate!r}; expected a number")
-    if isinstance(iterations, bool) or not isinstance(iterations, (int, np.integer)) or iterations < 0:
-        raise InputError(f"iterations is {iterations!r}; expected an integer, 0 or more")
+    step = real_number(step, "step", positive=True)
+    rate, iterations = real_number(rate, "rate"), whole_number(iterations, "iterations", 0)
     function = Function(f, x, workers)
     points, values = [function.x], [function.value]
-    entries, steps = np.arange(function.x.size), np.full(function.x.size, float(step))
+    entries, steps = np.arange(function.x.size), np.full(function.x.size, step)
     for iteration in range(iterations):
         try:
             function.go_to(points[-1] - rate * classical(function, "central", steps, entries))

@@ -15,6 +15,7 @@ from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import UNIT_ROUNDOFF, random_signs, scale_of
 from fastgrad.functions.step import COMPLEX_STEP, Scheme
 
+
 def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray[np.int64], forgiving: bool = False) -> Array:
     """Return the gradient's entries by a formula of the books, with these steps; nan where f fails, if that is forgiven.
 
@@ -24,9 +25,9 @@ def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray
     complex Im f(x+ih)/h.
     """
     if scheme == "complex":
-        return np.imag(function.moved_imaginary(float(steps[0])))[entries] / steps
+        return np.asarray(function.moved_imaginary(float(steps[0])).imag[entries] / steps)
     if scheme == "forward":
-        return (function.moved(entries, steps, forgiving) - function.value) / steps
+        return np.asarray((function.moved(entries, steps, forgiving) - function.value) / steps)
     upper, lower = _both_sides(function, steps, entries, forgiving)
     if scheme == "central":
         return (upper - lower) / (2.0 * steps)

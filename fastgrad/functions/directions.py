@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgrad.functions.arguments import Array
-from fastgrad.functions.claim import Claim
+from fastgrad.functions.claim import Claim, relative_difference
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import Extrapolated, direction_prober, extrapolate
 from fastgrad.functions.noise import Noise, random_signs, scale_of
@@ -46,10 +47,10 @@ class Search:
 
     def slope(self, direction: Array) -> tuple[float, float, Extrapolated]:
         """Return claimed minus numerical slope along a direction, its bound, and what the referee found."""
-        moved = max(1, np.count_nonzero(direction))
+        moved = max(1.0, float(np.count_nonzero(direction)))
         # The first step moves x as a whole by what a single entry would be moved by.
         found = extrapolate(
-            self.function, self.noise, direction_prober(self.function, direction[None]), np.array([1.0 / np.sqrt(moved)])
+            self.function, self.noise, direction_prober(self.function, direction[None]), np.array([moved**-0.5])
         )
         terms = self.claimed * direction
         rounding = self.claim.unit_roundoff * float(np.linalg.norm(terms)) + self.noise.level
@@ -68,7 +69,7 @@ class Search:
             waiting.extend(half for _, half in sorted(halves, key=lambda pair: pair[0]))
         return located
 
-    def _off(self, direction: Array, entries: Array) -> list[float]:
+    def _off(self, direction: Array, entries: NDArray[np.int64]) -> list[float]:
         """Return by how much the slope is off along a part of a direction; nothing where it is right."""
         part = np.zeros_like(direction)
         part[entries] = direction[entries]
@@ -97,7 +98,7 @@ def check(function: Function, claim: Claim, noise: Noise, seed: int, began: floa
         counts=Counts(total=function.x.size, wrong=len(located), inconclusive=0, kinks=0),
         entries=tuple(_entry(search, entry) for entry in located),
         ratio=_ratio(claimed, numerical, bound) if wrong.size else None,
-        relative_difference=float(np.linalg.norm(off) / max(np.linalg.norm(claimed) + np.linalg.norm(numerical), 1e-300)),
+        relative_difference=relative_difference(claimed, numerical),
         value=function.value,
         noise=noise.level,
         method="directions",

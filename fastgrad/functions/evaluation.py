@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastgrad.errors import InputError
 from fastgrad.functions import compiled
-from fastgrad.functions.arguments import Array, Layout, read
+from fastgrad.functions.arguments import Array, read, whole_number
 
 BATCH_NUMBERS = 1 << 20
 """Numbers in one batch: 8 MB, which the cache nearly holds; larger batches were no faster."""
@@ -45,14 +45,13 @@ class Function:
     def __init__(self, f: Callable[..., Any], x: Any, workers: int | None = None, batched: bool = False) -> None:
         if not callable(f):
             raise InputError(f"f is of type {type(f).__name__}; expected a function")
-        if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-            raise InputError(f"workers is {workers!r}; expected a number of threads, 1 or more")
+        threads = 1 if workers is None else whole_number(workers, "workers", 1)
         if batched and workers is not None:
             raise InputError("a batched function is called with many points at once; give either workers or batched")
         self.layout, self.x = read(x)
         self.evaluations = 0
         self.failure: InputError | None = None
-        self._f, self._workers, self._batched = f, workers or 1, batched
+        self._f, self._workers, self._batched = f, threads, batched
         self._compiled = not batched and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
         self.value = self._base()
 
@@ -103,7 +102,9 @@ class Function:
             )
         return float(first)
 
-    def _points(self, entries: NDArray[np.int64], offsets: NDArray[Any], x: NDArray[Any] | None = None) -> Iterator[NDArray[Any]]:
+    def _points(
+        self, entries: NDArray[np.int64], offsets: NDArray[Any], x: NDArray[Any] | None = None
+    ) -> Iterator[NDArray[Any]]:
         for entry, offset in zip(entries.tolist(), offsets.tolist(), strict=True):
             point = (self.x if x is None else x).copy()
             point[entry] += offset

@@ -171,7 +171,7 @@ class _Table:
         slope = np.abs(probed.upper - probed.lower) / (probed.above + probed.below)
         rounding = UNIT_ROUNDOFF * np.fmax(slope, 0.0) * probed.size
         largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(self.function.value))
-        return 2.0 * np.fmax(np.maximum(self.noise.known, UNIT_ROUNDOFF * largest), rounding) / step  # type: ignore[no-any-return]
+        return 2.0 * np.fmax(np.maximum(self.noise.known, UNIT_ROUNDOFF * largest), rounding) / step
 
     def _one_sided(self, rows: Entries, probed: Probe, noise: Array) -> NDArray[np.bool_]:
         """Compare the jump between one-sided derivatives with that at the step before; return where it does not shrink."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -10,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.functions.arguments import Array, read
+from fastgrad.functions.arguments import Array, read, real_number
 from fastgrad.functions.difference import classical, try_complex
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import entry_prober, extrapolate
@@ -95,7 +94,9 @@ def derivative(
     """
     layout, points = read(x)
     if layout.kind not in ("number", "array"):
-        raise InputError(f"x is a {layout.kind}; a derivative is taken at a number or an array of numbers, a gradient at anything")
+        raise InputError(
+            f"x is a {layout.kind}; a derivative is taken at a number or an array of numbers, a gradient at anything"
+        )
     found = [
         numerical_gradient(f, float(point), scheme=scheme, step=step, workers=workers, batched=batched, full=full)
         for point in points
@@ -161,9 +162,7 @@ def numerical_gradient(
     if not full:
         return build(flat.value)
     level = None if flat.scheme == "complex" else noise.level
-    return NumericalGradient(
-        build(flat.value), build(flat.error), function.evaluations, level, build(flat.step), flat.scheme
-    )
+    return NumericalGradient(build(flat.value), build(flat.error), function.evaluations, level, build(flat.step), flat.scheme)
 
 
 def check_scheme(scheme: Any, step: Any) -> None:
@@ -171,10 +170,8 @@ def check_scheme(scheme: Any, step: Any) -> None:
     names = ("auto", *get_args(Scheme))
     if scheme not in names:
         raise InputError(f"scheme is {scheme!r}; expected one of {', '.join(names)}")
-    if step is None:
-        return
-    if isinstance(step, bool) or not isinstance(step, (int, float, np.number)) or not 0.0 < step < math.inf:
-        raise InputError(f"step is {step!r}; expected a positive number")
+    if step is not None:
+        real_number(step, "step", positive=True)
 
 
 def flat_gradient(
@@ -205,7 +202,7 @@ def _automatic(function: Function, noise: Noise) -> Flat:
 
 def _complex_error(value: Array) -> Array:
     """Return the error that is usual for complex steps: rounding of the function, which nobody measures there."""
-    return 16.0 * UNIT_ROUNDOFF * np.abs(value)  # type: ignore[no-any-return]
+    return 16.0 * UNIT_ROUNDOFF * np.abs(value)
 
 
 def _error(function: Function, noise: Noise, scheme: Scheme, steps: Array, value: Array) -> Array:

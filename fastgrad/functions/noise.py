@@ -24,6 +24,9 @@ higher differences, and the points differ enough for rounding to differ. A power
 
 ATTEMPTS = 4
 
+ROUNDINGS = 1000.0
+"""Roundings of f(x) that its sums may well amount to; a level above them is looked at twice."""
+
 
 class Table(NamedTuple):
     """The noise that a table of differences shows, or why it shows none."""
@@ -62,7 +65,7 @@ def difference_table(values: Array) -> Table:
 
 def scale_of(x: Array) -> Array:
     """Return for each entry the power of two nearest to max(|x|, 1): what counts as a move of size one."""
-    return np.exp2(np.round(np.log2(np.maximum(np.abs(x), 1.0))))  # type: ignore[no-any-return]
+    return np.exp2(np.round(np.log2(np.maximum(np.abs(x), 1.0))))
 
 
 def random_signs(seed: int, count: int, size: int) -> Array:
@@ -106,8 +109,9 @@ def measure_noise(function: Function, seed: int = 0) -> float:
     Notes
     -----
     Six values beside f(x) on a line through x along random signs; where the table says that they are too close or too
-    far apart, again with another spacing, as the authors advise. An uncertain level counts if a spacing 128 times smaller
-    shows the same: noise stays, ups and downs shrink.
+    far apart, again with another spacing, as the authors advise. A level far above rounding, or an uncertain one, counts
+    if a spacing 128 times smaller shows it as well: noise stays, while what a kink or a function's ups and downs put into
+    the table shrinks.
     """
     direction = random_signs(seed, 1, function.x.size)[0] * scale_of(function.x)
     places = np.arange(POINTS) - POINTS // 2
@@ -116,8 +120,11 @@ def measure_noise(function: Function, seed: int = 0) -> float:
         values = np.full(POINTS, function.value)
         values[places != 0] = function.along(direction, spacing * places[places != 0], forgiving=True)
         table = difference_table(values) if np.isfinite(values).all() else Table(0.0, "too far apart")
-        if table.outcome == "found" or 0.25 * before <= table.level <= 4.0 * before > 0.0:
+        again = 0.25 * before <= table.level <= 4.0 * before
+        if table.outcome == "found" and (again or table.level <= ROUNDINGS * floor):
             return max(table.level, floor)
+        if before > 0.0 and (again or table.outcome == "too close"):
+            return max(before, floor)
         before = table.level
         spacing *= 128.0 if table.outcome == "too close" else 1.0 / 128.0
     return floor

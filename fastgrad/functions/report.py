@@ -206,7 +206,7 @@ def _headline_sentence(report: FunctionReport) -> str:
     if report.method == "directions":
         return {
             "right": f"The gradient is right along {report.directions} random directions.",
-            "wrong": f"The gradient is wrong; {counted(wrong, 'entry').replace('entrys', 'entries')} found by halving.",
+            "wrong": f"The gradient is wrong; halving found {wrong:,} wrong {'entry' if wrong == 1 else 'entries'}.",
             "inconclusive": "Noise of f hides the gradient along every direction.",
         }[report.verdict]
     entries = "entry" if total == 1 else "entries"
@@ -259,7 +259,8 @@ def _sentences(report: FunctionReport) -> Iterator[str]:
             yield f"The gradient is {report.ratio:#.4g} times the numerical one."
     yield f"Relative difference in all: {significant(report.relative_difference)}."
     if report.counts.kinks:
-        yield f"On a kink: {report.counts.kinks:,} of {report.counts.total:,}; there any value between the one-sided slopes is right."
+        kinks = f"{report.counts.kinks:,} of {report.counts.total:,}"
+        yield f"On a kink: {kinks}; there any value between the one-sided slopes is right."
     yield from _direction_sentences(report)
     yield f"{counted(report.evaluations, 'evaluation')} of f in {duration(report.seconds)}; {_how(report)}."
 
