@@ -19,7 +19,7 @@ from fastgrad.functions.arguments import Array
 CHUNKS = 64
 """Pieces that the points are dealt out in: several for each thread, and so few that copying x for each costs nothing."""
 
-Loop = Callable[[Array, Array, Array, Array, Array], None]
+Loop = Callable[..., None]
 
 
 def is_compiled(f: Any) -> bool:

@@ -35,10 +35,11 @@ def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray
     return (-upper2 + 8.0 * upper - 8.0 * lower + lower2) / (12.0 * steps)
 
 
-def _both_sides(function: Function, steps: Array, entries: NDArray[np.int64], forgiving: bool) -> Array:
-    """Return values above x and below, shape (2, entries)."""
+def _both_sides(function: Function, steps: Array, entries: NDArray[np.int64], forgiving: bool) -> tuple[Array, Array]:
+    """Return values above x and below."""
     offsets = np.column_stack([steps, -steps]).ravel()
-    return function.moved(np.repeat(entries, 2), offsets, forgiving).reshape(-1, 2).T
+    values = function.moved(np.repeat(entries, 2), offsets, forgiving)
+    return values[::2], values[1::2]
 
 
 def try_complex(function: Function, seed: int = 0) -> Array | None:

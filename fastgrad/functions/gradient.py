@@ -17,6 +17,11 @@ from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
 from fastgrad.functions.step import Scheme, choose_steps
 
 
+MEASURED_FROM = 3
+"""Entries from which on noise is measured first: it takes six evaluations, extrapolation about eight for each entry. For
+fewer it is measured where values turn out to tremble by more than their rounding."""
+
+
 @dataclass(frozen=True)
 class NumericalGradient:
     """A gradient and what is known of it.
@@ -179,7 +184,7 @@ def flat_gradient(
 ) -> Flat:
     """Return the gradient at the function's point as a flat vector; errors of a formula are worked out only if asked for."""
     if scheme == "auto" and step is None:
-        return _automatic(function, noise)
+        return _automatic(function, noise, with_error)
     formula: Scheme = "central" if scheme == "auto" else scheme  # type: ignore[assignment]
     entries = np.arange(function.x.size)
     steps = choose_steps(function, noise, formula) if step is None else np.full(entries.size, float(step))
@@ -188,16 +193,19 @@ def flat_gradient(
     return Flat(value, error, steps, formula)
 
 
-def _automatic(function: Function, noise: Noise) -> Flat:
+def _automatic(function: Function, noise: Noise, with_error: bool) -> Flat:
     """Take complex steps if the function allows it, else extrapolate."""
     value = try_complex(function)
     entries = np.arange(function.x.size)
     if value is not None:
         return Flat(value, _complex_error(value), np.full(entries.size, 1e-20), "complex")
+    if entries.size >= MEASURED_FROM:
+        _ = noise.level
     found = extrapolate(function, noise, entry_prober(function, entries), scale_of(function.x))
     if np.isnan(found.value).any() and function.failure is not None:
         raise function.failure
-    return Flat(found.value, found.error, found.step, "extrapolated")
+    error = np.maximum(found.error, 2.0 * noise.level / found.step) if with_error else found.error
+    return Flat(found.value, error, found.step, "extrapolated")
 
 
 def _complex_error(value: Array) -> Array:
