@@ -15,7 +15,7 @@ from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise
 
-FIRST_STEP = 0.137
+FIRST_STEP = 0.274
 """First step in units of the scale. No power of two, and no simple fraction of a period: steps that are whole periods of a
 function see it constant."""
 
@@ -23,6 +23,9 @@ ORDERS = 7
 """Columns of the table of extrapolation: the last cancels truncation up to the 14th power of the step."""
 
 MOST_LEVELS = 24
+
+SHRINK = 2.0
+"""Factor from step to step."""
 
 STEADY = 512.0
 """Factor by which a step shrinks without the jump between one-sided derivatives shrinking, for a kink to be believed: where
@@ -150,8 +153,8 @@ class _Table:
             noise = self._noise_of(probed, step)
         broken = (self.steady[rows] >= STEADY) | (self.growing[rows] >= GROWING)
         done = ((truncation <= noise) | (noise > self.error[rows])) & ~suspect | broken
-        slow = suspect | (truncation > 0.1 * np.abs(self.row[rows, 0]))
-        self.step[rows[fine]] = (step / np.where(slow, 8.0, 2.0))[fine]
+        slow = suspect | (np.isfinite(truncation) & (truncation > 0.1 * np.abs(self.row[rows, 0])))
+        self.step[rows[fine]] = (step / np.where(slow, 8.0, SHRINK))[fine]
         return rows[~done]
 
     def _measure(self) -> None:
