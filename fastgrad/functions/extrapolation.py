@@ -19,6 +19,12 @@ FIRST_STEP = 0.274
 """First step in units of the scale. No power of two, and no simple fraction of a period: steps that are whole periods of a
 function see it constant."""
 
+CAUTION = 10.0
+"""Times the predicted truncation: near a pole the next correction is larger than the one before foretells."""
+
+LEAST_STEP = 2.0**-47
+"""Smallest step in units of the scale: 32 units in the last place of x, so that both sides are about as far."""
+
 ORDERS = 7
 """Columns of the table of extrapolation: the last cancels truncation up to the 14th power of the step."""
 
@@ -115,7 +121,7 @@ class _Table:
     def __init__(self, function: Function, noise: Noise, scales: Array) -> None:
         rows = scales.size
         self.function, self.noise = function, noise
-        self.step = FIRST_STEP * scales
+        self.step, self.least = FIRST_STEP * scales, LEAST_STEP * scales
         self.steps = np.full((rows, ORDERS), np.nan)  # those before, latest first
         self.row = np.full((rows, ORDERS), np.nan)
         self.value, self.error, self.best_step = np.full(rows, np.nan), np.full(rows, np.inf), np.full(rows, np.nan)
@@ -147,7 +153,7 @@ class _Table:
         truncation = np.full(rows.size, np.inf)
         central = (probed.upper - probed.lower) / (probed.above + probed.below)
         truncation[fine] = self._extend(rows[fine], central[fine], noise[fine])
-        stuck = (level >= 4) | ((level == 3) & (self.error[rows] > 0.25 * before))
+        stuck = (level >= 5) | ((level == 3) & (self.error[rows] > 0.25 * before))
         if not self.noise.is_measured and np.any(stuck & (truncation > noise)):
             self._measure()
             noise = self._noise_of(probed, step)
@@ -155,7 +161,7 @@ class _Table:
         done = ((truncation <= noise) | (noise > self.error[rows])) & ~suspect | broken
         slow = suspect | (np.isfinite(truncation) & (truncation > 0.1 * np.abs(self.row[rows, 0])))
         self.step[rows[fine]] = (step / np.where(slow, 8.0, SHRINK))[fine]
-        return rows[~done]
+        return rows[~done & (self.step[rows] > self.least[rows])]
 
     def _measure(self) -> None:
         """Measure noise, since values tremble by more than their rounding or convergence is slow; nothing is better than it."""
@@ -212,7 +218,7 @@ class _Table:
             corrections = np.abs(row[:, 1:] - previous[:, :-1])
             shrinking = corrections[:, 1:] / corrections[:, :-1]
             truncations = corrections.copy()
-            truncations[:, 1:] *= np.where(shrinking < 0.1, shrinking / ratios[:, 1:-1], 1.0)
+            truncations[:, 1:] *= np.where(shrinking < 0.1, np.minimum(1.0, CAUTION * shrinking / ratios[:, 1:-1]), 1.0)
         truncations[np.isnan(truncations)] = np.inf
         best = np.argmin(truncations, axis=1)
         least = truncations[np.arange(rows.size), best]
