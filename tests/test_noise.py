@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from standard import trembling
 
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import Noise, difference_table, measure_noise, scale_of
 from fastgrad.functions.step import choose_steps
-
-from standard import trembling
 
 PUBLISHED = 1.003 + np.cumsum([0.0, 7.54e-3, 9.69e-3, 1.20e-2, 8.67e-3, 8.38e-3, 9.52e-3])
 """cos t + sin t with noise of standard deviation 1e-3 at t = 0, 0.01, …: table 3.1 of Moré and Wild, its first differences."""
@@ -77,7 +76,9 @@ def test_scale_is_a_power_of_two():
     assert scale_of(np.array([0.0, 1e-9, 1.0, -3.0, 1e6])).tolist() == [1.0, 1.0, 1.0, 4.0, 2.0**20]
 
 
-@pytest.mark.parametrize(("scheme", "order", "room"), [("forward", 1 / 2, 30), ("central", 1 / 3, 30), ("five-point", 1 / 5, 30)])
+@pytest.mark.parametrize(
+    ("scheme", "order", "room"), [("forward", 1 / 2, 30), ("central", 1 / 3, 30), ("five-point", 1 / 5, 30)]
+)
 @pytest.mark.parametrize("level", [1e-9, 1e-6])
 def test_steps_grow_with_noise_as_theory_says(scheme, order, room, level):
     # For sin at 1 every derivative is between 0.5 and 0.9, so that the best step is noise^order up to a small factor.

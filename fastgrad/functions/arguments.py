@@ -18,6 +18,9 @@ from fastgrad.errors import InputError
 Array = NDArray[np.float64]
 
 
+_FORMS = {"number": "a number", "array": "an array", "dict": "a dict", "list": "a list", "tuple": "a tuple"}
+
+
 @dataclass(frozen=True)
 class Layout:
     """The shape of an argument.
@@ -76,8 +79,8 @@ class Layout:
         """
         found, flat = read(value, what, finite=False)
         as_parts = self.kind in ("dict", "list", "tuple")
-        if as_parts and (found.kind == "dict") != (self.kind == "dict"):
-            raise InputError(f"{what} is a {_kind(found)}, x is a {_kind(self)}; give both the same form")
+        if (found.kind == "dict") != (self.kind == "dict"):
+            raise InputError(f"{what} is given as {_FORMS[found.kind]}, x as {_FORMS[self.kind]}; give both the same form")
         if as_parts and found.kind == "array" and found.shapes[0][:1] == (len(self.names),):
             found = Layout("list", self.names, (found.shapes[0][1:],) * len(self.names), self.numbers)
         if self.kind == "dict":
@@ -199,10 +202,6 @@ def _numbers(value: Any, what: str) -> Array:
 def _shown(value: Any) -> str:
     text = repr(value)
     return f"of type {type(value).__name__}" if len(text) > 40 else text
-
-
-def _kind(layout: Layout) -> str:
-    return layout.kind
 
 
 def _listed(names: tuple[Any, ...]) -> str:

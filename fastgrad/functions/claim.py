@@ -14,7 +14,7 @@ import numpy as np
 from fastgrad.errors import InputError
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.noise import Noise
+from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise
 
 ROUNDINGS = 1024.0
 """Roundings that a correct gradient may be off by: sums of a million terms in any order, with room."""
@@ -33,10 +33,10 @@ class Claim:
         Notes
         -----
         By that of its value, and by that of the terms which cancel in it: they are those that cancel in f, whose noise is
-        known, divided by the scale of the entry.
+        known, divided by the scale of the entry. Noise beyond a thousand roundings of f(x) is not of that kind.
         """
         size = np.maximum(np.abs(np.nan_to_num(self.values, posinf=0.0, neginf=0.0)), np.abs(np.nan_to_num(numerical)))
-        terms = noise.level * (self.unit_roundoff / 2.0**-53)
+        terms = min(noise.level, 1e3 * noise.floor) * (self.unit_roundoff / UNIT_ROUNDOFF)
         return ROUNDINGS * (self.unit_roundoff * size + terms / scale)
 
 
@@ -58,7 +58,7 @@ def relative_difference(claimed: Array, numerical: Array) -> float:
 
 def _claim(value: Any, function: Function) -> Claim:
     values = function.layout.flatten(value, "the gradient")
-    return Claim(values, 2.0**-24 if _is_single(value) else 2.0**-53)
+    return Claim(values, 2.0**-24 if _is_single(value) else UNIT_ROUNDOFF)
 
 
 def _called(gradient: Callable[..., Any], function: Function) -> Any:

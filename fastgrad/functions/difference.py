@@ -28,14 +28,14 @@ def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray
         return np.asarray(function.moved_imaginary(float(steps[0])).imag[entries] / steps)
     if scheme == "forward":
         return np.asarray((function.moved(entries, steps, forgiving) - function.value) / steps)
-    upper, lower = _both_sides(function, steps, entries, forgiving)
+    upper, lower = both_sides(function, steps, entries, forgiving)
     if scheme == "central":
         return (upper - lower) / (2.0 * steps)
-    upper2, lower2 = _both_sides(function, 2.0 * steps, entries, forgiving)
+    upper2, lower2 = both_sides(function, 2.0 * steps, entries, forgiving)
     return (-upper2 + 8.0 * upper - 8.0 * lower + lower2) / (12.0 * steps)
 
 
-def _both_sides(function: Function, steps: Array, entries: NDArray[np.int64], forgiving: bool) -> tuple[Array, Array]:
+def both_sides(function: Function, steps: Array, entries: NDArray[np.int64], forgiving: bool) -> tuple[Array, Array]:
     """Return values above x and below."""
     offsets = np.column_stack([steps, -steps]).ravel()
     values = function.moved(np.repeat(entries, 2), offsets, forgiving)

@@ -30,7 +30,7 @@ P(X > ‖e‖²/4) ≥ (1 - 1/4)²/3.
 MOST_LOCATED = 8
 """Wrong entries that halving looks for."""
 
-ERRORS = 8.0
+ERRORS = 6.0
 """Estimated errors of a slope within which a claim is right."""
 
 NEGLIGIBLE = 1e-6

@@ -22,6 +22,9 @@ function see it constant."""
 CAUTION = 10.0
 """Times the predicted truncation: near a pole the next correction is larger than the one before foretells."""
 
+LEAST_SHRINKING = 0.01
+"""Ratio of successive corrections that is believed: a smaller one may be a derivative near zero, and not the next one."""
+
 LEAST_STEP = 2.0**-47
 """Smallest step in units of the scale: 32 units in the last place of x, so that both sides are about as far."""
 
@@ -126,6 +129,7 @@ class _Table:
         self.row = np.full((rows, ORDERS), np.nan)
         self.value, self.error, self.best_step = np.full(rows, np.nan), np.full(rows, np.inf), np.full(rows, np.nan)
         self.right, self.left = np.full(rows, np.nan), np.full(rows, np.nan)
+        self.right_raw, self.left_raw = np.full(rows, np.nan), np.full(rows, np.nan)
         self.jump, self.steady, self.growing = np.full(rows, np.nan), np.ones(rows), np.ones(rows)
 
     def run(self, probe: Prober) -> Extrapolated:
@@ -193,7 +197,12 @@ class _Table:
         steady, growing = seen & (ratio > 0.75) & (ratio < 1.5), seen & (ratio >= 1.5)
         self.steady[rows] = np.where(steady, self.steady[rows] * shrunk, 1.0)
         self.growing[rows] = np.where(growing, self.growing[rows] * shrunk, 1.0)
-        self.right[rows], self.left[rows], self.jump[rows] = right, left, jump
+        # Curvature bends both sides in proportion to the step; two steps tell how much, and leave the slopes at the point.
+        left0, right0 = self.left_raw[rows], self.right_raw[rows]
+        bend = np.where(np.isfinite(shrunk), 1.0 / (shrunk - 1.0), 0.0)
+        self.right[rows] = right + bend * np.where(np.isfinite(right0), right - right0, 0.0)
+        self.left[rows] = left + bend * np.where(np.isfinite(left0), left - left0, 0.0)
+        self.right_raw[rows], self.left_raw[rows], self.jump[rows] = right, left, jump
         return steady | growing  # type: ignore[no-any-return]
 
     def _extend(self, rows: Entries, difference: Array, noise: Array) -> Array:
@@ -216,7 +225,7 @@ class _Table:
             for j in range(1, ORDERS):
                 row[:, j] = row[:, j - 1] + (row[:, j - 1] - previous[:, j - 1]) / (ratios[:, j - 1] - 1.0)
             corrections = np.abs(row[:, 1:] - previous[:, :-1])
-            shrinking = corrections[:, 1:] / corrections[:, :-1]
+            shrinking = np.maximum(corrections[:, 1:] / corrections[:, :-1], LEAST_SHRINKING)
             truncations = corrections.copy()
             truncations[:, 1:] *= np.where(shrinking < 0.1, np.minimum(1.0, CAUTION * shrinking / ratios[:, 1:-1]), 1.0)
         truncations[np.isnan(truncations)] = np.inf

@@ -16,7 +16,6 @@ from fastgrad.functions.extrapolation import entry_prober, extrapolate
 from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
 from fastgrad.functions.step import Scheme, choose_steps
 
-
 MEASURED_FROM = 4
 """Entries from which on noise is measured first: it takes six evaluations, extrapolation about eight for each entry. For
 fewer it is measured where values turn out to tremble by more than their rounding."""
