@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -195,14 +196,16 @@ class Function:
         """Evaluate a compiled function in its prange loop."""
         values = np.full(entries.size, np.nan)
         self.evaluations += entries.size
-        if self.layout.kind == "number":
-            compiled.number_loop_of(self._f)(self.x[entries] + offsets, values)
-        else:
-            returned = compiled.returned_flags(entries.size)
-            compiled.loop_of(self._f)(self.x.reshape(self.layout.shapes[0]), entries, offsets, values, returned)
-            if not returned.all():
-                raise InputError("f modifies its argument and leaves it so; let it work on a copy (x = x.copy())")
-        # An exception ends a chunk of the loop unseen; called by itself the function says what happened.
+        returned = compiled.returned_flags(entries.size)
+        # An exception ends a chunk of the loop, unseen or as SystemError, according to the thread; called by itself the
+        # function says what happened.
+        with suppress(SystemError):
+            if self.layout.kind == "number":
+                compiled.number_loop_of(self._f)(self.x[entries] + offsets, values)
+            else:
+                compiled.loop_of(self._f)(self.x.reshape(self.layout.shapes[0]), entries, offsets, values, returned)
+        if not returned.all():
+            raise InputError("f modifies its argument and leaves it so; let it work on a copy (x = x.copy())")
         missing = np.flatnonzero(~np.isfinite(values))
         for k, point in zip(missing, self._points(entries[missing], offsets[missing]), strict=True):
             values[k] = self._one(point, forgiving, np.float64)

@@ -38,7 +38,13 @@ SHRINK = 2.0
 
 STEADY = 512.0
 """Factor by which a step shrinks without the jump between one-sided derivatives shrinking, for a kink to be believed: where
-a function is smooth, the jump shrinks by the same factor. Three shrinks by 8: chance makes two of them alike."""
+a function is smooth, the jump shrinks by the same factor. Three shrinks by 8; chance may make one or two jumps alike."""
+
+LEAP = 64.0
+"""Factor from step to step while a jump stays as it is."""
+
+BLURRED = 0.01
+"""Share of a jump that noise may be for it to be looked at."""
 
 GROWING = 2.0**21
 """The same for a jump that grows: where the step is longer than the waves of a function it grows as well, for a while."""
@@ -129,7 +135,7 @@ class _Table:
         self.row = np.full((rows, ORDERS), np.nan)
         self.value, self.error, self.best_step = np.full(rows, np.nan), np.full(rows, np.inf), np.full(rows, np.nan)
         self.right, self.left = np.full(rows, np.nan), np.full(rows, np.nan)
-        self.right_raw, self.left_raw = np.full(rows, np.nan), np.full(rows, np.nan)
+        self.right_raw, self.left_raw, self.uncertain = np.full(rows, np.nan), np.full(rows, np.nan), np.full(rows, np.inf)
         self.jump, self.steady, self.growing = np.full(rows, np.nan), np.ones(rows), np.ones(rows)
 
     def run(self, probe: Prober) -> Extrapolated:
@@ -161,10 +167,13 @@ class _Table:
         if not self.noise.is_measured and np.any(stuck & (truncation > noise)):
             self._measure()
             noise = self._noise_of(probed, step)
-        broken = (self.steady[rows] >= STEADY) | (self.growing[rows] >= GROWING)
+        # A kink may lie beside x: it is believed at x itself once a smaller step would drown the jump in noise.
+        drowning = LEAP * noise > BLURRED * np.abs(self.jump[rows])
+        broken = ((self.steady[rows] >= STEADY) & drowning) | (self.growing[rows] >= GROWING)
         done = ((truncation <= noise) | (noise > self.error[rows])) & ~suspect | broken
         slow = suspect | (np.isfinite(truncation) & (truncation > 0.1 * np.abs(self.row[rows, 0])))
-        self.step[rows[fine]] = (step / np.where(slow, 8.0, SHRINK))[fine]
+        shrink = np.where(self.steady[rows] >= STEADY, LEAP, np.where(slow, 8.0, SHRINK))
+        self.step[rows[fine]] = (step / shrink)[fine]
         return rows[~done & (self.step[rows] > self.least[rows])]
 
     def _measure(self) -> None:
@@ -200,8 +209,12 @@ class _Table:
         # Curvature bends both sides in proportion to the step; two steps tell how much, and leave the slopes at the point.
         left0, right0 = self.left_raw[rows], self.right_raw[rows]
         bend = np.where(np.isfinite(shrunk), 1.0 / (shrunk - 1.0), 0.0)
-        self.right[rows] = right + bend * np.where(np.isfinite(right0), right - right0, 0.0)
-        self.left[rows] = left + bend * np.where(np.isfinite(left0), left - left0, 0.0)
+        correction = bend * np.where(np.isfinite(right0), [right - right0, left - left0], 0.0)
+        uncertain = np.where(np.isfinite(right0), noise + np.abs(correction).max(axis=0), np.inf)
+        # The best slopes of a jump are kept; where the jump has changed, those before were of something else.
+        chosen = (uncertain < self.uncertain[rows]) | ~steady
+        self.right[rows[chosen]], self.left[rows[chosen]] = (right + correction[0])[chosen], (left + correction[1])[chosen]
+        self.uncertain[rows[chosen]] = uncertain[chosen]
         self.right_raw[rows], self.left_raw[rows], self.jump[rows] = right, left, jump
         return steady | growing  # type: ignore[no-any-return]
 
