@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 import fastgrad
-from standard import PROBLEMS, chained_rosenbrock, chained_rosenbrock_gradient, trembling
 
 from differentiators import DIFFERENTIATORS
+from standard import PROBLEMS, chained_rosenbrock, chained_rosenbrock_gradient, trembling
 
 ROUNDING = 5e-14
 """Relative error below which two gradients are equally good: some hundred roundings."""
@@ -197,7 +197,7 @@ def rosenbrock(x):
 
 @numba.njit(parallel=True)
 def by_hand(x, step):
-    """The loop that one would write by hand for this function: each thread moves the entries of its own copy of x."""
+    """Do what one would write by hand for this function: each thread moves the entries of its own copy of x."""
     gradient, base = np.empty(x.size), rosenbrock(x)
     chunks = 64
     for chunk in numba.prange(chunks):

@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from standard import PROBLEMS, chained_rosenbrock, chained_rosenbrock_gradient, trembling
 
 import fastgrad
 from fastgrad.functions.directions import DIRECTIONS, SEEN
+
+from standard import PROBLEMS, chained_rosenbrock, chained_rosenbrock_gradient, trembling
 
 NOISES = (0.0, 1e-12, 1e-9, 1e-6, 1e-3)
 

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from standard import PROBLEMS, chained_rosenbrock, chained_rosenbrock_gradient, trembling
 
 import fastgrad
 from fastgrad.functions.gradient import NumericalGradient
+
+from standard import PROBLEMS, chained_rosenbrock, chained_rosenbrock_gradient, trembling
 
 SCHEMES = ("forward", "central", "five-point")
 

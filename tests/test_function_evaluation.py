@@ -6,9 +6,10 @@ import re
 import numba
 import numpy as np
 import pytest
-from standard import chained_rosenbrock, chained_rosenbrock_gradient
 
 import fastgrad
+
+from standard import chained_rosenbrock, chained_rosenbrock_gradient
 
 
 @pytest.fixture

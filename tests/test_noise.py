@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 import pytest
-from standard import trembling
 
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import Noise, difference_table, measure_noise, scale_of
 from fastgrad.functions.step import choose_steps
+
+from standard import trembling
 
 PUBLISHED = 1.003 + np.cumsum([0.0, 7.54e-3, 9.69e-3, 1.20e-2, 8.67e-3, 8.38e-3, 9.52e-3])
 """cos t + sin t with noise of standard deviation 1e-3 at t = 0, 0.01, …: table 3.1 of Moré and Wild, its first differences."""

@@ -174,7 +174,8 @@ class _Table:
         slow = suspect | (np.isfinite(truncation) & (truncation > 0.1 * np.abs(self.row[rows, 0])))
         shrink = np.where(self.steady[rows] >= STEADY, LEAP, np.where(slow, 8.0, SHRINK))
         self.step[rows[fine]] = (step / shrink)[fine]
-        return rows[~done & (self.step[rows] > self.least[rows])]
+        more: Entries = rows[~done & (self.step[rows] > self.least[rows])]
+        return more
 
     def _measure(self) -> None:
         """Measure noise, since values tremble by more than their rounding or convergence is slow; nothing is better than it."""
@@ -204,6 +205,9 @@ class _Table:
             ratio = np.abs(jump) / np.abs(self.jump[rows])
         seen = (np.abs(jump) > 4.0 * noise) & np.isfinite(ratio)
         steady, growing = seen & (ratio > 0.75) & (ratio < 1.5), seen & (ratio >= 1.5)
+        # A jump that stayed and is gone was that of a kink beside x: what was found with steps that reach it is void.
+        beside = rows[(self.steady[rows] >= 64.0) & (ratio <= 0.75)]
+        self.row[beside], self.value[beside], self.error[beside] = np.nan, np.nan, np.inf
         self.steady[rows] = np.where(steady, self.steady[rows] * shrunk, 1.0)
         self.growing[rows] = np.where(growing, self.growing[rows] * shrunk, 1.0)
         # Curvature bends both sides in proportion to the step; two steps tell how much, and leave the slopes at the point.
