@@ -257,6 +257,17 @@ def test_factor_and_nan_in_large_x(large):
     assert (report.verdict, report.entries[0].name) == ("wrong", "x[7]")
 
 
+def test_directions_into_nowhere_conclude_nothing():
+    report = fastgrad.check_function(lambda x: math.fsum(np.sqrt(x)), np.zeros(8), np.zeros(8), method="directions")
+    assert report.verdict == "inconclusive", str(report)
+
+
+def test_directions_across_kinks_raise_no_false_alarm():
+    x = np.zeros(6)
+    report = fastgrad.check_function(lambda x: math.fsum(np.maximum(x, 0.0)), np.zeros(6), x, method="directions")
+    assert report.verdict != "wrong", str(report)
+
+
 def test_chance_of_a_miss_is_no_underestimate():
     # Random signs along mistakes of several shapes: the share of directions that show half the mistake's size or more.
     signs = np.random.default_rng(0).choice([-1.0, 1.0], size=(4000, 64))

@@ -254,3 +254,28 @@ def test_functions_may_keep_their_argument():
 def test_batched_functions_that_are_none(values, message):
     with pytest.raises(fastgrad.InputError, match=message):
         fastgrad.numerical_gradient(values, np.ones(3), batched=True)
+
+
+@numba.njit
+def compiled_array_of_one(x):
+    return x[:1] * x[1]
+
+
+@pytest.mark.compiled
+def test_compiled_functions_whose_loop_is_not():
+    assert fastgrad.numerical_gradient(compiled_array_of_one, np.array([2.0, 3.0])) == pytest.approx([3.0, 2.0], rel=1e-12)
+
+
+@numba.njit(parallel=True)
+def compiled_parallel(x):
+    total = 0.0
+    for i in numba.prange(x.size):
+        total += x[i] ** 2
+    return total
+
+
+@pytest.mark.compiled
+def test_functions_with_threads_of_their_own_are_called_one_by_one():
+    assert fastgrad.numerical_gradient(compiled_parallel, np.array([2.0, 3.0]), step=1e-5) == pytest.approx(
+        [4.0, 6.0], rel=1e-9
+    )

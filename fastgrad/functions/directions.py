@@ -6,6 +6,7 @@ direction, and several cancel in few.
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -86,19 +87,20 @@ def check(function: Function, claim: Claim, noise: Noise, seed: int, began: floa
         direction = random_signs(seed + number, 1, function.x.size)[0] * search.scale
         slopes.append((*search.slope(direction)[:2], float(search.claimed @ direction), direction))
     off, bound, claimed = (np.array([slope[k] for slope in slopes]) for k in range(3))
-    wrong = np.flatnonzero(~(np.abs(off) <= bound))
+    wrong = np.flatnonzero(np.abs(off) > bound)
     located = list(np.flatnonzero(~np.isfinite(claim.values))[:MOST_LOCATED])
     if wrong.size and not located:
         located = search.locate(slopes[wrong[0]][3], MOST_LOCATED)
     size = float(np.linalg.norm(search.claimed * search.scale))
-    blind = not wrong.size and not located and float(np.median(bound)) > 1e-3 * size
+    seen = np.isfinite(off)
+    blind = not wrong.size and not located and (not seen.any() or float(np.median(bound[seen])) > 1e-3 * size)
     numerical = claimed - off
     return FunctionReport(
         verdict="wrong" if wrong.size or located else "inconclusive" if blind else "right",
         counts=Counts(total=function.x.size, wrong=len(located), inconclusive=0, kinks=0),
         entries=tuple(_entry(search, entry) for entry in located),
-        ratio=_ratio(claimed, numerical, bound) if wrong.size else None,
-        relative_difference=relative_difference(claimed, numerical),
+        ratio=_ratio(claimed[seen], numerical[seen], bound[seen]) if wrong.size else None,
+        relative_difference=relative_difference(claimed[seen], numerical[seen]),
         value=function.value,
         noise=noise.level,
         method="directions",
@@ -109,7 +111,7 @@ def check(function: Function, claim: Claim, noise: Noise, seed: int, began: floa
         seed=seed,
         evaluations=function.evaluations,
         seconds=time.perf_counter() - began,
-        smallest=2.0 * float(np.median(bound)),
+        smallest=2.0 * float(np.median(bound[seen])) if seen.any() else math.inf,
     )
 
 

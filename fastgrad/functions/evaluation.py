@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import islice
 from typing import Any
 
@@ -197,13 +196,18 @@ class Function:
         values = np.full(entries.size, np.nan)
         self.evaluations += entries.size
         returned = compiled.returned_flags(entries.size)
-        # An exception ends a chunk of the loop, unseen or as SystemError, according to the thread; called by itself the
-        # function says what happened.
-        with suppress(SystemError):
+        try:
             if self.layout.kind == "number":
                 compiled.number_loop_of(self._f)(self.x[entries] + offsets, values)
             else:
                 compiled.loop_of(self._f)(self.x.reshape(self.layout.shapes[0]), entries, offsets, values, returned)
+        except SystemError:
+            # An exception ends a chunk of the loop, unseen or as this, according to the thread; called by itself the function
+            # says below what happened.
+            pass
+        except Exception:
+            # numba can call the function and yet not compile the loop, if an array of one number is returned for example.
+            self._compiled = False
         if not returned.all():
             raise InputError("f modifies its argument and leaves it so; let it work on a copy (x = x.copy())")
         missing = np.flatnonzero(~np.isfinite(values))
