@@ -142,6 +142,14 @@ def test_where_there_is_no_derivative_nothing_is_concluded(f, claim, reason):
     assert reason in report.entries[0].reason
 
 
+@pytest.mark.parametrize("method", ["entries", "directions"])
+def test_nothing_is_right_where_there_is_no_slope(method):
+    assert fastgrad.check_function(lambda x: 3.0, np.zeros(4), np.ones(4), method=method).passed
+    assert fastgrad.check_function(plain(chained_rosenbrock), np.zeros(4), np.ones(4)).passed
+    assert fastgrad.check_function(chained_rosenbrock, np.zeros(4), np.ones(4)).passed
+    assert not fastgrad.check_function(plain(chained_rosenbrock), np.full(4, 1e-6), np.ones(4)).passed
+
+
 @pytest.mark.parametrize("factor", [2.0, 0.5, -1.0, 10.0, 1 / 3, 0.0])
 def test_a_constant_factor_is_named(factor):
     x = np.array([0.3, -1.0, 2.0])

@@ -37,7 +37,7 @@ BLIND = 0.25
 """Share of an entry that may hide in noise before the entry is inconclusive ..."""
 
 NEGLIGIBLE = 1e-6
-"""... unless it is this small a share of the gradient's largest entry."""
+"""... unless it is this small a share of what an entry may well be: the largest, f itself, or its quotient at any step."""
 
 BEND = 0.125
 """Share of the largest slope by which the slopes of the two sides may differ before the referee looks for a kink."""
@@ -164,12 +164,13 @@ def _judge(
     """Judge an entry that the referee looked at."""
     entry = int(entries[k])
     claimed, numerical, reach = float(claim.values[entry]), float(found.value[k]), float(bound[entry])
-    verdict, reason = _verdict(claimed, numerical, reach, found, k, largest, noise)
+    natural = max(largest, float(found.swing[k]), abs(function.value))
+    verdict, reason = _verdict(claimed, numerical, reach, found, k, natural, noise)
     return EntryReport(function.layout.label(entry), verdict, claimed, numerical, reach, reason)
 
 
 def _verdict(
-    claimed: float, numerical: float, reach: float, found: Extrapolated, k: int, largest: float, noise: Noise
+    claimed: float, numerical: float, reach: float, found: Extrapolated, k: int, natural: float, noise: Noise
 ) -> tuple[Verdict, str]:
     """Return the verdict on an entry and the reason."""
     right, left = float(found.right[k]), float(found.left[k])
@@ -186,7 +187,7 @@ def _verdict(
         return ("right", f"{sides}; any between is right") if inside else ("wrong", f"{sides}; the claim is not between")
     if abs(claimed - numerical) > reach:
         return "wrong", ""
-    if reach > BLIND * max(abs(claimed), abs(numerical)) and reach > NEGLIGIBLE * largest:
+    if reach > BLIND * max(abs(claimed), abs(numerical)) and reach > NEGLIGIBLE * natural:
         return "inconclusive", f"noise of f, {noise.level:.1e}, leaves ±{reach:.1e} in its differences, which hides the entry"
     return "right", ""
 

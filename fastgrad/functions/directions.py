@@ -35,7 +35,7 @@ ERRORS = 6.0
 """Estimated errors of a slope within which a claim is right."""
 
 NEGLIGIBLE = 1e-6
-"""Share of the gradient that noise may hide for a direction to say anything."""
+"""Share of f that noise may hide where the gradient is nothing."""
 
 
 class Search:
@@ -45,6 +45,10 @@ class Search:
         self.function, self.claim, self.noise = function, claim, noise
         self.scale = scale_of(function.x)
         self.claimed = np.nan_to_num(claim.values, posinf=0.0, neginf=0.0)
+
+    def direction(self, seed: int) -> Array:
+        """Draw a direction that moves each entry by its scale, up or down."""
+        return np.asarray(random_signs(seed, 1, self.scale.size)[0] * self.scale)
 
     def slope(self, direction: Array) -> tuple[float, float, Extrapolated]:
         """Return claimed minus numerical slope along a direction, its bound, and what the referee found."""
@@ -84,16 +88,20 @@ def check(function: Function, claim: Claim, noise: Noise, seed: int, began: floa
     _ = noise.level
     slopes = []
     for number in range(DIRECTIONS):
-        direction = random_signs(seed + number, 1, function.x.size)[0] * search.scale
-        slopes.append((*search.slope(direction)[:2], float(search.claimed @ direction), direction))
-    off, bound, claimed = (np.array([slope[k] for slope in slopes]) for k in range(3))
+        direction = search.direction(seed + number)
+        slopes.append((*search.slope(direction)[:2], float(search.claimed @ direction)))
+    off, bound, claimed = np.array(slopes).T
     wrong = np.flatnonzero(np.abs(off) > bound)
     located = list(np.flatnonzero(~np.isfinite(claim.values))[:MOST_LOCATED])
     if wrong.size and not located:
-        located = search.locate(slopes[wrong[0]][3], MOST_LOCATED)
+        located = search.locate(search.direction(seed + int(wrong[0])), MOST_LOCATED)
     size = float(np.linalg.norm(search.claimed * search.scale))
     seen = np.isfinite(off)
-    blind = not wrong.size and not located and (not seen.any() or float(np.median(bound[seen])) > 1e-3 * size)
+    blind = (
+        not wrong.size
+        and not located
+        and (not seen.any() or float(np.median(bound[seen])) > 1e-3 * size + NEGLIGIBLE * abs(function.value))
+    )
     numerical = claimed - off
     return FunctionReport(
         verdict="wrong" if wrong.size or located else "inconclusive" if blind else "right",

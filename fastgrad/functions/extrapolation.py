@@ -80,6 +80,8 @@ class Extrapolated(NamedTuple):
         Smallest step that the value rests on.
     right, left : ndarray
         One-sided derivatives at the smallest step.
+    swing : ndarray
+        Largest one-sided difference quotient at any step: what a derivative of this function may well be.
     kink, unsettled : ndarray of bool
         One-sided derivatives that stay apart; that grow apart.
     """
@@ -89,6 +91,7 @@ class Extrapolated(NamedTuple):
     step: Array
     right: Array
     left: Array
+    swing: Array
     kink: NDArray[np.bool_]
     unsettled: NDArray[np.bool_]
 
@@ -136,6 +139,7 @@ class _Table:
         self.value, self.error, self.best_step = np.full(rows, np.nan), np.full(rows, np.inf), np.full(rows, np.nan)
         self.right, self.left = np.full(rows, np.nan), np.full(rows, np.nan)
         self.right_raw, self.left_raw, self.uncertain = np.full(rows, np.nan), np.full(rows, np.nan), np.full(rows, np.inf)
+        self.swing = np.zeros(rows)
         self.jump, self.steady, self.growing = np.full(rows, np.nan), np.ones(rows), np.ones(rows)
 
     def run(self, probe: Prober) -> Extrapolated:
@@ -149,7 +153,7 @@ class _Table:
         broken = kink | unsettled
         self.value[broken] = (0.5 * (self.right + self.left))[broken]
         self.error[broken] = np.abs(0.5 * (self.right - self.left))[broken]
-        return Extrapolated(self.value, self.error, self.best_step, self.right, self.left, kink, unsettled)
+        return Extrapolated(self.value, self.error, self.best_step, self.right, self.left, self.swing, kink, unsettled)
 
     def _level(self, rows: Entries, probed: Probe, level: int) -> Entries:
         """Take one more central difference for each row; return the rows that need another."""
@@ -191,9 +195,10 @@ class _Table:
         Of values with noise ε, (f₊ - f₋)/2h has the deviation ε/(√2h), and extrapolation by halved steps makes less than
         1.5 times as much of it; the factor 2 is twice that. ε is no less than the rounding of the values, and of x in them.
         """
-        slope = np.abs(probed.upper - probed.lower) / (probed.above + probed.below)
-        rounding = UNIT_ROUNDOFF * np.fmax(slope, 0.0) * probed.size
-        largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(self.function.value))
+        value = self.function.value
+        slope = np.fmax(np.abs(probed.upper - value) / probed.above, np.abs(probed.lower - value) / probed.below)
+        rounding = UNIT_ROUNDOFF * slope * probed.size
+        largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(value))
         return 2.0 * np.fmax(np.maximum(self.noise.known, UNIT_ROUNDOFF * largest), rounding) / step
 
     def _one_sided(self, rows: Entries, probed: Probe, noise: Array) -> NDArray[np.bool_]:
@@ -219,6 +224,7 @@ class _Table:
         chosen = (uncertain < self.uncertain[rows]) | ~steady
         self.right[rows[chosen]], self.left[rows[chosen]] = (right + correction[0])[chosen], (left + correction[1])[chosen]
         self.uncertain[rows[chosen]] = uncertain[chosen]
+        self.swing[rows] = np.fmax(self.swing[rows], np.fmax(np.abs(right), np.abs(left)))
         self.right_raw[rows], self.left_raw[rows], self.jump[rows] = right, left, jump
         return steady | growing  # type: ignore[no-any-return]
 
