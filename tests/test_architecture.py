@@ -15,10 +15,12 @@ ROOMS = (
     {"network", "report", "demo"},
     {"product", "functions"},
     {"forward"},
-    {"interpret", "conventions", "numerical", "backprop"},
-    {"modelfile", "verdict"},
-    {"diagnosis"},
+    {"interpret", "conventions", "numerical", "backprop", "blindspots"},
+    {"modelfile", "verdict", "audit"},
+    {"diagnosis", "disturbances"},
     {"checking"},
+    {"sweep"},
+    {"plots"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""
 

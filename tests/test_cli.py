@@ -15,7 +15,7 @@ from fastgrad.errors import InputError
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
 
-COMMANDS = ["check", "info", "gradient", "demo"]
+COMMANDS = ["check", "info", "gradient", "sweep", "demo"]
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +127,24 @@ def test_check_by_the_textbook_method_gives_the_published_difference():
     assert found["relative_difference"] == pytest.approx(0.28509315, abs=1e-7)
 
 
+@pytest.mark.parametrize("scheme", ["forward", "central", "five-point"])
+@pytest.mark.parametrize(("name", "code"), [("repaired", 0), ("planted", 1)])
+def test_check_by_each_scheme_of_the_textbook(scheme, name, code):
+    """Each is judged by its own measured error, forward with its truncation too."""
+    for step in ("1e-4", "1e-7"):
+        result = run("check", write(name), "--method", "textbook", "--step", step, "--scheme", scheme, "--json")
+        assert result.exit_code == code, result.output
+        assert document(result)["scheme"] == scheme
+    text = run("check", f"{name}.npz", "--method", "textbook", "--scheme", scheme).stdout
+    assert (f"method textbook, {scheme} difference, step 1e-07" in text) == (scheme != "central")
+
+
+def test_scheme_without_the_textbook_says_what_to_do():
+    result = run("check", write("repaired"), "--scheme", "forward")
+    assert result.exit_code == 2
+    assert "--method textbook" in result.stderr
+
+
 def test_options_override_the_file():
     path = write("repaired", output="identity", hidden="sigmoid")
     result = run("check", path, "--activations", "relu,relu,sigmoid")
@@ -140,6 +158,16 @@ def test_check_a_sample():
     assert found["parameters_total"] == 47
     assert found["parameters_checked"] < 47
     assert found["sample_seed"] == 3
+
+
+def test_tolerance_of_ones_own():
+    result = run("check", write("repaired"), "--tolerance", "1000", "--json")
+    found = document(result)
+    assert {tensor["tolerance"] for tensor in found["tensors"]} == {1000.0}
+    assert found["derived_tolerance"] != 1000.0
+    assert found["tensors"][0]["outcomes"]["right"] == 20
+    refused = run("check", "repaired.npz", "--tolerance", "-1")
+    assert (refused.exit_code, "tolerance must be a positive number" in refused.stderr) == (2, True)
 
 
 def test_check_without_gradients_points_to_gradient():

@@ -29,7 +29,7 @@ from fastgrad.kernels.codes import (
     WIDTH,
     Z,
 )
-from fastgrad.kernels.compile import entry, helper, outlined, parallel_entry
+from fastgrad.kernels.compile import call, entry, helper, outlined, parallel_entry, wide_vectors, worker
 
 TILE = 64
 """Perturbations in a tile."""
@@ -40,6 +40,12 @@ HALF = np.uint64(TILE)
 STRIDE, STRIDE2, STRIDE3 = np.uint64(ROW), np.uint64(2 * ROW), np.uint64(3 * ROW)
 BLOCK = 64
 """Rows of the inner index of a product kept in cache: 64 KiB."""
+
+
+# Types of workers' arguments. First come those of the base point, from theta to the loss's factor.
+BASE = "f8[::1], i8[:,::1], f8[::1], f8[:,:,::1], f8[:,:,::1], i8[::1], i8, f8"
+PARAMETERS = "i8, f8[:,::1], f8[::1], f8[::1], i8[::1], i8[::1], i8[::1], i8, i8"
+PREACTIVATIONS = "i8, f8, f8[::1], i8[::1], i8, i8"
 
 
 class Tables(NamedTuple):
@@ -116,6 +122,7 @@ def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, gr
     groups lists runs of columns that share a changed unit: unit, first column, last column + 1. Here and below exact
     differences are multiplied by the unit's dropout; Taylor coefficients have it in them.
     """
+    wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
         i, at = active[here + r], np.uint64(target + r) * STRIDE
@@ -137,6 +144,7 @@ def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, gr
 @helper
 def activate(layers, shapes, units, layer, s, bound, active, here, count, work, target):
     """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference."""
+    wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
         u, at = low + active[here + r], np.uint64(target + r) * STRIDE
@@ -186,6 +194,7 @@ def multiply(theta, start, n_columns, active, outputs, n_out, inputs, n_in, work
 @helper
 def add_four_rows(theta, w0, w1, w2, w3, active, inputs, work, source, target):
     """Add four weights times rows source to source + 3 to each of rows target to target + 3."""
+    wide_vectors()
     j0, j1, j2, j3 = active[inputs], active[inputs + 1], active[inputs + 2], active[inputs + 3]
     w00, w01, w02, w03 = theta[w0 + j0], theta[w0 + j1], theta[w0 + j2], theta[w0 + j3]
     w10, w11, w12, w13 = theta[w1 + j0], theta[w1 + j1], theta[w1 + j2], theta[w1 + j3]
@@ -205,6 +214,7 @@ def add_four_rows(theta, w0, w1, w2, w3, active, inputs, work, source, target):
 @helper
 def add_to_row(theta, w, active, inputs, work, source, target):
     """Add four weights times rows source to source + 3 to row target."""
+    wide_vectors()
     w0, w1 = theta[w + active[inputs]], theta[w + active[inputs + 1]]
     w2, w3 = theta[w + active[inputs + 2]], theta[w + active[inputs + 3]]
     p0, q = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
@@ -216,6 +226,7 @@ def add_to_row(theta, w, active, inputs, work, source, target):
 @helper
 def add_row(weight, work, source, target):
     """Add weight times row source to row target."""
+    wide_vectors()
     p, q = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
     for c in range(STRIDE):
         work[q + c] = work[q + c] + weight * work[p + c]
@@ -224,6 +235,7 @@ def add_row(weight, work, source, target):
 @outlined
 def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, count, changed, n_changed, first, work, target):
     """Do what `enter` does where each column has a changed unit of its own, listed in `changed`, ascending."""
+    wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     gapless = changed[n_changed - 1] - changed[0] == n_changed - 1
     columns, begin = np.uint64(n_changed), np.uint64(changed[0])
@@ -315,6 +327,7 @@ def group_columns(selected, low, high, weights, n_in, runs, groups):
 @helper
 def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, first):
     """Fill `first` with the changes of the perturbed units' activations: z_i moves by ±step·input, a bias's input being 1."""
+    wide_vectors()
     code, p, n_in = layers[CODE, layer], shapes[layer], layers[WIDTH, layer]
     for g in range(count):
         u, source = layers[UNIT, layer] + runs[g, 0], runs[g, 3]
@@ -336,11 +349,13 @@ def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, 
 
 
 @parallel_entry
-def parameter_differences(t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward):
+def parameter_differences(work_address, t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward):
     """Loss differences for ±step of single parameters of one layer.
 
     Parameters
     ----------
+    work_address : int
+        Address of `parameter_tiles`.
     t : Tables
         The base point.
     layer : int
@@ -370,14 +385,14 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, tiles, orde
         work, active = np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
         runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
-        parameter_tiles(
+        call(work_address, (
             theta, layers, shapes, units, outputs, top, loss_code, factor, layer, inputs, steps, bounds, selected, tiles,
             order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first, total, runs, groups,
             forward, backward,
-        )  # fmt: skip
+        ))  # fmt: skip
 
 
-@outlined
+@worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1], f8[::1])")
 def parameter_tiles(
     theta, layers, shapes, units, outputs, top, loss_code, factor, layer, inputs, steps, bounds, selected, tiles,
     order, begin, end, work, active, first, total, runs, groups, forward, backward,
@@ -440,11 +455,13 @@ def finish_units(outputs, loss_code, factor, bound, s, changed, n_changed, first
 
 
 @parallel_entry
-def preactivation_differences(t, layer, step, bounds, samples, chunks, forward, backward):
+def preactivation_differences(work_address, t, layer, step, bounds, samples, chunks, forward, backward):
     """Loss differences for ±step of the single pre-activations of one layer, sample by sample.
 
     Parameters
     ----------
+    work_address : int
+        Address of `preactivation_tiles`.
     t : Tables
         The base point.
     layer : int
@@ -468,13 +485,13 @@ def preactivation_differences(t, layer, step, bounds, samples, chunks, forward, 
         work, active = np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
         changeable, changed = np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
-        preactivation_tiles(
+        call(work_address, (
             theta, layers, shapes, units, outputs, top, loss_code, factor, layer, step, bounds, samples,
             chunk, chunks, work, active, first, total, changeable, changed, forward, backward,
-        )  # fmt: skip
+        ))  # fmt: skip
 
 
-@outlined
+@worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[:,::1], f8[:,::1])")
 def preactivation_tiles(
     theta, layers, shapes, units, outputs, top, loss_code, factor, layer, step, bounds, samples,
     begin, stride, work, active, first, total, changeable, changed, forward, backward,
@@ -516,6 +533,7 @@ def preactivation_tiles(
 @helper
 def perturb_units(layers, shapes, units, layer, s, bound, step, changed, n_changed, first):
     """Fill `first` with the changes of the listed units' activations when their z move by ±step."""
+    wide_vectors()
     code, p = layers[CODE, layer], shapes[layer]
     for c in range(n_changed):
         u = layers[UNIT, layer] + changed[c]
