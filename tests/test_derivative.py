@@ -100,6 +100,15 @@ def test_error_on_a_kink_is_half_the_jump(f):
     assert found.error == pytest.approx(abs(right - left) / 2, rel=1e-9)
 
 
+@pytest.mark.parametrize("distance", [1e-1, 1e-3, 1e-5, 1e-7])
+@pytest.mark.parametrize("side", [-1.0, 1.0])
+def test_kinks_beside_the_point_are_passed(distance, side):
+    x = np.array([side * distance])
+    found = fastgrad.numerical_gradient(lambda x: math.fsum(np.abs(x) + np.maximum(x, 0.0) ** 2), x, full=True)
+    assert found.value[0] == pytest.approx(side + 2 * max(x[0], 0.0), abs=1e-8)
+    assert found.step[0] <= distance
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("level", [0.0, 1e-9, 1e-5])
 @pytest.mark.parametrize("x", [[0.4], [1.0, -2.0, 0.2]])
