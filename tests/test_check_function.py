@@ -118,6 +118,15 @@ def test_a_slope_beyond_the_sides_of_a_kink_is_wrong(slope):
     assert "the claim is not between" in report.entries[0].reason
 
 
+@pytest.mark.parametrize("level", [1e-9, 1e-6, 1e-4])
+@pytest.mark.parametrize("slope", [-1.0, 0.5, 1.0])
+def test_kinks_in_noise_raise_no_false_alarm(level, slope):
+    report = fastgrad.check_function(lambda x: abs(x) + math.sin(x) + trembling(x, level), 1.0 + slope, 0.0)
+    assert report.counts.wrong == 0, str(report)
+    report = fastgrad.check_function(lambda x: abs(x) + math.sin(x) + trembling(x, level), 4.0, 0.0)
+    assert report.counts.wrong == 1, str(report)
+
+
 @pytest.mark.parametrize("distance", [1e-2, 1e-4, 1e-6, 1e-8])
 @pytest.mark.parametrize("side", [-1, 1])
 def test_kinks_beside_the_point_raise_no_false_alarm(distance, side):

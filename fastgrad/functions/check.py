@@ -133,6 +133,7 @@ def _check_entries(function: Function, claim: Claim, noise: Noise, step: float |
             natural,
             found.left,
             found.right,
+            found.doubt,
             found.kink,
             found.unsettled,
         )
@@ -165,7 +166,7 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
 
 
 class Finding(NamedTuple):
-    """What the referee found of one entry: both values, the difference that is explained, and the one-sided slopes.
+    """What the referee found of one entry: both values, the difference explained, one-sided slopes and their doubt.
 
     `natural` is what an entry may well be: the largest one, f itself, or the quotient of this one at any step.
     """
@@ -177,6 +178,7 @@ class Finding(NamedTuple):
     natural: float
     left: float
     right: float
+    doubt: float
     kink: bool
     unsettled: bool
 
@@ -210,7 +212,7 @@ def _verdict(found: Finding, noise: Noise) -> tuple[Verdict, str]:
 def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
     """Return right for any slope between those of the two sides."""
     lower, upper = sorted((found.left, found.right))
-    slack = KINK * (upper - lower)
+    slack = KINK * (upper - lower) + REFEREE_NOISE * found.doubt
     sides = f"a kink: slope {found.left:.6g} on the left, {found.right:.6g} on the right"
     if lower - slack <= found.claimed <= upper + slack:
         return "right", f"{sides}; any between is right"

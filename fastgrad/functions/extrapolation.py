@@ -80,6 +80,8 @@ class Extrapolated(NamedTuple):
         Smallest step that the value rests on.
     right, left : ndarray
         One-sided derivatives at the smallest step.
+    doubt : ndarray
+        How far off these are estimated to be.
     swing : ndarray
         Largest one-sided difference quotient at any step: what a derivative of this function may well be.
     kink, unsettled : ndarray of bool
@@ -91,6 +93,7 @@ class Extrapolated(NamedTuple):
     step: Array
     right: Array
     left: Array
+    doubt: Array
     swing: Array
     kink: NDArray[np.bool_]
     unsettled: NDArray[np.bool_]
@@ -153,7 +156,9 @@ class _Table:
         broken = kink | unsettled
         self.value[broken] = (0.5 * (self.right + self.left))[broken]
         self.error[broken] = np.abs(0.5 * (self.right - self.left))[broken]
-        return Extrapolated(self.value, self.error, self.best_step, self.right, self.left, self.swing, kink, unsettled)
+        return Extrapolated(
+            self.value, self.error, self.best_step, self.right, self.left, self.uncertain, self.swing, kink, unsettled
+        )
 
     def _level(self, rows: Entries, probed: Probe, level: int) -> Entries:
         """Take one more central difference for each row; return the rows that need another."""
