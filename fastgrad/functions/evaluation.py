@@ -6,6 +6,7 @@ one point or no number at all is named, with the point; nothing of it reaches th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -142,7 +143,20 @@ class Function:
             raise self._modified(point, kept)
         if value is None and self.failure is not None and forgiving:
             return np.nan
-        return self._finite(_number(value, self._where(kept), dtype), kept, forgiving)
+        if isinstance(value, float):
+            return value if math.isfinite(value) else self._finite(value, kept, forgiving)
+        return self._finite(self._number(value, kept, dtype), kept, forgiving)
+
+    def _number(self, value: Any, point: NDArray[Any], dtype: Any) -> Any:
+        """Return a function's value as one number, or complain of what it is."""
+        try:
+            array = np.asarray(value)
+        except Exception:
+            array = np.empty(0, dtype=object)
+        if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
+            hint = "; is its return missing?" if value is None else ""
+            raise InputError(f"f gives {_described(value)} at {self._where(point)}; expected one real number{hint}")
+        return array.reshape(()).item()
 
     def _call(self, argument: Any, kept: NDArray[Any], forgiving: bool) -> Any:
         """Call the function; None for what is forgiven."""
@@ -186,10 +200,12 @@ class Function:
             raise InputError(
                 f"f, batched, gives {_described(values)} for {len(points)} points; expected an array of shape ({len(points)},)"
             )
-        return [
-            self._finite(_number(value, "one of the points", dtype), point, forgiving)
-            for value, point in zip(found, kept, strict=True)
-        ]
+        if found.dtype.kind == "c" and dtype is not np.complex128:
+            raise InputError("f, batched, gives complex numbers; expected real ones")
+        numbers = found.astype(dtype)
+        for row in np.flatnonzero(~np.isfinite(numbers)):
+            numbers[row] = self._finite(numbers[row], kept[row], forgiving)
+        return list(numbers)
 
     def _in_loop(self, entries: NDArray[np.int64], offsets: Array, forgiving: bool) -> Array:
         """Evaluate a compiled function in its prange loop."""
@@ -249,26 +265,6 @@ def _same(ours: list[Any], theirs: list[Any]) -> bool:
 def _is_write(error: Exception) -> bool:
     """Whether an error says that an array may not be written, which no smaller step would mend."""
     return "read-only" in str(error)
-
-
-def _number(value: Any, where: str, dtype: Any) -> Any:
-    """Return a function's value as one number.
-
-    Raises
-    ------
-    InputError
-        If it is none.
-    """
-    if isinstance(value, (float, int)):
-        return value
-    try:
-        array = np.asarray(value)
-    except Exception:
-        array = np.empty(0, dtype=object)
-    if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
-        hint = "; is its return missing?" if value is None else ""
-        raise InputError(f"f gives {_described(value)} at {where}; expected one real number{hint}")
-    return array.reshape(()).item()
 
 
 def _described(value: Any) -> str:
