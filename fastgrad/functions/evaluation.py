@@ -19,11 +19,15 @@ from fastgrad.errors import InputError
 from fastgrad.functions import compiled
 from fastgrad.functions.arguments import Array, read, whole_number
 
-BATCH_NUMBERS = 1 << 20
-"""Numbers in one batch: 8 MB, which the cache nearly holds; larger batches were no faster."""
+BATCH_NUMBERS = 1 << 16
+"""Numbers in one batch: half a megabyte, which the cache of a core holds; larger ones took longer for each point."""
 
 THREAD_POINTS = 64
 """Points in a thread's queue at a time, so that those waiting take little memory."""
+
+
+FAILED = object()
+"""Stands for the value of a call that failed and is forgiven."""
 
 
 class Function:
@@ -141,7 +145,7 @@ class Function:
         value = self._call(argument, kept, forgiving)
         if not np.array_equal(point, kept) or not _same(_members(argument), parts):
             raise self._modified(point, kept)
-        if value is None and self.failure is not None and forgiving:
+        if value is FAILED:
             return np.nan
         if isinstance(value, float):
             return value if math.isfinite(value) else self._finite(value, kept, forgiving)
@@ -159,7 +163,7 @@ class Function:
         return array.reshape(()).item()
 
     def _call(self, argument: Any, kept: NDArray[Any], forgiving: bool) -> Any:
-        """Call the function; None for what is forgiven."""
+        """Call the function; FAILED for what is forgiven."""
         try:
             if not forgiving:
                 return self._f(argument)
@@ -168,9 +172,9 @@ class Function:
                 return self._f(argument)
         except Exception as error:
             failure = InputError(f"f raises {type(error).__name__}: {error}; at {self._where(kept)}")
-            if forgiving and isinstance(error, (ArithmeticError, ValueError)) and not _is_write(error):
+            if forgiving and isinstance(error, (ArithmeticError, ValueError)):
                 self.failure = self.failure or failure
-                return None
+                return FAILED
             raise failure from error
 
     def _finite(self, value: Any, point: NDArray[Any], forgiving: bool) -> Any:
@@ -190,9 +194,9 @@ class Function:
         parts = _members(argument)
         values = self._call(argument, kept[0], forgiving)
         if not np.array_equal(stacked, kept) or not _same(_members(argument), parts):
-            row = int(np.argmax((stacked != kept).any(axis=1)))
-            raise self._modified(stacked[row], kept[row])
-        if values is None and self.failure is not None and forgiving:
+            changed = int(np.argmax((stacked != kept).any(axis=1)))
+            raise self._modified(stacked[changed], kept[changed])
+        if values is FAILED:
             # One point of the batch is outside the domain; which, only single calls tell.
             return [np.nan] if len(points) == 1 else [self._batch([point], True, dtype)[0] for point in kept]
         found = np.asarray(values)
@@ -203,7 +207,7 @@ class Function:
         if found.dtype.kind == "c" and dtype is not np.complex128:
             raise InputError("f, batched, gives complex numbers; expected real ones")
         numbers = found.astype(dtype)
-        for row in np.flatnonzero(~np.isfinite(numbers)):
+        for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
             numbers[row] = self._finite(numbers[row], kept[row], forgiving)
         return list(numbers)
 
@@ -260,11 +264,6 @@ def _members(argument: Any) -> list[Any]:
 
 def _same(ours: list[Any], theirs: list[Any]) -> bool:
     return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
-
-
-def _is_write(error: Exception) -> bool:
-    """Whether an error says that an array may not be written, which no smaller step would mend."""
-    return "read-only" in str(error)
 
 
 def _described(value: Any) -> str:
