@@ -194,7 +194,7 @@ def _verdict(found: Finding, noise: Noise) -> tuple[Verdict, str]:
     if not np.isfinite(found.claimed):
         return "wrong", f"the claim is {found.claimed}"
     if np.isnan(found.numerical):
-        return "inconclusive", "f has no finite values on both sides of x"
+        return "inconclusive", "f has no finite values on both sides of x at any step tried"
     if found.unsettled:
         return "inconclusive", "f jumps at x, or its slope has no limit: differences grow as the step shrinks"
     if found.kink:
