@@ -341,7 +341,7 @@ def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, s
     else:
         for above in range(layer, problem.network.depth):
             room[above] = min(SMALL_MOVE, 0.5 * _nearest_kink(problem, base, above))
-        room[-1] *= _output_unit(base)
+        room[-1] *= output_unit(base)
         with np.errstate(divide="ignore"):
             move = float(np.min(room[layer:] / amplification[layer:]))
         if not move > SMALLEST_STEP_MOVE:
@@ -353,7 +353,7 @@ def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, s
     return steps, bounds
 
 
-def _output_unit(base: BasePoint) -> float:
+def output_unit(base: BasePoint) -> float:
     """Size that a move of an output must be small against: 1, or less where a squared error's outputs are tiny.
 
     (a + δ − y)² − (a − y)² = δ(2(a − y) + δ), whose δ² takes the digits of the rest unless δ is below |a| + |y|.
@@ -378,19 +378,19 @@ def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
     return factors
 
 
-def _on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
+def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
     """Tell which pre-activations of a layer are so near a kink that rounding may have put them on either side."""
     return base.plane(codes.KINK, layer) <= ON_KINK * claim_roundoff(problem) * base.z_error[layer]
 
 
 def _nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
     distance = base.plane(codes.KINK, layer)
-    return float(np.min(distance, where=~_on_kink(problem, base, layer), initial=np.inf))
+    return float(np.min(distance, where=~on_kink(problem, base, layer), initial=np.inf))
 
 
 def _kinked(problem: Problem, base: BasePoint) -> Mask:
     """Tell for each sample and unit whether it sits on a kink, shape (m, U)."""
-    return np.concatenate([_on_kink(problem, base, layer) for layer in range(problem.network.depth)], axis=1)
+    return np.concatenate([on_kink(problem, base, layer) for layer in range(problem.network.depth)], axis=1)
 
 
 def _central(
@@ -557,19 +557,19 @@ def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, 
     for layer in reversed(range(network.depth)):
         low = _by_preactivation(problem, base, plan[layer], layer, threads)
         high = low.copy()
-        slopes = _slope_range(problem, base, layer, rows)
+        slopes = slope_range(problem, base, layer, rows)
         products = [flow * slope for flow in (flow_low, flow_high) for slope in slopes]
         low[rows], high[rows] = np.minimum.reduce(products), np.maximum.reduce(products)
-        smallest, largest = _range_product(low.T, high.T, base.activations[layer])
+        smallest, largest = range_product(low.T, high.T, base.activations[layer])
         network.W(lower, layer)[:], network.W(upper, layer)[:] = smallest, largest
         if network.biases[layer]:
             network.b(lower, layer)[:], network.b(upper, layer)[:] = low.sum(axis=0), high.sum(axis=0)
         if layer:
-            flow_low, flow_high = _range_product(low[rows], high[rows], network.W(problem.theta, layer))
+            flow_low, flow_high = range_product(low[rows], high[rows], network.W(problem.theta, layer))
     return np.fmin(lower, values), np.fmax(upper, values)
 
 
-def _range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
+def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
     """Smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
     positive, negative = np.maximum(factor, 0.0), np.minimum(factor, 0.0)
     return (
@@ -578,12 +578,12 @@ def _range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array
     )
 
 
-def _slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
+def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
     """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
     left = base.plane(codes.SLOPE, layer)[rows].copy()
     right = left.copy()
     code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])
-    for s, i in np.argwhere(_on_kink(problem, base, layer)[rows]):
+    for s, i in np.argwhere(on_kink(problem, base, layer)[rows]):
         z, scale = (float(base.plane(plane, layer)[rows[s], i]) for plane in (codes.Z, codes.SCALE))
         left[s, i], right[s, i] = (scale * slope for slope in activations.one_sided_slopes(code, p, z))
     return left, right

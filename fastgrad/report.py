@@ -72,6 +72,10 @@ class TensorReport:
         claimed / numerical where that is the same number over the whole tensor and the tensor is wrong.
     tolerance : float
         Largest |claimed - numerical| / rounding scale that counts as right, in unit roundoffs.
+    located : tuple of Entry
+        By method directional: the wrong entries, worst first, which `wrong` counts.
+    more : bool
+        Whether more entries are wrong than were located.
     """
 
     name: str
@@ -84,6 +88,8 @@ class TensorReport:
     worst: Entry | None
     ratio: float | None
     tolerance: float
+    located: tuple[Entry, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,202 @@
+"""Directions of random signs: their products with activations, their sums over a claimed gradient, the loss's moves.
+
+Called by directional. Signs are never stored: the hash of a counter, one 64-bit word, holds those of 64 neighbouring
+columns of a row. What a row comes to does not depend on how rows are shared among threads.
+"""
+
+import numpy as np
+from numba import prange
+
+from fastgrad.kernels import losses
+from fastgrad.kernels.codes import SOFTMAX_CROSSENTROPY
+from fastgrad.kernels.compile import entry, helper, outlined, parallel_entry
+
+WORD = 64
+"""Signs in a word."""
+GROUP = 4
+"""Signs that choose a row of a table of sums together: 16 rows for 4 columns, so that 64 columns take 16 additions."""
+GROUPS = WORD // GROUP
+PATTERNS = 2**GROUP
+LANES = 8
+"""Partial sums of a row of the claimed gradient, which its columns go to in turn."""
+ROWS = 256
+"""Rows that share the tables of one word while they are in cache."""
+FOUR, EIGHT = np.uint64(GROUP), np.uint64(LANES)
+NIBBLE, BYTE = np.uint64(PATTERNS - 1), np.uint64(2**LANES - 1)
+
+
+@helper
+def mixed(x):
+    """Scramble 64 bits (the finalizer of SplitMix64: G. Steele, D. Lea and C. Flood, OOPSLA 2014)."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+@helper
+def word(key, counter):
+    """64 signs, bit 1 for +1."""
+    return mixed(key + np.uint64(counter) * np.uint64(0x9E3779B97F4A7C15))
+
+
+@parallel_entry
+def signed_products(key, counter, words, first, low, table, out, chunks):
+    """Add the products of rows of signs with some columns.
+
+    Parameters
+    ----------
+    key : uint64
+        The direction.
+    counter, words : int
+        The number of the tensor's first word, and its words in a row.
+    first, low : int
+        The first word of a row and the first row to take.
+    table : ndarray, shape (w, 16, 16, c)
+        For each word, group and pattern of four signs: the signed sum of the four columns' values, for c things.
+    out : ndarray, shape (r, c)
+        What is added to.
+    chunks : int
+        Independent pieces of work.
+    """
+    rows, width = out.shape
+    sums, flat = table.reshape(table.size), out.reshape(out.size)
+    for chunk in prange(chunks):
+        product_rows(
+            key, counter + first + low * words, words, table.shape[0], sums, np.uint64(width), flat,
+            chunk * rows // chunks, (chunk + 1) * rows // chunks,
+        )  # fmt: skip
+
+
+@outlined
+def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
+    """Do what `signed_products` does for the rows begin to end − 1."""
+    group = np.uint64(PATTERNS) * width
+    for low in range(begin, end, ROWS):
+        for w in range(n_words):
+            for r in range(low, min(low + ROWS, end)):
+                bits, at, to = word(key, counter + r * words + w), np.uint64(w * GROUPS) * group, np.uint64(r) * width
+                for _ in range(GROUPS // 4):
+                    p0, p1 = at + (bits & NIBBLE) * width, at + group + ((bits >> FOUR) & NIBBLE) * width
+                    bits >>= EIGHT
+                    at += group + group
+                    p2, p3 = at + (bits & NIBBLE) * width, at + group + ((bits >> FOUR) & NIBBLE) * width
+                    bits >>= EIGHT
+                    at += group + group
+                    for c in range(width):
+                        out[to + c] += (sums[p0 + c] + sums[p1 + c]) + (sums[p2 + c] + sums[p3 + c])
+
+
+@parallel_entry
+def signed_sums(keys, counter, words, low, left, right, values, unit, signs, sums, squares, chunks):
+    """Sum the rows of a matrix with random signs.
+
+    Parameters
+    ----------
+    keys : ndarray of uint64, shape (k,)
+        The directions.
+    counter, words, low : int
+        As in `signed_products`.
+    left, right : int
+        Columns to take.
+    values : ndarray, shape (r, n)
+        The rows, from row `low` of the tensor on.
+    unit : float
+        Inverse of a power of two near the largest entry.
+    signs : ndarray, shape (256 · 8,)
+        The eight signs of each byte.
+    sums : ndarray, shape (k, r)
+        Out: Σ ±value over the columns.
+    squares : ndarray, shape (r,)
+        Out: Σ (unit·value)².
+    chunks : int
+        Independent pieces of work.
+    """
+    rows, n = values.shape
+    flat = values.reshape(values.size)
+    for chunk in prange(chunks):
+        block, totals = np.empty(WORD), np.empty(keys.size)
+        sum_rows(
+            keys, counter + low * words, words, left, right, n, flat, unit, signs, sums, squares, block, totals,
+            chunk * rows // chunks, (chunk + 1) * rows // chunks,
+        )  # fmt: skip
+
+
+@outlined
+def sum_rows(keys, counter, words, left, right, n, values, unit, signs, sums, squares, block, totals, begin, end):
+    """Do what `signed_sums` does for the rows begin to end − 1."""
+    for r in range(begin, end):
+        squares[r] = 0.0
+        for k in range(keys.size):
+            totals[k] = 0.0
+        for w in range(left // WORD, (right + WORD - 1) // WORD):
+            start = w * WORD
+            low, high = max(left, start), min(right, start + WORD)
+            load(values, r * n + start, low - start, high - start, block)
+            squares[r] += square_sum(block, unit)
+            for k in range(keys.size):
+                totals[k] += signed_sum(word(keys[k], counter + r * words + w), signs, block)
+        for k in range(keys.size):
+            sums[k, r] = totals[k]
+
+
+@helper
+def load(values, start, low, high, block):
+    """Fill a word's block from `start` on, with 0 outside of low to high."""
+    begin, first, last = np.uint64(start), np.uint64(low), np.uint64(high)
+    if high - low < WORD:
+        for c in range(np.uint64(WORD)):
+            block[c] = 0.0
+    for c in range(first, last):
+        block[c] = values[begin + c]
+
+
+@helper
+def signed_sum(bits, signs, block):
+    """Sum a block with the signs of a word, eight partial sums at a time."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    for b in range(np.uint64(0), np.uint64(WORD), EIGHT):
+        p = (bits & BYTE) * EIGHT
+        bits >>= EIGHT
+        s0 += signs[p + np.uint64(0)] * block[b + np.uint64(0)]
+        s1 += signs[p + np.uint64(1)] * block[b + np.uint64(1)]
+        s2 += signs[p + np.uint64(2)] * block[b + np.uint64(2)]
+        s3 += signs[p + np.uint64(3)] * block[b + np.uint64(3)]
+        s4 += signs[p + np.uint64(4)] * block[b + np.uint64(4)]
+        s5 += signs[p + np.uint64(5)] * block[b + np.uint64(5)]
+        s6 += signs[p + np.uint64(6)] * block[b + np.uint64(6)]
+        s7 += signs[p + np.uint64(7)] * block[b + np.uint64(7)]
+    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+
+
+@helper
+def square_sum(block, unit):
+    """Sum of the squares of a block times a unit, likewise."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    for b in range(np.uint64(0), np.uint64(WORD), EIGHT):
+        s0 += (unit * block[b + np.uint64(0)]) * (unit * block[b + np.uint64(0)])
+        s1 += (unit * block[b + np.uint64(1)]) * (unit * block[b + np.uint64(1)])
+        s2 += (unit * block[b + np.uint64(2)]) * (unit * block[b + np.uint64(2)])
+        s3 += (unit * block[b + np.uint64(3)]) * (unit * block[b + np.uint64(3)])
+        s4 += (unit * block[b + np.uint64(4)]) * (unit * block[b + np.uint64(4)])
+        s5 += (unit * block[b + np.uint64(5)]) * (unit * block[b + np.uint64(5)])
+        s6 += (unit * block[b + np.uint64(6)]) * (unit * block[b + np.uint64(6)])
+        s7 += (unit * block[b + np.uint64(7)]) * (unit * block[b + np.uint64(7)])
+    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+
+
+@entry
+def loss_moves(outputs, top, loss_code, factor, work, total):
+    """Fill total, shape (m, c), with what each sample's loss moves by when its output k moves by row k of work[s].
+
+    work has shape (m, n_L + 2, c): two spare rows follow the outputs. The moves must be small enough for two Taylor terms.
+    """
+    samples, rows, _ = work.shape
+    flat = work.reshape(work.size)
+    for s in range(samples):
+        here = total[s]
+        for c in range(here.size):
+            here[c] = 0.0
+        if loss_code == SOFTMAX_CROSSENTROPY:
+            losses.add_softmax(outputs, top, s, factor, flat, s * rows, s * rows + rows - 2, True, here)
+        else:
+            losses.add_elementwise(loss_code, outputs, s, factor, flat, s * rows, True, here)
