@@ -80,6 +80,8 @@ class Measured:
     ----------
     claimed, numerical : ndarray
         Σ U∘claimed and the derivative.
+    carried : ndarray
+        The derivative without the penalty's.
     allowed : ndarray
         What rounding may make of their difference.
     fine : ndarray
@@ -92,6 +94,7 @@ class Measured:
 
     claimed: Array
     numerical: Array
+    carried: Array
     allowed: Array
     fine: Array
     states: list[State]
@@ -565,7 +568,7 @@ def measure(setting: Setting, region: Region) -> Measured:
     if "wrong" in states:
         states = _with_kinks(setting, region, pieces, claimed - penalty, allowed, states)
     step = min(float(piece.steps.min()) for piece in pieces)
-    return Measured(claimed, numerical, allowed, fine, states, step)
+    return Measured(claimed, numerical, derivative, allowed, fine, states, step)
 
 
 def _some_directions(setting: Setting) -> Iterator[range]:
@@ -725,7 +728,7 @@ def _audit(setting: Setting, measured: list[Measured]) -> None:
     if any(kinks.any() for kinks in setting.kinks):
         return
     together, own = along_everything(setting, 0)
-    apart = sum(float(found.numerical[0]) for found in measured)
+    apart = sum(float(found.carried[0]) for found in measured)
     allowed = TOLERANCE * UNIT_ROUNDOFF["float64"] * own + sum(float(found.fine[0]) for found in measured)
     if not abs(together - apart) <= allowed:
         raise InputError(
