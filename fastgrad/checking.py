@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
+from fastgrad.directional import DIRECTIONS, Directional, chance_of_missing, check_directions
 from fastgrad.errors import InputError
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Problem
@@ -33,6 +34,7 @@ def check(
     step: float | None = None,
     sample: int | float | str | None = None,
     seed: int = 0,
+    directions: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     **description: Any,
@@ -50,14 +52,16 @@ def check(
     masks : mapping or sequence of array_like, optional
         Recorded dropout masks: by the names D1, D2, … (D0 for the input) or one for each hidden layer, None where nothing
         is dropped; with keep_prob, or the factor 1/keep_prob in them.
-    method : {"auto", "parameter", "preactivation", "textbook"}
-        How the numerical gradient is made.
+    method : {"auto", "parameter", "preactivation", "textbook", "directional"}
+        How the numerical gradient is made; by "directional" it is none: derivatives along random directions are checked.
     step : float, optional
         One step for all parameters; by default each has its own, far below what truncation could show.
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
-        Seed of that draw.
+        Seed of that draw, and of the directions.
+    directions : int, optional
+        How many directions, by method "directional"; by default 8.
     threads : int, optional
         Threads; by default all.
     progress : callable, optional
@@ -85,7 +89,16 @@ def check(
     True
     """
     problem = interpret_parts(parameters, gradients, X, Y, Description.of(description), masks)
-    return check_problem(problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress)
+    return check_problem(
+        problem,
+        method=method,
+        step=step,
+        sample=sample,
+        seed=seed,
+        directions=directions,
+        threads=threads,
+        progress=progress,
+    )
 
 
 def check_problem(
@@ -95,12 +108,17 @@ def check_problem(
     step: float | None = None,
     sample: int | float | str | None = None,
     seed: int = 0,
+    directions: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check the claimed gradient of a problem; arguments and result as in `check`."""
     if problem.claimed is None:
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
+    if method == "directional":
+        return _check_directional(problem, step, sample, directions, seed, threads, progress)
+    if directions is not None:
+        raise InputError(f"directions go with method directional, found method {method}")
     load_kernels(choose_method(problem, method, sample))
     began = time.perf_counter()
     numerical = numerical_gradient(
@@ -117,6 +135,29 @@ def check_problem(
     if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
     return _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
+
+
+def _check_directional(
+    problem: Problem,
+    step: float | None,
+    sample: int | float | str | None,
+    directions: int | None,
+    seed: int,
+    threads: int | None,
+    progress: Progress | None,
+) -> Report:
+    """Check along random directions, each with a step of its own that moves every parameter."""
+    for name, value in (("step", step), ("sample", sample)):
+        if value is not None:
+            raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
+    began = time.perf_counter()
+    found = check_directions(
+        problem, directions=DIRECTIONS if directions is None else directions, seed=seed, threads=threads, progress=progress
+    )
+    notes = tuple(_notes(problem, found) + _lost(found))
+    report = _report(problem, found, found, notes, seed, threads, time.perf_counter() - began)
+    chances = tuple((count, chance_of_missing(count, found.directions)) for count in (1, 2, 10))
+    return replace(report, directions=found.directions, direction_seed=seed, chances=chances)
 
 
 def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int | None) -> str:
@@ -145,8 +186,8 @@ def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int
 
 def _report(
     problem: Problem,
-    numerical: Numerical,
-    judgement: Judgement,
+    numerical: Numerical | Directional,
+    judgement: Judgement | Directional,
     notes: tuple[str, ...],
     seed: int,
     threads: int | None,
@@ -191,7 +232,7 @@ def describe(problem: Problem) -> str:
     return "; ".join([*parts, f"{network.loss}, {reduction} {examples}{penalties}"])
 
 
-def _lost(judgement: Judgement) -> list[str]:
+def _lost(judgement: Judgement | Directional) -> list[str]:
     """Name the tensors of which rounding, or a fixed step, left nothing to judge."""
     names = [tensor.name for tensor in judgement.tensors if tensor.checked and tensor.verdict == "not judged"]
     if not names:
@@ -202,7 +243,7 @@ def _lost(judgement: Judgement) -> list[str]:
     ]
 
 
-def _notes(problem: Problem, numerical: Numerical) -> list[str]:
+def _notes(problem: Problem, numerical: Numerical | Directional) -> list[str]:
     notes = list(problem.notes)
     zeros = sum(int((problem.theta[place] == 0.0).sum()) for place, _, l1 in problem.network.penalties if l1)
     if zeros:

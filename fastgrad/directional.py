@@ -173,6 +173,8 @@ class Directional:
         Smallest and largest step.
     kinked_samples : int
         Samples with a pre-activation on a kink.
+    method, step, selected
+        As of `numerical.Numerical`.
     """
 
     tensors: tuple[TensorReport, ...]
@@ -182,6 +184,9 @@ class Directional:
     base: BasePoint
     step_range: tuple[float, float]
     kinked_samples: int
+    method: str = "directional"
+    step: None = None
+    selected: None = None
 
 
 def chance_of_missing(entries: int, directions: int) -> float:

@@ -102,7 +102,7 @@ class Report:
         The whole network's verdict.
     tensors : tuple of TensorReport
         In the order of theta.
-    method : {"parameter", "preactivation", "textbook"}
+    method : {"parameter", "preactivation", "textbook", "directional"}
         How the numerical gradient was made.
     step : float or None
         The fixed step, or None where each parameter had its own.
@@ -128,6 +128,10 @@ class Report:
         Time of the whole check.
     threads : int
         Threads used.
+    directions, direction_seed : int or None
+        By method directional: how many directions, and the seed of their signs.
+    chances : tuple of (int, float)
+        The probability that so many wrong entries of a tensor, all equally far off, cancel along every direction.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -146,6 +150,9 @@ class Report:
     notes: tuple[str, ...]
     seconds: float
     threads: int
+    directions: int | None = None
+    direction_seed: int | None = None
+    chances: tuple[tuple[int, float], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -190,6 +197,9 @@ class Report:
             "notes": list(self.notes),
             "seconds": _number(self.seconds),
             "threads": self.threads,
+            "directions": self.directions,
+            "direction_seed": self.direction_seed,
+            "chance_of_missing": {str(count): chance for count, chance in self.chances},
             "tensors": [_tensor_to_dict(tensor) for tensor in self.tensors],
         }
 
@@ -280,6 +290,8 @@ def _tensor_to_dict(tensor: TensorReport) -> dict[str, Any]:
         "worst": None if tensor.worst is None else _entry_to_dict(tensor.worst),
         "ratio": _number(tensor.ratio),
         "tolerance": _number(tensor.tolerance),
+        "located": [_entry_to_dict(entry) for entry in tensor.located],
+        "more": tensor.more,
     }
 
 
@@ -395,6 +407,9 @@ def _row(tensor: TensorReport, ascii_only: bool) -> tuple[Text, ...]:
     style = _STYLES[tensor.verdict]
     verdict = Text(f"{_sign(tensor.verdict, ascii_only)} {tensor.verdict}", style=style)
     name = Text(_gradient_label(tensor))
+    if tensor.worst is None and tensor.checked:
+        difference = f"{tensor.relative_difference:.1e}"
+        return name, verdict, Text(difference), Text(_off(tensor), style="" if tensor.verdict == "wrong" else "dim")
     if tensor.worst is None:
         reason = "no gradient given" if tensor.gradient_name is None else "none checked"
         return name, verdict, Text("-"), Text(reason)
@@ -404,11 +419,16 @@ def _row(tensor: TensorReport, ascii_only: bool) -> tuple[Text, ...]:
         name,
         verdict,
         Text(f"{tensor.relative_difference:.1e}"),
-        Text(f"{tensor.wrong:,} of {tensor.checked:,}", style=emphasis),
+        Text(_off(tensor), style=emphasis),
         Text(_entry_label(tensor, tensor.worst), style=emphasis),
         Text(claimed, style=emphasis),
         Text(numerical, style=emphasis),
     )
+
+
+def _off(tensor: TensorReport) -> str:
+    """Return how many of a tensor's entries are wrong, with a plus where only some of them were located."""
+    return f"{tensor.wrong:,}{'+' if tensor.more else ''} of {tensor.checked:,}"
 
 
 def _folded_rows(tensors: list[TensorReport], ascii_only: bool) -> Iterator[tuple[Text, ...]]:
@@ -445,10 +465,12 @@ def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
 def _sentences(report: Report) -> Iterator[str]:
     """Yield what stands below the table, most important first."""
     yield from _ratio_sentences(report.tensors)
+    yield from _located_sentences(report.tensors)
     yield from (_closed(note) for note in report.notes)
     yield _loss_sentence(report)
     yield _total_sentence(report)
     yield from _sample_sentences(report)
+    yield from _direction_sentences(report)
 
 
 def _closed(text: str) -> str:
@@ -528,6 +550,29 @@ def _sample_sentences(report: Report) -> Iterator[str]:
     )
 
 
+def _located_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
+    """Say where else tensors are wrong, by the method that looks for single entries."""
+    for tensor in tensors:
+        places = [str(list(entry.index)) for entry in tensor.located]
+        if len(places) > 1:
+            yield f"{_gradient_label(tensor)} is wrong at {_listed(places, most=len(places))}."
+        if tensor.more and tensor.ratio is None:
+            found = "only the worst was looked for" if places else "none could be told from rounding alone"
+            yield f"{_gradient_label(tensor)} is wrong in more entries than were located: {found}."
+
+
+def _direction_sentences(report: Report) -> Iterator[str]:
+    """Say along how many directions the gradient was checked, and what they can have missed."""
+    if report.directions is None:
+        return
+    missed = [f"{count} with a chance of {100 * chance:.2g}%" for count, chance in report.chances if chance]
+    yield (
+        f"Checked along {counted(report.directions, 'direction')} of random signs, seed {report.direction_seed}, "
+        f"each tensor on its own and all of them together. A single wrong entry of a tensor is never missed; "
+        f"several that are equally far off cancel: {_listed(missed)}."
+    )
+
+
 def _missed(report: Report) -> str:
     """Say what share of a tensor's entries can be wrong unseen, for the tensor of which the draw says least."""
     drawn = [tensor for tensor in report.tensors if 0 < tensor.checked < math.prod(tensor.shape)]
@@ -553,6 +598,8 @@ def _provenance(report: Report) -> str:
     """Say how much was done in what time, and how."""
     if report.step is not None:
         step = f"step {significant(report.step)}"
+    elif report.directions is not None:
+        step = "a step for each direction, {:.0e} to {:.0e}".format(*report.step_range)
     else:
         smallest, largest = report.step_range
         step = f"a step for each parameter, {smallest:.0e} to {largest:.0e}"

@@ -17,7 +17,7 @@ ROOMS = (
     {"forward"},
     {"interpret", "conventions", "numerical", "backprop"},
     {"modelfile", "verdict"},
-    {"diagnosis"},
+    {"diagnosis", "directional"},
     {"checking"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgrad_cli import terminal
-from fastgrad_cli.options import description_options, file_argument, json_option, method_options
+from fastgrad_cli.options import description_options, directions_option, file_argument, json_option, method_options
 
 if TYPE_CHECKING:
     from fastgrad.demo import Demo
@@ -56,13 +56,15 @@ def main() -> None:
         "fastgrad check model.npz --activations tanh,relu,softmax --l2 0.01",
         "fastgrad check model.npz --method textbook --step 1e-7",
         "fastgrad check model.npz --sample 5%",
+        "fastgrad check model.npz --method directional --directions 16",
     )
 )
 @file_argument
 @description_options
 @method_options
+@directions_option
 @json_option
-def check(file: str, description: dict[str, Any], method: dict[str, Any], as_json: bool) -> int:
+def check(file: str, description: dict[str, Any], method: dict[str, Any], directions: int | None, as_json: bool) -> int:
     """Check the gradients in FILE.
 
     FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
@@ -71,7 +73,7 @@ def check(file: str, description: dict[str, Any], method: dict[str, Any], as_jso
     """
     problem = _load(file, description)
     _require_gradients(problem, file)
-    report = _check(problem, method)
+    report = _check(problem, {**method, "directions": directions})
     _show_report(report, as_json)
     return EXIT_CODES[report.verdict]
 
