@@ -430,7 +430,6 @@ def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array
 # First moves: signs times inputs.
 
 _PATTERNS = np.array([[1.0 if p >> b & 1 else -1.0 for b in range(kernels.GROUP)] for p in range(kernels.PATTERNS)])
-_BYTES = np.array([1.0 if p >> b & 1 else -1.0 for p in range(2**kernels.LANES) for b in range(kernels.LANES)])
 
 
 def _signed_products(setting: Setting, direction: int, region: Region, inputs: Array) -> Array:
@@ -474,8 +473,8 @@ def _first_moves(setting: Setting, region: Region, directions: range) -> tuple[A
 def _sum_growth(region: Region) -> float:
     """Rounding of a signed sum of a row, in units of u and of the root sum of its squares.
 
-    Sixteen columns share one addition to the sum; of the claimed gradient eight lanes of eight and then whole words are
-    added up, then rows pairwise: both take fewer additions in a row than columns / 16 + 64.
+    Sixteen columns share one addition to the sum; of the claimed gradient 64 partial sums are added up, then rows pairwise:
+    both take fewer additions one after the other than columns / 16 + 64.
     """
     return growth((region.right - region.left) // 16 + 64)
 
@@ -531,7 +530,7 @@ def _signed_sums(setting: Setting, region: Region, values: Array) -> tuple[Array
     by_row, squares = np.empty((setting.keys.size, len(values))), np.empty(len(values))
     kernels.signed_sums(
         setting.keys, setting.counter(region.layer, "W"), setting.words(region.layer, "W"), region.low, region.left,
-        region.right, values, unit, _BYTES, by_row, squares, _chunks(setting, len(values)),
+        region.right, values, unit, by_row, squares, _chunks(setting, len(values)),
     )  # fmt: skip
     return by_row.sum(axis=1), float(np.sqrt(squares.sum())) / unit
 

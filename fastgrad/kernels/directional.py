@@ -17,12 +17,10 @@ GROUP = 4
 """Signs that choose a row of a table of sums together: 16 rows for 4 columns, so that 64 columns take 16 additions."""
 GROUPS = WORD // GROUP
 PATTERNS = 2**GROUP
-LANES = 8
-"""Partial sums of a row of the claimed gradient, which its columns go to in turn."""
 ROWS = 256
 """Rows that share the tables of one word while they are in cache."""
-FOUR, EIGHT = np.uint64(GROUP), np.uint64(LANES)
-NIBBLE, BYTE = np.uint64(PATTERNS - 1), np.uint64(2**LANES - 1)
+FOUR, EIGHT = np.uint64(GROUP), np.uint64(2 * GROUP)
+NIBBLE = np.uint64(PATTERNS - 1)
 
 
 @helper
@@ -87,7 +85,7 @@ def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
 
 
 @parallel_entry
-def signed_sums(keys, counter, words, low, left, right, values, unit, signs, sums, squares, chunks):
+def signed_sums(keys, counter, words, low, left, right, values, unit, sums, squares, chunks):
     """Sum the rows of a matrix with random signs.
 
     Parameters
@@ -102,8 +100,6 @@ def signed_sums(keys, counter, words, low, left, right, values, unit, signs, sum
         The rows, from row `low` of the tensor on.
     unit : float
         Inverse of a power of two near the largest entry.
-    signs : ndarray, shape (256 · 8,)
-        The eight signs of each byte.
     sums : ndarray, shape (k, r)
         Out: Σ ±value over the columns.
     squares : ndarray, shape (r,)
@@ -114,74 +110,48 @@ def signed_sums(keys, counter, words, low, left, right, values, unit, signs, sum
     rows, n = values.shape
     flat = values.reshape(values.size)
     for chunk in prange(chunks):
-        block, totals = np.empty(WORD), np.empty(keys.size)
+        block, totals = np.empty(WORD), np.empty((keys.size + 1) * WORD)
         sum_rows(
-            keys, counter + low * words, words, left, right, n, flat, unit, signs, sums, squares, block, totals,
+            keys, counter + low * words, words, left, right, n, flat, unit, sums, squares, block, totals,
             chunk * rows // chunks, (chunk + 1) * rows // chunks,
         )  # fmt: skip
 
 
 @outlined
-def sum_rows(keys, counter, words, left, right, n, values, unit, signs, sums, squares, block, totals, begin, end):
-    """Do what `signed_sums` does for the rows begin to end − 1."""
+def sum_rows(keys, counter, words, left, right, n, values, unit, sums, squares, block, totals, begin, end):
+    """Do what `signed_sums` does for the rows begin to end − 1; totals holds 64 partial sums of each of its results."""
+    last = np.uint64(keys.size * WORD)
     for r in range(begin, end):
-        squares[r] = 0.0
-        for k in range(keys.size):
-            totals[k] = 0.0
+        for c in range(np.uint64(totals.size)):
+            totals[c] = 0.0
         for w in range(left // WORD, (right + WORD - 1) // WORD):
-            start = w * WORD
-            low, high = max(left, start), min(right, start + WORD)
-            load(values, r * n + start, low - start, high - start, block)
-            squares[r] += square_sum(block, unit)
+            load(values, r * n, w * WORD, left, right, block)
+            for c in range(np.uint64(WORD)):
+                totals[last + c] += (unit * block[c]) * (unit * block[c])
             for k in range(keys.size):
-                totals[k] += signed_sum(word(keys[k], counter + r * words + w), signs, block)
-        for k in range(keys.size):
-            sums[k, r] = totals[k]
+                bits, at = word(keys[k], counter + r * words + w), np.uint64(k * WORD)
+                for c in range(np.uint64(WORD)):
+                    totals[at + c] += block[c] if (bits >> c) & np.uint64(1) else -block[c]
+        for k in range(keys.size + 1):
+            total = 0.0
+            for c in range(k * WORD, (k + 1) * WORD):
+                total += totals[c]
+            if k < keys.size:
+                sums[k, r] = total
+            else:
+                squares[r] = total
 
 
 @helper
-def load(values, start, low, high, block):
-    """Fill a word's block from `start` on, with 0 outside of low to high."""
-    begin, first, last = np.uint64(start), np.uint64(low), np.uint64(high)
-    if high - low < WORD:
+def load(values, row, start, left, right, block):
+    """Fill a word's block from column `start` on, with 0 outside of left to right."""
+    begin = np.uint64(row + start)
+    if left <= start and start + WORD <= right:
         for c in range(np.uint64(WORD)):
-            block[c] = 0.0
-    for c in range(first, last):
-        block[c] = values[begin + c]
-
-
-@helper
-def signed_sum(bits, signs, block):
-    """Sum a block with the signs of a word, eight partial sums at a time."""
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    for b in range(np.uint64(0), np.uint64(WORD), EIGHT):
-        p = (bits & BYTE) * EIGHT
-        bits >>= EIGHT
-        s0 += signs[p + np.uint64(0)] * block[b + np.uint64(0)]
-        s1 += signs[p + np.uint64(1)] * block[b + np.uint64(1)]
-        s2 += signs[p + np.uint64(2)] * block[b + np.uint64(2)]
-        s3 += signs[p + np.uint64(3)] * block[b + np.uint64(3)]
-        s4 += signs[p + np.uint64(4)] * block[b + np.uint64(4)]
-        s5 += signs[p + np.uint64(5)] * block[b + np.uint64(5)]
-        s6 += signs[p + np.uint64(6)] * block[b + np.uint64(6)]
-        s7 += signs[p + np.uint64(7)] * block[b + np.uint64(7)]
-    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
-
-
-@helper
-def square_sum(block, unit):
-    """Sum of the squares of a block times a unit, likewise."""
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    for b in range(np.uint64(0), np.uint64(WORD), EIGHT):
-        s0 += (unit * block[b + np.uint64(0)]) * (unit * block[b + np.uint64(0)])
-        s1 += (unit * block[b + np.uint64(1)]) * (unit * block[b + np.uint64(1)])
-        s2 += (unit * block[b + np.uint64(2)]) * (unit * block[b + np.uint64(2)])
-        s3 += (unit * block[b + np.uint64(3)]) * (unit * block[b + np.uint64(3)])
-        s4 += (unit * block[b + np.uint64(4)]) * (unit * block[b + np.uint64(4)])
-        s5 += (unit * block[b + np.uint64(5)]) * (unit * block[b + np.uint64(5)])
-        s6 += (unit * block[b + np.uint64(6)]) * (unit * block[b + np.uint64(6)])
-        s7 += (unit * block[b + np.uint64(7)]) * (unit * block[b + np.uint64(7)])
-    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+            block[c] = values[begin + c]
+        return
+    for c in range(WORD):
+        block[c] = values[row + start + c] if left <= start + c < right else 0.0
 
 
 @entry
