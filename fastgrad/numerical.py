@@ -269,6 +269,7 @@ def _textbook(
     work = 2.0 * _forward_work(problem) * problem.samples
     for piece in _pieces(places.size, work, WORK_RATE["textbook"] * threads):
         textbook.textbook_losses(
+            textbook.losses_of_some.address,
             problem.theta,
             base.tables.layers,
             base.tables.shapes,
@@ -455,6 +456,7 @@ def _by_parameter(
     small = _use_threads(work * local.size, threads)
     for piece in _pieces(order.size, work * propagate.TILE, WORK_RATE["parameter"] * threads):
         propagate.parameter_differences(
+            propagate.parameter_tiles.address,
             base.tables,
             layer,
             base.activations[layer],
@@ -495,6 +497,7 @@ def _by_preactivation(problem: Problem, base: BasePoint, plan: tuple[Array, Arra
     small = _use_threads(work * shape[0], threads)
     for piece in _pieces(shape[0], work, WORK_RATE["preactivation"] * threads):
         propagate.preactivation_differences(
+            propagate.preactivation_tiles.address,
             base.tables,
             layer,
             step,

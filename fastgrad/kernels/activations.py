@@ -168,14 +168,16 @@ def gate_difference(code, z, delta):
     return delta + softplus_difference(z - LOG2, delta)
 
 
-@outlined
-def linear_ends(code, p):
+def clipped_line(code, p):
     """Return the ends of the straight piece of the activations that are a clipped line, and its slope."""
     if code == RELU6:
         return 0.0, 6.0, 1.0
     if code == HARD_TANH:
         return -1.0, 1.0, 1.0
     return -0.5 / p, 0.5 / p, p
+
+
+linear_ends = outlined(clipped_line)  # Python calls the one, kernels the other
 
 
 @outlined
@@ -394,7 +396,7 @@ def one_sided_slopes(code: int, p: float, z: float) -> tuple[float, float]:
     if code == SOFTSIGN:
         return 1.0, 1.0
     if code in (RELU6, HARD_TANH, HARD_SIGMOID):
-        low, high, inside = linear_ends(code, p)
+        low, high, inside = clipped_line(code, p)
         return (0.0, inside) if abs(z - low) < abs(z - high) else (inside, 0.0)
     if code == SELU:
         return SELU_SCALE * SELU_ALPHA, SELU_SCALE

@@ -10,12 +10,13 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
-from numba.core import config
+from numba.core import cgutils, config, types
+from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -23,28 +24,76 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 # fastmath={"contract"}: a*b + c in one rounding; the only liberty taken. 'reassoc' and 'nnan' would break what kernels promise.
 FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
+# _nrt=False: helpers allocate nothing; with it on, each call counts a reference for each array argument, atomically.
+# No wrappers: nothing but kernels calls a helper, and each wrapper would hold, optimise and translate all of it again.
+INNER: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, **FLAGS}
+
 
 def helper(function: Function) -> Function:
-    """Compile a function that only kernels call; it becomes part of the entry points that use it."""
-    # _nrt=False: helpers allocate nothing; with it on, each call counts a reference for each array argument, atomically.
+    """Compile a function that only kernels call, Python cannot; it becomes part of the entry points that use it."""
     # forceinline: a call with its dozens of array words costs as much as a short row.
-    return numba.njit(_nrt=False, forceinline=True, **FLAGS)(function)  # type: ignore[no-any-return]
+    return numba.njit(forceinline=True, **INNER)(function)  # type: ignore[no-any-return]
 
 
 def outlined(function: Function) -> Function:
     """Compile a helper that entry points call: for what is large and rarely runs, and would slow compilation if inlined."""
     # forceinline=False said aloud: a callee otherwise inherits the flag of whoever calls it first.
-    return numba.njit(_nrt=False, forceinline=False, **FLAGS)(function)  # type: ignore[no-any-return]
+    return numba.njit(forceinline=False, **INNER)(function)  # type: ignore[no-any-return]
+
+
+class Worker:
+    """A compiled function that `call` reaches by its address, cached like an entry point.
+
+    What a prange loop holds is optimised and translated three times over, with all that it calls by name: for itself,
+    for the function that threads run, for the entry point. What is called by its address is compiled once.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: str) -> None:
+        self.function, self.signature = function, signature
+
+    @cached_property
+    def address(self) -> Any:
+        """Where its code is, compiled or loaded now; without compilation the function itself."""
+        if config.DISABLE_JIT:
+            return self.function
+        dispatcher = cast(Any, _cached(self.function, **INNER))
+        dispatcher.compile(self.signature)
+        (self.compiled,) = dispatcher.overloads.values()  # kept, for its code lives as long as it does
+        return self.compiled.library.get_pointer_to_function(self.compiled.fndesc.llvm_func_name)
+
+
+def worker(signature: str) -> Callable[[Callable[..., Any]], Worker]:
+    """Compile a function of that signature for `call`; it returns nothing and allocates nothing."""
+    return lambda function: Worker(function, signature)
+
+
+def _call_directly(address: Any, arguments: tuple[Any, ...]) -> None:
+    address(*arguments)
+
+
+def _call_address(typing_context: Any, address: Any, arguments: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kinds = list(signature.args[1].types)
+        pointer = context.call_conv.get_function_type(types.none, kinds).as_pointer()
+        function, parts = builder.inttoptr(values[0], pointer), cgutils.unpack_tuple(builder, values[1])
+        context.call_conv.call_function(builder, function, types.none, kinds, parts)
+        return context.get_dummy_value()
+
+    return types.none(address, arguments), generate
+
+
+call = _call_directly if config.DISABLE_JIT else intrinsic(_call_address)
+"""Call a worker from a kernel, as in call(address, (first, second)); the types must be those of its signature."""
 
 
 def entry(function: Function) -> Function:
     """Compile and cache a serial function that Python calls."""
-    return _cached(function, parallel=False)
+    return _cached(function, **FLAGS)
 
 
 def parallel_entry(function: Function) -> Function:
     """Compile and cache a function with prange loops; only Python may call it (numba#4807)."""
-    return _cached(function, parallel=True)
+    return _cached(function, parallel=True, **FLAGS)
 
 
 @cache
@@ -74,11 +123,11 @@ def is_compiled() -> bool:
     return bool(config.DISABLE_JIT) or (folder is not None and any(folder.rglob("*.nbi")))
 
 
-def _cached(function: Function, *, parallel: bool) -> Function:
+def _cached(function: Function, **flags: Any) -> Function:
     folder = cache_folder()
     # numba reads its cache folder when a function is decorated, and has no argument for it.
     before, config.CACHE_DIR = config.CACHE_DIR, str(folder or "")
     try:
-        return numba.njit(parallel=parallel, cache=folder is not None, **FLAGS)(function)  # type: ignore[no-any-return]
+        return numba.njit(cache=folder is not None, **flags)(function)  # type: ignore[no-any-return]
     finally:
         config.CACHE_DIR = before

@@ -29,7 +29,7 @@ from fastgrad.kernels.codes import (
     WIDTH,
     Z,
 )
-from fastgrad.kernels.compile import entry, helper, outlined, parallel_entry
+from fastgrad.kernels.compile import call, entry, helper, outlined, parallel_entry, worker
 
 TILE = 64
 """Perturbations in a tile."""
@@ -40,6 +40,12 @@ HALF = np.uint64(TILE)
 STRIDE, STRIDE2, STRIDE3 = np.uint64(ROW), np.uint64(2 * ROW), np.uint64(3 * ROW)
 BLOCK = 64
 """Rows of the inner index of a product kept in cache: 64 KiB."""
+
+
+# Types of workers' arguments. First come those of the base point, from theta to the loss's factor.
+BASE = "f8[::1], i8[:,::1], f8[::1], f8[:,:,::1], f8[:,:,::1], i8[::1], i8, f8"
+PARAMETERS = "i8, f8[:,::1], f8[::1], f8[::1], i8[::1], i8[::1], i8[::1], i8, i8"
+PREACTIVATIONS = "i8, f8, f8[::1], i8[::1], i8, i8"
 
 
 class Tables(NamedTuple):
@@ -336,11 +342,13 @@ def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, 
 
 
 @parallel_entry
-def parameter_differences(t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward):
+def parameter_differences(work_address, t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward):
     """Loss differences for ±step of single parameters of one layer.
 
     Parameters
     ----------
+    work_address : int
+        Address of `parameter_tiles`.
     t : Tables
         The base point.
     layer : int
@@ -370,14 +378,14 @@ def parameter_differences(t, layer, inputs, steps, bounds, selected, tiles, orde
         work, active = np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
         runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
-        parameter_tiles(
+        call(work_address, (
             theta, layers, shapes, units, outputs, top, loss_code, factor, layer, inputs, steps, bounds, selected, tiles,
             order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first, total, runs, groups,
             forward, backward,
-        )  # fmt: skip
+        ))  # fmt: skip
 
 
-@outlined
+@worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1], f8[::1])")
 def parameter_tiles(
     theta, layers, shapes, units, outputs, top, loss_code, factor, layer, inputs, steps, bounds, selected, tiles,
     order, begin, end, work, active, first, total, runs, groups, forward, backward,
@@ -440,11 +448,13 @@ def finish_units(outputs, loss_code, factor, bound, s, changed, n_changed, first
 
 
 @parallel_entry
-def preactivation_differences(t, layer, step, bounds, samples, chunks, forward, backward):
+def preactivation_differences(work_address, t, layer, step, bounds, samples, chunks, forward, backward):
     """Loss differences for ±step of the single pre-activations of one layer, sample by sample.
 
     Parameters
     ----------
+    work_address : int
+        Address of `preactivation_tiles`.
     t : Tables
         The base point.
     layer : int
@@ -468,13 +478,13 @@ def preactivation_differences(t, layer, step, bounds, samples, chunks, forward, 
         work, active = np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
         changeable, changed = np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
-        preactivation_tiles(
+        call(work_address, (
             theta, layers, shapes, units, outputs, top, loss_code, factor, layer, step, bounds, samples,
             chunk, chunks, work, active, first, total, changeable, changed, forward, backward,
-        )  # fmt: skip
+        ))  # fmt: skip
 
 
-@outlined
+@worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[:,::1], f8[:,::1])")
 def preactivation_tiles(
     theta, layers, shapes, units, outputs, top, loss_code, factor, layer, step, bounds, samples,
     begin, stride, work, active, first, total, changeable, changed, forward, backward,

@@ -8,7 +8,7 @@ from numba import prange
 
 from fastgrad.kernels import activations, losses
 from fastgrad.kernels.codes import CODE, SOFTMAX_CROSSENTROPY, START, UNIT, WIDTH
-from fastgrad.kernels.compile import helper, parallel_entry
+from fastgrad.kernels.compile import call, helper, parallel_entry, worker
 
 
 @helper
@@ -68,11 +68,15 @@ def loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, ind
 
 
 @parallel_entry
-def textbook_losses(theta, layers, shapes, biases, masks, x, y, loss_code, factor, selected, step, chunks, forward, backward):
+def textbook_losses(
+    work_address, theta, layers, shapes, biases, masks, x, y, loss_code, factor, selected, step, chunks, forward, backward
+):
     """Losses at θ ± step of single parameters.
 
     Parameters
     ----------
+    work_address : int
+        Address of `losses_of_some`.
     theta : ndarray, shape (P,)
         Parameters; read only.
     layers : ndarray of int64, shape (4, L + 1)
@@ -101,8 +105,22 @@ def textbook_losses(theta, layers, shapes, biases, masks, x, y, loss_code, facto
     widest = layers[WIDTH, 1:].max()
     for chunk in prange(chunks):
         work = np.empty((2, widest, x.shape[1]))
-        for c in range(chunk, selected.size, chunks):
-            k = selected[c]
-            above, below = theta[k] + step, theta[k] - step
-            forward[c] = loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, k, above, work)
-            backward[c] = loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, k, below, work)
+        call(work_address, (
+            theta, layers, shapes, biases, masks, x, y, loss_code, factor, selected, step, chunk, chunks,
+            work, forward, backward,
+        ))  # fmt: skip
+
+
+@worker(
+    "void(f8[::1], i8[:,::1], f8[::1], b1[::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, i8[::1], f8, i8, i8, "
+    "f8[:,:,::1], f8[::1], f8[::1])"
+)
+def losses_of_some(
+    theta, layers, shapes, biases, masks, x, y, loss_code, factor, selected, step, begin, stride, work, forward, backward
+):
+    """Take every stride-th of the selected parameters, from number `begin` on."""
+    for c in range(begin, selected.size, stride):
+        k = selected[c]
+        above, below = theta[k] + step, theta[k] - step
+        forward[c] = loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, k, above, work)
+        backward[c] = loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, k, below, work)
