@@ -130,6 +130,8 @@ class Setting:
         f′ on the left and on the right.
     norms : list of ndarray, shape (n_l,)
         Euclidean norm of each row of W.
+    units : dict
+        For each layer and kind a power of two near the largest entry of the claimed gradient.
     threads : int
         Threads to use.
     """
@@ -142,6 +144,7 @@ class Setting:
     kinks: list[npt.NDArray[np.bool_]]
     slopes: list[tuple[Array, Array]]
     norms: list[Array]
+    units: dict[tuple[int, str], float]
     threads: int
 
     def words(self, layer: int, kind: str) -> int:
@@ -282,7 +285,9 @@ def prepare(problem: Problem, directions: int, seed: int, threads: int) -> Setti
     ]
     norms = [np.sqrt(np.einsum("ij,ij->i", W, W)) for W in (network.W(problem.theta, k) for k in range(network.depth))]
     keys = np.array([direction_key(seed, k) for k in range(directions)], dtype=np.uint64)
-    return Setting(problem, base, rounding_scale(problem, base), keys, room, kinks, slopes, norms, threads)
+    assert problem.claimed is not None
+    units = {(tensor.layer, tensor.kind): _unit(problem.claimed[tensor.start : tensor.stop]) for tensor in problem.tensors}
+    return Setting(problem, base, rounding_scale(problem, base), keys, room, kinks, slopes, norms, units, threads)
 
 
 def direction_key(seed: int, direction: int) -> int:
@@ -445,7 +450,8 @@ def _signed_products(setting: Setting, direction: int, region: Region, inputs: A
         table = (_PATTERNS @ groups).reshape(last - first, kernels.GROUPS, kernels.PATTERNS, some.shape[0])
         sums = np.zeros((out.shape[1], some.shape[0]))
         key = setting.keys[direction]
-        kernels.signed_products(key, counter, words, first, region.low, table, sums, _chunks(setting, sums.shape[0]))
+        address = kernels.product_rows.address
+        kernels.signed_products(address, key, counter, words, first, region.low, table, sums, _chunks(setting, len(sums)))
         out[begin : begin + SAMPLES] = sums.T
     return out
 
@@ -489,7 +495,8 @@ def _bias_signs(setting: Setting, region: Region, direction: int) -> Array:
 def _claimed(setting: Setting, region: Region) -> tuple[Array, float]:
     """Σ U∘claimed along every direction, and the norm of the claimed entries."""
     assert setting.problem.claimed is not None
-    return _signed_sums(setting, region, _tensor_of(setting, region, setting.problem.claimed))
+    values = _tensor_of(setting, region, setting.problem.claimed)
+    return _signed_sums(setting, region, values, setting.units[region.layer, region.kind])
 
 
 def _penalized(setting: Setting, region: Region) -> tuple[Array, float]:
@@ -498,11 +505,11 @@ def _penalized(setting: Setting, region: Region) -> tuple[Array, float]:
     total, error = np.zeros(setting.keys.size), 0.0
     weights = _tensor_of(setting, region, setting.problem.theta)
     if l2:
-        sums, norm = _signed_sums(setting, region, weights)
+        sums, norm = _signed_sums(setting, region, weights, _unit(weights))
         total, error = l2 * sums, l2 * norm
     for low, high in _row_blocks(region) if l1 else ():
         here = region._replace(low=low, high=high)
-        total += l1 * _signed_sums(setting, here, np.sign(weights[low - region.low : high - region.low]))[0]
+        total += l1 * _signed_sums(setting, here, np.sign(weights[low - region.low : high - region.low]), 1.0)[0]
         error = hypot(error, l1 * float(np.sqrt(here.size)))
     return total, (2.0 + _sum_growth(region)) * error
 
@@ -520,19 +527,22 @@ def _row_blocks(region: Region) -> Iterator[tuple[int, int]]:
         yield low, min(low + length, region.high)
 
 
-def _signed_sums(setting: Setting, region: Region, values: Array) -> tuple[Array, float]:
-    """Σ U∘values of a region along every direction, and the norm of its values."""
+def _unit(values: Array) -> float:
+    """Return a power of two near the largest entry, 1 where there is none or it is no number."""
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    return float(np.exp2(np.ceil(np.log2(largest)))) if 0.0 < largest < np.inf else 1.0
+
+
+def _signed_sums(setting: Setting, region: Region, values: Array, unit: float) -> tuple[Array, float]:
+    """Σ U∘values of a region along every direction, and the norm of its values, of which `unit` is about the largest."""
     if region.kind == "b":
         return np.array([(values * _bias_signs(setting, region, k)).sum() for k in range(setting.keys.size)]), _norm(values)
-    inside = values[:, region.left : region.right]
-    largest = max(float(inside.max()), -float(inside.min()))
-    unit = float(np.exp2(-np.ceil(np.log2(largest)))) if 0.0 < largest < np.inf else 1.0
     by_row, squares = np.empty((setting.keys.size, len(values))), np.empty(len(values))
     kernels.signed_sums(
-        setting.keys, setting.counter(region.layer, "W"), setting.words(region.layer, "W"), region.low, region.left,
-        region.right, values, unit, by_row, squares, _chunks(setting, len(values)),
+        kernels.sum_rows.address, setting.keys, setting.counter(region.layer, "W"), setting.words(region.layer, "W"),
+        region.low, region.left, region.right, values, 1.0 / unit, by_row, squares, _chunks(setting, len(values)),
     )  # fmt: skip
-    return by_row.sum(axis=1), float(np.sqrt(squares.sum())) / unit
+    return by_row.sum(axis=1), unit * float(np.sqrt(squares.sum()))
 
 
 def _penalty(setting: Setting, region: Region) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from numba import prange
 
 from fastgrad.kernels import losses
 from fastgrad.kernels.codes import SOFTMAX_CROSSENTROPY
-from fastgrad.kernels.compile import entry, helper, outlined, parallel_entry
+from fastgrad.kernels.compile import call, entry, helper, parallel_entry, worker
 
 WORD = 64
 """Signs in a word."""
@@ -38,11 +38,13 @@ def word(key, counter):
 
 
 @parallel_entry
-def signed_products(key, counter, words, first, low, table, out, chunks):
+def signed_products(work_address, key, counter, words, first, low, table, out, chunks):
     """Add the products of rows of signs with some columns.
 
     Parameters
     ----------
+    work_address : int
+        Of `product_rows`.
     key : uint64
         The direction.
     counter, words : int
@@ -59,13 +61,13 @@ def signed_products(key, counter, words, first, low, table, out, chunks):
     rows, width = out.shape
     sums, flat = table.reshape(table.size), out.reshape(out.size)
     for chunk in prange(chunks):
-        product_rows(
+        call(work_address, (
             key, counter + first + low * words, words, table.shape[0], sums, np.uint64(width), flat,
             chunk * rows // chunks, (chunk + 1) * rows // chunks,
-        )  # fmt: skip
+        ))  # fmt: skip
 
 
-@outlined
+@worker("void(u8, i8, i8, i8, f8[::1], u8, f8[::1], i8, i8)")
 def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
     """Do what `signed_products` does for the rows begin to end − 1."""
     group = np.uint64(PATTERNS) * width
@@ -85,11 +87,13 @@ def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
 
 
 @parallel_entry
-def signed_sums(keys, counter, words, low, left, right, values, unit, sums, squares, chunks):
+def signed_sums(work_address, keys, counter, words, low, left, right, values, unit, sums, squares, chunks):
     """Sum the rows of a matrix with random signs.
 
     Parameters
     ----------
+    work_address : int
+        Of `sum_rows`.
     keys : ndarray of uint64, shape (k,)
         The directions.
     counter, words, low : int
@@ -111,13 +115,13 @@ def signed_sums(keys, counter, words, low, left, right, values, unit, sums, squa
     flat = values.reshape(values.size)
     for chunk in prange(chunks):
         block, totals = np.empty(WORD), np.empty((keys.size + 1) * WORD)
-        sum_rows(
+        call(work_address, (
             keys, counter + low * words, words, left, right, n, flat, unit, sums, squares, block, totals,
             chunk * rows // chunks, (chunk + 1) * rows // chunks,
-        )  # fmt: skip
+        ))  # fmt: skip
 
 
-@outlined
+@worker("void(u8[::1], i8, i8, i8, i8, i8, f8[::1], f8, f8[:,::1], f8[::1], f8[::1], f8[::1], i8, i8)")
 def sum_rows(keys, counter, words, left, right, n, values, unit, sums, squares, block, totals, begin, end):
     """Do what `signed_sums` does for the rows begin to end − 1; totals holds 64 partial sums of each of its results."""
     last = np.uint64(keys.size * WORD)
@@ -131,7 +135,7 @@ def sum_rows(keys, counter, words, left, right, n, values, unit, sums, squares, 
             for k in range(keys.size):
                 bits, at = word(keys[k], counter + r * words + w), np.uint64(k * WORD)
                 for c in range(np.uint64(WORD)):
-                    totals[at + c] += block[c] if (bits >> c) & np.uint64(1) else -block[c]
+                    totals[at + c] += block[c] if (bits >> np.uint64(c)) & np.uint64(1) else -block[c]
         for k in range(keys.size + 1):
             total = 0.0
             for c in range(k * WORD, (k + 1) * WORD):
