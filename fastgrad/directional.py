@@ -243,6 +243,8 @@ def check_directions(
     """
     if isinstance(directions, bool) or not isinstance(directions, (int, np.integer)) or directions < 1:
         raise InputError(f"directions must be a whole number of at least 1, found {directions!r}")
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed must be a whole number of at least 0, found {seed!r}")
     with thread_count(threads) as used, np.errstate(all="ignore"):
         setting = prepare(problem, int(directions), seed, used)
         tracker = Tracker(progress, problem.network.size)

@@ -1,0 +1,447 @@
+"""Derivatives along directions against Σ U∘gradient; wrong entries located; right gradients never accused."""
+
+import itertools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fastgrad
+from fastgrad import directional
+from fastgrad.backprop import gradient
+from fastgrad.checking import check_problem
+from fastgrad.directional import Region, chance_of_missing, check_directions
+from fastgrad.errors import InputError
+from fastgrad.forward import base_point
+from fastgrad.kernels import directional as kernels
+from fastgrad.numerical import numerical_gradient
+
+import problems
+import reference
+
+CASE = reference.random_case(7, widths=(70, 9, 6, 3), loss="softmax_crossentropy", samples=6, activations=("tanh", "sigmoid"))
+EXACT = reference.gradient(CASE)
+SEEDS = range(150 if problems.JIT else 8)
+
+
+def prepared(problem, directions=8, seed=0):
+    return directional.prepare(problem, directions, seed, 1)
+
+
+def direction(setting, k):
+    """U of a whole network in theta's order, from the signs of single rows."""
+    network, key = setting.problem.network, int(setting.keys[k])
+    U = np.empty(network.size)
+    for layer, (n_in, n_out) in enumerate(itertools.pairwise(network.widths)):
+        for i in range(n_out):
+            network.W(U, layer)[i] = directional.signs(key, setting.counter(layer, "W") + i * setting.words(layer, "W"), n_in)
+        if network.biases[layer]:
+            network.b(U, layer)[:] = directional.signs(key, setting.counter(layer, "b"), n_out)
+    return U
+
+
+def measured(problem, directions=8, seed=0):
+    """Measure each tensor, without warnings about what may overflow."""
+    with np.errstate(all="ignore"):
+        setting = prepared(problem, directions, seed)
+        return setting, [directional.measure(setting, directional.whole_tensor(problem, t)) for t in problem.tensors]
+
+
+def verdicts(problem, **items):
+    return {t.name: t.verdict for t in check_directions(problem, **items).tensors}
+
+
+# Signs.
+
+
+def test_signs_of_the_kernel_are_those_of_the_hash():
+    """By unit vectors, over several words, a part of the rows and of the columns."""
+    setting = prepared(problems.problem(CASE, EXACT))
+    U = CASE and direction(setting, 2)[: 70 * 9].reshape(9, 70)
+    assert set(np.unique(U)) == {-1.0, 1.0}
+    for low, high, left, right in ((0, 9, 0, 70), (3, 8, 0, 70), (4, 5, 60, 67), (0, 9, 64, 70)):
+        found = directional._signed_products(setting, 2, Region(0, "W", low, high, left, right), np.eye(70))
+        inside = np.zeros((70, high - low))
+        inside[left:right] = U[low:high, left:right].T
+        np.testing.assert_array_equal(found, inside)
+
+
+def test_signs_are_fair_and_differ_from_direction_to_direction():
+    """16,000 signs: their mean, and that of the products of two runs of them, has a standard deviation of 0.008."""
+    keys = [directional.direction_key(seed, k) for seed in (0, 1) for k in (0, 1)]
+    runs = np.array([directional.signs(key, 5, 16_000) for key in keys] + [directional.signs(keys[0], 6 + 250, 16_000)])
+    assert np.abs(runs @ runs.T / 16_000 - np.eye(5)).max() < 0.04
+    assert np.abs(runs.mean(axis=1)).max() < 0.04
+    assert np.abs((runs[:, 1:] * runs[:, :-1]).mean(axis=1)).max() < 0.04
+
+
+# Against the plain sum.
+
+
+def test_derivatives_are_sums_of_the_gradient():
+    """Networks of all activations and losses; the numbers of the gradient are those of the reference."""
+    worst = 0.0
+    for seed in range(20 if problems.JIT else 4):
+        case, exact = problems.case_and_gradient(seed)
+        problem = problems.problem(case, exact)
+        setting, found = measured(problem, 3, seed)
+        for k in range(3):
+            U = direction(setting, k)
+            for tensor, one in zip(problem.tensors, found, strict=True):
+                plain = np.sum((U * exact)[tensor.start : tensor.stop])
+                worst = max(worst, abs(one.numerical[k] - plain) / one.fine[k], abs(one.claimed[k] - plain) / one.fine[k])
+    print(f"worst {worst:.2g} of what is allowed")
+    assert worst <= 0.25
+
+
+def test_derivatives_are_sums_of_the_gradient_by_parameter():
+    for seed in SEEDS:
+        problem = problems.problem(problems.random_case(seed))
+        found = numerical_gradient(problem)
+        for one in measured(replace(problem, claimed=found.values), 3, seed)[1]:
+            assert (np.abs(one.claimed - one.numerical) <= 0.25 * one.allowed).all()
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_all_at_once_is_the_sum_of_the_tensors(masked):
+    for seed in range(20 if problems.JIT else 4):
+        case = problems.random_case(seed)
+        problem = problems.problem(case)
+        if masked:
+            draw = np.random.default_rng(seed)
+            shapes = [(len(case.X), n) for n in case.widths[:-1]]
+            problem = replace(problem, masks=tuple((draw.random(shape) < 0.7) / 0.7 for shape in shapes))
+        with np.errstate(all="ignore"):
+            expected = gradient(problem, base_point(problem))
+            plain = replace(problem, claimed=expected)
+            setting, found = measured(plain, 2, seed)
+            together, own = directional.along_everything(setting, 1)
+        apart = sum(one.carried[1] for one in found)
+        assert abs(together - apart) <= sum(one.fine[1] for one in found) + 32 * 2.0**-53 * own
+        assert "wrong" not in verdicts(plain, seed=seed).values()
+
+
+# Right gradients.
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_right_gradients_are_never_accused(dtype):
+    precision = np.dtype(dtype).name
+    right = 0
+    for seed in SEEDS:
+        case = problems.rounded(problems.random_case(seed, largest_scale=3.0, inputs="normal"), dtype)
+        claimed = problems.plain_gradient(case, dtype, seed)
+        if np.isfinite(claimed).all():
+            found = verdicts(problems.problem(case, claimed, precision), seed=seed)
+            assert "wrong" not in found.values(), (seed, found)
+            right += sum(verdict.startswith("right") for verdict in found.values())
+    assert right >= 3 * len(SEEDS)
+
+
+@pytest.mark.parametrize("directions", [1, 8])
+def test_one_gradient_along_many_directions(directions):
+    problem = problems.problem(CASE, EXACT)
+    for seed in range(40 if problems.JIT else 5):
+        assert set(verdicts(problem, seed=seed, directions=directions).values()) == {"right"}
+
+
+# Wrong ones.
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-6, 1e-3, 1.0])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_single_wrong_entries_are_located(size, transposed):
+    draw = np.random.default_rng(3)
+    for place, tensor in enumerate(problems.problem(CASE, EXACT, transposed=transposed).tensors):
+        k = int(draw.integers(tensor.start, tensor.stop))
+        claimed = EXACT.copy()
+        claimed[k] += size * np.linalg.norm(EXACT[tensor.start : tensor.stop]) * draw.choice([-1, 1])
+        found = check_directions(problems.problem(CASE, claimed, transposed=transposed), seed=place)
+        (wrong,) = (t for t in found.tensors if t.verdict == "wrong")
+        index = np.unravel_index(k - tensor.start, tensor.canonical_shape)
+        assert (wrong.name, wrong.wrong, wrong.more, len(wrong.located)) == (tensor.name, 1, False, 1)
+        assert wrong.worst.index == tuple(int(i) for i in (index[::-1] if transposed else index))
+        assert wrong.worst.claimed == claimed[k]
+        assert wrong.worst.numerical == pytest.approx(EXACT[k], rel=1e-9, abs=1e-14)
+
+
+def test_single_wrong_entries_of_random_networks_are_located():
+    located = 0
+    for seed in range(60 if problems.JIT else 4):
+        case, draw = problems.random_case(seed), np.random.default_rng(seed)
+        problem = problems.problem(case)
+        claimed = numerical_gradient(problem).values
+        k = int(draw.integers(claimed.size))
+        tensor = next(t for t in problem.tensors if t.start <= k < t.stop)
+        error = 1e-8 * np.linalg.norm(claimed[tensor.start : tensor.stop])
+        clear = max(one.allowed.max() for one in measured(replace(problem, claimed=claimed), 8, seed)[1])
+        claimed[k] += error
+        wrong = [t for t in check_directions(replace(problem, claimed=claimed), seed=seed).tensors if t.verdict == "wrong"]
+        if error > 2.0 * clear:
+            located += 1
+            (only,) = wrong
+            name, _, index = problem.network.locate(k).partition("[")
+            assert (only.name, only.worst.index, only.wrong) == (name, tuple(map(int, index.rstrip("]").split(","))), 1)
+    assert located >= (20 if problems.JIT else 1)
+
+
+def test_several_wrong_entries_of_one_tensor_are_all_located():
+    places = [5, 80, 81, 300, 629]
+    claimed = EXACT.copy()
+    claimed[places] *= [1.5, 0.5, -1.0, 1.0001, 0.0]
+    tensor = check_directions(problems.problem(CASE, claimed)).tensors[0]
+    assert {entry.index for entry in tensor.located} == {divmod(k, 70) for k in places}
+    assert (tensor.wrong, tensor.more) == (5, False)
+    errors = [abs(entry.claimed - entry.numerical) for entry in tensor.located]
+    assert errors[-1] == min(errors)
+
+
+def test_a_row_of_wrong_entries_is_not_listed_to_the_end():
+    claimed = EXACT.copy()
+    claimed[70 * 4 : 70 * 5] = EXACT[70 * 4 : 70 * 5][::-1]
+    report = check_problem(problems.problem(CASE, claimed), method="directional")
+    tensor = report.tensors[0]
+    assert (tensor.verdict, tensor.more) == ("wrong", True)
+    assert {entry.index[0] for entry in tensor.located} == {4}
+    assert "1+ of 630" in str(report)
+    assert "dW1 is wrong in more entries than were located" in str(report)
+
+
+def test_all_zero_gradient_is_wrong_everywhere():
+    for report in check_directions(problems.problem(CASE, np.zeros_like(EXACT))).tensors:
+        assert (report.verdict, report.relative_difference, report.ratio) == ("wrong", 1.0, 0.0)
+
+
+@pytest.mark.parametrize("factor", [-1.0, 2.0, 6.0, 1.000001])
+def test_a_factor_is_named_and_one_entry_shown(factor):
+    found = check_directions(problems.problem(CASE, factor * EXACT))
+    for report in found.tensors:
+        assert report.verdict == "wrong"
+        assert report.ratio == pytest.approx(factor, rel=1e-9)
+        assert len(report.located) == 1
+        assert report.worst.claimed == pytest.approx(factor * report.worst.numerical, rel=1e-9)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_entries_that_are_no_numbers_are_named(value):
+    claimed = EXACT.copy()
+    claimed[[7, 600]] = value
+    found = check_directions(problems.problem(CASE, claimed))
+    wrong, *others = found.tensors
+    assert (wrong.verdict, wrong.wrong) == ("wrong", 2)
+    assert [entry.index for entry in wrong.located] == [(0, 7), (8, 40)]
+    assert np.isnan(found.relative_difference)
+    assert {other.verdict for other in others} == {"right"}
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_huge_and_tiny_wrong_entries(size):
+    claimed = EXACT.copy()
+    claimed[70 * 9 + 3] = claimed[77] = size
+    wrong = {t.name: t for t in check_directions(problems.problem(CASE, claimed)).tensors if t.verdict == "wrong"}
+    assert {name: t.worst.index for name, t in wrong.items()} == {"W1": (1, 7), "b1": (3,)}
+
+
+def test_tensor_without_a_gradient_is_not_judged():
+    problem = problems.problem(CASE, EXACT.copy())
+    tensors = (replace(problem.tensors[0], gradient_name=None), *problem.tensors[1:])
+    problem.claimed[: 70 * 9] = np.nan
+    found = check_directions(replace(problem, tensors=tensors))
+    assert [t.verdict for t in found.tensors] == ["not judged"] + 5 * ["right"]
+    assert found.tensors[0].checked == 0
+    assert found.relative_difference < 1e-14
+
+
+# Penalties and kinks.
+
+
+@pytest.mark.parametrize("wrong", [None, "l2", "l1"])
+def test_penalties(wrong):
+    plain = problems.problem(CASE)
+    network = replace(plain.network, l2=(0.3, 0.0, 0.2, 0.1, 0.0, 0.0), l1=(0.0, 0.05, 0.01, 0.0, 0.02, 0.0))
+    claimed = EXACT.copy()
+    for tensor, l2, l1 in zip(plain.tensors, network.l2, network.l1, strict=True):
+        w = plain.theta[tensor.start : tensor.stop]
+        claimed[tensor.start : tensor.stop] += l2 * w * (wrong != "l2") + l1 * np.sign(w) * (wrong != "l1")
+    found = verdicts(replace(plain, network=network, claimed=claimed))
+    penalized = {None: set(), "l2": {"W1", "W2", "b2"}, "l1": {"b1", "W2", "W3"}}[wrong]
+    assert {name for name, verdict in found.items() if verdict == "wrong"} == penalized
+    assert set(found.values()) <= {"right", "wrong"}
+
+
+def test_a_factor_on_a_penalized_gradient_is_named():
+    plain = problems.problem(CASE)
+    network = replace(plain.network, l2=(0.3,) * 6)
+    found = check_directions(replace(plain, network=network, claimed=2.0 * (EXACT + 0.3 * CASE.theta)))
+    assert [t.ratio for t in found.tensors] == pytest.approx([2.0] * 6, rel=1e-9)
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(0.0, "right"), (1.0, "not judged"), (1.5, "wrong")])
+def test_a_weight_on_the_kink_of_an_l1_penalty(slope, expected):
+    theta = CASE.theta.copy()
+    theta[70] = 0.0
+    case = replace(CASE, theta=theta)
+    plain = problems.problem(case)
+    network = replace(plain.network, l1=(0.05, 0.0, 0.0, 0.0, 0.0, 0.0))
+    claimed = reference.gradient(case)
+    claimed[:630] += 0.05 * np.where(theta[:630] == 0.0, slope, np.sign(theta[:630]))
+    assert verdicts(replace(plain, network=network, claimed=claimed))["W1"] == expected
+
+
+def kinked(hidden="relu", samples=4):
+    """A network with a sample of zeros and no biases: every hidden unit sits on its kink for that sample."""
+    case = reference.random_case(1, widths=(5, 7, 6, 2), loss="squared_error", samples=samples, activations=("tanh",))
+    theta, X = case.theta.copy(), case.X.copy()
+    network = problems.problem(case).network
+    for layer in range(2):
+        network.b(theta, layer)[:] = 0.0
+    X[1] = 0.0
+    return replace(case, activations=(hidden, hidden, "identity"), theta=theta, X=X)
+
+
+@pytest.mark.parametrize("hidden", ["relu", "leaky_relu", "elu:1.5"])
+@pytest.mark.parametrize("side", [-1e-12, 1e-12])
+def test_on_a_kink_either_convention_is_at_a_kink(hidden, side):
+    """The slopes on one side are those of biases a little beside 0, in every layer that sits on its kink."""
+    case = kinked(hidden)
+    network, theta = problems.problem(case).network, case.theta.copy()
+    sides = []
+    for layer in range(2):  # layer by layer: what the first unit passes on would move the second off its kink
+        theta = case.theta.copy()
+        network.b(theta, 0)[:] = side
+        network.b(theta, 1)[:] = side - network.W(theta, 1) @ _forward(hidden, np.full(network.widths[1], side))
+        sides.append(reference.gradient(replace(case, theta=theta)))
+    found = check_directions(problems.problem(case, _snapped(case, sides[0])))
+    assert found.kinked_samples == 1
+    assert "wrong" not in {t.verdict for t in found.tensors}
+
+
+def _forward(hidden, z):
+    return problems.value(hidden, z)
+
+
+def _snapped(case, claimed):
+    """The gradient of the usual formulas, with the sign of `claimed`'s side where units sit on their kinks."""
+    found = numerical_gradient(problems.problem(case))
+    for bound in (found.lower, found.upper, found.values):
+        claimed = np.where(np.abs(claimed - bound) <= 1e-9 * (1.0 + np.abs(bound)), bound, claimed)
+    return claimed
+
+
+def test_kinks_in_right_gradients_are_no_mistakes_and_mistakes_are():
+    case = kinked()
+    claimed = problems.plain_gradient(case, np.float64)
+    found = check_directions(problems.problem(case, claimed))
+    assert {t.verdict for t in found.tensors} <= {"right", "at a kink", "not judged"}
+    assert "at a kink" in {t.verdict for t in found.tensors}
+    assert {t.verdict for t in check_directions(problems.problem(case, 100.0 * claimed)).tensors} == {"wrong"}
+
+
+@pytest.mark.parametrize("distance", [1e-12, -1e-12, 1e-9])
+def test_no_kink_nearby_is_crossed(distance):
+    case = kinked()
+    theta = case.theta.copy()
+    problems.problem(case).network.b(theta, 0)[:] = distance
+    problems.problem(case).network.b(theta, 1)[:] = 1.0
+    case = replace(case, theta=theta)
+    found = check_directions(problems.problem(case, reference.gradient(case)))
+    assert found.kinked_samples == 0
+    assert {t.verdict for t in found.tensors} == {"right"}
+    assert found.step_range[0] < abs(distance)
+
+
+# Chance, threads, arguments, what is printed.
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 10])
+def test_chance_of_missing_is_that_of_all_patterns_of_signs(count):
+    sums = [sum(pattern) for pattern in itertools.product((-1, 1), repeat=count)]
+    share = sums.count(0) / len(sums)
+    for directions in (1, 4):
+        assert chance_of_missing(count, directions) == pytest.approx(share**directions)
+
+
+def test_two_wrong_entries_are_missed_as_often_as_is_said():
+    """1,000 draws of one direction: half of them, give or take four standard deviations of 16."""
+    setting = prepared(problems.problem(CASE, EXACT))
+    rounds = 1000 if problems.JIT else 50
+    keys = np.array([directional.direction_key(9, k) for k in range(rounds)], dtype=np.uint64)
+    claimed = EXACT.copy()
+    claimed[[11, 222]] += 0.1
+    many = replace(setting, keys=keys, problem=problems.problem(CASE, claimed))
+    region = Region(0, "W", 0, 9, 0, 70)
+    off = np.abs(directional._claimed(many, region)[0] - directional._claimed(replace(many, problem=setting.problem), region)[0])
+    np.testing.assert_allclose(off[off > 1e-9], 0.2, rtol=1e-9)
+    assert abs((off < 1e-9).sum() - chance_of_missing(2, 1) * rounds) < 4.0 * np.sqrt(rounds / 4.0)
+
+
+@pytest.mark.compiled
+def test_same_bits_for_any_number_of_threads_and_directions_carried_together(monkeypatch):
+    case = reference.random_case(4, widths=(300, 260, 130, 5), loss="softmax_crossentropy", samples=7, activations=("gelu",))
+    claimed = reference_free_gradient(case)
+    claimed[12345] *= 1.01
+    found = [check_directions(problems.problem(case, claimed), threads=threads) for threads in (1, 2)]
+    assert found[0].tensors == found[1].tensors
+    assert found[0].tensors[0].located[0].index == divmod(12345, 300)
+    assert found[0].relative_difference == found[1].relative_difference
+
+
+def reference_free_gradient(case):
+    problem = problems.problem(case)
+    return gradient(problem, base_point(problem))
+
+
+@pytest.mark.compiled
+def test_nothing_is_compiled_twice():
+    for seed in range(6):
+        check_directions(problems.problem(problems.random_case(seed), np.ones(problems.random_case(seed).theta.size)), threads=1)
+    for entry in (kernels.signed_products, kernels.signed_sums, kernels.loss_moves):
+        assert len(entry.signatures) == 1
+
+
+def test_seed_decides():
+    problem = problems.problem(CASE, EXACT)
+    assert check_directions(problem, seed=1).tensors == check_directions(problem, seed=1).tensors
+    assert check_directions(problem, seed=1).tensors != check_directions(problem, seed=2).tensors
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ({"method": "directional", "step": 1e-5}, "leave out step"),
+        ({"method": "directional", "sample": "5%"}, "leave out sample"),
+        ({"method": "directional", "directions": 0}, "directions must be a whole number of at least 1, found 0"),
+        ({"method": "directional", "directions": 1.5}, "directions must be a whole number of at least 1, found 1.5"),
+        ({"method": "directional", "seed": -1}, "seed must be a whole number of at least 0, found -1"),
+        ({"method": "parameter", "directions": 3}, "directions go with method directional, found method parameter"),
+    ],
+)
+def test_arguments_that_are_refused(items, message):
+    with pytest.raises(InputError, match=message):
+        check_problem(problems.problem(CASE, EXACT), **items)
+
+
+def test_a_derivative_that_contradicts_itself_is_no_verdict(monkeypatch):
+    monkeypatch.setattr(directional, "along_everything", lambda setting, k: (1.0, 0.0))
+    with pytest.raises(InputError, match="fastgrad contradicts itself"):
+        check_directions(problems.problem(CASE, EXACT))
+
+
+def test_report_says_how_many_directions_and_what_they_miss():
+    report = check_problem(problems.problem(CASE, EXACT), method="directional", directions=4, seed=3)
+    assert isinstance(report, fastgrad.Report)
+    assert report.passed
+    text = " ".join(str(report).split())
+    assert "4 directions of random signs, seed 3" in text
+    assert "2 with a chance of 6.2% and 10 with a chance of 0.37%" in text
+    assert "method directional, a step for each direction" in text
+    document = report.to_dict()
+    assert document["chance_of_missing"] == {"1": 0.0, "2": 0.0625, "10": pytest.approx(0.24609375**4)}
+    assert (document["directions"], document["direction_seed"], document["tensors"][0]["located"]) == (4, 3, [])
+
+
+def test_estimate_grows_with_the_network_and_the_directions():
+    small, large = (
+        problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
+    )
+    assert 0.0 < directional.estimate(small) < directional.estimate(large) < directional.estimate(large, 16)
