@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import comb, hypot, nan
 from typing import Literal, NamedTuple
 
@@ -41,6 +42,8 @@ SAMPLES = 32
 """Columns that tables of signed sums are made for at a time; a table holds four times its columns."""
 ROWS_OF_W = 2**20
 """Weights of which positive and negative part, or squares, are made at a time."""
+SHARED_SIGNS = 2**18
+"""Signs from which a second thread saves more than waking it costs: a third of a millisecond's work."""
 WORK_RATE = {"product": 3e10, "signs": 6e9}
 """Multiply-adds of products and signs applied, a second and core, for estimates of time only."""
 
@@ -82,6 +85,8 @@ class Measured:
         Σ U∘claimed and the derivative.
     carried : ndarray
         The derivative without the penalty's.
+    doubt : ndarray
+        What rounding may make of it.
     allowed : ndarray
         What rounding may make of their difference.
     fine : ndarray
@@ -95,6 +100,7 @@ class Measured:
     claimed: Array
     numerical: Array
     carried: Array
+    doubt: Array
     allowed: Array
     fine: Array
     states: list[State]
@@ -152,7 +158,7 @@ class Setting:
         return -(-self.problem.network.widths[layer + (kind == "b")] // kernels.WORD)
 
     def counter(self, layer: int, kind: str) -> int:
-        """Number of a tensor's first word."""
+        """Return the number of a tensor's first word."""
         widths = self.problem.network.widths
         before = sum(widths[k + 1] * self.words(k, "W") + self.words(k, "b") for k in range(layer))
         return before + (widths[layer + 1] * self.words(layer, "W") if kind == "b" else 0)
@@ -241,10 +247,8 @@ def check_directions(
         If an argument cannot be used, the loss overflows, or the derivative along all parameters is not the sum of the
         derivatives along the tensors: then nothing can be said of the gradient.
     """
-    if isinstance(directions, bool) or not isinstance(directions, (int, np.integer)) or directions < 1:
-        raise InputError(f"directions must be a whole number of at least 1, found {directions!r}")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InputError(f"seed must be a whole number of at least 0, found {seed!r}")
+    _require_whole("directions", directions, 1)
+    _require_whole("seed", seed, 0)
     with thread_count(threads) as used, np.errstate(all="ignore"):
         setting = prepare(problem, int(directions), seed, used)
         tracker = Tracker(progress, problem.network.size)
@@ -269,6 +273,11 @@ def check_directions(
     )
 
 
+def _require_whole(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} must be a whole number of at least {least}, found {value!r}")
+
+
 def prepare(problem: Problem, directions: int, seed: int, threads: int) -> Setting:
     """Run the forward pass and tabulate what all directions share."""
     base = base_point(problem)
@@ -288,7 +297,9 @@ def prepare(problem: Problem, directions: int, seed: int, threads: int) -> Setti
     norms = [np.sqrt(np.einsum("ij,ij->i", W, W)) for W in (network.W(problem.theta, k) for k in range(network.depth))]
     keys = np.array([direction_key(seed, k) for k in range(directions)], dtype=np.uint64)
     assert problem.claimed is not None
-    units = {(tensor.layer, tensor.kind): _unit(problem.claimed[tensor.start : tensor.stop]) for tensor in problem.tensors}
+    units: dict[tuple[int, str], float] = {
+        (tensor.layer, tensor.kind): _unit(problem.claimed[tensor.start : tensor.stop]) for tensor in problem.tensors
+    }
     return Setting(problem, base, rounding_scale(problem, base), keys, room, kinks, slopes, norms, units, threads)
 
 
@@ -314,7 +325,7 @@ def signs(key: int, counter: int, count: int) -> Array:
     numbers = np.arange(counter, counter - (-count // kernels.WORD), dtype=np.uint64)
     words = _scrambled(np.uint64(key) + numbers * np.uint64(0x9E3779B97F4A7C15))
     bits = np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little")[:count]
-    return 2.0 * bits - 1.0
+    return np.where(bits, 1.0, -1.0)
 
 
 def whole_tensor(problem: Problem, tensor: Tensor) -> Region:
@@ -345,7 +356,9 @@ class _Carried:
 Push = Callable[[int, Array], Array]
 
 
-def _carry(setting: Setting, layer: int, low: int, first: Array, error: Array, convention: int | None, push: Push | None) -> _Carried:
+def _carry(
+    setting: Setting, layer: int, low: int, first: Array, error: Array, convention: int | None, push: Push | None
+) -> _Carried:
     """Carry moves of a layer's pre-activations to the loss, with a step for each direction.
 
     Parameters
@@ -359,7 +372,7 @@ def _carry(setting: Setting, layer: int, low: int, first: Array, error: Array, c
     error : ndarray, shape (k, m)
         What rounding those moves may have, in units of u.
     convention : {None, 0, 1}
-        What a unit on a kink has for a slope: that of the side it moves to, the left one, the right one.
+        What a unit on a kink has for a slope: the mean of the left and the right one, the left one, the right one.
     push : callable, optional
         Gives what the parameters of a layer above add to its moves.
     """
@@ -376,7 +389,14 @@ def _carry(setting: Setting, layer: int, low: int, first: Array, error: Array, c
 
 
 def _climb(
-    setting: Setting, carried: _Carried, layer: int, low: int, first: Array, error: Array, convention: int | None, push: Push | None
+    setting: Setting,
+    carried: _Carried,
+    layer: int,
+    low: int,
+    first: Array,
+    error: Array,
+    convention: int | None,
+    push: Push | None,
 ) -> None:
     """Carry +h and −h to the loss once, with the steps that `carried` has."""
     network = setting.problem.network
@@ -411,13 +431,17 @@ def _note(setting: Setting, carried: _Carried, layer: int, low: int, high: int, 
 
 
 def _activated(setting: Setting, layer: int, low: int, high: int, moves: Array, convention: int | None) -> Array:
-    """Turn moves of z into moves of f(z): two Taylor terms, on a kink the straight piece on either side."""
+    """Turn moves of z into moves of f(z): two Taylor terms, on a kink a line.
+
+    From a kink, +h and −h move along two lines; what is odd in h, all that a central difference sees of a small step, is
+    their mean.
+    """
     f1, f2 = (setting.base.plane(plane, layer)[:, low:high] for plane in (codes.SLOPE, codes.CURVATURE))
     result: Array = moves * (f1 + moves * f2)
     kinks = setting.kinks[layer][:, low:high]
     if kinks.any():
         left, right = (side[:, low:high] for side in setting.slopes[layer])
-        slope = np.where(moves > 0.0, right, left) if convention is None else (left, right)[convention]
+        slope = 0.5 * (left + right) if convention is None else (left, right)[convention]
         result = np.where(kinks, moves * slope, result)
     return result
 
@@ -453,18 +477,20 @@ def _signed_products(setting: Setting, direction: int, region: Region, inputs: A
         sums = np.zeros((out.shape[1], some.shape[0]))
         key = setting.keys[direction]
         address = kernels.product_rows.address
-        kernels.signed_products(address, key, counter, words, first, region.low, table, sums, _chunks(setting, len(sums)))
+        kernels.signed_products(address, key, counter, words, first, region.low, table, sums, _chunks(setting, region.size))
         out[begin : begin + SAMPLES] = sums.T
     return out
 
 
-def _chunks(setting: Setting, rows: int) -> int:
-    """Return the number of pieces that rows are shared out in."""
-    return max(1, min(4 * setting.threads, rows // kernels.WORD)) if setting.threads > 1 else 1
+def _chunks(setting: Setting, signs: int) -> int:
+    """Return the number of pieces that rows of signs are shared out in, and set numba's threads for them."""
+    small = signs < SHARED_SIGNS
+    numba.set_num_threads(1 if small else setting.threads)
+    return 1 if small else 4 * setting.threads
 
 
 def _first_moves(setting: Setting, region: Region, directions: range) -> tuple[Array, Array]:
-    """Moves of z for a step of 1, shape (k, m, r), and their rounding in units of u, shape (k, m)."""
+    """Return the moves of z for a step of 1, shape (k, m, r), and their rounding in units of u, shape (k, m)."""
     samples = setting.problem.samples
     if region.kind == "b":
         rows = np.array([_bias_signs(setting, region, k) for k in directions])
@@ -479,7 +505,7 @@ def _first_moves(setting: Setting, region: Region, directions: range) -> tuple[A
 
 
 def _sum_growth(region: Region) -> float:
-    """Rounding of a signed sum of a row, in units of u and of the root sum of its squares.
+    """Return the rounding of a signed sum of a row, in units of u and of the root sum of its squares.
 
     Sixteen columns share one addition to the sum; of the claimed gradient 64 partial sums are added up, then rows pairwise:
     both take fewer additions one after the other than columns / 16 + 64.
@@ -542,7 +568,7 @@ def _signed_sums(setting: Setting, region: Region, values: Array, unit: float) -
     by_row, squares = np.empty((setting.keys.size, len(values))), np.empty(len(values))
     kernels.signed_sums(
         kernels.sum_rows.address, setting.keys, setting.counter(region.layer, "W"), setting.words(region.layer, "W"),
-        region.low, region.left, region.right, values, 1.0 / unit, by_row, squares, _chunks(setting, len(values)),
+        region.low, region.left, region.right, values, 1.0 / unit, by_row, squares, _chunks(setting, region.size),
     )  # fmt: skip
     return by_row.sum(axis=1), unit * float(np.sqrt(squares.sum()))
 
@@ -584,7 +610,8 @@ def measure(setting: Setting, region: Region) -> Measured:
     if "wrong" in states:
         states = _with_kinks(setting, region, pieces, claimed - penalty, allowed, states)
     step = min(float(piece.steps.min()) for piece in pieces)
-    return Measured(claimed, numerical, derivative, allowed, fine, states, step)
+    doubt = TOLERANCE * UNIT_ROUNDOFF["float64"] * (rounding + np.sqrt(variance))
+    return Measured(claimed, numerical, derivative, doubt, allowed, fine, states, step)
 
 
 def _some_directions(setting: Setting) -> Iterator[range]:
@@ -710,7 +737,7 @@ def _range_up(low: Array, high: Array, W: Array) -> tuple[Array, Array]:
 
 
 def along_everything(setting: Setting, direction: int) -> tuple[float, float]:
-    """Derivative along a direction of all parameters, penalty left out, and its own rounding in units of u.
+    """Return the derivative along a direction of all parameters, no penalty in it, and its own rounding in units of u.
 
     Notes
     -----
@@ -745,7 +772,7 @@ def _audit(setting: Setting, measured: list[Measured]) -> None:
         return
     together, own = along_everything(setting, 0)
     apart = sum(float(found.carried[0]) for found in measured)
-    allowed = TOLERANCE * UNIT_ROUNDOFF["float64"] * own + sum(float(found.fine[0]) for found in measured)
+    allowed = TOLERANCE * UNIT_ROUNDOFF["float64"] * own + sum(float(found.doubt[0]) for found in measured)
     if not abs(together - apart) <= allowed:
         raise InputError(
             f"fastgrad contradicts itself: the derivative along all parameters is {together!r}, the sum of those along the "
@@ -882,8 +909,9 @@ def _relative(sides: list[Array]) -> float:
 def estimate(problem: Problem, directions: int = DIRECTIONS) -> float:
     """Estimate the seconds that a check of a right gradient takes, to within a small factor."""
     widths, samples = problem.network.widths, problem.samples
-    work = [a * b for a, b in zip(widths, widths[1:], strict=False)]
+    work = [a * b for a, b in pairwise(widths)]
     above = sum(number * size for number, size in enumerate(work))
     products = 2.0 * samples * (directions * above + sum(work))
     applied = directions * sum(work) * (1.0 + 0.25 * samples)
-    return (products / WORK_RATE["product"] + applied / WORK_RATE["signs"]) / numba.get_num_threads()
+    seconds = products / WORK_RATE["product"] + applied / WORK_RATE["signs"]
+    return float(seconds / numba.get_num_threads())
