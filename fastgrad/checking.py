@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numba
 import numpy as np
 
+from fastgrad import directional
 from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
 from fastgrad.directional import DIRECTIONS, Directional, chance_of_missing, check_directions
 from fastgrad.errors import InputError
@@ -150,6 +151,7 @@ def _check_directional(
     for name, value in (("step", step), ("sample", sample)):
         if value is not None:
             raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
+    directional.load_kernels()
     began = time.perf_counter()
     found = check_directions(
         problem, directions=DIRECTIONS if directions is None else directions, seed=seed, threads=threads, progress=progress

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from math import comb, hypot, nan
 from typing import Literal, NamedTuple
@@ -21,7 +22,7 @@ from fastgrad.errors import InputError
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint, base_point, growth
 from fastgrad.kernels import codes
 from fastgrad.kernels import directional as kernels
-from fastgrad.network import Array, Problem, Tensor
+from fastgrad.network import Array, Network, Problem, Tensor
 from fastgrad.numerical import SMALL_MOVE, Progress, Tracker, on_kink, output_unit, range_product, slope_range, thread_count
 from fastgrad.product import product, squared
 from fastgrad.report import Entry, TensorReport, Verdict
@@ -271,6 +272,16 @@ def check_directions(
         (min(steps), max(steps)),
         int(np.concatenate(setting.kinks, axis=1).any(axis=1).sum()),
     )
+
+
+@cache
+def load_kernels() -> None:
+    """Load, or compile, what directions run, so that no measured time contains it."""
+    network = Network((1, 1), ("identity",), "squared_error", "mean", (True,))
+    one = np.ones((1, 1))
+    W = Tensor("W", 0, "W", 0, 1, (1, 1), (1, 1), False, "dW", "float64")
+    b = Tensor("b", 0, "b", 1, 2, (1,), (1,), False, "db", "float64")
+    check_directions(Problem(network, np.ones(2), one, one, (W, b), np.zeros(2), None), directions=1, threads=1)
 
 
 def _require_whole(name: str, value: object, least: int) -> None:

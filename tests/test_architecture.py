@@ -75,7 +75,7 @@ def test_library_knows_nothing_of_the_command_line(path):
 def test_numba_stays_in_the_kernels():
     users = {path for path in LIBRARY if "numba" in {module.split(".")[0] for module in imported_modules(path)}}
     rooms = {room_of(module_name(path)) for path in users}
-    assert rooms <= {"kernels", "numerical", "checking"}  # the latter two set and tell the number of threads
+    assert rooms <= {"kernels", "numerical", "directional", "checking"}  # the last three set and tell the number of threads
 
 
 @pytest.mark.parametrize("module", ["fastgrad", "fastgrad_cli.main"])
