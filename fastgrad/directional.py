@@ -45,8 +45,8 @@ ROWS_OF_W = 2**20
 """Weights of which positive and negative part, or squares, are made at a time."""
 SHARED_SIGNS = 2**18
 """Signs from which a second thread saves more than waking it costs: a third of a millisecond's work."""
-WORK_RATE = {"product": 3e10, "signs": 6e9}
-"""Multiply-adds of products and signs applied, a second and core, for estimates of time only."""
+WORK_RATE = {"product": 1e10, "signs": 3e9, "prepare": 1.2e9}
+"""Multiply-adds of products, signs applied, and multiply-adds before the first, a second and core; for estimates only."""
 
 Keys = npt.NDArray[np.uint64]
 State = Literal["right", "at a kink", "not judged", "wrong"]
@@ -924,5 +924,6 @@ def estimate(problem: Problem, directions: int = DIRECTIONS) -> float:
     above = sum(number * size for number, size in enumerate(work))
     products = 2.0 * samples * (directions * above + sum(work))
     applied = directions * sum(work) * (1.0 + 0.25 * samples)
-    seconds = products / WORK_RATE["product"] + applied / WORK_RATE["signs"]
+    before = sum(work) * (samples + 10.0)
+    seconds = products / WORK_RATE["product"] + applied / WORK_RATE["signs"] + before / WORK_RATE["prepare"]
     return float(seconds / numba.get_num_threads())
