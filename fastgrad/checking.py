@@ -13,7 +13,7 @@ import numpy as np
 from fastgrad import directional
 from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
 from fastgrad.directional import DIRECTIONS, Directional, chance_of_missing, check_directions
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Problem
 from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient
@@ -33,6 +33,7 @@ def check(
     masks: Mapping[str, Any] | Sequence[Any] | None = None,
     method: str = "auto",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     directions: int | None = None,
@@ -57,6 +58,8 @@ def check(
         How the numerical gradient is made; by "directional" it is none: derivatives along random directions are checked.
     step : float, optional
         One step for all parameters; by default each has its own, far below what truncation could show.
+    scheme : {"central", "forward", "five-point"}
+        The difference that method "textbook" forms.
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
@@ -80,6 +83,8 @@ def check(
     ------
     InputError
         If the arrays and the description do not make a network that can be checked.
+    Interrupted
+        On Ctrl-C, with the Report of what was finished, if anything was.
 
     Examples
     --------
@@ -94,6 +99,7 @@ def check(
         problem,
         method=method,
         step=step,
+        scheme=scheme,
         sample=sample,
         seed=seed,
         directions=directions,
@@ -107,6 +113,7 @@ def check_problem(
     *,
     method: str = "auto",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
     directions: int | None = None,
@@ -117,30 +124,46 @@ def check_problem(
     if problem.claimed is None:
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
     if method == "directional":
-        return _check_directional(problem, step, sample, directions, seed, threads, progress)
+        return _check_directional(
+            problem, step, None if scheme == "central" else scheme, sample, directions, seed, threads, progress
+        )
     if directions is not None:
         raise InputError(f"directions go with method directional, found method {method}")
     load_kernels(choose_method(problem, method, sample))
     began = time.perf_counter()
-    numerical = numerical_gradient(
-        problem, method=method, step=step, sample=sample, seed=seed, threads=threads, progress=progress
-    )
+    interrupted = False
+    try:
+        numerical = numerical_gradient(
+            problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+        )
+    except Interrupted as stop:
+        numerical, interrupted = stop.finished, True
     extra = None
     if numerical.step is not None:
         # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-        exact = numerical_gradient(problem, sample=sample, seed=seed, threads=threads)
+        exact = numerical_gradient(problem, places=numerical.selected, threads=threads)
         extra = np.abs(numerical.values - exact.values)
         numerical = replace(numerical, lower=exact.lower, upper=exact.upper)
     judgement = judge(problem, numerical, extra)
     notes = _notes(problem, numerical) + _lost(judgement)
+    if interrupted:
+        notes.append(
+            f"interrupted: {numerical.values.size - np.isnan(numerical.values).sum():,} of {problem.network.size:,} parameters "
+            "were finished, the others are not judged"
+        )
     if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
-    return _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
+    drawn = seed if sample is not None and numerical.selected is not None else None
+    report = _report(problem, numerical, judgement, tuple(notes), drawn, threads, time.perf_counter() - began)
+    if interrupted:
+        raise Interrupted(report)
+    return report
 
 
 def _check_directional(
     problem: Problem,
     step: float | None,
+    scheme: str | None,
     sample: int | float | str | None,
     directions: int | None,
     seed: int,
@@ -148,7 +171,7 @@ def _check_directional(
     progress: Progress | None,
 ) -> Report:
     """Check along random directions, each with a step of its own that moves every parameter."""
-    for name, value in (("step", step), ("sample", sample)):
+    for name, value in (("step", step), ("scheme", scheme), ("sample", sample)):
         if value is not None:
             raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
     directional.load_kernels()
@@ -157,7 +180,7 @@ def _check_directional(
         problem, directions=DIRECTIONS if directions is None else directions, seed=seed, threads=threads, progress=progress
     )
     notes = tuple(_notes(problem, found) + _lost(found))
-    report = _report(problem, found, found, notes, seed, threads, time.perf_counter() - began)
+    report = _report(problem, found, found, notes, None, threads, time.perf_counter() - began)
     chances = tuple((count, chance_of_missing(count, found.directions)) for count in (1, 2, 10))
     return replace(report, directions=found.directions, direction_seed=seed, chances=chances)
 
@@ -191,7 +214,7 @@ def _report(
     numerical: Numerical | Directional,
     judgement: Judgement | Directional,
     notes: tuple[str, ...],
-    seed: int,
+    drawn: int | None,
     threads: int | None,
     seconds: float,
 ) -> Report:
@@ -207,7 +230,7 @@ def _report(
         method=numerical.method,
         step=numerical.step,
         step_range=numerical.step_range,
-        sample_seed=seed if numerical.selected is not None else None,
+        sample_seed=drawn,
         parameters_total=problem.network.size,
         parameters_checked=checked,
         relative_difference=judgement.relative_difference,
@@ -218,6 +241,7 @@ def _report(
         notes=notes,
         seconds=seconds,
         threads=threads or numba.get_num_threads(),
+        scheme=numerical.scheme,
     )
 
 

@@ -183,7 +183,7 @@ class Directional:
         Smallest and largest step.
     kinked_samples : int
         Samples with a pre-activation on a kink.
-    method, step, selected
+    method, step, scheme, selected
         As of `numerical.Numerical`.
     """
 
@@ -196,6 +196,7 @@ class Directional:
     kinked_samples: int
     method: str = "directional"
     step: None = None
+    scheme: str = "central"
     selected: None = None
 
 

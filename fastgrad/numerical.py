@@ -5,9 +5,12 @@ Called by check. Does not judge: values, and where a kink makes more than one va
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -15,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.kernels import activations, codes, propagate, textbook
 from fastgrad.network import Array, Network, Offsets, Problem
@@ -23,6 +26,10 @@ from fastgrad.product import product
 
 Method = Literal["parameter", "preactivation", "textbook"]
 METHODS: tuple[Method, ...] = ("parameter", "preactivation", "textbook")
+Scheme = Literal["central", "forward", "five-point"]
+SCHEMES: tuple[Scheme, ...] = ("forward", "central", "five-point")
+Losses = Callable[[float], tuple[Array, Array]]
+"""For a step h the losses of some parameters at θ + h and at θ − h, penalty left out."""
 Progress = Callable[[int, int], None]
 Mask = npt.NDArray[np.bool_]
 
@@ -46,6 +53,8 @@ PARALLEL_SECONDS = 3e-4
 """Estimated work below which a second thread costs more than it saves, waking it taking 10 µs to some ms on a busy machine."""
 PIECE_SECONDS = 0.3
 """Aim of the time of one call of a kernel: progress is shown and Ctrl-C heard between calls."""
+EXACT_COST = 20.0
+"""How many times the work of two Taylor terms an exact difference may be, in guesses of the first piece's length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +80,8 @@ class Numerical:
         Samples with a pre-activation on a kink.
     base : BasePoint
         The forward pass at theta.
+    scheme : {"central", "forward", "five-point"}
+        Which difference the values are.
     """
 
     values: Array
@@ -82,6 +93,7 @@ class Numerical:
     step_range: tuple[float, float]
     kinked_samples: int
     base: BasePoint
+    scheme: Scheme = "central"
 
 
 def numerical_gradient(
@@ -89,12 +101,14 @@ def numerical_gradient(
     *,
     method: str = "parameter",
     step: float | None = None,
+    scheme: str = "central",
     sample: int | float | str | None = None,
+    places: Offsets | None = None,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Numerical:
-    """Compute the central differences of J.
+    """Compute the differences of J: central ones, or with method "textbook" those of another scheme.
 
     Parameters
     ----------
@@ -107,8 +121,12 @@ def numerical_gradient(
     step : float, optional
         The same step for all that is perturbed. By default each has its own, so small that truncation is below rounding;
         "textbook" takes 1e-7.
+    scheme : {"central", "forward", "five-point"}
+        The difference of method "textbook"; the other methods know the central one only.
     sample : int, float or str, optional
         How many parameters to evaluate: 500, or "5%" of them; drawn without replacement, stratified by tensor.
+    places : ndarray of int64, optional
+        Which parameters to evaluate, in place of a sample: indices into theta, ascending.
     seed : int
         Seed of the draw.
     threads : int, optional
@@ -125,22 +143,46 @@ def numerical_gradient(
     ------
     InputError
         If an argument cannot be used.
+    Interrupted
+        On Ctrl-C, with the Numerical of the parameters that were finished, if there are any.
+
+    Notes
+    -----
+    ====================  ============================================================  ==========
+    forward               (J(θ + h) − J(θ))/h                                           error O(h)
+    central               (J(θ + h) − J(θ − h))/2h                                      O(h²)
+    five-point            (8(J(θ + h) − J(θ − h)) − (J(θ + 2h) − J(θ − 2h)))/12h        O(h⁴)
+    ====================  ============================================================  ==========
     """
     chosen = choose_method(problem, method, sample)
+    rule = _choose_scheme(scheme, chosen)
     if step is not None:
         _require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
     _require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
-    selected = select(problem, sample, seed)
-    with thread_count(threads) as used, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    selected = select(problem, sample, seed) if places is None else places
+    with (
+        thread_count(threads) as used,
+        np.errstate(over="ignore", under="ignore", invalid="ignore"),
+        Tracker(progress, problem.network.size if selected is None else selected.size) as tracker,
+    ):
         base = base_point(problem)
         if not np.isfinite(base.loss):
             raise InputError(
                 f"the loss of this network is {base.loss}: its outputs overflow double precision, there is no gradient to check"
             )
-        tracker = Tracker(progress, problem.network.size if selected is None else selected.size)
         if chosen == "textbook":
-            return _textbook(problem, base, selected, step or TEXTBOOK_STEP, used, tracker)
-        return _propagated(problem, base, chosen, selected, step, used, tracker)
+            found = _textbook(problem, base, selected, step or TEXTBOOK_STEP, rule, used, tracker)
+        else:
+            found = _propagated(problem, base, chosen, selected, step, used, tracker)
+    if tracker.interrupted:
+        raise _interruption(found)
+    return found
+
+
+def _interruption(found: Numerical) -> KeyboardInterrupt:
+    """Return what to raise after Ctrl-C: parameters that have no value were not finished."""
+    finished: Offsets = np.flatnonzero(~np.isnan(found.values))
+    return Interrupted(replace(found, selected=finished)) if finished.size else KeyboardInterrupt()
 
 
 @cache
@@ -162,6 +204,19 @@ def choose_method(problem: Problem, method: str, sample: int | float | str | Non
     raise InputError(f"method must be one of auto, {', '.join(METHODS)}; found {method!r}")
 
 
+def _choose_scheme(scheme: str, method: Method) -> Scheme:
+    """Return the scheme meant, or raise InputError where there is none of that name or the method does not know it."""
+    for known in SCHEMES:
+        if scheme == known:
+            if known != "central" and method != "textbook":
+                raise InputError(
+                    f"scheme {known} is for method textbook; method {method} forms central differences only. "
+                    'Give method="textbook" (--method textbook) with it'
+                )
+            return known
+    raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; found {scheme!r}")
+
+
 def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
     """Estimate the seconds a method takes for all parameters, or for a share of them, to within a small factor."""
     if method == "preactivation":
@@ -170,7 +225,7 @@ def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
     work = 0.0
     for layer in range(network.depth):
         perturbed = network.widths[layer + 1] * (1 if method == "preactivation" else network.widths[layer] + 1)
-        work += perturbed * (_forward_work(problem) if method == "textbook" else _above(problem, layer))
+        work += perturbed * (forward_work(problem) if method == "textbook" else _above(problem, layer))
     return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
 
 
@@ -227,10 +282,29 @@ def thread_count(threads: int | None) -> Iterator[int]:
 
 
 class Tracker:
-    """Counts parameters done and passes the count on."""
+    """Counts parameters done, passes the count on, cuts work into pieces, and hears Ctrl-C between them.
+
+    Within the context the first Ctrl-C is only noted, so that it stops nothing halfway; a second one acts as ever.
+    """
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0
+        self.interrupted = False
+
+    def __enter__(self) -> Tracker:
+        # Only the main thread may handle signals, and only it is interrupted.
+        self._handles = threading.current_thread() is threading.main_thread()
+        if self._handles:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handles:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.interrupted = True
+        signal.signal(signal.SIGINT, self._before)
 
     def advance(self, count: int) -> None:
         """Count some more."""
@@ -238,8 +312,20 @@ class Tracker:
         if self.progress is not None:
             self.progress(self.done, self.total)
 
+    def pieces(self, count: int, seconds: float) -> Iterator[slice]:
+        """Cut equal pieces of work, of some seconds each as a guess, into runs of about `PIECE_SECONDS`.
 
-def _forward_work(problem: Problem) -> int:
+        The guess serves for the first run, from then on the clock. None follow Ctrl-C.
+        """
+        low, length = 0, max(1, int(PIECE_SECONDS / seconds))
+        while low < count and not self.interrupted:
+            began = time.perf_counter()
+            yield slice(low, min(low + length, count))
+            low += length
+            length = max(1, int(length * min(2.0, PIECE_SECONDS / max(time.perf_counter() - began, 1e-9))))
+
+
+def forward_work(problem: Problem) -> int:
     """Multiply-adds of a forward pass of one sample."""
     return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
 
@@ -251,23 +337,31 @@ def _above(problem: Problem, layer: int) -> int:
     return entered + sum(a * b for a, b in zip(widths[layer + 2 :], widths[layer + 3 :], strict=False)) + 2 * widths[-1]
 
 
-def _pieces(count: int, work: float, rate: float) -> Iterator[slice]:
-    """Cut a number of equal pieces of work into runs of about `PIECE_SECONDS`."""
-    length = max(1, int(PIECE_SECONDS * rate / work))
-    for low in range(0, count, length):
-        yield slice(low, min(low + length, count))
-
-
 def _textbook(
-    problem: Problem, base: BasePoint, selected: Offsets | None, step: float, threads: int, tracker: Tracker
+    problem: Problem, base: BasePoint, selected: Offsets | None, step: float, scheme: Scheme, threads: int, tracker: Tracker
 ) -> Numerical:
+    places = np.arange(problem.network.size) if selected is None else selected
+    values = np.full(problem.network.size, np.nan)
+    work = 2.0 * forward_work(problem) * problem.samples
+    for piece in tracker.pieces(places.size, work / (WORK_RATE["textbook"] * threads)):
+        values[places[piece]] = difference(textbook_losses(problem, base, places[piece], threads), step, scheme)
+        tracker.advance(piece.stop - piece.start)
+    lower, upper = add_penalty(problem, step, values, None, None, scheme)
+    return Numerical(values, lower, upper, selected, "textbook", step, (step, step), 0, base, scheme)
+
+
+def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads: int) -> Losses:
+    """Return the function that evaluates the textbook's losses of some parameters, two whole forward passes for each.
+
+    At a step of 0 they all have the same, J(θ), which is returned once.
+    """
     network = problem.network
     x, y = np.ascontiguousarray(base.activations[0].T), np.ascontiguousarray(problem.Y.T)
     masks = np.ascontiguousarray(base.tables.units[codes.SCALE].T) if problem.masks else np.empty((0, 0))
-    places = np.arange(network.size) if selected is None else selected
-    forward, backward = np.empty(places.size), np.empty(places.size)
-    work = 2.0 * _forward_work(problem) * problem.samples
-    for piece in _pieces(places.size, work, WORK_RATE["textbook"] * threads):
+
+    def losses(step: float) -> tuple[Array, Array]:
+        moved = places if step else places[:1]
+        forward, backward = np.empty(moved.size), np.empty(moved.size)
         textbook.textbook_losses(
             textbook.losses_of_some.address,
             problem.theta,
@@ -279,17 +373,27 @@ def _textbook(
             y,
             network.loss_code,
             base.tables.factor,
-            places[piece],
+            moved,
             step,
             threads,
-            forward[piece],
-            backward[piece],
+            forward,
+            backward,
         )
-        tracker.advance(piece.stop - piece.start)
-    values = np.full(network.size, np.nan)
-    values[places] = (forward - backward) / (2.0 * step)
-    lower, upper = _add_penalty(problem, step, values, None, None)
-    return Numerical(values, lower, upper, selected, "textbook", step, (step, step), 0, base)
+        return forward, backward
+
+    return losses
+
+
+def difference(losses: Losses, step: float, scheme: Scheme) -> Array:
+    """Form the difference quotients of a scheme from losses."""
+    ahead, behind = losses(step)
+    if scheme == "forward":
+        # A step of 0 gives J(θ) by the same loop, so that it differs from J(θ + h) by what h does and by rounding alone.
+        return np.asarray((ahead - losses(0.0)[0]) / step)
+    if scheme == "central":
+        return np.asarray((ahead - behind) / (2.0 * step))
+    far_ahead, far_behind = losses(2.0 * step)
+    return np.asarray((8.0 * (ahead - behind) - (far_ahead - far_behind)) / (12.0 * step))
 
 
 def _propagated(
@@ -302,12 +406,14 @@ def _propagated(
     tracker: Tracker,
 ) -> Numerical:
     plan = _plan(problem, base, method, step)
-    values = _central(problem, base, plan, method, selected, threads, tracker)
     kinked = _kinked(problem, base)
     lower = upper = None
-    if kinked.any():
-        lower, upper = _kink_range(problem, base, threads, values, kinked)
-    lower, upper = _add_penalty(problem, step, values, lower, upper)
+    if kinked.any():  # first, for without it nothing that Ctrl-C leaves could be judged
+        lower, upper = _kink_range(problem, base, threads, kinked, tracker)
+    values = _central(problem, base, plan, method, selected, threads, tracker)
+    if lower is not None and upper is not None:
+        lower, upper = np.fmin(lower, values), np.fmax(upper, values)
+    lower, upper = add_penalty(problem, step, values, lower, upper)
     used = np.concatenate([steps for steps, _ in plan])
     span = (float(used.min()), float(used.max()))
     samples = int(kinked.any(axis=1).sum())
@@ -407,6 +513,8 @@ def _central(
     network = problem.network
     values = np.full(network.size, np.nan)
     for layer in range(network.depth):
+        if tracker.interrupted:
+            break
         start, stop = network.weight_slice(layer).start, network.bias_slice(layer).stop
         local = None
         if selected is not None:
@@ -420,7 +528,7 @@ def _central(
             here[chosen] = _by_parameter(problem, base, plan[layer], layer, chosen, threads, tracker)
             continue
         whole = here if local is None else np.empty(stop - start)
-        _fill_from_preactivations(problem, base, plan[layer], layer, threads, whole)
+        _fill_from_preactivations(problem, base, plan[layer], layer, threads, whole, tracker)
         if local is not None:
             here[local] = whole[local]
         tracker.advance(stop - start if local is None else local.size)
@@ -428,10 +536,13 @@ def _central(
 
 
 def _fill_from_preactivations(
-    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int, whole: Array
+    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int, whole: Array, tracker: Tracker
 ) -> None:
     """Fill a layer's dW = dZᵀ·a and db = Σ_s dZ, which are exact, z being linear in W and b."""
-    dZ = _by_preactivation(problem, base, plan, layer, threads)
+    dZ = _by_preactivation(problem, base, plan, layer, threads, tracker)
+    if tracker.interrupted:
+        whole.fill(np.nan)
+        return
     weights = problem.network.widths[layer] * problem.network.widths[layer + 1]
     product(dZ.T, base.activations[layer], out=whole[:weights].reshape(dZ.shape[1], -1))
     if problem.network.biases[layer]:
@@ -451,10 +562,10 @@ def _by_parameter(
     steps, bounds = plan
     n_in, n_out = problem.network.widths[layer : layer + 2]
     tiles, order = _tiles(local, n_in, n_out)
-    forward, backward = np.empty(local.size), np.empty(local.size)
-    work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0]
+    forward, backward = np.full(local.size, np.nan), np.full(local.size, np.nan)
+    work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
     small = _use_threads(work * local.size, threads)
-    for piece in _pieces(order.size, work * propagate.TILE, WORK_RATE["parameter"] * threads):
+    for piece in tracker.pieces(order.size, work * propagate.TILE / (WORK_RATE["parameter"] * threads)):
         propagate.parameter_differences(
             propagate.parameter_tiles.address,
             base.tables,
@@ -471,7 +582,8 @@ def _by_parameter(
         )
         tracker.advance(int((tiles[order[piece] + 1] - tiles[order[piece]]).sum()))
     source = np.where(local < n_in * n_out, local % n_in, n_in)
-    return (forward - backward) / (2.0 * steps[source])
+    values: Array = (forward - backward) / (2.0 * steps[source])
+    return values
 
 
 def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
@@ -488,14 +600,16 @@ def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
     return np.append(starts, local.size), order
 
 
-def _by_preactivation(problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int) -> Array:
-    """Central differences of a layer's pre-activations, dZ of shape (m, n_l)."""
+def _by_preactivation(
+    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int, tracker: Tracker
+) -> Array:
+    """Central differences of a layer's pre-activations, dZ of shape (m, n_l); after Ctrl-C they are not all there."""
     (step,), bounds = plan
     shape = base.activations[layer + 1].shape
     forward, backward = np.zeros(shape), np.zeros(shape)
-    work = 2.0 * _above(problem, layer) * shape[1]
+    work = 2.0 * _above(problem, layer) * shape[1] * _cost(bounds[layer:])
     small = _use_threads(work * shape[0], threads)
-    for piece in _pieces(shape[0], work, WORK_RATE["preactivation"] * threads):
+    for piece in tracker.pieces(shape[0], work / (WORK_RATE["preactivation"] * threads)):
         propagate.preactivation_differences(
             propagate.preactivation_tiles.address,
             base.tables,
@@ -509,6 +623,11 @@ def _by_preactivation(problem: Problem, base: BasePoint, plan: tuple[Array, Arra
         )
     dZ: Array = (forward - backward) / (2.0 * step)
     return dZ
+
+
+def _cost(bounds: Array) -> float:
+    """Guess how many times more work the exact differences make, where two Taylor terms are not enough."""
+    return EXACT_COST if np.inf in bounds else 1.0
 
 
 def _use_threads(work: float, threads: int) -> bool:
@@ -539,13 +658,13 @@ def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, 
         base = base_point(problem)
         plan = _plan(problem, base, "preactivation", None)
         for layer in reversed(range(problem.network.depth)):
-            result[f"dZ{layer + 1}"] = _by_preactivation(problem, base, plan[layer], layer, used)
+            result[f"dZ{layer + 1}"] = _by_preactivation(problem, base, plan[layer], layer, used, Tracker(None, 0))
             if layer:
                 result[f"dA{layer}"] = result[f"dZ{layer + 1}"] @ problem.network.W(problem.theta, layer)
     return result
 
 
-def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, kinked: Mask) -> tuple[Array, Array]:
+def _kink_range(problem: Problem, base: BasePoint, threads: int, kinked: Mask, tracker: Tracker) -> tuple[Array, Array]:
     """Range of the gradient when every unit on a kink takes any slope between the one-sided ones.
 
     Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
@@ -558,7 +677,9 @@ def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, 
     plan = _plan(problem, base, "preactivation", None)
     flow_low = flow_high = base.tables.outputs[codes.LOSS_SLOPE, rows]
     for layer in reversed(range(network.depth)):
-        low = _by_preactivation(problem, base, plan[layer], layer, threads)
+        low = _by_preactivation(problem, base, plan[layer], layer, threads, tracker)
+        if tracker.interrupted:
+            raise KeyboardInterrupt
         high = low.copy()
         slopes = slope_range(problem, base, layer, rows)
         products = [flow * slope for flow in (flow_low, flow_high) for slope in slopes]
@@ -569,7 +690,7 @@ def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, 
             network.b(lower, layer)[:], network.b(upper, layer)[:] = low.sum(axis=0), high.sum(axis=0)
         if layer:
             flow_low, flow_high = range_product(low[rows], high[rows], network.W(problem.theta, layer))
-    return np.fmin(lower, values), np.fmax(upper, values)
+    return lower, upper
 
 
 def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
@@ -592,23 +713,39 @@ def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) ->
     return left, right
 
 
-def _add_penalty(
-    problem: Problem, step: float | None, values: Array, lower: Array | None, upper: Array | None
+def add_penalty(
+    problem: Problem,
+    step: float | None,
+    values: Array,
+    lower: Array | None,
+    upper: Array | None,
+    scheme: Scheme = "central",
 ) -> tuple[Array | None, Array | None]:
-    """Add the penalty's central difference to values and their range; return the range, made where a kink needs one.
+    """Add the penalty's difference quotient to values and their range; return the range, made where a kink needs one.
 
-    Of ½c·w² it is c·w, whatever the step. Of c·|w| it is c·w/h, held between −c and c; without a fixed step h that of the
-    smallest one, c·sign(w). Where w is 0 any value from −c to c is right.
+    Of ½c·w² it is c·w, whatever the step, and forward c·(w + h/2). Of c·|w| it is c times `_slope_of_size`; without a fixed
+    step h that of the smallest one, c·sign(w). Where w is 0 any value from −c to c is right.
     """
     theta, penalties = problem.theta, problem.network.penalties
     if lower is None and any(l1 and not theta[place].all() for place, _, l1 in penalties):
         lower, upper = values.copy(), values.copy()
     for place, l2, l1 in penalties:
         w = theta[place]
-        for gradient, at_zero in ((values, 0.0), (lower, -l1), (upper, l1)):
+        shift = 0.5 * step if step is not None and scheme == "forward" else 0.0
+        slope = np.sign(w) if step is None else _slope_of_size(w, step, scheme)
+        for gradient, at_zero in ((values, l1 * slope), (lower, -l1), (upper, l1)):
             if gradient is not None:
-                gradient[place] += l2 * w
+                gradient[place] += l2 * (w + shift)
             if gradient is not None and l1:
-                slope = np.sign(w) if step is None else np.clip(w / step, -1.0, 1.0)
                 gradient[place] += np.where(w == 0.0, at_zero, l1 * slope)
     return lower, upper
+
+
+def _slope_of_size(w: Array, step: float, scheme: Scheme) -> Array:
+    """Difference quotient of |w|: of slope ±1 away from the kink, in between where the step crosses it."""
+    if scheme == "forward":
+        return np.clip(2.0 * (w / step) + 1.0, -1.0, 1.0)
+    central = np.clip(w / step, -1.0, 1.0)
+    if scheme == "central":
+        return central
+    return np.asarray((4.0 * central - np.clip(w / (2.0 * step), -1.0, 1.0)) / 3.0)

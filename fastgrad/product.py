@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad.kernels.squares import fill_squares
 from fastgrad.network import Array
 
 SERIAL = 2**18
@@ -62,10 +63,8 @@ def squared(a: Array) -> Squared:
     if not 0.0 < largest < np.inf:
         return Squared(1.0, np.square(a))
     unit = float(np.exp2(np.ceil(np.log2(largest))))
-    values = a * (1.0 / unit)
-    np.square(values, out=values)
-    if values.min(initial=1.0) < SMALLEST_SQUARE:
-        np.maximum(values, SMALLEST_SQUARE, out=values, where=a != 0.0)
+    values = np.empty(a.shape)
+    fill_squares(a.reshape(-1), 1.0 / unit, SMALLEST_SQUARE, values.reshape(-1))
     return Squared(unit, values)
 
 

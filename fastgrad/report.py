@@ -128,6 +128,8 @@ class Report:
         Time of the whole check.
     threads : int
         Threads used.
+    scheme : {"central", "forward", "five-point"}
+        Which difference was formed.
     directions, direction_seed : int or None
         By method directional: how many directions, and the seed of their signs.
     chances : tuple of (int, float)
@@ -150,6 +152,7 @@ class Report:
     notes: tuple[str, ...]
     seconds: float
     threads: int
+    scheme: str = "central"
     directions: int | None = None
     direction_seed: int | None = None
     chances: tuple[tuple[int, float], ...] = ()
@@ -185,6 +188,7 @@ class Report:
             "verdict": self.verdict,
             "description": self.description,
             "method": self.method,
+            "scheme": self.scheme,
             "step": _number(self.step),
             "step_range": [_number(step) for step in self.step_range],
             "sample_seed": self.sample_seed,
@@ -603,7 +607,8 @@ def _provenance(report: Report) -> str:
     else:
         smallest, largest = report.step_range
         step = f"a step for each parameter, {smallest:.0e} to {largest:.0e}"
+    scheme = "" if report.scheme == "central" else f"{report.scheme} difference, "
     return (
         f"{counted(report.parameters_checked, 'parameter')} in {duration(report.seconds)}, "
-        f"{counted(report.threads, 'thread')}; method {report.method}, {step}."
+        f"{counted(report.threads, 'thread')}; method {report.method}, {scheme}{step}."
     )

@@ -19,6 +19,8 @@ ROOMS = (
     {"modelfile", "verdict"},
     {"diagnosis", "directional"},
     {"checking"},
+    {"sweep"},
+    {"plots"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""
 

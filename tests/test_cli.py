@@ -15,7 +15,7 @@ from fastgrad.errors import InputError
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
 
-COMMANDS = ["check", "info", "gradient", "demo"]
+COMMANDS = ["check", "info", "gradient", "sweep", "demo"]
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +142,24 @@ def test_check_by_the_textbook_method_gives_the_published_difference():
     found = document(result)
     assert (found["method"], found["step"]) == ("textbook", 1e-7)
     assert found["relative_difference"] == pytest.approx(0.28509315, abs=1e-7)
+
+
+@pytest.mark.parametrize("scheme", ["forward", "central", "five-point"])
+@pytest.mark.parametrize(("name", "code"), [("repaired", 0), ("planted", 1)])
+def test_check_by_each_scheme_of_the_textbook(scheme, name, code):
+    """Each is judged by its own measured error, forward with its truncation too."""
+    for step in ("1e-4", "1e-7"):
+        result = run("check", write(name), "--method", "textbook", "--step", step, "--scheme", scheme, "--json")
+        assert result.exit_code == code, result.output
+        assert document(result)["scheme"] == scheme
+    text = run("check", f"{name}.npz", "--method", "textbook", "--scheme", scheme).stdout
+    assert (f"method textbook, {scheme} difference, step 1e-07" in text) == (scheme != "central")
+
+
+def test_scheme_without_the_textbook_says_what_to_do():
+    result = run("check", write("repaired"), "--scheme", "forward")
+    assert result.exit_code == 2
+    assert "--method textbook" in result.stderr
 
 
 def test_options_override_the_file():

@@ -403,6 +403,7 @@ def test_seed_decides():
     ("items", "message"),
     [
         ({"method": "directional", "step": 1e-5}, "leave out step"),
+        ({"method": "directional", "scheme": "forward"}, "leave out scheme"),
         ({"method": "directional", "sample": "5%"}, "leave out sample"),
         ({"method": "directional", "directions": 0}, "directions must be a whole number of at least 1, found 0"),
         ({"method": "directional", "directions": 1.5}, "directions must be a whole number of at least 1, found 1.5"),

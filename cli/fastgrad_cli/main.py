@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgrad_cli import terminal
-from fastgrad_cli.options import description_options, directions_option, file_argument, json_option, method_options
+from fastgrad_cli.options import (
+    description_options,
+    directions_option,
+    draw_options,
+    file_argument,
+    json_option,
+    method_options,
+)
 
 if TYPE_CHECKING:
     from fastgrad.demo import Demo
@@ -73,9 +80,14 @@ def check(file: str, description: dict[str, Any], method: dict[str, Any], direct
     """
     problem = _load(file, description)
     _require_gradients(problem, file)
-    report = _check(problem, {**method, "directions": directions})
+    from fastgrad.errors import Interrupted
+
+    try:
+        report, code = _check(problem, {**method, "directions": directions}), None
+    except Interrupted as stop:
+        report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
-    return EXIT_CODES[report.verdict]
+    return EXIT_CODES[report.verdict] if code is None else code
 
 
 @main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
@@ -137,6 +149,53 @@ def gradient(
 
 @main.command(
     epilog=_examples(
+        "fastgrad sweep model.npz",
+        "fastgrad sweep model.npz --plot curves.svg",
+        "fastgrad sweep model.npz --from 1e-3 --to 1e-9 --sample 50",
+    )
+)
+@file_argument
+@click.option("--from", "largest", type=float, default=1e-1, metavar="H", show_default=True, help="The largest step.")
+@click.option("--to", "smallest", type=float, default=1e-13, metavar="H", show_default=True, help="The smallest step.")
+@click.option("--plot", metavar="FILE", help="Draw the curves into a .png or .svg, replacing it; needs matplotlib.")
+@description_options
+@draw_options
+@json_option
+def sweep(
+    file: str,
+    largest: float,
+    smallest: float,
+    plot: str | None,
+    description: dict[str, Any],
+    draw: dict[str, Any],
+    as_json: bool,
+) -> int:
+    """Show how the step decides the error of a numerical gradient.
+
+    Some parameters of FILE, drawn at random, are differentiated with steps from large to tiny: by the forward, central
+    and five-point difference of the textbook and by fastgrad's propagated central difference. The gradients in FILE are
+    not looked at.
+    """
+    from fastgrad import plots
+    from fastgrad.sweep import sweep_steps
+
+    path = None if plot is None else plots.require(plot)
+    problem = _load(file, description)
+    with _working("steps") as progress:
+        found = sweep_steps(problem, largest=largest, smallest=smallest, **draw, progress=progress)
+    if path is not None:
+        plots.draw_sweep(found, path)
+    if as_json:
+        terminal.show_json(found.to_dict())
+    else:
+        terminal.show(found)
+        if path is not None:
+            click.echo(f"Wrote {terminal.printable(str(path))}.")
+    return terminal.RIGHT
+
+
+@main.command(
+    epilog=_examples(
         "fastgrad demo planted        two mistakes in a small relu network",
         "fastgrad demo repaired       the same network without them",
         "fastgrad demo cat            12288-5-5-1, tanh, 209 images",
@@ -187,13 +246,13 @@ def _require_gradients(problem: Problem, file: str) -> None:
 
 
 @contextlib.contextmanager
-def _working() -> Iterator[terminal.ProgressBar]:
+def _working(doing: str = "numerical gradient") -> Iterator[terminal.ProgressBar]:
     """Say that kernels are being compiled if they are, and give a progress bar."""
     from fastgrad.kernels.compile import is_compiled
 
     if not is_compiled():
         terminal.note("Compiling the kernels for this machine. This takes about a quarter of a minute and is remembered.")
-    with terminal.ProgressBar() as progress:
+    with terminal.ProgressBar(doing) as progress:
         yield progress
 
 

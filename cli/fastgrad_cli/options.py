@@ -103,24 +103,7 @@ _DESCRIPTION: dict[str, Decorator] = {
     ),
 }
 
-_METHOD: dict[str, Decorator] = {
-    "method": click.option(
-        "--method",
-        type=click.Choice(["auto", "parameter", "preactivation", "textbook", "directional"]),
-        default="auto",
-        metavar="NAME",
-        show_default=True,
-        help="parameter and preactivation carry a difference through the network, from every parameter or from every "
-        "pre-activation; textbook subtracts two full forward passes for every parameter; directional (check "
-        "only) moves all parameters of a tensor by random signs, for the largest networks; auto takes the first while that "
-        "costs some ten seconds, else the second.",
-    ),
-    "step": click.option(
-        "--step",
-        type=float,
-        metavar="H",
-        help="One step for all parameters, such as 1e-7; else each has its own.",
-    ),
+_DRAW: dict[str, Decorator] = {
     "sample": click.option(
         "--sample",
         metavar="N",
@@ -140,6 +123,35 @@ _METHOD: dict[str, Decorator] = {
         metavar="N",
         help="Threads to use; else one for each core.",
     ),
+}
+
+_METHOD: dict[str, Decorator] = {
+    "method": click.option(
+        "--method",
+        type=click.Choice(["auto", "parameter", "preactivation", "textbook", "directional"]),
+        default="auto",
+        metavar="NAME",
+        show_default=True,
+        help="parameter and preactivation carry a difference through the network, from every parameter or from every "
+        "pre-activation; textbook subtracts two full forward passes for every parameter; directional (check "
+        "only) moves all parameters of a tensor by random signs, for the largest networks; auto takes the first while that "
+        "costs some ten seconds, else the second.",
+    ),
+    "step": click.option(
+        "--step",
+        type=float,
+        metavar="H",
+        help="One step for all parameters, such as 1e-7; else each has its own.",
+    ),
+    "scheme": click.option(
+        "--scheme",
+        type=click.Choice(["forward", "central", "five-point"]),
+        default="central",
+        metavar="NAME",
+        show_default=True,
+        help="The difference that method textbook forms: forward, central or five-point.",
+    ),
+    **_DRAW,
 }
 
 directions_option = click.option(
@@ -171,3 +183,6 @@ description_options = _gathered("description", _DESCRIPTION)
 
 method_options = _gathered("method", _METHOD)
 """How the numerical gradient is made; a command gets ``method``, keywords of `fastgrad.checking.check_problem`."""
+
+draw_options = _gathered("draw", _DRAW)
+"""Which parameters are drawn, and how many threads work on them; a command gets ``draw``."""

@@ -85,7 +85,8 @@ def printable(text: str) -> str:
 class ProgressBar:
     """A progress bar with the time left, on stderr, for what takes longer than a second; silent without a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, doing: str = "numerical gradient") -> None:
+        self._doing = doing
         self._since: float | None = None
         self._bar: tuple[Progress, TaskID] | None = None
 
@@ -105,18 +106,18 @@ class ProgressBar:
         if not sys.stderr.isatty() or time.monotonic() - self._since < PATIENCE:
             return
         if self._bar is None:
-            self._bar = _start_bar(total)
+            self._bar = _start_bar(self._doing, total)
         progress, task = self._bar
         progress.update(task, completed=done)
 
 
-def _start_bar(total: int) -> tuple[Progress, TaskID]:
+def _start_bar(doing: str, total: int) -> tuple[Progress, TaskID]:
     """Put a bar on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     progress = Progress(
-        TextColumn("numerical gradient"),
+        TextColumn(doing),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),

@@ -1,0 +1,150 @@
+"""Pictures: one function for clean axes, one for each picture. matplotlib is imported here, and only when one is drawn.
+
+Called by the command line. Colours are Okabe and Ito's, which people with any colour vision tell apart; curves are named
+where they are, not in a legend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastgrad.errors import InputError
+from fastgrad.report import counted
+from fastgrad.sweep import THRESHOLD, Curve, Sweep
+
+SUFFIXES = (".png", ".svg")
+SIZE = (8.3, 5.0)
+"""Inches; at 100 dots an inch the width of a README."""
+INK, FAINT = "#333333", "#6b6b6b"
+PURPLE, GREEN, BLUE, VERMILION = "#CC79A7", "#009E73", "#0072B2", "#D55E00"
+LINE = 0.055
+"""Height of a line of text as a share of the axes."""
+FLOOR = 1e-17
+"""Errors below this, 0 among them, are drawn here."""
+ROUNDED = 1e-14
+"""Errors below this look like rounding alone."""
+LOOKS = {
+    "forward": (PURPLE, 1.8, 3),
+    "central": (BLUE, 1.8, 4),
+    "five-point": (GREEN, 1.8, 3),
+    "propagated": (VERMILION, 4.0, 2),  # below and wide: for large steps the central curve lies on it
+}
+"""Colour, width and order of the curves of a sweep."""
+STYLE = {
+    "font.size": 11.0,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+    "lines.solid_joinstyle": "round",
+    "figure.constrained_layout.w_pad": 0.12,
+    "figure.constrained_layout.h_pad": 0.12,
+    "svg.hashsalt": "fastgrad",  # the same picture, the same bytes
+}
+
+
+def require(path: str | Path) -> Path:
+    """Return the path of a picture that can be written, before anything is computed for it.
+
+    Raises
+    ------
+    InputError
+        If its name ends in no known format, its folder is missing, or matplotlib is.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in SUFFIXES:
+        raise InputError(f"a picture's name must end in {' or '.join(SUFFIXES)}, found {str(path)!r}")
+    if not target.parent.is_dir():
+        raise InputError(f"there is no folder {str(target.parent)!r} to write the picture to")
+    if find_spec("matplotlib") is None:
+        raise InputError(
+            'a picture needs matplotlib, which is not installed; to install it:\n  pip install "matplotlib>=3.8,<4"'
+        )
+    return target
+
+
+@contextmanager
+def clean_axes(path: Path, title: str, subtitle: str) -> Iterator[Any]:
+    """Give axes without clutter, under a title; write the picture at the end, in the format that its name ends in."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=SIZE, dpi=200, facecolor="white", layout="constrained")
+        axes = figure.subplots()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(title, loc="left", weight="bold", size=13.0, pad=24.0)
+        axes.annotate(
+            subtitle, (0, 1), xytext=(0, 9), xycoords="axes fraction", textcoords="offset points", color=FAINT, size=10
+        )
+        yield axes
+        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+
+
+def draw_sweep(sweep: Sweep, path: Path) -> None:
+    """Draw the error curves of a sweep, both axes logarithmic.
+
+    Parameters
+    ----------
+    sweep : Sweep
+        The curves.
+    path : Path
+        The file, as `require` returned it.
+    """
+    *textbook, propagated = sweep.curves
+    with clean_axes(path, "With nothing to cancel, a smaller step is never worse", _subtitle(sweep)) as axes:
+        axes.set(xscale="log", yscale="log", xlabel="step h", ylabel="relative error of the numerical gradient")
+        axes.set_ylim(FLOOR / 3.0, 10.0)
+        axes.minorticks_off()
+        axes.axhline(THRESHOLD, color=FAINT, linewidth=1.0, dashes=(4, 3), zorder=0)
+        _write(axes, "the courses' threshold 1e-7", (sweep.steps[-1], THRESHOLD), (0, -5), va="top", color=FAINT, size=9.5)
+        for curve in sweep.curves:
+            color, width, order = LOOKS[curve.name]
+            axes.plot(curve.steps, np.maximum(curve.errors, FLOOR), color=color, linewidth=width, zorder=order)
+        middle = sweep.steps[len(sweep.steps) // 2]
+        _write(axes, "textbook: two losses, subtracted", (middle, 1.0), (0, 0), ha="center", va="center", weight="bold")
+        _name_ends(axes, {curve.name: (curve.steps[0], curve.errors[0]) for curve in textbook})
+        _name_propagated(axes, propagated)
+
+
+def _subtitle(sweep: Sweep) -> str:
+    """Return the network and how much of it is drawn."""
+    layers = sweep.description.split(";")[0]
+    return f"{layers}; {sweep.parameters_checked:,} of {counted(sweep.parameters_total, 'parameter')}"
+
+
+def _name_propagated(axes: Any, curve: Curve) -> None:
+    """Write fastgrad's name below its curve where that leaves rounding, to the right; above it where it never does."""
+    text, color = "fastgrad: their difference,\ncarried through the network", LOOKS[curve.name][0]
+    points = list(zip(curve.steps, curve.errors, strict=True))
+    start = next((point for point in points if point[1] <= ROUNDED), points[-1])
+    if points.index(start) < 0.4 * len(points):
+        _write(axes, text, (start[0], max(start[1], ROUNDED)), (0, 9), ha="right", color=color, weight="bold")
+    else:
+        _write(axes, text, (start[0], max(start[1], FLOOR)), (14, 0), va="top", color=color, weight="bold")
+
+
+def _name_ends(axes: Any, ends: dict[str, tuple[float, float]]) -> None:
+    """Write names to the right of where their curves end, none over another; the axis upwards is logarithmic."""
+    low, high = np.log10(axes.get_ylim())
+    height = high
+    for name, (x, y) in sorted(ends.items(), key=lambda item: -item[1][1]):
+        height = min(np.log10(max(y, FLOOR)), height - LINE * (high - low))
+        _write(axes, name, (x, 10.0**height), (8, 0), va="center", color=LOOKS[name][0], weight="bold")
+
+
+def _write(axes: Any, text: str, point: tuple[float, float], offset: tuple[int, int], **looks: Any) -> None:
+    """Write a text beside a point, the offset in typographic points; it stays legible where a curve runs through it."""
+    behind = {"facecolor": "white", "alpha": 0.75, "linewidth": 0.0, "pad": 1.0}
+    axes.annotate(text, point, xytext=offset, textcoords="offset points", annotation_clip=False, zorder=5, bbox=behind, **looks)
