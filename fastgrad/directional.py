@@ -753,7 +753,8 @@ def along_everything(setting: Setting, direction: int) -> tuple[float, float]:
 
     Notes
     -----
-    Δz_l = W_l Δa_{l−1} ± h U_l (a_{l−1} + Δa_{l−1}) ± h u_l.
+    Δz_l = W_l Δa_{l−1} ± h U_l (a_{l−1} + Δa_{l−1}) ± h u_l, where U_l Δa_{l−1} is of second order in h and leaves the
+    central difference as it is.
     """
     network, base = setting.problem.network, setting.base
     first = _pushed(setting, direction, 0, base.activations[0])

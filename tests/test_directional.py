@@ -336,7 +336,7 @@ def test_kinks_in_right_gradients_are_no_mistakes_and_mistakes_are():
     assert {t.verdict for t in check_directions(problems.problem(case, 100.0 * claimed)).tensors} == {"wrong"}
 
 
-@pytest.mark.parametrize("distance", [1e-12, -1e-12, 1e-9])
+@pytest.mark.parametrize("distance", [2e-14, -2e-14, 1e-9])
 def test_no_kink_nearby_is_crossed(distance):
     case = kinked()
     theta = case.theta.copy()
@@ -346,7 +346,7 @@ def test_no_kink_nearby_is_crossed(distance):
     found = check_directions(problems.problem(case, reference.gradient(case)))
     assert found.kinked_samples == 0
     assert {t.verdict for t in found.tensors} == {"right"}
-    assert found.step_range[0] < abs(distance)
+    assert found.step_range[0] <= 0.5 * abs(distance)  # that of b1, if no larger one of W1
 
 
 # Chance, threads, arguments, what is printed.
