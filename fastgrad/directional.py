@@ -617,8 +617,10 @@ def measure(setting: Setting, region: Region) -> Measured:
         for precision in (tensor.precision, "float64")
     )
     off = np.abs(claimed - numerical)
-    # Written so that nan is wrong.
-    states: list[State] = ["right" if inside else "wrong" for inside in off <= allowed]
+    # Written so that a claim of nan is wrong; where the derivative itself overflowed there is nothing to hold it against.
+    known = np.isfinite(numerical) & np.isfinite(allowed)
+    states: list[State] = ["wrong" if k else "not judged" for k in known]
+    states = ["right" if k and inside else state for k, inside, state in zip(known, off <= allowed, states, strict=True)]
     if "wrong" in states:
         states = _with_kinks(setting, region, pieces, claimed - penalty, allowed, states)
     step = min(float(piece.steps.min()) for piece in pieces)

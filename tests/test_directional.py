@@ -349,6 +349,13 @@ def test_no_kink_nearby_is_crossed(distance):
     assert found.step_range[0] <= 0.5 * abs(distance)  # that of b1, if no larger one of W1
 
 
+def test_steps_that_never_fit_leave_a_tensor_unjudged(monkeypatch):
+    monkeypatch.setattr(directional, "ATTEMPTS", 1)
+    monkeypatch.setattr(directional, "FIRST_MOVE", 1.0)
+    found = check_directions(problems.problem(CASE, np.zeros_like(EXACT)))
+    assert {t.verdict for t in found.tensors} == {"not judged"}
+
+
 # Chance, threads, arguments, what is printed.
 
 
