@@ -489,7 +489,10 @@ def _signed_products(setting: Setting, direction: int, region: Region, inputs: A
         sums = np.zeros((out.shape[1], some.shape[0]))
         key = setting.keys[direction]
         address = kernels.product_rows.address
-        kernels.signed_products(address, key, counter, words, first, region.low, table, sums, _chunks(setting, region.size))
+        kernels.signed_products(
+            address, key, counter, words, first, region.low, len(table), table.reshape(-1), len(sums), sums.reshape(-1),
+            _chunks(setting, region.size),
+        )  # fmt: skip
         out[begin : begin + SAMPLES] = sums.T
     return out
 
@@ -580,7 +583,8 @@ def _signed_sums(setting: Setting, region: Region, values: Array, unit: float) -
     by_row, squares = np.empty((setting.keys.size, len(values))), np.empty(len(values))
     kernels.signed_sums(
         kernels.sum_rows.address, setting.keys, setting.counter(region.layer, "W"), setting.words(region.layer, "W"),
-        region.low, region.left, region.right, values, 1.0 / unit, by_row, squares, _chunks(setting, region.size),
+        region.low, region.left, region.right, values.shape[1], values.reshape(-1), 1.0 / unit, by_row, squares,
+        _chunks(setting, region.size),
     )  # fmt: skip
     return by_row.sum(axis=1), unit * float(np.sqrt(squares.sum()))
 

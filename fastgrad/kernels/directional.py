@@ -38,7 +38,7 @@ def word(key, counter):
 
 
 @parallel_entry
-def signed_products(work_address, key, counter, words, first, low, table, out, chunks):
+def signed_products(work_address, key, counter, words, first, low, n_words, table, rows, out, chunks):
     """Add the products of rows of signs with some columns.
 
     Parameters
@@ -51,18 +51,21 @@ def signed_products(work_address, key, counter, words, first, low, table, out, c
         The number of the tensor's first word, and its words in a row.
     first, low : int
         The first word of a row and the first row to take.
-    table : ndarray, shape (w, 16, 16, c)
+    n_words : int
+        Words to take, w.
+    table : ndarray, shape (w · 16 · 16 · c,)
         For each word, group and pattern of four signs: the signed sum of the four columns' values, for c things.
-    out : ndarray, shape (r, c)
+    rows : int
+        Rows to take, r.
+    out : ndarray, shape (r · c,)
         What is added to.
     chunks : int
         Independent pieces of work.
     """
-    rows, width = out.shape
-    sums, flat = table.reshape(table.size), out.reshape(out.size)
+    width = np.uint64(out.size // rows)
     for chunk in prange(chunks):
         call(work_address, (
-            key, counter + first + low * words, words, table.shape[0], sums, np.uint64(width), flat,
+            key, counter + first + low * words, words, n_words, table, width, out,
             chunk * rows // chunks, (chunk + 1) * rows // chunks,
         ))  # fmt: skip
 
@@ -87,7 +90,7 @@ def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
 
 
 @parallel_entry
-def signed_sums(work_address, keys, counter, words, low, left, right, values, unit, sums, squares, chunks):
+def signed_sums(work_address, keys, counter, words, low, left, right, n, values, unit, sums, squares, chunks):
     """Sum the rows of a matrix with random signs.
 
     Parameters
@@ -100,7 +103,9 @@ def signed_sums(work_address, keys, counter, words, low, left, right, values, un
         As in `signed_products`.
     left, right : int
         Columns to take.
-    values : ndarray, shape (r, n)
+    n : int
+        Columns of the tensor.
+    values : ndarray, shape (r · n,)
         The rows, from row `low` of the tensor on.
     unit : float
         Inverse of a power of two near the largest entry.
@@ -111,12 +116,11 @@ def signed_sums(work_address, keys, counter, words, low, left, right, values, un
     chunks : int
         Independent pieces of work.
     """
-    rows, n = values.shape
-    flat = values.reshape(values.size)
+    rows = squares.size
     for chunk in prange(chunks):
         block, totals = np.empty(WORD), np.empty((keys.size + 1) * WORD)
         call(work_address, (
-            keys, counter + low * words, words, left, right, n, flat, unit, sums, squares, block, totals,
+            keys, counter + low * words, words, left, right, n, values, unit, sums, squares, block, totals,
             chunk * rows // chunks, (chunk + 1) * rows // chunks,
         ))  # fmt: skip
 
