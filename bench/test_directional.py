@@ -10,12 +10,14 @@ import resource
 from dataclasses import replace
 from itertools import pairwise
 
+import numba
 import numpy as np
 import pytest
 
-from fastgrad import directional
 from fastgrad.checking import check_problem
+from fastgrad.derivative import along_everything, prepare
 from fastgrad.network import Network, Problem, Tensor
+from fastgrad.signs import rows_of, whole_tensor
 
 WIDTHS = tuple(int(n) for n in os.environ.get("WIDTHS", "784-10000-9000-10").split("-"))
 SAMPLES = 8
@@ -74,23 +76,17 @@ def test_forward(benchmark, repeat, results, problem):
 
 def test_direction(benchmark, repeat, results, problem):
     """Both sides: the derivative along all parameters, and the signed sum of the claimed gradient."""
-    setting = directional.prepare(problem, 1, 0, _threads())
-    regions = [directional.whole_tensor(problem, tensor) for tensor in problem.tensors]
+    setting = prepare(problem, 1, 0, numba.get_num_threads())
+    regions = [whole_tensor(tensor) for tensor in problem.tensors]
 
     def both():
-        claimed = sum(float(directional._claimed(setting, region)[0][0]) for region in regions)
-        return directional.along_everything(setting, 0)[0], claimed
+        sums = (setting.signs.sums(region, rows_of(problem.network, region, problem.claimed)) for region in regions)
+        return float(along_everything(setting, 0).derivative[0]), sum(float(found[0]) for found, _ in sums)
 
     numerical, claimed = repeat(both)
     error = abs(numerical - claimed) / np.linalg.norm(problem.claimed)
     results.take(benchmark, TASK, "one direction", error=error)
     assert error < 1e-13
-
-
-def _threads():
-    import numba
-
-    return numba.get_num_threads()
 
 
 @pytest.mark.parametrize("wrong", [False, True], ids=["right", "one wrong entry located"])

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
 
 from fastgrad import directional
-from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
-from fastgrad.directional import DIRECTIONS, Directional, chance_of_missing, check_directions
+from fastgrad.audit import audit
+from fastgrad.blindspots import blind_spots
+from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
+from fastgrad.directional import DIRECTIONS, Directional, chance_of_cancelling, check_directions
+from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
 from fastgrad.errors import InputError, Interrupted
+from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
-from fastgrad.network import Problem
-from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient
-from fastgrad.report import Report
-from fastgrad.verdict import Judgement, judge
+from fastgrad.network import Array, Problem
+from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient, require
+from fastgrad.report import Audit, Report, counted
+from fastgrad.verdict import TOLERANCE, Judgement, judge
 
 CROSS_CHECKED = 100
 """Parameters that "auto" perturbs one by one where it made the gradient from pre-activations."""
+
+SINGLE = "the float64 arrays of some gradients hold nothing but single precision numbers: these are judged as float32"
+"""Said where the trailing zeros of every entry tell so."""
+
+AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
+"""Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
 
 
 def check(
@@ -37,6 +47,7 @@ def check(
     sample: int | float | str | None = None,
     seed: int = 0,
     directions: int | None = None,
+    tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     **description: Any,
@@ -63,16 +74,18 @@ def check(
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
-        Seed of that draw, and of the directions.
+        Seed of that draw, of the audit's and of the directions.
     directions : int, optional
         How many directions, by method "directional"; by default 8.
+    tolerance : float, optional
+        How many times the rounding of an entry a gradient may be off; by default the derived `verdict.TOLERANCE`.
     threads : int, optional
         Threads; by default all.
     progress : callable, optional
         Called with (parameters done, parameters in all).
     **description
         What the network is: hidden, activations, output, loss, reduction, l2, l1, penalize_biases, keep_prob, inverted,
-        layout, loss_value.
+        label_smoothing, class_weights, example_weights, layout, loss_value.
 
     Returns
     -------
@@ -103,6 +116,7 @@ def check(
         sample=sample,
         seed=seed,
         directions=directions,
+        tolerance=tolerance,
         threads=threads,
         progress=progress,
     )
@@ -117,72 +131,190 @@ def check_problem(
     sample: int | float | str | None = None,
     seed: int = 0,
     directions: int | None = None,
+    tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check the claimed gradient of a problem; arguments and result as in `check`."""
     if problem.claimed is None:
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
+    allowed = TOLERANCE if tolerance is None else tolerance
+    require("tolerance", allowed, float, "a positive number", lambda multiple: np.isfinite(multiple) and multiple > 0)
     if method == "directional":
-        return _check_directional(
-            problem, step, None if scheme == "central" else scheme, sample, directions, seed, threads, progress
-        )
+        for name, value in (("step", step), ("scheme", None if scheme == "central" else scheme), ("sample", sample)):
+            if value is not None:
+                raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
+        return _check_directional(problem, directions, seed, allowed, threads, progress)
     if directions is not None:
         raise InputError(f"directions go with method directional, found method {method}")
     load_kernels(choose_method(problem, method, sample))
     began = time.perf_counter()
-    interrupted = False
-    try:
-        numerical = numerical_gradient(
-            problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
-        )
-    except Interrupted as stop:
-        numerical, interrupted = stop.finished, True
-    extra = None
-    if numerical.step is not None:
+
+    def difference(problem: Problem) -> _Difference:
+        interrupted = False
+        try:
+            numerical = numerical_gradient(
+                problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+            )
+        except Interrupted as stop:
+            numerical, interrupted = stop.finished, True
+        if numerical.step is None:
+            return _Difference(numerical, numerical, None, interrupted)
         # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
         exact = numerical_gradient(problem, places=numerical.selected, threads=threads)
-        extra = np.abs(numerical.values - exact.values)
-        numerical = replace(numerical, lower=exact.lower, upper=exact.upper)
-    judgement = judge(problem, numerical, extra)
-    notes = _notes(problem, numerical) + _lost(judgement)
-    if interrupted:
-        notes.append(
-            f"interrupted: {numerical.values.size - np.isnan(numerical.values).sum():,} of {problem.network.size:,} parameters "
-            "were finished, the others are not judged"
-        )
+        with_range = replace(numerical, lower=exact.lower, upper=exact.upper)
+        return _Difference(with_range, exact, np.abs(numerical.values - exact.values), interrupted)
+
+    found = difference(problem)
+    judgement = judge(problem, found.numerical, found.extra, allowed)
+    remarks: list[str] = []
+    if not found.interrupted:
+        problem, found, judgement, remarks = _without_disturbance(problem, found, judgement, allowed, difference)
+    numerical = found.numerical
+    notes = remarks + _notes(problem, numerical) + _lost(judgement)
+    if found.interrupted:
+        notes.append(_interrupted(numerical.values.size - int(np.isnan(numerical.values).sum()), problem))
     if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
+    audited = _audit(problem, found.exact, seed)
+    if audited.disagreements:
+        tensors = tuple(replace(tensor, verdict="not judged") for tensor in judgement.tensors)
+        judgement, notes = replace(judgement, tensors=tensors), [_failed(audited)]
     drawn = seed if sample is not None and numerical.selected is not None else None
     report = _report(problem, numerical, judgement, tuple(notes), drawn, threads, time.perf_counter() - began)
-    if interrupted:
+    advice = _advice(problem, numerical.base, judgement)
+    report = replace(report, audit=audited, advice=advice, derived_tolerance=TOLERANCE)
+    if found.interrupted:
         raise Interrupted(report)
     return report
 
 
 def _check_directional(
-    problem: Problem,
-    step: float | None,
-    scheme: str | None,
-    sample: int | float | str | None,
-    directions: int | None,
-    seed: int,
-    threads: int | None,
-    progress: Progress | None,
+    problem: Problem, directions: int | None, seed: int, tolerance: float, threads: int | None, progress: Progress | None
 ) -> Report:
     """Check along random directions, each with a step of its own that moves every parameter."""
-    for name, value in (("step", step), ("scheme", scheme), ("sample", sample)):
-        if value is not None:
-            raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
     directional.load_kernels()
     began = time.perf_counter()
-    found = check_directions(
-        problem, directions=DIRECTIONS if directions is None else directions, seed=seed, threads=threads, progress=progress
+
+    def look(problem: Problem) -> tuple[Directional, bool]:
+        count = DIRECTIONS if directions is None else directions
+        try:
+            found = check_directions(
+                problem, directions=count, seed=seed, tolerance=tolerance, threads=threads, progress=progress
+            )
+        except Interrupted as stop:
+            return stop.finished, True
+        return found, False
+
+    found, interrupted = look(problem)
+    notes: list[str] = []
+    single = None if interrupted else in_single_precision(problem, found)
+    if single is not None:
+        (found, interrupted), problem = look(single), single
+        notes.append(SINGLE)
+    notes += _notes(problem, found) + _lost(found)
+    if interrupted:
+        notes.append(_interrupted(sum(tensor.checked for tensor in found.tensors), problem))
+    if found.audit is not None and found.audit.disagreements:
+        notes = [_failed(found.audit, "direction")]
+        found = replace(found, tensors=tuple(replace(tensor, verdict="not judged") for tensor in found.tensors))
+    report = _report(problem, found, found, tuple(notes), None, threads, time.perf_counter() - began)
+    report = replace(
+        report,
+        directions=found.directions,
+        direction_seed=seed,
+        chances=tuple((count, chance_of_cancelling(count, found.directions)) for count in (1, 2, 10)),
+        audit=found.audit,
+        advice=_advice(problem, found.base, found),
+        derived_tolerance=TOLERANCE,
     )
-    notes = tuple(_notes(problem, found) + _lost(found))
-    report = _report(problem, found, found, notes, None, threads, time.perf_counter() - began)
-    chances = tuple((count, chance_of_missing(count, found.directions)) for count in (1, 2, 10))
-    return replace(report, directions=found.directions, direction_seed=seed, chances=chances)
+    if interrupted:
+        raise Interrupted(report)
+    return report
+
+
+class _Difference(NamedTuple):
+    """The numerical gradient asked for; the one without a fixed step; what the former is off by; whether it was cut short."""
+
+    numerical: Numerical
+    exact: Numerical
+    extra: Array | None
+    interrupted: bool
+
+
+def _without_disturbance(
+    problem: Problem,
+    found: _Difference,
+    judgement: Judgement,
+    tolerance: float,
+    difference: Callable[[Problem], _Difference],
+) -> tuple[Problem, _Difference, Judgement, list[str]]:
+    """Judge again what single precision or a constant in a logarithm explains to rounding, and say which it is."""
+    notes: list[str] = []
+    before = judgement
+    single = in_single_precision(problem, judgement) if _wrong(judgement) else None
+    if single is not None:
+        # The numerical gradient again: rounding to single precision puts more units on a kink.
+        again = difference(single)
+        problem, found, judgement = single, again, judge(single, again.numerical, again.extra, tolerance)
+        notes.append(SINGLE)
+    constant = find_constant(problem, found.exact) if _wrong(judgement) else None
+    if constant is not None:
+        moved = found._replace(numerical=shifted(found.numerical, constant), exact=found.exact)
+        other = judge(problem, moved.numerical, moved.extra, tolerance)
+        last = {tensor.name for tensor in problem.tensors if tensor.layer == problem.network.depth - 1}
+        if fits(judgement.tensors, other.tensors, last):
+            words = f"a loss with {constant.words}, {judgement.relative_difference:.1e} from the declared one's"
+            if judgement.relative_difference <= SMALL:
+                return problem, moved, other, [*notes, f"a constant inside a logarithm: judged as the gradient of {words}"]
+            return problem, found, judgement, [*notes, f"the last layer has exactly the gradient of {words}"]
+    if _wrong(judgement):
+        tensors = tuple(replace(tensor, precision="float32") for tensor in problem.tensors)
+        coarse = judge(replace(problem, tensors=tensors), found.numerical, found.extra, tolerance)
+        if only_single_precision(judgement, coarse):
+            notes.append(
+                f"everything agrees to {before.relative_difference:.1e} and within the rounding of single precision: "
+                "single precision somewhere, or a constant inside a logarithm, rather than a wrong formula"
+            )
+    return problem, found, judgement, notes
+
+
+def _wrong(judgement: Judgement) -> bool:
+    return any(tensor.verdict == "wrong" for tensor in judgement.tensors)
+
+
+def _audit(problem: Problem, exact: Numerical, seed: int) -> Audit:
+    """Audit in a small share of the time that the gradient takes on one core, whatever the number of threads."""
+    share = 1.0 if exact.selected is None else exact.selected.size / problem.network.size
+    seconds = estimate(problem, exact.method, share) * numba.get_num_threads()
+    return audit(problem, exact, seed, max(LEAST_AUDIT, AUDIT_SHARE * seconds))
+
+
+def _interrupted(finished: int, problem: Problem) -> str:
+    """Say how far a check came before Ctrl-C."""
+    return f"interrupted: {finished:,} of {problem.network.size:,} parameters were finished, the others are not judged"
+
+
+def _failed(audited: Audit, what: str = "parameter") -> str:
+    """Say what the audit found, first of all what contradicts itself."""
+    first = audited.disagreements[0]
+    place = f"{first.name}{list(first.index)} first" if first.index else first.name
+    return (
+        f"the audit failed: {counted(len(audited.disagreements), what)} of {audited.compared:,}, "
+        f"{place}: {first.numerical!r} by fastgrad's kernels, {first.plain!r} by plain forward "
+        "passes; nothing can be said of the gradients. Please report this"
+    )
+
+
+def _advice(problem: Problem, base: BasePoint, judgement: Judgement | Directional) -> tuple[str, ...]:
+    """Name the blind spots of the test point, and the tensors of which it says nothing."""
+    zero = [
+        tensor.gradient_name or tensor.name
+        for tensor in judgement.tensors
+        if tensor.sensitivity is not None and tensor.sensitivity.zeros_pass
+    ]
+    silent = [f"the gradient is zero to rounding ({', '.join(zero)}), where any multiple passes; change the examples"]
+    return (*(silent if zero else ()), *blind_spots(problem, base))
 
 
 def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int | None) -> str:
@@ -250,12 +382,12 @@ def describe(problem: Problem) -> str:
     network = problem.network
     widths = "-".join(str(width) for width in network.widths)
     examples = "1 example" if problem.samples == 1 else f"{problem.samples:,} examples"
-    reduction = {"mean": "mean over", "sum": "sum over"}[network.reduction]
+    reduction = {"mean": "mean over", "sum": "sum over", "weighted_mean": "weighted mean over"}[network.reduction]
     parts = [f"{widths}, {', '.join(network.activations)}"]
     if dropped := dropped_in_words(problem):
         parts.append(f"dropout of {dropped}")
     penalties = "".join(f", penalty {words}" for words in penalties_in_words(network))
-    return "; ".join([*parts, f"{network.loss}, {reduction} {examples}{penalties}"])
+    return "; ".join([*parts, f"{loss_in_words(problem)}, {reduction} {examples}{penalties}"])
 
 
 def _lost(judgement: Judgement | Directional) -> list[str]:
@@ -278,7 +410,7 @@ def _notes(problem: Problem, numerical: Numerical | Directional) -> list[str]:
         )
     if numerical.kinked_samples:
         notes.append(
-            f"{numerical.kinked_samples} of {problem.samples} examples have a pre-activation exactly on a kink: "
-            "there any value between the one-sided derivatives is right"
+            f"{numerical.kinked_samples} of {problem.samples} examples have a pre-activation exactly on a kink, or an output "
+            "on one of the loss: there any value between the one-sided derivatives is right"
         )
     return notes

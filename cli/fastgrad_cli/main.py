@@ -16,6 +16,7 @@ from fastgrad_cli.options import (
     file_argument,
     json_option,
     method_options,
+    tolerance_option,
 )
 
 if TYPE_CHECKING:
@@ -70,8 +71,16 @@ def main() -> None:
 @description_options
 @method_options
 @directions_option
+@tolerance_option
 @json_option
-def check(file: str, description: dict[str, Any], method: dict[str, Any], directions: int | None, as_json: bool) -> int:
+def check(
+    file: str,
+    description: dict[str, Any],
+    method: dict[str, Any],
+    directions: int | None,
+    tolerance: float | None,
+    as_json: bool,
+) -> int:
     """Check the gradients in FILE.
 
     FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
@@ -83,7 +92,7 @@ def check(file: str, description: dict[str, Any], method: dict[str, Any], direct
     from fastgrad.errors import Interrupted
 
     try:
-        report, code = _check(problem, {**method, "directions": directions}), None
+        report, code = _check(problem, {**method, "directions": directions, "tolerance": tolerance}), None
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)

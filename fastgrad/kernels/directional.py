@@ -1,6 +1,6 @@
 """Directions of random signs: their products with activations, their sums over a claimed gradient, the loss's moves.
 
-Called by directional. Signs are never stored: the hash of a counter, one 64-bit word, holds those of 64 neighbouring
+Called by signs and derivative. Signs are never stored: the hash of a counter, one 64-bit word, holds those of 64 neighbouring
 columns of a row. What a row comes to does not depend on how rows are shared among threads.
 """
 
@@ -8,7 +8,7 @@ import numpy as np
 from numba import prange
 
 from fastgrad.kernels import losses
-from fastgrad.kernels.codes import SOFTMAX_CROSSENTROPY
+from fastgrad.kernels.codes import COUPLED, SOFTMAX_CROSSENTROPY
 from fastgrad.kernels.compile import call, entry, helper, parallel_entry, worker
 
 WORD = 64
@@ -163,18 +163,21 @@ def load(values, row, start, left, right, block):
 
 
 @entry
-def loss_moves(outputs, top, loss_code, factor, work, total):
+def loss_moves(outputs, top, loss_code, loss_parameter, bound, work, total):
     """Fill total, shape (m, c), with what each sample's loss moves by when its output k moves by row k of work[s].
 
-    work has shape (m, n_L + 2, c): two spare rows follow the outputs. The moves must be small enough for two Taylor terms.
+    work has shape (m, n_L + 2, c): two spare rows follow the outputs. No move is larger than `bound`; all must be small
+    enough for two Taylor terms where they reach no kink, as `propagate.climb` has them.
     """
     samples, rows, _ = work.shape
     flat = work.reshape(work.size)
     for s in range(samples):
-        here = total[s]
+        here, source = total[s], s * rows
         for c in range(here.size):
             here[c] = 0.0
         if loss_code == SOFTMAX_CROSSENTROPY:
-            losses.add_softmax(outputs, top, s, factor, flat, s * rows, s * rows + rows - 2, True, here)
+            losses.add_softmax(outputs, top, s, flat, source, source + rows - 2, bound < np.inf, here)
+        elif loss_code < COUPLED:
+            losses.add_elementwise(loss_code, loss_parameter, outputs, s, bound, flat, source, here)
         else:
-            losses.add_elementwise(loss_code, outputs, s, factor, flat, s * rows, True, here)
+            losses.add_coupled(loss_code, loss_parameter, outputs, top, s, bound < np.inf, flat, source, here)
