@@ -7,7 +7,7 @@ from one near it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -76,13 +76,7 @@ def prepare(problem: Problem, directions: int, seed: int, threads: int) -> Setti
     if not np.isfinite(base.loss):
         raise InputError(f"the loss of this network is {base.loss}: its outputs overflow, there is no gradient to check")
     every = np.arange(problem.samples)
-    kinks = [on_kink(problem, base, layer) for layer in range(network.depth)]
-    room = [
-        np.minimum(SMALL_MOVE, np.where(kinks[layer], np.inf, 0.5 * base.plane(codes.KINK, layer)))
-        for layer in range(network.depth)
-    ]
-    loss_kinks = loss_on_kink(problem, base)
-    nearest = np.where(loss_kinks, np.inf, base.tables.outputs[codes.LOSS_KINK]).min(axis=1)
+    kinks, loss_kinks = [on_kink(problem, base, layer) for layer in range(network.depth)], loss_on_kink(problem, base)
     slopes = [
         slope_range(problem, base, layer, every) if kinks[layer].any() else (base.plane(codes.SLOPE, layer),) * 2
         for layer in range(network.depth)
@@ -92,13 +86,27 @@ def prepare(problem: Problem, directions: int, seed: int, threads: int) -> Setti
         base,
         rounding_scale(problem, base),
         Signs.of_seed(network, directions, seed, threads),
-        room,
-        np.minimum(SMALL_MOVE * outputs.unit(base), 0.5 * nearest),
+        *_room(base, kinks, loss_kinks, SMALL_MOVE),
         kinks,
         loss_kinks,
         slopes,
         [np.sqrt(np.einsum("ij,ij->i", W, W)) for W in (network.W(problem.theta, k) for k in range(network.depth))],
     )
+
+
+def with_room(setting: Setting, largest: float) -> Setting:
+    """Return the same setting with room for moves as large as that, or half the way to a kink."""
+    room, output_room = _room(setting.base, setting.kinks, setting.loss_kinks, largest)
+    return replace(setting, room=room, output_room=output_room)
+
+
+def _room(base: BasePoint, kinks: list[Mask], loss_kinks: Mask, largest: float) -> tuple[list[Array], Array]:
+    """Return how far each pre-activation, and the outputs of each sample, may move."""
+    nearest = np.where(loss_kinks, np.inf, base.tables.outputs[codes.LOSS_KINK]).min(axis=1)
+    room = [
+        np.minimum(largest, np.where(here, np.inf, 0.5 * base.plane(codes.KINK, layer))) for layer, here in enumerate(kinks)
+    ]
+    return room, np.minimum(largest * outputs.unit(base), 0.5 * nearest)
 
 
 class Moves(NamedTuple):

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from fastgrad.audit import NOISE, losses_along
-from fastgrad.derivative import Carried, Setting, along, along_everything, prepare
+from fastgrad.derivative import Carried, Setting, along, along_everything, prepare, with_room
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint
 from fastgrad.measured import Measured, measure, penalty_on
@@ -29,7 +29,9 @@ DIRECTIONS = 8
 """Directions by default: two wrong entries that cancel are then missed with a probability of 0.4 %."""
 MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
-LEAST_EXCESS = 2.0**-20
+AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
+"""Largest move of the plain passes, and what truncation may be: as a square 2⁻⁴⁰ of what moves, times a few for every layer."""
+LEAST_EXCESS = 2.0**-30
 """Share of their room that moves are taken to fill at least; they do unless nothing moves."""
 WORK_RATE = {"product": 1e10, "signs": 3e9, "prepare": 1.2e9}
 """Multiply-adds of products, signs applied, and multiply-adds before the first, a second and core; for estimates only."""
@@ -207,15 +209,17 @@ def _audit(setting: Setting, measured: list[Measured], seed: int) -> Audit:
 def _plain_audit(setting: Setting, together: Carried, own: float, seed: int) -> Audit:
     """Compare it with (J(θ + hU) − J(θ − hU))/2h of plain forward passes, penalty and samples on a kink left out.
 
-    h is as large as room allows: no move is beyond `SMALL_MOVE`, where truncation is below rounding, or reaches a kink. What
-    is left is the noise u·e/h, e being the rounding error of the losses in units of u.
+    h is so large that some move is `AUDIT_MOVE` or half the way to a kink. Beside truncation that leaves the noise u·e/h, e
+    being the rounding error of the losses in units of u.
     """
     settled = ~setting.kinked()
-    step = float(together.steps[0] / max(together.excess[0], LEAST_EXCESS))
+    free = along_everything(with_room(setting, AUDIT_MOVE), 0)
+    step = float(free.steps[0] / max(free.excess[0], LEAST_EXCESS))
     (forward, errors), (backward, _) = (_plain_losses(setting, h) for h in (step, -step))
     plain = float((forward - backward)[settled].sum() / (2.0 * step))
     found = float(together.parts[settled, 0].sum())
-    bound = NOISE * UNIT_ROUNDOFF["float64"] * float(errors[settled].sum()) / step + own
+    noise = NOISE * UNIT_ROUNDOFF["float64"] * float(errors[settled].sum()) / step
+    bound = noise + AUDIT_TRUNCATION * float(np.abs(together.parts[settled, 0]).sum()) + own
     # Where noise is of the derivative's own size nothing can be said; written so that a derivative that is no number fails.
     if not (np.isfinite(plain) and bound <= LOST * np.fmax(abs(plain), abs(found))):
         return Audit(0, 1, seed)

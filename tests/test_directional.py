@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import signal
 from dataclasses import replace
 
 import numba
@@ -9,11 +10,11 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import derivative, directional, measured, signs
+from fastgrad import audit, derivative, directional, measured, signs
 from fastgrad.backprop import gradient
 from fastgrad.checking import check_problem
 from fastgrad.directional import chance_of_cancelling, check_directions
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import base_point
 from fastgrad.kernels import directional as kernels
 from fastgrad.numerical import numerical_gradient
@@ -156,6 +157,24 @@ def test_one_gradient_along_many_directions(directions):
     problem = problems.problem(CASE, EXACT)
     for seed in range(40 if problems.JIT else 5):
         assert set(verdicts(problem, seed=seed, directions=directions).values()) == {"right"}
+
+
+@pytest.mark.parametrize("loss", problems.LOSSES)
+def test_every_loss(loss):
+    """A backward pass as people write it is right and the audit agrees; a factor on it is wrong in every tensor judged."""
+    drawn = (problems.random_case(seed, largest_scale=3.0, inputs="normal") for seed in itertools.count())
+    judged = 0
+    for case in itertools.islice((case for case in drawn if case.loss == loss), 6 if problems.JIT else 2):
+        claimed = problems.plain_gradient(case, np.float64)
+        found = check_directions(problems.problem(case, claimed))
+        assert "wrong" not in {t.verdict for t in found.tensors}
+        assert not found.audit.disagreements
+        judged += found.audit.compared
+        wrong = verdicts(problems.problem(case, 1.001 * claimed))
+        for tensor in found.tensors:
+            if tensor.verdict == "right" and not tensor.sensitivity.zeros_pass and tensor.sensitivity.whole < 1e-3:
+                assert wrong[tensor.name] == "wrong"
+    assert judged
 
 
 # Wrong ones.
@@ -362,6 +381,139 @@ def test_steps_that_never_fit_leave_a_tensor_unjudged(monkeypatch):
     monkeypatch.setattr(derivative, "FIRST_MOVE", 1.0)
     found = check_directions(problems.problem(CASE, np.zeros_like(EXACT)))
     assert {t.verdict for t in found.tensors} == {"not judged"}
+
+
+def linear(loss, W, x, Y):
+    """One layer without activation or bias."""
+    W, x = np.array(W, dtype=float), np.array(x, dtype=float)
+    return reference.Case(
+        widths=(W.shape[1], W.shape[0]),
+        activations=("identity",),
+        loss=loss,
+        theta=W.ravel(),
+        X=x,
+        Y=np.array(Y, dtype=float),
+        reduction="sum",
+        l2=0.0,
+        penalize_biases=False,
+        biases=(False,),
+    )
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(0.0, "right"), (1.0, "not judged"), (-1.0, "not judged"), (2.5, "wrong")])
+def test_on_the_kink_of_an_absolute_error_any_slope_between_is_no_mistake(slope, expected):
+    """Two examples of which the second meets its target: |a − y| has there any slope from −1 to 1."""
+    case = linear("sum_absolute_error", [[0.5, -1.0, 2.0]], [[1.0, 2.0, 3.0], [4.0, 1.0, 0.5]], [[0.0], [2.0]])
+    found = check_directions(problems.problem(case, case.X[0] + slope * case.X[1]))
+    assert (found.kinked_samples, found.tensors[0].verdict) == (1, expected)
+    assert (found.audit.compared, found.audit.disagreements) == (1, ())
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, "right"), (0.0, "not judged"), (1.0, "not judged"), (2.0, "wrong")])
+def test_on_the_kink_of_a_hinge(share, expected):
+    """The outputs of the second example are ½ and −½: the hinge 1 + a_1 − a_0 is 0, and of any slope from 0 to 1."""
+    case = linear("hinge", [[0.5, 0.25], [-0.5, 1.0]], [[1.0, 3.0], [1.0, 0.0]], [[1, 0], [1, 0]])
+    along_x = np.array([-1.0, 1.0])
+    claimed = np.outer(along_x, case.X[0]) + share * np.outer(along_x, case.X[1])
+    found = check_directions(problems.problem(case, claimed.ravel()))
+    assert (found.kinked_samples, found.tensors[0].verdict) == (1, expected)
+
+
+@pytest.mark.parametrize("loss", ["sum_absolute_error", "huber:0.5", "hinge", "squared_hinge"])
+@pytest.mark.parametrize("distance", [1e-12, -1e-12])
+def test_no_kink_of_a_loss_nearby_is_crossed(loss, distance):
+    """Outputs ½ + distance where a target of 0, of 1 + ½ or the margin makes the kink; plain slopes on either side."""
+    Y = {"sum_absolute_error": 0.5, "huber:0.5": 0.0}.get(loss, 1.0)
+    output = 1.0 + distance if "hinge" in loss else 0.5 + distance
+    case = linear(loss, [[output, 3.0]], [[1.0, 0.0]], [[Y]])
+    slope = {
+        "sum_absolute_error": np.sign(output - 0.5),
+        "huber:0.5": min(output, 0.5),
+        "hinge": -1.0 * (output < 1.0),
+        "squared_hinge": -2.0 * max(1.0 - output, 0.0),
+    }[loss]
+    found = check_directions(problems.problem(case, slope * case.X[0]))
+    assert found.kinked_samples == 0
+    assert found.tensors[0].verdict == "right"
+    assert found.step_range[0] <= 0.5 * abs(distance)
+
+
+# The audit, the report's accuracy, Ctrl-C.
+
+
+def test_a_formula_that_the_plain_passes_contradict_judges_nothing(monkeypatch):
+    monkeypatch.setitem(audit.ACTIVATIONS, "sigmoid", lambda z, p: np.tanh(0.5 * z) * 0.5001 + 0.5)
+    report = check_problem(problems.problem(CASE, EXACT), method="directional")
+    assert report.verdict == "not judged"
+    assert {tensor.verdict for tensor in report.tensors} == {"not judged"}
+    (note,) = report.notes
+    assert note.startswith("the audit failed: 1 direction of 1, all parameters at once: ")
+    assert len(report.audit.disagreements) == 1
+
+
+def test_the_plain_derivative_is_the_sum_over_the_gradient():
+    """To the noise of a plain difference, by signs that no kernel made."""
+    setting = prepared(problems.problem(CASE, EXACT))
+    U = direction(setting, 0)
+    h = 1e-6
+    losses = [reference.loss(replace(CASE, theta=CASE.theta + sign * h * U)) for sign in (1, -1)]
+    together = derivative.along_everything(setting, 0)
+    assert together.derivative[0] == pytest.approx(float(losses[0] - losses[1]) / (2.0 * h), rel=1e-6)
+    assert together.derivative[0] == pytest.approx(U @ EXACT, rel=1e-12)
+
+
+def test_samples_on_kinks_are_left_out_of_the_audit():
+    case = kinked()
+    found = check_directions(problems.problem(case, problems.plain_gradient(case, np.float64)))
+    assert (found.kinked_samples, found.audit.compared, found.audit.disagreements) == (1, 1, ())
+    alone = replace(case, X=np.zeros_like(case.X))
+    found = check_directions(problems.problem(alone, problems.plain_gradient(alone, np.float64)))
+    assert (found.audit.compared, found.audit.set_aside) == (0, 1)
+
+
+def test_errors_above_what_is_said_are_caught_and_below_it_pass():
+    """A single entry that is off by 1.01 times the bound is found; one of a hundredth of it is within the rounding."""
+    tensor = problems.problem(CASE).tensors[0]
+    said = check_directions(problems.problem(CASE, EXACT)).tensors[0].sensitivity
+    typical = np.linalg.norm(EXACT[: tensor.size]) / np.sqrt(tensor.size)
+    for share, verdict in ((1.5, "wrong"), (0.01, "right")):
+        claimed = EXACT.copy()
+        claimed[7] += share * said.entry * typical
+        assert verdicts(problems.problem(CASE, claimed))["W1"] == verdict
+    assert verdicts(problems.problem(CASE, EXACT * (1.0 + 1.01 * said.whole)))["W1"] == "wrong"
+    assert not said.zeros_pass
+
+
+def test_tolerance_is_a_multiple_of_rounding():
+    claimed = EXACT.copy()
+    claimed[7] += 1e-12 * np.linalg.norm(EXACT[:630])
+    report = check_problem(problems.problem(CASE, claimed), method="directional")
+    assert report.tensors[0].verdict == "wrong"
+    report = check_problem(problems.problem(CASE, claimed), method="directional", tolerance=1000.0)
+    assert {(t.verdict, t.tolerance) for t in report.tensors} == {("right", 1000.0)}
+    assert "Tolerance: 1000 (yours; 32 is derived) roundings of each signed sum" in " ".join(str(report).split())
+
+
+def test_single_precision_in_double_arrays_is_told():
+    single = EXACT.astype(np.float32).astype(float)
+    report = check_problem(problems.problem(CASE, single), method="directional")
+    assert {tensor.verdict for tensor in report.tensors} == {"right in float32"}
+    assert "single precision numbers" in report.notes[-1]
+
+
+def test_ctrl_c_tells_of_the_tensors_that_were_finished():
+    def press(done, total):
+        if done >= 640:
+            signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(Interrupted) as stopped:
+        check_problem(problems.problem(CASE, 2.0 * EXACT), method="directional", progress=press)
+    report = stopped.value.finished
+    assert [t.verdict for t in report.tensors] == ["wrong"] * 3 + ["not judged"] * 3
+    assert "interrupted: 693 of 720 parameters were finished" in report.notes[-1]
+    assert report.audit is None
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # Chance, threads, arguments, what is printed.
