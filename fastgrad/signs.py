@@ -203,4 +203,4 @@ def _drawn(key: np.uint64, counter: int, words: int) -> Array:
     numbers = np.arange(counter, counter + words, dtype=np.uint64)
     scrambled = _scrambled(key + numbers * np.uint64(INCREMENT))
     bits = np.unpackbits(scrambled.astype("<u8").view(np.uint8), bitorder="little")
-    return np.where(bits, 1.0, -1.0)
+    return 2.0 * bits.astype(np.float64) - 1.0
