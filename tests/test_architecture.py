@@ -13,7 +13,7 @@ ROOMS = (
     {"errors", "_version"},
     {"kernels"},
     {"network", "report", "demo"},
-    {"product"},
+    {"product", "functions"},
     {"forward"},
     {"outputs"},
     {"interpret", "conventions", "numerical", "backprop", "blindspots"},
@@ -81,13 +81,13 @@ def test_library_knows_nothing_of_the_command_line(path):
 def test_numba_stays_in_the_kernels():
     users = {path for path in LIBRARY if "numba" in {module.split(".")[0] for module in imported_modules(path)}}
     rooms = {room_of(module_name(path)) for path in users}
-    assert rooms <= {
-        "kernels",
-        "numerical",
-        "signs",
-        "directional",
-        "checking",
-    }  # the last four set and tell the number of threads
+    # functions compiles loops around the user's own functions; the others set and tell the number of threads.
+    assert rooms <= {"kernels", "numerical", "signs", "directional", "checking", "functions"}
+
+
+def test_functions_know_nothing_of_networks():
+    for path in (ROOT / "fastgrad" / "functions").glob("*.py"):
+        assert imported_rooms(path) <= {"errors", "report", "functions"}
 
 
 @pytest.mark.parametrize("module", ["fastgrad", "fastgrad_cli.main"])

@@ -8,7 +8,6 @@ import numpy as np
 from numba import prange
 
 from fastgrad.kernels import losses
-from fastgrad.kernels.codes import COUPLED, SOFTMAX_CROSSENTROPY
 from fastgrad.kernels.compile import call, entry, helper, parallel_entry, worker
 
 WORD = 64
@@ -163,11 +162,12 @@ def load(values, row, start, left, right, block):
 
 
 @entry
-def loss_moves(outputs, top, loss_code, loss_parameter, bound, work, total):
+def loss_moves(exact, outputs, top, loss_code, loss_parameter, bound, work, total):
     """Fill total, shape (m, c), with what each sample's loss moves by when its output k moves by row k of work[s].
 
     work has shape (m, n_L + 2, c): two spare rows follow the outputs. No move is larger than `bound`; all must be small
-    enough for two Taylor terms where they reach no kink, as `propagate.climb` has them.
+    enough for two Taylor terms where they reach no kink. exact[0] is the address of `propagate.exact_loss` where the loss
+    couples outputs otherwise than softmax cross-entropy, or moves reach its kinks; else 0.
     """
     samples, rows, _ = work.shape
     flat = work.reshape(work.size)
@@ -175,9 +175,7 @@ def loss_moves(outputs, top, loss_code, loss_parameter, bound, work, total):
         here, source = total[s], s * rows
         for c in range(here.size):
             here[c] = 0.0
-        if loss_code == SOFTMAX_CROSSENTROPY:
-            losses.add_softmax(outputs, top, s, flat, source, source + rows - 2, bound < np.inf, here)
-        elif loss_code < COUPLED:
-            losses.add_elementwise(loss_code, loss_parameter, outputs, s, bound, flat, source, here)
+        if exact[0]:
+            call(exact[0], (loss_code, loss_parameter, outputs, top, s, bound, flat, source, source + rows - 2, here))
         else:
-            losses.add_coupled(loss_code, loss_parameter, outputs, top, s, bound < np.inf, flat, source, here)
+            losses.add_small_difference(loss_code, outputs, top, s, flat, source, source + rows - 2, here)
