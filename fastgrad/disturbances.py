@@ -20,7 +20,7 @@ from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.product import product
 from fastgrad.report import TensorReport
-from fastgrad.verdict import Judgement
+from fastgrad.verdict import BLOCK, Judgement
 
 SMALL = 1e-3
 """Relative difference from the declared loss's gradient up to which another form of the loss is a small disturbance."""
@@ -49,12 +49,15 @@ def in_single_precision(problem: Problem, judgement: Judgement | Directional) ->
     for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
         if tensor.precision == "float64" and found.verdict == "wrong":
             claimed = problem.claimed[tensor.start : tensor.stop]
-            with np.errstate(over="ignore"):
-                single = claimed.astype(np.float32)
-            if claimed.any() and np.array_equal(claimed, single):
+            if claimed.any() and all(_is_single(claimed[low : low + BLOCK]) for low in range(0, claimed.size, BLOCK)):
                 tensor = replace(tensor, precision="float32")
         tensors.append(tensor)
     return None if tuple(tensors) == problem.tensors else replace(problem, tensors=tuple(tensors))
+
+
+def _is_single(values: Array) -> bool:
+    with np.errstate(over="ignore"):
+        return np.array_equal(values, values.astype(np.float32))
 
 
 def only_single_precision(strict: Judgement, coarse: Judgement) -> bool:
