@@ -23,7 +23,7 @@ ROOMS = (
     {"diagnosis", "directional"},
     {"disturbances"},
     {"checking"},
-    {"sweep"},
+    {"sweep", "selftest"},
     {"plots"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""
