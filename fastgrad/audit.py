@@ -1,7 +1,7 @@
 """The audit: some parameters of every check again, by plain forward passes in NumPy that share no formula with the kernels.
 
-Called by checking. A third implementation beside the propagated difference and the textbook kernel: it needs no compilation,
-and a mistake that those two share through their activations or losses shows here.
+Called by checking and directional. A third implementation beside the propagated difference and the textbook kernel: it needs
+no compilation, and a mistake that those two share through their activations or losses shows here.
 """
 
 from __future__ import annotations
@@ -340,7 +340,16 @@ def _draw(problem: Problem, selected: Offsets | None, count: int, seed: int) -> 
     return places if selected is None else selected[places]
 
 
-def _forward(problem: Problem) -> list[_Layer]:
+def losses_along(problem: Problem, base: BasePoint, pushed: Callable[[int, Array], Array]) -> tuple[Array, Array]:
+    """Return each sample's share of J, penalty left out, and its rounding error over u, shape (m,) each.
+
+    pushed(layer, a) is what is added to the pre-activations of a layer, a being its inputs, shape (m, n_in).
+    """
+    layers = _forward(problem, pushed)
+    return _loss(problem, layers[-1].a, slice(None)).loss, _loss_errors(problem, base, layers[-1])
+
+
+def _forward(problem: Problem, pushed: Callable[[int, Array], Array] | None = None) -> list[_Layer]:
     """Run the plain forward pass; the input stands in the first layer as what is below."""
     network = problem.network
     dropped = problem.mask(0)
@@ -354,6 +363,8 @@ def _forward(problem: Problem) -> list[_Layer]:
         z = product(below, W.T)
         if b.size:
             z += b
+        if pushed is not None:
+            z += pushed(layer, below)
         mask, formula = problem.mask(layer + 1), _with_parameter(ACTIVATIONS[name], p)
         a = formula(z) if mask is None else formula(z) * mask
         layers.append(_Layer(W, b, formula, KINKS[name](p) if name in KINKS else (), mask, below, z, a))

@@ -14,7 +14,7 @@ from fastgrad.forward import BasePoint, growth
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Offsets, Problem
 from fastgrad.outputs import slope_error
-from fastgrad.product import Squared, product, root_product, squared
+from fastgrad.product import Squared, product, root_product, root_product_of, squared
 
 
 def gradient(problem: Problem, base: BasePoint) -> Array:
@@ -131,5 +131,5 @@ def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
             W = network.W(problem.theta, layer)
             flow = product(delta, W)
             spread = squared(np.hypot(error, growth(W.shape[0]) * delta))
-            error = np.hypot(root_product(spread, squared(W)), growth(W.shape[0]) * flow)
+            error = np.hypot(root_product_of(spread, W), growth(W.shape[0]) * flow)
     return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(deltas)))

@@ -10,10 +10,12 @@ from typing import Any, Literal, NamedTuple
 import numba
 import numpy as np
 
+from fastgrad import directional
 from fastgrad.audit import audit
 from fastgrad.blindspots import blind_spots
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.diagnosis import diagnose
+from fastgrad.directional import DIRECTIONS, Directional, chance_of_cancelling, check_directions
 from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint
@@ -25,6 +27,9 @@ from fastgrad.verdict import TOLERANCE, Judgement, judge
 
 CROSS_CHECKED = 100
 """Parameters that "auto" perturbs one by one where it made the gradient from pre-activations."""
+
+SINGLE = "the float64 arrays of some gradients hold nothing but single precision numbers: these are judged as float32"
+"""Said where the trailing zeros of every entry tell so."""
 
 AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
 """Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
@@ -42,6 +47,7 @@ def check(
     scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
+    directions: int | None = None,
     tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -60,8 +66,8 @@ def check(
     masks : mapping or sequence of array_like, optional
         Recorded dropout masks: by the names D1, D2, … (D0 for the input) or one for each hidden layer, None where nothing
         is dropped; with keep_prob, or the factor 1/keep_prob in them.
-    method : {"auto", "parameter", "preactivation", "textbook"}
-        How the numerical gradient is made.
+    method : {"auto", "parameter", "preactivation", "textbook", "directional"}
+        How the numerical gradient is made; by "directional" it is none: derivatives along random directions are checked.
     step : float, optional
         One step for all parameters; by default each has its own, far below what truncation could show.
     scheme : {"central", "forward", "five-point"}
@@ -69,7 +75,9 @@ def check(
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
-        Seed of that draw, and of the audit's.
+        Seed of that draw, of the audit's and of the directions.
+    directions : int, optional
+        How many directions, by method "directional"; by default 8.
     tolerance : float, optional
         How many times the rounding of an entry a gradient may be off; by default the derived `verdict.TOLERANCE`.
     threads : int, optional
@@ -108,6 +116,7 @@ def check(
         scheme=scheme,
         sample=sample,
         seed=seed,
+        directions=directions,
         tolerance=tolerance,
         threads=threads,
         progress=progress,
@@ -122,6 +131,7 @@ def check_problem(
     scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
+    directions: int | None = None,
     tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -131,6 +141,13 @@ def check_problem(
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
     allowed = TOLERANCE if tolerance is None else tolerance
     require("tolerance", allowed, float, "a positive number", lambda multiple: np.isfinite(multiple) and multiple > 0)
+    if method == "directional":
+        for name, value in (("step", step), ("scheme", None if scheme == "central" else scheme), ("sample", sample)):
+            if value is not None:
+                raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
+        return _check_directional(problem, directions, seed, allowed, threads, progress)
+    if directions is not None:
+        raise InputError(f"directions go with method directional, found method {method}")
     load_kernels(choose_method(problem, method, sample))
     began = time.perf_counter()
 
@@ -157,10 +174,7 @@ def check_problem(
     numerical = found.numerical
     notes = remarks + _notes(problem, numerical) + _lost(judgement)
     if found.interrupted:
-        notes.append(
-            f"interrupted: {numerical.values.size - np.isnan(numerical.values).sum():,} of {problem.network.size:,} parameters "
-            "were finished, the others are not judged"
-        )
+        notes.append(_interrupted(numerical.values.size - int(np.isnan(numerical.values).sum()), problem))
     if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
     audited = _audit(problem, found.exact, seed)
@@ -174,6 +188,50 @@ def check_problem(
     if found.interrupted:
         raise Interrupted(report)
     return replace(report, findings=diagnose(problem, numerical)) if report.verdict == "wrong" else report
+
+
+def _check_directional(
+    problem: Problem, directions: int | None, seed: int, tolerance: float, threads: int | None, progress: Progress | None
+) -> Report:
+    """Check along random directions, each with a step of its own that moves every parameter."""
+    directional.load_kernels()
+    began = time.perf_counter()
+
+    def look(problem: Problem) -> tuple[Directional, bool]:
+        count = DIRECTIONS if directions is None else directions
+        try:
+            found = check_directions(
+                problem, directions=count, seed=seed, tolerance=tolerance, threads=threads, progress=progress
+            )
+        except Interrupted as stop:
+            return stop.finished, True
+        return found, False
+
+    found, interrupted = look(problem)
+    notes: list[str] = []
+    single = None if interrupted else in_single_precision(problem, found)
+    if single is not None:
+        (found, interrupted), problem = look(single), single
+        notes.append(SINGLE)
+    notes += _notes(problem, found) + _lost(found)
+    if interrupted:
+        notes.append(_interrupted(sum(tensor.checked for tensor in found.tensors), problem))
+    if found.audit is not None and found.audit.disagreements:
+        notes = [_failed(found.audit, "direction")]
+        found = replace(found, tensors=tuple(replace(tensor, verdict="not judged") for tensor in found.tensors))
+    report = _report(problem, found, found, tuple(notes), None, threads, time.perf_counter() - began)
+    report = replace(
+        report,
+        directions=found.directions,
+        direction_seed=seed,
+        chances=tuple((count, chance_of_cancelling(count, found.directions)) for count in (1, 2, 10)),
+        audit=found.audit,
+        advice=_advice(problem, found.base, found),
+        derived_tolerance=TOLERANCE,
+    )
+    if interrupted:
+        raise Interrupted(report)
+    return report
 
 
 class _Difference(NamedTuple):
@@ -200,9 +258,7 @@ def _without_disturbance(
         # The numerical gradient again: rounding to single precision puts more units on a kink.
         again = difference(single)
         problem, found, judgement = single, again, judge(single, again.numerical, again.extra, tolerance)
-        notes.append(
-            "the float64 arrays of some gradients hold nothing but single precision numbers: these are judged as float32"
-        )
+        notes.append(SINGLE)
     constant = find_constant(problem, found.exact) if _wrong(judgement) else None
     if constant is not None:
         moved = found._replace(numerical=shifted(found.numerical, constant), exact=found.exact)
@@ -235,17 +291,23 @@ def _audit(problem: Problem, exact: Numerical, seed: int) -> Audit:
     return audit(problem, exact, seed, max(LEAST_AUDIT, AUDIT_SHARE * seconds))
 
 
-def _failed(audited: Audit) -> str:
+def _interrupted(finished: int, problem: Problem) -> str:
+    """Say how far a check came before Ctrl-C."""
+    return f"interrupted: {finished:,} of {problem.network.size:,} parameters were finished, the others are not judged"
+
+
+def _failed(audited: Audit, what: str = "parameter") -> str:
     """Say what the audit found, first of all what contradicts itself."""
     first = audited.disagreements[0]
+    place = f"{first.name}{list(first.index)} first" if first.index else first.name
     return (
-        f"the audit failed: {counted(len(audited.disagreements), 'parameter')} of {audited.compared:,}, "
-        f"{first.name}{list(first.index)} first: {first.numerical!r} by fastgrad's kernels, {first.plain!r} by plain forward "
+        f"the audit failed: {counted(len(audited.disagreements), what)} of {audited.compared:,}, "
+        f"{place}: {first.numerical!r} by fastgrad's kernels, {first.plain!r} by plain forward "
         "passes; nothing can be said of the gradients. Please report this"
     )
 
 
-def _advice(problem: Problem, base: BasePoint, judgement: Judgement) -> tuple[str, ...]:
+def _advice(problem: Problem, base: BasePoint, judgement: Judgement | Directional) -> tuple[str, ...]:
     """Name the blind spots of the test point, and the tensors of which it says nothing."""
     zero = [
         tensor.gradient_name or tensor.name
@@ -282,8 +344,8 @@ def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int
 
 def _report(
     problem: Problem,
-    numerical: Numerical,
-    judgement: Judgement,
+    numerical: Numerical | Directional,
+    judgement: Judgement | Directional,
     notes: tuple[str, ...],
     drawn: int | None,
     threads: int | None,
@@ -329,7 +391,7 @@ def describe(problem: Problem) -> str:
     return "; ".join([*parts, f"{loss_in_words(problem)}, {reduction} {examples}{penalties}"])
 
 
-def _lost(judgement: Judgement) -> list[str]:
+def _lost(judgement: Judgement | Directional) -> list[str]:
     """Name the tensors of which rounding, or a fixed step, left nothing to judge."""
     names = [tensor.name for tensor in judgement.tensors if tensor.checked and tensor.verdict == "not judged"]
     if not names:
@@ -340,7 +402,7 @@ def _lost(judgement: Judgement) -> list[str]:
     ]
 
 
-def _notes(problem: Problem, numerical: Numerical) -> list[str]:
+def _notes(problem: Problem, numerical: Numerical | Directional) -> list[str]:
     notes = list(problem.notes)
     zeros = sum(int((problem.theta[place] == 0.0).sum()) for place, _, l1 in problem.network.penalties if l1)
     if zeros:

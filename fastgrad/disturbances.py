@@ -13,13 +13,14 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.backprop import gradient
+from fastgrad.directional import Directional
 from fastgrad.forward import BasePoint
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.product import product
 from fastgrad.report import TensorReport
-from fastgrad.verdict import Judgement
+from fastgrad.verdict import BLOCK, Judgement
 
 SMALL = 1e-3
 """Relative difference from the declared loss's gradient up to which another form of the loss is a small disturbance."""
@@ -36,7 +37,7 @@ class Constant(NamedTuple):
     shift: Array
 
 
-def in_single_precision(problem: Problem, judgement: Judgement) -> Problem | None:
+def in_single_precision(problem: Problem, judgement: Judgement | Directional) -> Problem | None:
     """Return the problem with its wrong double arrays taken for single precision where all they hold is such numbers.
 
     One in 2²⁹ results of double precision has the trailing zeros of single precision; a tensor full of them was computed
@@ -48,12 +49,15 @@ def in_single_precision(problem: Problem, judgement: Judgement) -> Problem | Non
     for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
         if tensor.precision == "float64" and found.verdict == "wrong":
             claimed = problem.claimed[tensor.start : tensor.stop]
-            with np.errstate(over="ignore"):
-                single = claimed.astype(np.float32)
-            if claimed.any() and np.array_equal(claimed, single):
+            if claimed.any() and all(_is_single(claimed[low : low + BLOCK]) for low in range(0, claimed.size, BLOCK)):
                 tensor = replace(tensor, precision="float32")
         tensors.append(tensor)
     return None if tuple(tensors) == problem.tensors else replace(problem, tensors=tuple(tensors))
+
+
+def _is_single(values: Array) -> bool:
+    with np.errstate(over="ignore"):
+        return np.array_equal(values, values.astype(np.float32))
 
 
 def only_single_precision(strict: Judgement, coarse: Judgement) -> bool:

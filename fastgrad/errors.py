@@ -12,7 +12,7 @@ class Interrupted(KeyboardInterrupt):
 
     Attributes
     ----------
-    finished : Numerical or Report
+    finished : Numerical, Directional or Report
         What was done until then.
     """
 

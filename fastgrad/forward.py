@@ -15,7 +15,7 @@ import numpy as np
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, propagate
 from fastgrad.network import POSITIVE_OUTPUT, Array, Network, Offsets, Problem
-from fastgrad.product import Squared, product, root_product, squared
+from fastgrad.product import Squared, product, root_product_of, squared
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
 
@@ -87,7 +87,7 @@ def base_point(problem: Problem) -> BasePoint:
         disturbed = squares[-1]
         if layer:
             disturbed = squared(np.hypot(a_error[-1], growth(W.shape[1]) * activations[-1]))
-        error = root_product(disturbed, squared(W).T)
+        error = root_product_of(disturbed, W, transposed=True)
         if not layer:
             error *= growth(W.shape[1])
         z_error.append(error + growth(W.shape[1]) * np.abs(z))

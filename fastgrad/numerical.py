@@ -485,30 +485,30 @@ def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
     return factors
 
 
-def _on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
+def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
     """Tell which pre-activations of a layer are so near a kink that rounding may have put them on either side."""
     return base.plane(codes.KINK, layer) <= ON_KINK * claim_roundoff(problem) * base.z_error[layer]
 
 
 def _nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
     distance = base.plane(codes.KINK, layer)
-    return float(np.min(distance, where=~_on_kink(problem, base, layer), initial=np.inf))
+    return float(np.min(distance, where=~on_kink(problem, base, layer), initial=np.inf))
 
 
-def _loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
+def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
     """Tell likewise of the outputs and the kinks of the loss, shape (m, n_L)."""
     return np.asarray(base.tables.outputs[codes.LOSS_KINK] <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base))
 
 
 def _nearest_loss_kink(problem: Problem, base: BasePoint) -> float:
     distance = base.tables.outputs[codes.LOSS_KINK]
-    return float(np.min(distance, where=~_loss_on_kink(problem, base), initial=np.inf))
+    return float(np.min(distance, where=~loss_on_kink(problem, base), initial=np.inf))
 
 
 def _kinked(problem: Problem, base: BasePoint) -> Mask:
     """Tell for each sample and unit, and each output of the loss, whether it sits on a kink, shape (m, U + n_L)."""
-    layers = [_on_kink(problem, base, layer) for layer in range(problem.network.depth)]
-    return np.concatenate([*layers, _loss_on_kink(problem, base)], axis=1)
+    layers = [on_kink(problem, base, layer) for layer in range(problem.network.depth)]
+    return np.concatenate([*layers, loss_on_kink(problem, base)], axis=1)
 
 
 def _central(
@@ -706,25 +706,25 @@ def _kink_range(problem: Problem, base: BasePoint, threads: int, kinked: Mask, t
     lower, upper = np.empty(network.size), np.empty(network.size)
     rows = np.flatnonzero(kinked.any(axis=1))
     plan = _plan(problem, base, "preactivation", None)
-    flow_low, flow_high = outputs.slope_range(base, rows, _loss_on_kink(problem, base)[rows])
+    flow_low, flow_high = outputs.slope_range(base, rows, loss_on_kink(problem, base)[rows])
     for layer in reversed(range(network.depth)):
         low = _by_preactivation(problem, base, plan[layer], layer, threads, tracker)
         if tracker.interrupted:
             raise KeyboardInterrupt
         high = low.copy()
-        slopes = _slope_range(problem, base, layer, rows)
+        slopes = slope_range(problem, base, layer, rows)
         products = [flow * slope for flow in (flow_low, flow_high) for slope in slopes]
         low[rows], high[rows] = np.minimum.reduce(products), np.maximum.reduce(products)
-        smallest, largest = _range_product(low.T, high.T, base.activations[layer])
+        smallest, largest = range_product(low.T, high.T, base.activations[layer])
         network.W(lower, layer)[:], network.W(upper, layer)[:] = smallest, largest
         if network.biases[layer]:
             network.b(lower, layer)[:], network.b(upper, layer)[:] = low.sum(axis=0), high.sum(axis=0)
         if layer:
-            flow_low, flow_high = _range_product(low[rows], high[rows], network.W(problem.theta, layer))
+            flow_low, flow_high = range_product(low[rows], high[rows], network.W(problem.theta, layer))
     return lower, upper
 
 
-def _range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
+def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
     """Smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
     positive, negative = np.maximum(factor, 0.0), np.minimum(factor, 0.0)
     return (
@@ -733,12 +733,12 @@ def _range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array
     )
 
 
-def _slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
+def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
     """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
     left = base.plane(codes.SLOPE, layer)[rows].copy()
     right = left.copy()
     code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])
-    for s, i in np.argwhere(_on_kink(problem, base, layer)[rows]):
+    for s, i in np.argwhere(on_kink(problem, base, layer)[rows]):
         z, scale = (float(base.plane(plane, layer)[rows[s], i]) for plane in (codes.Z, codes.SCALE))
         left[s, i], right[s, i] = (scale * slope for slope in activations.one_sided_slopes(code, p, z))
     return left, right

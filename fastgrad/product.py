@@ -17,6 +17,8 @@ SERIAL = 2**18
 SMALLEST_SQUARE = 2.0**-500
 LARGE = 2**28
 """Multiply-adds from which the threads' help is worth their spinning, about 5 ms on one core."""
+SQUARES = 2**21
+"""Weights squared at a time, 16 MiB: the squares of a large matrix would take as much memory as it does."""
 
 
 def product(left: Array, right: Array, out: Array | None = None) -> Array:
@@ -70,4 +72,16 @@ def root_product(left: Squared, right: Squared) -> Array:
     """√(left² @ right²): the size of a product's sums where the signs of the terms are random."""
     result = np.sqrt(product(left.values, right.values))
     result *= left.unit * right.unit
+    return result
+
+
+def root_product_of(left: Squared, matrix: Array, *, transposed: bool = False) -> Array:
+    """√(left² @ matrix²), or with the matrix transposed, some of its rows at a time."""
+    length = max(1, SQUARES // matrix.shape[1])
+    blocks = [slice(low, low + length) for low in range(0, len(matrix), length)]
+    if transposed:
+        return np.concatenate([root_product(left, squared(matrix[block]).T) for block in blocks], axis=1)
+    result = np.zeros((len(left.values), matrix.shape[1]))
+    for block in blocks:
+        np.hypot(result, root_product(Squared(left.unit, left.values[:, block]), squared(matrix[block])), out=result)
     return result

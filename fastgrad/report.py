@@ -78,7 +78,8 @@ class Sensitivity:
     zeros_pass : bool
         Whether a gradient of nothing but zeros would have passed: only where the true one is zero to rounding.
     missed : tuple of (int, float)
-        For 1, for 10 and for 1 % of the entries wrong beyond that: their number, and the chance that the draw missed all.
+        For 1, for 10 and for 1 % of the entries wrong beyond that: their number, and the chance that the draw missed all,
+        by method directional that they cancel.
     """
 
     entry: float | None
@@ -142,6 +143,10 @@ class TensorReport:
         claimed / numerical where that is the same number over the whole tensor and the tensor is wrong.
     tolerance : float
         Largest |claimed - numerical| / rounding scale that counts as right, in unit roundoffs.
+    located : tuple of Entry
+        By method directional: the wrong entries, worst first, which `wrong` counts.
+    more : bool
+        Whether more entries are wrong than were located.
     precision : {"float64", "float32", "float16"}
         The precision whose unit roundoff that is.
     outcomes : Outcomes
@@ -160,6 +165,8 @@ class TensorReport:
     worst: Entry | None
     ratio: float | None
     tolerance: float
+    located: tuple[Entry, ...] = ()
+    more: bool = False
     precision: str = "float64"
     outcomes: Outcomes = Outcomes()
     sensitivity: Sensitivity | None = None
@@ -229,7 +236,7 @@ class Report:
         The whole network's verdict.
     tensors : tuple of TensorReport
         In the order of theta.
-    method : {"parameter", "preactivation", "textbook"}
+    method : {"parameter", "preactivation", "textbook", "directional"}
         How the numerical gradient was made.
     step : float or None
         The fixed step, or None where each parameter had its own.
@@ -257,8 +264,12 @@ class Report:
         Threads used.
     scheme : {"central", "forward", "five-point"}
         Which difference was formed.
+    directions, direction_seed : int or None
+        By method directional: how many directions, and the seed of their signs.
+    chances : tuple of (int, float)
+        The probability that so many wrong entries of a tensor, all equally far off, cancel along every direction.
     audit : Audit or None
-        The second look at some of the parameters.
+        The second look at some of the parameters, by method directional at one direction of all of them.
     advice : tuple of str
         What this test point cannot show, each with what would; never a failure.
     derived_tolerance : float
@@ -284,6 +295,9 @@ class Report:
     seconds: float
     threads: int
     scheme: str = "central"
+    directions: int | None = None
+    direction_seed: int | None = None
+    chances: tuple[tuple[int, float], ...] = ()
     audit: Audit | None = None
     advice: tuple[str, ...] = ()
     derived_tolerance: float = 32.0
@@ -333,6 +347,9 @@ class Report:
             "notes": list(self.notes),
             "seconds": _number(self.seconds),
             "threads": self.threads,
+            "directions": self.directions,
+            "direction_seed": self.direction_seed,
+            "chance_of_missing": {str(count): chance for count, chance in self.chances},
             "audit": None if self.audit is None else _audit_to_dict(self.audit),
             "advice": list(self.advice),
             "derived_tolerance": self.derived_tolerance,
@@ -428,6 +445,8 @@ def _tensor_to_dict(tensor: TensorReport) -> dict[str, Any]:
         "worst": None if tensor.worst is None else _entry_to_dict(tensor.worst),
         "ratio": _number(tensor.ratio),
         "tolerance": _number(tensor.tolerance),
+        "located": [_entry_to_dict(entry) for entry in tensor.located],
+        "more": tensor.more,
         "precision": tensor.precision,
         "outcomes": asdict(tensor.outcomes),
         "sensitivity": None if tensor.sensitivity is None else _sensitivity_to_dict(tensor.sensitivity),
@@ -596,6 +615,9 @@ def _row(tensor: TensorReport, ascii_only: bool) -> tuple[Text, ...]:
     style = _STYLES[tensor.verdict]
     verdict = Text(f"{_sign(tensor.verdict, ascii_only)} {tensor.verdict}", style=style)
     name = Text(_gradient_label(tensor))
+    if tensor.worst is None and tensor.checked:
+        difference = f"{tensor.relative_difference:.1e}"
+        return name, verdict, Text(difference), Text(_off(tensor), style="" if tensor.verdict == "wrong" else "dim")
     if tensor.worst is None:
         reason = "no gradient given" if tensor.gradient_name is None else "none checked"
         return name, verdict, Text("-"), Text(reason)
@@ -605,11 +627,16 @@ def _row(tensor: TensorReport, ascii_only: bool) -> tuple[Text, ...]:
         name,
         verdict,
         Text(f"{tensor.relative_difference:.1e}"),
-        Text(f"{tensor.wrong:,} of {tensor.checked:,}", style=emphasis),
+        Text(_off(tensor), style=emphasis),
         Text(_entry_label(tensor, tensor.worst), style=emphasis),
         Text(claimed, style=emphasis),
         Text(numerical, style=emphasis),
     )
+
+
+def _off(tensor: TensorReport) -> str:
+    """Return how many of a tensor's entries are wrong, with a plus where only some of them were located."""
+    return f"{tensor.wrong:,}{'+' if tensor.more else ''} of {tensor.checked:,}"
 
 
 def _folded_rows(tensors: list[TensorReport], ascii_only: bool) -> Iterator[tuple[Text, ...]]:
@@ -646,16 +673,21 @@ def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
 def _sentences(report: Report, ascii_only: bool) -> Iterator[str]:
     """Yield what stands below the table, most important first."""
     yield from (line for finding in report.findings for line in _finding_lines(finding, ascii_only))
+    if report.directions is not None:
+        yield from _ratio_sentences(report.tensors)
+    yield from _located_sentences(report.tensors)
     yield from (_closed(note) for note in report.notes)
     yield _loss_sentence(report)
     yield _total_sentence(report)
     yield from _sample_sentences(report)
-    yield from _kink_sentences(report.tensors)
+    yield from _direction_sentences(report)
+    if report.directions is None:
+        yield from _kink_sentences(report.tensors)
     yield from _sensitivity_sentences(report)
     if report.verdict == "right":
         yield from _advice_sentences(report.advice)
     if report.audit is not None and not report.audit.disagreements:
-        yield _audit_sentence(report.audit)
+        yield _audit_sentence(report.audit) if report.directions is None else _direction_audit_sentence(report.audit)
 
 
 def _kink_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
@@ -678,7 +710,8 @@ def _sensitivity_sentences(report: Report) -> Iterator[str]:
     coarse = [f"{_above(value)} in {_gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
     rest = f", {_listed(coarse, 3)}" if coarse else ""
     bound = f"errors above {_above(common)} of a typical entry are caught{rest}"
-    yield f"Tolerance: {significant(tolerance)}{chosen} roundings of each entry in {precisions}; {bound}."
+    what = "each entry" if report.directions is None else "each signed sum"
+    yield f"Tolerance: {significant(tolerance)}{chosen} roundings of {what} in {precisions}; {bound}."
 
 
 def _above(value: float) -> str:
@@ -703,6 +736,13 @@ def _audit_sentence(audit: Audit) -> str:
     return (
         f"Audit: {counted(audit.compared, 'random parameter')} again by plain forward passes, seed {audit.seed}: agreed{aside}."
     )
+
+
+def _direction_audit_sentence(audit: Audit) -> str:
+    """Say how the audit of a direction went."""
+    if not audit.compared:
+        return "Audit: nothing could be compared, the examples are on kinks or the noise of plain forward passes is too large."
+    return "Audit: the first direction of all parameters again by plain forward passes: agreed."
 
 
 def _closed(text: str) -> str:
@@ -782,6 +822,55 @@ def _sample_sentences(report: Report) -> Iterator[str]:
     )
 
 
+def _ratio_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
+    """Yield one sentence for each constant ratio claimed / numerical, however many tensors share it."""
+    groups: dict[str, list[str]] = {}
+    for tensor in tensors:
+        if tensor.verdict == "wrong" and tensor.ratio is not None:
+            groups.setdefault(_ratio(tensor.ratio), []).append(_gradient_label(tensor))
+    for ratio, names in groups.items():
+        verb = "is" if len(names) == 1 else "are"
+        if ratio == "0":
+            yield f"{_listed(names)} {verb} zero throughout; the numerical gradient is not."
+        else:
+            yield f"{_listed(names)} {verb} {ratio} times the numerical gradient."
+
+
+def _ratio(ratio: float) -> str:
+    """Return a ratio to four digits, more where it is close to 1."""
+    if ratio == 0.0:
+        return "0"
+    digits = 4
+    while digits < 17 and float(f"{ratio:.{digits}g}") == 1.0:
+        digits += 1
+    if 1e3 <= abs(ratio) < 1e7:
+        return f"{ratio:,.1f}"
+    return f"{ratio:#.{digits}g}"
+
+
+def _located_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
+    """Say where else tensors are wrong, by the method that looks for single entries."""
+    for tensor in tensors:
+        places = [str(list(entry.index)) for entry in tensor.located]
+        if len(places) > 1:
+            yield f"{_gradient_label(tensor)} is wrong at {_listed(places, most=len(places))}."
+        if tensor.more and tensor.ratio is None:
+            found = "only the worst was looked for" if places else "none could be told from rounding alone"
+            yield f"{_gradient_label(tensor)} is wrong in more entries than were located: {found}."
+
+
+def _direction_sentences(report: Report) -> Iterator[str]:
+    """Say along how many directions the gradient was checked, and what they can have missed."""
+    if report.directions is None:
+        return
+    missed = [f"{count} with a chance of {100 * chance:.2g}%" for count, chance in report.chances if chance]
+    yield (
+        f"Checked along {counted(report.directions, 'direction')} of random signs, seed {report.direction_seed}, "
+        f"each tensor on its own and all of them together. A single wrong entry above the rounding of its tensor is never "
+        f"missed; several that are equally far off cancel: {_listed(missed)}."
+    )
+
+
 def _missed(report: Report) -> str:
     """Say what share of a tensor's entries can be wrong unseen, for the tensor of which the draw says least."""
     drawn = [tensor for tensor in report.tensors if 0 < tensor.checked < math.prod(tensor.shape)]
@@ -817,6 +906,8 @@ def _provenance(report: Report) -> str:
     """Say how much was done in what time, and how."""
     if report.step is not None:
         step = f"step {significant(report.step)}"
+    elif report.directions is not None:
+        step = "a step for each direction, {:.0e} to {:.0e}".format(*report.step_range)
     else:
         smallest, largest = report.step_range
         step = f"a step for each parameter, {smallest:.0e} to {largest:.0e}"

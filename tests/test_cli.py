@@ -111,6 +111,23 @@ def test_check(name, code, phrases):
     assert "\x1b" not in result.output
 
 
+def test_check_along_directions():
+    result = run("check", write("planted"), "--method", "directional", "--directions", "4", "--seed", "2")
+    assert result.exit_code == 1
+    text = " ".join(result.stdout.split())
+    for phrase in ("2 of 6 gradients are wrong: db1 and dW2", "db1 is 4.000 times", "4 directions of random signs, seed 2"):
+        assert phrase in text
+    found = document(run("check", write("repaired"), "--method", "directional", "--json"))
+    assert (found["passed"], found["method"], found["directions"]) == (True, "directional", 8)
+
+
+def test_directional_makes_no_gradient():
+    result = run("gradient", write("planted"), "--method", "directional")
+    assert result.exit_code == 2
+    assert "method must be one of" in result.stderr
+    assert run("check", write("planted"), "--directions", "4").exit_code == 2
+
+
 def test_check_as_json():
     result = run("check", write("planted"), "--json")
     assert result.exit_code == 1
@@ -215,7 +232,7 @@ def test_info_needs_no_gradients_and_speaks_json():
     assert (found["examples"], found["parameters_total"], found["dropout"]) == (3, 47, [])
     assert [(t["name"], t["l2"], t["l1"]) for t in found["tensors"]][:2] == [("W1", 0.5, 0.0), ("b1", 0.0, 0.0)]
     assert {t["gradient_name"] for t in found["tensors"]} == {None}
-    assert found["estimated_seconds"].keys() == {"parameter", "preactivation", "textbook"}
+    assert found["estimated_seconds"].keys() == {"parameter", "preactivation", "textbook", "directional"}
 
 
 @pytest.mark.parametrize(("name", "ratio"), [("repaired", 1), ("forgotten-m", 8)])

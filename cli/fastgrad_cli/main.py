@@ -11,6 +11,7 @@ import click
 from fastgrad_cli import terminal
 from fastgrad_cli.options import (
     description_options,
+    directions_option,
     draw_options,
     file_argument,
     json_option,
@@ -63,14 +64,23 @@ def main() -> None:
         "fastgrad check model.npz --activations tanh,relu,softmax --l2 0.01",
         "fastgrad check model.npz --method textbook --step 1e-7",
         "fastgrad check model.npz --sample 5%",
+        "fastgrad check model.npz --method directional --directions 16",
     )
 )
 @file_argument
 @description_options
 @method_options
+@directions_option
 @tolerance_option
 @json_option
-def check(file: str, description: dict[str, Any], method: dict[str, Any], tolerance: float | None, as_json: bool) -> int:
+def check(
+    file: str,
+    description: dict[str, Any],
+    method: dict[str, Any],
+    directions: int | None,
+    tolerance: float | None,
+    as_json: bool,
+) -> int:
     """Check the gradients in FILE.
 
     FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
@@ -82,7 +92,7 @@ def check(file: str, description: dict[str, Any], method: dict[str, Any], tolera
     from fastgrad.errors import Interrupted
 
     try:
-        report, code = _check(problem, {**method, "tolerance": tolerance}), None
+        report, code = _check(problem, {**method, "directions": directions, "tolerance": tolerance}), None
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)

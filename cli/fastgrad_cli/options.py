@@ -139,7 +139,7 @@ _DRAW: dict[str, Decorator] = {
         default=0,
         metavar="N",
         show_default=True,
-        help="Seed of the draw.",
+        help="Seed of the draw, and of directions.",
     ),
     "threads": click.option(
         "--threads",
@@ -152,12 +152,13 @@ _DRAW: dict[str, Decorator] = {
 _METHOD: dict[str, Decorator] = {
     "method": click.option(
         "--method",
-        type=click.Choice(["auto", "parameter", "preactivation", "textbook"]),
+        type=click.Choice(["auto", "parameter", "preactivation", "textbook", "directional"]),
         default="auto",
         metavar="NAME",
         show_default=True,
         help="parameter and preactivation carry a difference through the network, from every parameter or from every "
-        "pre-activation; textbook subtracts two full forward passes for every parameter; auto takes the first while that "
+        "pre-activation; textbook subtracts two full forward passes for every parameter; directional (check "
+        "only) moves all parameters of a tensor by random signs, for the largest networks; auto takes the first while that "
         "costs some ten seconds, else the second.",
     ),
     "step": click.option(
@@ -176,6 +177,13 @@ _METHOD: dict[str, Decorator] = {
     ),
     **_DRAW,
 }
+
+directions_option = click.option(
+    "--directions",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="By method directional: how many directions, 8 if not said.",
+)
 
 
 def _gathered(name: str, options: dict[str, Decorator]) -> Decorator:

@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fastgrad import directional
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.forward import base_point
 from fastgrad.network import Network, Problem, Tensor
@@ -33,6 +34,7 @@ class Understood:
         """Evaluate the loss of a problem, compare it with the user's, and estimate the work."""
         base = base_point(problem)
         seconds: dict[str, float] = {method: estimate(problem, method) for method in METHODS}
+        seconds["directional"] = directional.estimate(problem)
         return cls(problem, base.loss, explain_loss(problem, base), seconds)
 
     def to_dict(self) -> dict[str, Any]:
