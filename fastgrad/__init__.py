@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 from fastgrad._version import __version__
 
 if TYPE_CHECKING:
+    from fastgrad.backward import BackwardReport
     from fastgrad.checking import check
     from fastgrad.errors import InputError
     from fastgrad.modelfile import save
     from fastgrad.report import GradientError, Report
 
-__all__ = ["GradientError", "InputError", "Report", "__version__", "check", "save"]
+__all__ = ["BackwardReport", "GradientError", "InputError", "Report", "__version__", "check", "save"]
 
 _HOMES = {
+    "BackwardReport": "fastgrad.backward",
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
     "Report": "fastgrad.report",

@@ -158,7 +158,7 @@ class Report:
             If a gradient is wrong or could not be judged; the message is the headline and the tensors concerned.
         """
         if not self.passed:
-            raise GradientError(_plain_text(_ShortReport(self)))
+            raise GradientError(plain_text(_ShortReport(self)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a JSON document.
@@ -191,9 +191,13 @@ class Report:
             "tensors": [_tensor_to_dict(tensor) for tensor in self.tensors],
         }
 
+    def headline(self, ascii_only: bool = False) -> Text:
+        """Return the verdict and what it is about, in one line."""
+        return _headline(self, ascii_only)
+
     def __str__(self) -> str:
         """Return the report as plain text, 100 columns wide."""
-        return _plain_text(self)
+        return plain_text(self)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the report for a terminal."""
@@ -251,7 +255,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _plain_text(renderable: Any) -> str:
+def plain_text(renderable: Any) -> str:
     """Render without colour and without any influence of the environment."""
     stream = io.StringIO()
     # An empty environment keeps FORCE_COLOR, COLUMNS and the like from changing what str(report) says.
@@ -327,7 +331,7 @@ def _gradient_label(tensor: TensorReport) -> str:
     return _label(tensor.gradient_name or tensor.name)
 
 
-def _listed(names: list[str], most: int = 6) -> str:
+def listed(names: list[str], most: int = 6) -> str:
     """Return "dW1, db1 and dW2", the last ones counted where they are many."""
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most:,} more"]
@@ -336,8 +340,13 @@ def _listed(names: list[str], most: int = 6) -> str:
 
 def _headline(report: Report, ascii_only: bool) -> Text:
     """Return the verdict and what it is about, in one line."""
-    line = Text(f"{_sign(report.verdict, ascii_only)} {report.verdict.upper()}", style=_STYLES[report.verdict])
-    return line.append(f"  {_headline_sentence(report)}", style="default")
+    return verdict_line(report.verdict, _headline_sentence(report), ascii_only)
+
+
+def verdict_line(verdict: str, sentence: str, ascii_only: bool) -> Text:
+    """Return a verdict and a sentence on it."""
+    line = Text(f"{_sign(verdict, ascii_only)} {verdict.upper()}", style=_STYLES[verdict])
+    return line.append(f"  {sentence}", style="default")
 
 
 def _headline_sentence(report: Report) -> str:
@@ -348,7 +357,7 @@ def _headline_sentence(report: Report) -> str:
         return "The gradients could not be judged."
     if wrong:
         verb = "is" if len(wrong) == 1 else "are"
-        return f"{len(wrong):,} of {counted(len(judged), 'gradient')} {verb} wrong: {_listed(wrong)}."
+        return f"{len(wrong):,} of {counted(len(judged), 'gradient')} {verb} wrong: {listed(wrong)}."
     unjudged = len(report.tensors) - len(judged)
     rest = f"; {unjudged:,} not judged" if unjudged else ""
     return f"{_all(len(judged))} right{rest}."
@@ -463,9 +472,9 @@ def _ratio_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
     for ratio, names in groups.items():
         verb = "is" if len(names) == 1 else "are"
         if ratio == "0":
-            yield f"{_listed(names)} {verb} zero throughout; the numerical gradient is not."
+            yield f"{listed(names)} {verb} zero throughout; the numerical gradient is not."
         else:
-            yield f"{_listed(names)} {verb} {ratio} times the numerical gradient."
+            yield f"{listed(names)} {verb} {ratio} times the numerical gradient."
 
 
 def _ratio(ratio: float) -> str:

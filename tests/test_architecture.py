@@ -17,7 +17,7 @@ ROOMS = (
     {"forward"},
     {"interpret", "conventions", "numerical", "backprop"},
     {"modelfile", "verdict"},
-    {"diagnosis"},
+    {"diagnosis", "backward"},
     {"checking"},
     {"sweep"},
     {"plots"},

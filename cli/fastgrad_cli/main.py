@@ -12,6 +12,7 @@ from fastgrad_cli import terminal
 from fastgrad_cli.options import description_options, draw_options, file_argument, json_option, method_options
 
 if TYPE_CHECKING:
+    from fastgrad.backward import BackwardReport
     from fastgrad.demo import Demo
     from fastgrad.network import Problem
     from fastgrad.report import Report
@@ -56,19 +57,30 @@ def main() -> None:
         "fastgrad check model.npz --activations tanh,relu,softmax --l2 0.01",
         "fastgrad check model.npz --method textbook --step 1e-7",
         "fastgrad check model.npz --sample 5%",
+        "fastgrad check model.npz --backward network.py:backward",
     )
 )
 @file_argument
+@click.option(
+    "--backward",
+    metavar="FUNCTION",
+    help="Try this function, module:function or file.py:function, called as function(parameters, X, Y), at FILE's point and "
+    "at others; the gradients in FILE are not looked at.",
+)
 @description_options
 @method_options
 @json_option
-def check(file: str, description: dict[str, Any], method: dict[str, Any], as_json: bool) -> int:
+def check(file: str, backward: str | None, description: dict[str, Any], method: dict[str, Any], as_json: bool) -> int:
     """Check the gradients in FILE.
 
     FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
     gradient is compared with the numerical one of the loss. What the network is stands in FILE too, or is said with
     options.
     """
+    if backward is not None:
+        tried = _try(backward, file, description, method)
+        _show_report(tried, as_json)
+        return EXIT_CODES[tried.verdict]
     problem = _load(file, description)
     _require_gradients(problem, file)
     report = _check(problem, method)
@@ -250,7 +262,22 @@ def _check(problem: Problem, method: dict[str, Any]) -> Report:
         return check_problem(problem, **method, progress=progress)
 
 
-def _show_report(report: Report, as_json: bool) -> None:
+def _try(backward: str, file: str, description: dict[str, Any], method: dict[str, Any]) -> BackwardReport:
+    """Try a function on what a file holds."""
+    from fastgrad import checking, modelfile
+    from fastgrad.interpret import Description
+    from fastgrad_cli.functions import load_function
+
+    function = load_function(backward)
+    parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
+    with _working() as progress:
+        tried: BackwardReport = checking.check(
+            parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
+        )
+    return tried
+
+
+def _show_report(report: Report | BackwardReport, as_json: bool) -> None:
     """Print a report for a person or for a machine."""
     if as_json:
         terminal.show_json(report.to_dict())
