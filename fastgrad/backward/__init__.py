@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.backward.calling import Answer, FunctionError, Function, Given, Point, ask, understand
+from fastgrad.backward.calling import Answer, Function, FunctionError, Given, Point, ask, understand
 from fastgrad.backward.points import grown, initialised, number_of_examples, with_examples
 from fastgrad.backward.report import BackwardReport, Observation, Trial, overall
 from fastgrad.forward import UNIT_ROUNDOFF
@@ -24,7 +24,7 @@ __all__ = ["BackwardReport", "Function", "check_backward"]
 
 CheckProblem = Callable[[Problem], Report]
 STEPS = 20
-"""Steps of training between initialisation and the last point."""
+"""Steps of training, at most, between initialisation and the last point."""
 
 
 def check_backward(
@@ -123,7 +123,7 @@ class _Trials:
             return
         self.one_by_one(point)
         trained = grown(self.given, point, STEPS)
-        self.attempt(replace(trained, name=f"the same examples after {STEPS} steps of training"))
+        self.attempt(replace(trained, name="the same examples after some steps of training"))
 
     def start(self) -> Point | None:
         """Try the function at a freshly initialised point, with as many examples as hide nothing, else as many as given."""

@@ -71,8 +71,9 @@ class Given:
         """Return what a point means, with the gradients that are claimed there."""
         known = self.description.loss_value if loss is None and point is self.point else loss
         description = replace(self.description, loss_value=known)
-        if gradients is not None and not isinstance(gradients, Mapping):
-            description = replace(description, grads=None)  # names are no help with a list
+        names = {name for name in description.grads or () if name}
+        if not (names and isinstance(gradients, Mapping) and names <= gradients.keys()):
+            description = replace(description, grads=None)  # a file's names, which a function need not use
         problem = interpret_parts(point.parameters, gradients, point.X, point.Y, description, point.masks)
         if not self.penalty_shared:
             return problem

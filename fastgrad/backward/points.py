@@ -23,6 +23,9 @@ FEWEST_EXAMPLES, MOST_CLASSES = 5, 30
 STRIDE = 0.1
 """Length of a step of training as a share of the parameters' norm: twenty of them lead well away from the start."""
 
+LEAST_LOSS = 0.1
+"""Share of the first loss at which training stops: where nothing is left to learn, units saturate and gradients vanish."""
+
 
 def number_of_examples(given: Given) -> int:
     """Return a number that is neither a width nor the given number; that one where nothing else fits the arrays."""
@@ -69,11 +72,11 @@ def _drawn_labels(given: Given, samples: int, rng: np.random.Generator) -> Raw:
         return np.where(np.array(halves).T == 1, 1.0, low)
     if network.loss in LOGIT_OUTPUT:
         drawn = rng.random((samples, outputs))
-        return drawn / drawn.sum(axis=1, keepdims=True) if "softmax" in network.loss else drawn
+        return np.asarray(drawn / drawn.sum(axis=1, keepdims=True)) if "softmax" in network.loss else drawn
     drawn = values.mean() + (values.std() or 1.0) * rng.standard_normal((samples, outputs))
     if np.asarray(given.point.Y).dtype.kind in "uib":
         drawn = np.rint(drawn)
-    return np.abs(drawn) if values.min() >= 0 else drawn
+    return np.asarray(np.abs(drawn) if values.min() >= 0 else drawn)
 
 
 def initialised(given: Given, point: Point, rng: np.random.Generator) -> Point:
@@ -105,19 +108,27 @@ def _between(z: Array, rng: np.random.Generator) -> Array:
 
 
 def grown(given: Given, point: Point, steps: int) -> Point:
-    """Return a point after steps of training by numerical gradients, long ones; a step uphill makes the next ones shorter."""
+    """Return a point after some steps of training by numerical gradients, long ones, for the weights are to grow.
+
+    A step that would go uphill, or take all but a share of the loss and so saturate the units, is made shorter.
+    """
     problem = given.problem_at(point)
     load_kernels("preactivation")
-    stride, best = STRIDE, np.inf
+    stride, first = STRIDE, base_point(problem).loss
+    loss, numerical = first, None
     for _ in range(steps):
-        numerical = numerical_gradient(problem, method="preactivation")
-        length = float(np.linalg.norm(numerical.values))
+        if numerical is None:
+            numerical = numerical_gradient(problem, method="preactivation").values
+        length = float(np.linalg.norm(numerical))
         if length == 0.0:
             break
-        stride *= 1.0 if numerical.base.loss < best else 0.5
-        best = numerical.base.loss
         move = stride * float(np.linalg.norm(problem.theta)) / length
-        problem = _moved(given, point, problem, problem.theta - move * numerical.values)
+        candidate = _moved(given, point, problem, problem.theta - move * numerical)
+        reached = base_point(candidate).loss
+        if reached < loss and first - reached <= (1.0 - LEAST_LOSS) * abs(first):
+            problem, loss, numerical = candidate, reached, None
+        else:
+            stride *= 0.5
     return replace(point, parameters=given.parameters(problem.theta))
 
 
