@@ -15,11 +15,11 @@ ROOMS = (
     {"network", "report", "demo"},
     {"product"},
     {"forward"},
-    {"interpret", "conventions", "numerical", "backprop"},
-    {"modelfile", "verdict"},
-    {"diagnosis", "backward"},
-    {"checking"},
-    {"sweep"},
+    {"interpret", "conventions", "numerical", "backprop", "blindspots"},
+    {"modelfile", "verdict", "audit"},
+    {"diagnosis", "disturbances", "backward"},
+    {"checking", "digits"},
+    {"sweep", "training"},
     {"plots"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""

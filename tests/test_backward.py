@@ -330,9 +330,7 @@ def test_cache_in_the_dict_of_parameters_is_allowed():
 
 def test_forgotten_division_is_seen_in_the_parts():
     report = check(lambda p, X, T: {name: value * len(X) for name, value in backward(p, X, T).items()})
-    assert (
-        "W1, b1, W2 and b2 should be the mean of what each one gives alone, and are 6 times that" in report.observations[0].text
-    )
+    assert "W1, b1, W2, b2 should be the mean of what each one gives alone, and are 6 times that" in report.observations[0].text
 
 
 def test_sum_over_the_examples_is_the_sum_of_the_parts():

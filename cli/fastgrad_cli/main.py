@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgrad_cli import terminal
-from fastgrad_cli.options import description_options, draw_options, file_argument, json_option, method_options
+from fastgrad_cli.options import (
+    description_options,
+    draw_options,
+    file_argument,
+    json_option,
+    method_options,
+    tolerance_option,
+)
 
 if TYPE_CHECKING:
     from fastgrad.backward import BackwardReport
@@ -69,23 +76,32 @@ def main() -> None:
 )
 @description_options
 @method_options
+@tolerance_option
 @json_option
-def check(file: str, backward: str | None, description: dict[str, Any], method: dict[str, Any], as_json: bool) -> int:
+def check(
+    file: str,
+    backward: str | None,
+    description: dict[str, Any],
+    method: dict[str, Any],
+    tolerance: float | None,
+    as_json: bool,
+) -> int:
     """Check the gradients in FILE.
 
     FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
     gradient is compared with the numerical one of the loss. What the network is stands in FILE too, or is said with
     options.
     """
-    if backward is not None:
-        tried = _try(backward, file, description, method)
-        _show_report(tried, as_json)
-        return EXIT_CODES[tried.verdict]
-    problem = _load(file, description)
-    _require_gradients(problem, file)
-    report = _check(problem, method)
+    from fastgrad.errors import Interrupted
+
+    how, code = {**method, "tolerance": tolerance}, None
+    report: Report | BackwardReport
+    try:
+        report = _check_file(file, description, how) if backward is None else _try(backward, file, description, how)
+    except Interrupted as stop:
+        report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
-    return EXIT_CODES[report.verdict]
+    return EXIT_CODES[report.verdict] if code is None else code
 
 
 @main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
@@ -260,6 +276,13 @@ def _check(problem: Problem, method: dict[str, Any]) -> Report:
 
     with _working() as progress:
         return check_problem(problem, **method, progress=progress)
+
+
+def _check_file(file: str, description: dict[str, Any], how: dict[str, Any]) -> Report:
+    """Check the gradients in a file."""
+    problem = _load(file, description)
+    _require_gradients(problem, file)
+    return _check(problem, how)
 
 
 def _try(backward: str, file: str, description: dict[str, Any], method: dict[str, Any]) -> BackwardReport:

@@ -17,8 +17,9 @@ from fastgrad.backward.points import grown, initialised, number_of_examples, wit
 from fastgrad.backward.report import BackwardReport, Observation, Trial, overall
 from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.interpret import Description
+from fastgrad.interpret.names import listed
 from fastgrad.network import Array, Problem
-from fastgrad.report import Report, listed, significant
+from fastgrad.report import Report, significant
 
 __all__ = ["BackwardReport", "Function", "check_backward"]
 
@@ -198,7 +199,7 @@ def _different(problem: Problem, difference: Array, sizes: Sequence[Array]) -> l
 
 def _modified(changed: Sequence[str]) -> str:
     return (
-        f"Your function changes the {listed(list(changed))} that it is given, in place, and its caller loses the old values: "
+        f"Your function changes the {listed(changed)} that it is given, in place, and its caller loses the old values: "
         "work on a copy (W = W - rate * dW, not W -= rate * dW), and leave the update of parameters to the training loop."
     )
 
