@@ -8,15 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastgrad import demo
 from fastgrad.digits import CLASSES, Digits
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.numerical import load_kernels, numerical_gradient
+from fastgrad.report import SCHEMA
 
 HIDDEN, BATCH, RATE, SPREAD = 50, 100, 0.1, 0.01
 """The books' network: hidden units, digits in a batch, learning rate, standard deviation of the first weights."""
@@ -56,6 +57,79 @@ class Training:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Two trainings from the same weights with the same batches.
+
+    Attributes
+    ----------
+    source : str
+        What was learned.
+    network : Network
+        Which network.
+    digits : tuple of int
+        How many digits there are to train on and to test with.
+    numerical, backpropagation : Training
+        The two.
+    books_seconds : float
+        What one gradient takes by the books' own loop.
+    seed : int
+        Seed of everything drawn.
+    """
+
+    source: str
+    network: Network
+    digits: tuple[int, int]
+    numerical: Training
+    backpropagation: Training
+    books_seconds: float
+    seed: int
+
+    @property
+    def iterations(self) -> int:
+        """Number of iterations of each training."""
+        return self.numerical.moments[-1].iteration
+
+    @property
+    def largest_difference(self) -> float:
+        """Largest difference of a parameter at the end."""
+        return float(np.abs(self.numerical.theta - self.backpropagation.theta).max())
+
+    @property
+    def same_curves(self) -> bool:
+        """Whether all accuracies on the way are the same."""
+        return self.numerical.moments == self.backpropagation.moments
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the comparison as a JSON document."""
+        return {
+            "schema": SCHEMA,
+            "source": self.source,
+            "widths": list(self.network.widths),
+            "digits": list(self.digits),
+            "seed": self.seed,
+            "iterations": self.iterations,
+            "numerical": _to_dict(self.numerical),
+            "backpropagation": _to_dict(self.backpropagation),
+            "same_curves": self.same_curves,
+            "largest_difference": self.largest_difference,
+            "books_seconds": self.books_seconds,
+        }
+
+
+def _to_dict(training: Training) -> dict[str, Any]:
+    return {"seconds": training.seconds, "moments": [moment._asdict() for moment in training.moments]}
+
+
+def compare(digits: Digits, iterations: int, *, seed: int = 0, watch: Callable[[Moment], None] | None = None) -> Comparison:
+    """Train by numerical gradients, which `watch` is called with, then by backpropagation, and time the books' loop."""
+    numerical = train(digits, numerically, iterations, seed=seed, watch=watch)
+    backpropagation = train(digits, by_backpropagation, iterations, seed=seed)
+    counts = (len(digits.train[0]), len(digits.test[0]))
+    spent = books_seconds(digits, seed)
+    return Comparison(digits.source, network_for(digits), counts, numerical, backpropagation, spent, seed)
+
+
 def network_for(digits: Digits) -> Network:
     """Return the network: pixels-50-10, sigmoid and softmax."""
     widths, activations = (digits.pixels, HIDDEN, CLASSES), ("sigmoid", "softmax")
@@ -64,7 +138,10 @@ def network_for(digits: Digits) -> Network:
 
 def numerically(problem: Problem) -> Array:
     """Return the numerical gradient of every parameter."""
-    return numerical_gradient(problem, method="preactivation").values
+    try:
+        return numerical_gradient(problem, method="preactivation").values
+    except Interrupted:  # half a gradient is no step
+        raise KeyboardInterrupt from None
 
 
 def by_backpropagation(problem: Problem) -> Array:

@@ -15,6 +15,7 @@ import numpy as np
 from fastgrad.backward.calling import Answer, Function, FunctionError, Given, Point, ask, understand
 from fastgrad.backward.points import grown, initialised, number_of_examples, with_examples
 from fastgrad.backward.report import BackwardReport, Observation, Trial, overall
+from fastgrad.errors import Interrupted
 from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.interpret import Description
 from fastgrad.interpret.names import listed
@@ -64,7 +65,10 @@ def check_backward(
         If the arrays and the description make no network.
     """
     given = understand(parameters, X, Y, description, masks)
-    trials, observations = _Trials(check_problem, backward, given, seed).run()
+    try:
+        trials, observations = _Trials(check_problem, backward, given, seed).run()
+    except Interrupted:  # half a trial says nothing
+        raise KeyboardInterrupt from None
     return BackwardReport(overall(trials, observations), trials, observations, seed)
 
 
