@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.modelfile import load_arrays
+from fastgrad.modelfile import available_memory, load_arrays
 from fastgrad.network import Array, Offsets
 
 OWN = Path(__file__).parent / "data" / "digits.npz"
@@ -118,6 +118,8 @@ def _entries(stream: IO[bytes] | gzip.GzipFile, path: Path, axes: int) -> npt.ND
     if len(header) < 4 + 4 * axes or header[:4] != bytes((0, 0, IDX_BYTES, axes)):
         raise InputError(f"{path}: this is no idx file of bytes with {axes} axes")
     shape = tuple(int(length) for length in np.frombuffer(header[4:], dtype=">u4"))
+    if math.prod(shape) > available_memory():
+        raise InputError(f"{path}: its header promises {math.prod(shape):,} bytes, more than there is memory")
     entries = np.frombuffer(stream.read(math.prod(shape)), dtype=np.uint8)
     if entries.size != math.prod(shape):
         raise InputError(f"{path}: its header promises {math.prod(shape):,} bytes, {entries.size:,} are there")

@@ -19,7 +19,7 @@ from fastgrad.functions.gradient import numerical_gradient
 from fastgrad.network import Array
 from fastgrad.report import counted
 from fastgrad.sweep import THRESHOLD, Curve, Sweep
-from fastgrad.training import Comparison
+from fastgrad.training import Comparison, Training
 
 SUFFIXES = (".png", ".svg")
 SIZE = (8.3, 5.0)
@@ -173,18 +173,15 @@ def draw_training(found: Comparison, path: Path) -> None:
     with clean_axes(path, title, subtitle) as axes:
         axes.set(xlabel="iteration", ylabel="digits taken for what they are")
         axes.set_ylim(0.0, 1.0)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
         axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         ends = {}
         for name, color, style in (("train", BLUE, "-"), ("test", VERMILION, (0, (4, 2)))):
-            for training, looks in (
-                (found.numerical, {"color": color, "linestyle": style, "zorder": 3}),
-                (
-                    found.backpropagation,
-                    {"color": color, "linestyle": "", "marker": "o", "fillstyle": "none", "markersize": 7.0},
-                ),
-            ):
-                axes.plot(*zip(*((m.iteration, getattr(m, name)) for m in training.moments), strict=True), **looks)
-            ends[name] = (getattr(found.numerical.moments[-1], name), color)
+            iterations, accuracies = _accuracies(found.numerical, name)
+            axes.plot(iterations, accuracies, color=color, linestyle=style, zorder=3)
+            rings = _accuracies(found.backpropagation, name)
+            axes.plot(*rings, "o", color=color, fillstyle="none", markersize=7.0, clip_on=False)
+            ends[name] = (accuracies[-1], color)
         _name_levels(axes, found.iterations, ends)
         _write(
             axes,
@@ -196,9 +193,14 @@ def draw_training(found: Comparison, path: Path) -> None:
         )
 
 
+def _accuracies(training: Training, part: str) -> tuple[list[int], list[float]]:
+    """Return the iterations and the accuracies on one part of the digits."""
+    return [moment.iteration for moment in training.moments], [getattr(moment, part) for moment in training.moments]
+
+
 def _name_levels(axes: Any, x: float, ends: dict[str, tuple[float, str]]) -> None:
     """Write names to the right of curves that end at x, none over another; the axis upwards is linear."""
-    height = np.inf
+    height = max(y for y, _ in ends.values()) + 1.5 * LINE
     for name, (y, color) in sorted(ends.items(), key=lambda item: -item[1][0]):
         height = min(y, height - LINE)
         _write(axes, name, (x, height), (10, 0), va="center", color=color, weight="bold")
@@ -224,7 +226,10 @@ def draw_descent(f: Callable[[Array], float], history: Array, path: Path, *, sub
     slopes = np.array([numerical_gradient(f, place) for place in places])
     with clean_axes(path, "Downhill, against the gradient", subtitle) as axes:
         axes.set(xlabel="x0", ylabel="x1", aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.quiver(*places.T, *-slopes.T, angles="xy", color=FIELD_INK, width=0.0035, zorder=1)
         axes.plot(*history.T, color=BLUE, marker="o", markersize=4.5, zorder=3)
         _write(axes, "start", tuple(history[0]), (8, 6), color=BLUE, weight="bold")
-        _write(axes, "end", tuple(history[-1]), (8, -14), color=BLUE, weight="bold")
+        if len(history) > 1:
+            _write(axes, "end", tuple(history[-1]), (8, -14), color=BLUE, weight="bold")

@@ -51,11 +51,10 @@ def training_conclusion(found: Comparison, path: Path | None) -> str:
         "o train, x test, * both.",
         "",
         f"Numerical gradients, method preactivation: {count:,} iterations in {duration(own)}, {duration(own / count)} each.",
-        f"Backpropagation, same weights and batches: {count:,} iterations in {duration(other)}, {duration(other / count)} each: "
-        f"{curves};\nno parameter differs by more than {found.largest_difference:.1e} at the end.",
-        f"The books' loop, two forward passes in NumPy for every parameter, timed on {BOOKS_PARAMETERS} of them: "
-        f"{duration(found.books_seconds)} for one gradient,\n{duration(books)} for all iterations: "
-        f"{books / own:,.0f} times as long.",
+        f"Backpropagation from the same weights, same batches: {duration(other)}, {duration(other / count)} each;",
+        f"  {curves}; no parameter differs by more than {found.largest_difference:.1e} at the end.",
+        f"The books' loop, two forward passes in NumPy for every parameter: {duration(found.books_seconds)} for one gradient,",
+        f"  {duration(books)} for all iterations, {books / own:,.0f} times as long (timed on {BOOKS_PARAMETERS} parameters).",
     ]
     return "\n".join([*lines, *_written(path)])
 
