@@ -180,6 +180,34 @@ def test_labels_of_one_output_keep_their_encoding(low, dtype):
     assert seen == {low, 1}
 
 
+@pytest.mark.parametrize("targets", ["shares", "real", "counts"])
+def test_targets_keep_their_kind(targets):
+    seen = []
+
+    def squares(parameters, X, Y):
+        seen.append(Y)
+        d = (X @ parameters["W1"] - Y) / len(X)
+        return {"W1": X.T @ d}
+
+    rng = np.random.default_rng(1)
+    Y = {
+        "shares": rng.dirichlet(np.ones(3), 7),
+        "real": 5 + rng.standard_normal((7, 3)),
+        "counts": rng.integers(0, 9, (7, 3)),
+    }[targets]
+    W = rng.standard_normal((2, 3))
+    report = fastgrad.check({"W1": W}, backward=squares, X=rng.random((7, 2)), Y=Y, output="identity", loss="squared_error")
+    assert report.passed, str(report)
+    drawn = seen[2]
+    assert len(drawn) != 7
+    assert drawn.dtype == Y.dtype
+    if targets == "shares":
+        assert drawn.sum(axis=1) == pytest.approx(np.ones(len(drawn)))
+    else:
+        assert drawn.min() >= 0
+        assert drawn.std() > 0
+
+
 # The points.
 
 
@@ -333,6 +361,28 @@ def test_forgotten_division_is_seen_in_the_parts():
     assert "W1, b1, W2, b2 should be the mean of what each one gives alone, and are 6 times that" in report.observations[0].text
 
 
+def test_folded_bias_and_classes():
+    """The layout of a well-known course: Theta (out, 1 + in), the ones first; examples in rows, classes in a column."""
+
+    def sigmoid(z):
+        return 1 / (1 + np.exp(-z))
+
+    def gradients(parameters, X, y):
+        first, second, T = parameters["Theta1"], parameters["Theta2"], np.eye(3)[y.ravel()]
+        a1 = np.c_[np.ones(len(X)), X]
+        a2 = np.c_[np.ones(len(X)), sigmoid(a1 @ first.T)]
+        d3 = (sigmoid(a2 @ second.T) - T) / len(X)
+        d2 = (d3 @ second)[:, 1:] * a2[:, 1:] * (1 - a2[:, 1:])
+        return {"Theta1_grad": d2.T @ a1, "Theta2_grad": d3.T @ a2}
+
+    rng = np.random.default_rng(0)
+    parameters = {"Theta1": rng.standard_normal((5, 5)), "Theta2": rng.standard_normal((3, 6))}
+    point = parameters, rng.standard_normal((8, 4)), rng.integers(0, 3, (8, 1))
+    said = {"hidden": "sigmoid", "output": "sigmoid", "loss": "binary_crossentropy", "bias_column": "first"}
+    report = check(gradients, point, **said)
+    assert verdicts(report) == ["right"] * 3, str(report)
+
+
 def test_sum_over_the_examples_is_the_sum_of_the_parts():
     report = check(lambda p, X, T: {k: v * len(X) for k, v in backward(p, X, T).items()}, reduction="sum")
     assert report.passed, str(report)
@@ -371,6 +421,27 @@ def test_masks_keep_their_examples():
 
     report = check(dropping, masks=[mask], keep_prob=0.7)
     assert verdicts(report) == ["right"] * 3, str(report)
+
+
+def test_network_that_cannot_be_checked_at_a_point_of_our_own(monkeypatch):
+    """As where the loss takes logarithms of outputs that fresh weights make negative."""
+
+    def no_logarithm(*_):
+        raise InputError("output 1 of example 0 is -0.3")
+
+    monkeypatch.setattr("fastgrad.backward.initialised", no_logarithm)
+    report = check(backward)
+    assert (report.verdict, verdicts(report), kinds(report)) == ("right", ["right"], ["remark"])
+    assert "tried no further" in str(report)
+    assert "output 1 of example 0 is -0.3" in " ".join(str(report).split())
+
+
+def test_ctrl_c_ends_the_trials():
+    def slow(parameters, X, T):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(slow)
 
 
 # Functions that fail.

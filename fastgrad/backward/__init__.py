@@ -15,7 +15,7 @@ import numpy as np
 from fastgrad.backward.calling import Answer, Function, FunctionError, Given, Point, ask, understand
 from fastgrad.backward.points import grown, initialised, number_of_examples, with_examples
 from fastgrad.backward.report import BackwardReport, Observation, Trial, overall
-from fastgrad.errors import Interrupted
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.interpret import Description
 from fastgrad.interpret.names import listed
@@ -86,7 +86,10 @@ class _Trials:
         point = self.given.point
         answer = self.attempt(point)
         if answer is not None and self.same_again(point, answer):
-            self.try_elsewhere()
+            try:
+                self.try_elsewhere()
+            except InputError as error:  # outputs that have no logarithm, a loss that overflows
+                self.see("remark", f"The function was tried no further, for its network cannot be checked there: {error}.")
         return tuple(self.trials), tuple(self.observations)
 
     def see(self, kind: str, text: str) -> None:

@@ -64,15 +64,18 @@ def _drawn_labels(given: Given, samples: int, rng: np.random.Generator) -> Raw:
     classes = rng.permutation(np.arange(samples) % outputs)
     if target_form(shape, given.problem.samples, outputs, given.reading.examples) == "classes":
         return classes
-    low = -1.0 if "hinge" in network.loss or np.any(values == -1.0) else 0.0
+    signs = np.any(values == -1.0) or ("hinge" in network.loss and not np.any(values == 0.0))
+    low = -1.0 if signs else 0.0
     if np.isin(values, (low, 1.0)).all():
         if outputs > 1 and np.all((values == 1.0).sum(axis=1) == 1):
             return np.where(np.arange(outputs) == classes[:, None], 1.0, low)
         halves = [rng.permutation(np.arange(samples) % 2) for _ in range(outputs)]
         return np.where(np.array(halves).T == 1, 1.0, low)
+    drawn = rng.random((samples, outputs))
+    if outputs > 1 and values.min() >= 0.0 and np.allclose(values.sum(axis=1), 1.0):
+        return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))
     if network.loss in LOGIT_OUTPUT:
-        drawn = rng.random((samples, outputs))
-        return np.asarray(drawn / drawn.sum(axis=1, keepdims=True)) if "softmax" in network.loss else drawn
+        return drawn
     drawn = values.mean() + (values.std() or 1.0) * rng.standard_normal((samples, outputs))
     if np.asarray(given.point.Y).dtype.kind in "uib":
         drawn = np.rint(drawn)
