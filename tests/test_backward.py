@@ -444,6 +444,45 @@ def test_ctrl_c_ends_the_trials():
         check(slow)
 
 
+def linear(slope):
+    """A backward function of one layer without activation, from the derivative of the loss by the outputs."""
+
+    def gradients(parameters, X, Y):
+        return {"W1": X.T @ slope(X @ parameters["W1"], Y)}
+
+    return gradients
+
+
+def hinge(a, y):
+    sign = np.where(y > 0, 1, -1)[:, None]
+    return -sign * (sign * a < 1) / len(a)
+
+
+def weighted(a, y):
+    return WEIGHTS[:, None] * (a - y[:, None]) / len(a)
+
+
+WEIGHTS = np.array([1.0, 2.0, 0.5, 3.0, 1.0, 0.0, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("slope", "labels", "said"),
+    [
+        (hinge, np.array([-1, 1, 1, -1, 1, 1, 1]), {"loss": "hinge"}),
+        (hinge, np.array([0, 1, 1, 0, 1, 1, 1]), {"loss": "hinge"}),
+        (hinge, np.ones(7), {"loss": "hinge"}),
+        (lambda a, y: np.sign(a - y[:, None]) / len(a), np.linspace(-1, 1, 7), {"loss": "absolute_error"}),
+        (weighted, np.linspace(-1, 1, 7), {"loss": "squared_error", "example_weights": WEIGHTS}),
+    ],
+)
+def test_other_losses(slope, labels, said):
+    rng = np.random.default_rng(3)
+    W, X = rng.standard_normal((2, 1)), rng.standard_normal((7, 2))
+    report = fastgrad.check({"W1": W}, backward=linear(slope), X=X, Y=labels, output="identity", **said)
+    assert verdicts(report) == ["right"] * 3, str(report)
+    assert report.observations == ()
+
+
 # Functions that fail.
 
 

@@ -165,7 +165,7 @@ class _Trials:
     def one_by_one(self, point: Point) -> None:
         """Hold the gradient of all examples against those of each one alone."""
         samples = self.given.samples(point)
-        if point.masks is not None or samples == 1:
+        if self.given.examples_fixed or samples == 1 or self.given.problem.network.reduction == "weighted_mean":
             return
         try:
             whole = ask(self.backward, self.given, point)

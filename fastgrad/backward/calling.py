@@ -59,6 +59,11 @@ class Given:
     description: Description
     penalty_shared: bool = False
 
+    @property
+    def examples_fixed(self) -> bool:
+        """Whether the examples have masks or weights, which the function knows and which drawn ones would not have."""
+        return self.point.masks is not None or self.description.example_weights is not None
+
     def sharing_penalty(self) -> Given:
         """Return the same with a penalty that is divided by the number of examples."""
         return replace(self, penalty_shared=True)

@@ -30,15 +30,15 @@ LEAST_LOSS = 0.1
 def number_of_examples(given: Given) -> int:
     """Return a number that is neither a width nor the given number; that one where nothing else fits the arrays."""
     network, fixed = given.problem.network, given.problem.samples
-    if given.point.masks is not None or (np.ndim(given.point.X) < 2 and network.widths[0] > 1):
+    if given.examples_fixed or (np.ndim(given.point.X) < 2 and network.widths[0] > 1):
         return fixed
     least = max(FEWEST_EXAMPLES, min(network.widths[-1], MOST_CLASSES) + 1)
     return next(samples for samples in count(least) if samples != fixed and samples not in network.widths)
 
 
 def with_examples(given: Given, samples: int, rng: np.random.Generator) -> Point:
-    """Return the given point with drawn examples; with its own where masks belong to these."""
-    if given.point.masks is not None:
+    """Return the given point with drawn examples; with its own where masks or weights belong to these."""
+    if given.examples_fixed:
         return given.point
     inputs, labels = _drawn_inputs(given, samples, rng), _drawn_labels(given, samples, rng)
     return replace(given.point, X=given.inputs(inputs), Y=given.labels(labels))
@@ -64,7 +64,7 @@ def _drawn_labels(given: Given, samples: int, rng: np.random.Generator) -> Raw:
     classes = rng.permutation(np.arange(samples) % outputs)
     if target_form(shape, given.problem.samples, outputs, given.reading.examples) == "classes":
         return classes
-    signs = np.any(values == -1.0) or ("hinge" in network.loss and not np.any(values == 0.0))
+    signs = np.any(values == -1.0) or ("hinge" in network.loss_name and not np.any(values == 0.0))
     low = -1.0 if signs else 0.0
     if np.isin(values, (low, 1.0)).all():
         if outputs > 1 and np.all((values == 1.0).sum(axis=1) == 1):
@@ -74,7 +74,7 @@ def _drawn_labels(given: Given, samples: int, rng: np.random.Generator) -> Raw:
     drawn = rng.random((samples, outputs))
     if outputs > 1 and values.min() >= 0.0 and np.allclose(values.sum(axis=1), 1.0):
         return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))
-    if network.loss in LOGIT_OUTPUT:
+    if network.loss_name in LOGIT_OUTPUT:
         return drawn
     drawn = values.mean() + (values.std() or 1.0) * rng.standard_normal((samples, outputs))
     if np.asarray(given.point.Y).dtype.kind in "uib":
