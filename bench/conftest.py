@@ -44,6 +44,10 @@ class Results:
             seconds = [scale * second for second in benchmark.stats.stats.data]
             self.tasks.setdefault(task, []).append(Timing(name, seconds, error, remark, baseline))
 
+    def tell(self, task, name, seconds, error, remark) -> None:
+        """Take a figure that was measured elsewhere."""
+        self.tasks.setdefault(task, []).append(Timing(name, [seconds], error, remark, False))
+
 
 _KEY = pytest.StashKey[Results]()
 

@@ -118,6 +118,15 @@ def test_a_slope_beyond_the_sides_of_a_kink_is_wrong(slope):
     assert "the claim is not between" in report.entries[0].reason
 
 
+@pytest.mark.parametrize("level", [1e-9, 1e-6, 1e-4])
+@pytest.mark.parametrize("slope", [-1.0, 0.5, 1.0])
+def test_kinks_in_noise_raise_no_false_alarm(level, slope):
+    report = fastgrad.check_function(lambda x: abs(x) + math.sin(x) + trembling(x, level), 1.0 + slope, 0.0)
+    assert report.counts.wrong == 0, str(report)
+    report = fastgrad.check_function(lambda x: abs(x) + math.sin(x) + trembling(x, level), 4.0, 0.0)
+    assert report.counts.wrong == 1, str(report)
+
+
 @pytest.mark.parametrize("distance", [1e-2, 1e-4, 1e-6, 1e-8])
 @pytest.mark.parametrize("side", [-1, 1])
 def test_kinks_beside_the_point_raise_no_false_alarm(distance, side):
@@ -148,6 +157,25 @@ def test_nothing_is_right_where_there_is_no_slope(method):
     assert fastgrad.check_function(plain(chained_rosenbrock), np.zeros(4), np.ones(4)).passed
     assert fastgrad.check_function(chained_rosenbrock, np.zeros(4), np.ones(4)).passed
     assert not fastgrad.check_function(plain(chained_rosenbrock), np.full(4, 1e-6), np.ones(4)).passed
+
+
+@pytest.mark.parametrize(
+    ("f", "gradient", "x"),
+    [
+        (math.exp, math.exp, 709.7),  # near overflow
+        (lambda x: 1e200 * math.fsum(x), lambda x: 1e200 * np.ones(3), np.ones(3)),
+        (lambda x: 1e-300 * math.fsum(x), lambda x: 1e-300 * np.ones(3), np.ones(3)),
+        (lambda x: math.fsum(1 / (x - 1)), lambda x: -1 / (x - 1) ** 2, np.array([1 + 1e-6, 2.0])),  # a pole beside x
+        (lambda x: math.fsum(x * x), lambda x: 2 * x, np.array([1e-8, 1e8, 0.0])),
+        (math.sin, math.cos, 1e8),  # the first steps are millions of waves
+        (lambda x: float(np.max(x)), lambda x: (x == x.max()) * 1.0, np.array([1.0, 3.0, 2.0])),
+        (math.floor, lambda x: 0.0, 0.5),
+        (lambda x: 1e6 + math.sin(x), math.cos, 1.0),
+    ],
+)
+def test_extremes_raise_no_false_alarm(f, gradient, x):
+    report = fastgrad.check_function(f, gradient, x)
+    assert report.passed, str(report)
 
 
 @pytest.mark.parametrize("factor", [2.0, 0.5, -1.0, 10.0, 1 / 3, 0.0])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -42,7 +43,7 @@ class Layout:
     shapes: tuple[tuple[int, ...], ...]
     numbers: tuple[bool, ...]
 
-    @property
+    @cached_property
     def starts(self) -> list[int]:
         """Places in the flat vector where the parts begin, and its length."""
         return [0, *np.cumsum([int(np.prod(shape, dtype=np.int64)) for shape in self.shapes]).tolist()]

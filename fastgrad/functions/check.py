@@ -18,7 +18,7 @@ from fastgrad.functions.arguments import Array, whole_number
 from fastgrad.functions.claim import Claim, claim_of, relative_difference
 from fastgrad.functions.difference import both_sides, try_complex
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.extrapolation import Extrapolated, entry_prober, extrapolate
+from fastgrad.functions.extrapolation import entry_prober, extrapolate
 from fastgrad.functions.gradient import check_scheme
 from fastgrad.functions.noise import Noise, scale_of
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport, Verdict
@@ -37,7 +37,10 @@ BLIND = 0.25
 """Share of an entry that may hide in noise before the entry is inconclusive ..."""
 
 NEGLIGIBLE = 1e-6
-"""... unless it is this small a share of what an entry may well be: the largest, f itself, or its quotient at any step."""
+"""... unless it is this small a share of what an entry may well be."""
+
+KINK = 1e-6
+"""Share of the jump by which one-sided slopes may be off."""
 
 BEND = 0.125
 """Share of the largest slope by which the slopes of the two sides may differ before the referee looks for a kink."""
@@ -107,7 +110,7 @@ def check_function(
 
 
 def _check_entries(function: Function, claim: Claim, noise: Noise, step: float | None, began: float) -> FunctionReport:
-    """Screen every entry, hand those in question to the referee, and judge."""
+    """Screen every entry, hand those in question to the referee, and judge what it found."""
     numerical, steps, scheme, bent = _first_look(function, noise, step)
     scale = scale_of(function.x)
     rounding = claim.rounding(numerical, noise, scale)
@@ -116,16 +119,27 @@ def _check_entries(function: Function, claim: Claim, noise: Noise, step: float |
     sharp = bound <= np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
     agrees = (np.abs(claim.values - numerical) <= bound) & sharp & ~bent
     entries = np.flatnonzero(~agrees)
-    first = numerical.copy()
-    refereed = None
+    first, judged = numerical.copy(), []
     if entries.size:
-        refereed = extrapolate(function, noise, entry_prober(function, entries), scale[entries])
-        numerical[entries] = refereed.value
-        bound[entries] = claim.rounding(numerical, noise, scale)[entries] + REFEREE_NOISE * refereed.error
-    judged = (
-        [_judge(function, claim, noise, entries, k, refereed, bound, largest) for k in range(entries.size)] if refereed else []
-    )
-    return _report(function, claim, noise, judged, numerical, bound, first if step else numerical, (steps, scheme), began)
+        found = extrapolate(function, noise, entry_prober(function, entries), scale[entries])
+        numerical[entries] = found.value
+        bound[entries] = claim.rounding(numerical, noise, scale)[entries] + REFEREE_NOISE * found.error
+        natural = np.maximum(found.swing, max(largest, abs(function.value)))
+        names = [function.layout.label(int(entry)) for entry in entries]
+        columns = (
+            claim.values[entries],
+            found.value,
+            bound[entries],
+            natural,
+            found.left,
+            found.right,
+            found.doubt,
+            found.kink,
+            found.unsettled,
+        )
+        judged = [_judge(Finding(name, *row), noise) for name, *row in zip(names, *columns, strict=True)]
+    shown = numerical if step is None else first
+    return _report(function, claim, noise, judged, numerical, bound, shown, (steps, scheme), began)
 
 
 class Look(NamedTuple):
@@ -151,45 +165,58 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
     return Look((upper - lower) / (2.0 * steps), steps, "central", bent)
 
 
-def _judge(
-    function: Function,
-    claim: Claim,
-    noise: Noise,
-    entries: NDArray[np.int64],
-    k: int,
-    found: Extrapolated,
-    bound: Array,
-    largest: float,
-) -> EntryReport:
+class Finding(NamedTuple):
+    """What the referee found of one entry: both values, the difference explained, one-sided slopes and their doubt.
+
+    `natural` is what an entry may well be: the largest one, f itself, or the quotient of this one at any step.
+    """
+
+    name: str
+    claimed: float
+    numerical: float
+    bound: float
+    natural: float
+    left: float
+    right: float
+    doubt: float
+    kink: bool
+    unsettled: bool
+
+
+def _judge(found: Finding, noise: Noise) -> EntryReport:
     """Judge an entry that the referee looked at."""
-    entry = int(entries[k])
-    claimed, numerical, reach = float(claim.values[entry]), float(found.value[k]), float(bound[entry])
-    natural = max(largest, float(found.swing[k]), abs(function.value))
-    verdict, reason = _verdict(claimed, numerical, reach, found, k, natural, noise)
-    return EntryReport(function.layout.label(entry), verdict, claimed, numerical, reach, reason)
+    verdict, reason = _verdict(found, noise)
+    return EntryReport(found.name, verdict, float(found.claimed), float(found.numerical), float(found.bound), reason)
 
 
-def _verdict(
-    claimed: float, numerical: float, reach: float, found: Extrapolated, k: int, natural: float, noise: Noise
-) -> tuple[Verdict, str]:
+def _verdict(found: Finding, noise: Noise) -> tuple[Verdict, str]:
     """Return the verdict on an entry and the reason."""
-    right, left = float(found.right[k]), float(found.left[k])
-    if not np.isfinite(claimed):
-        return "wrong", f"the claim is {claimed}"
-    if np.isnan(numerical):
-        return "inconclusive", "f has no finite values on both sides of x"
-    if found.unsettled[k]:
+    if not np.isfinite(found.claimed):
+        return "wrong", f"the claim is {found.claimed}"
+    if np.isnan(found.numerical):
+        return "inconclusive", "f has no finite values on both sides of x at any step tried"
+    if found.unsettled:
         return "inconclusive", "f jumps at x, or its slope has no limit: differences grow as the step shrinks"
-    if found.kink[k]:
-        sides = f"a kink: slope {left:.6g} on the left, {right:.6g} on the right"
-        slack = reach - REFEREE_NOISE * float(found.error[k]) + 1e-6 * max(abs(left), abs(right))
-        inside = min(left, right) - slack <= claimed <= max(left, right) + slack
-        return ("right", f"{sides}; any between is right") if inside else ("wrong", f"{sides}; the claim is not between")
-    if abs(claimed - numerical) > reach:
+    if found.kink:
+        return _verdict_on_kink(found)
+    if abs(found.claimed - found.numerical) > found.bound:
         return "wrong", ""
-    if reach > BLIND * max(abs(claimed), abs(numerical)) and reach > NEGLIGIBLE * natural:
-        return "inconclusive", f"noise of f, {noise.level:.1e}, leaves ±{reach:.1e} in its differences, which hides the entry"
+    if found.bound > max(BLIND * max(abs(found.claimed), abs(found.numerical)), NEGLIGIBLE * found.natural):
+        return (
+            "inconclusive",
+            f"noise of f, {noise.level:.1e}, leaves ±{found.bound:.1e} in its differences, which hides the entry",
+        )
     return "right", ""
+
+
+def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
+    """Return right for any slope between those of the two sides."""
+    lower, upper = sorted((found.left, found.right))
+    slack = KINK * (upper - lower) + REFEREE_NOISE * found.doubt
+    sides = f"a kink: slope {found.left:.6g} on the left, {found.right:.6g} on the right"
+    if lower - slack <= found.claimed <= upper + slack:
+        return "right", f"{sides}; any between is right"
+    return "wrong", f"{sides}; the claim is not between"
 
 
 def _report(

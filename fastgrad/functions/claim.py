@@ -5,6 +5,7 @@ Called by `check` and `directions`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -52,8 +53,12 @@ def claim_of(gradient: Any, function: Function) -> Claim:
 
 def relative_difference(claimed: Array, numerical: Array) -> float:
     """Return ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖), 0 where both are 0."""
-    norms = float(np.linalg.norm(claimed) + np.linalg.norm(numerical))
-    return float(np.linalg.norm(claimed - numerical)) / norms if norms else 0.0
+    largest = float(np.abs(np.concatenate([claimed, numerical, [0.0]])).max())
+    if largest == 0.0:
+        return 0.0
+    scale = 2.0 ** min(math.frexp(largest)[1], 1023)  # exact, and squares do not overflow
+    ours, theirs = numerical / scale, claimed / scale
+    return float(np.linalg.norm(theirs - ours) / (np.linalg.norm(theirs) + np.linalg.norm(ours)))
 
 
 def _claim(value: Any, function: Function) -> Claim:

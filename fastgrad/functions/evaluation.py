@@ -6,6 +6,7 @@ one point or no number at all is named, with the point; nothing of it reaches th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -18,11 +19,15 @@ from fastgrad.errors import InputError
 from fastgrad.functions import compiled
 from fastgrad.functions.arguments import Array, read, whole_number
 
-BATCH_NUMBERS = 1 << 20
-"""Numbers in one batch: 8 MB, which the cache nearly holds; larger batches were no faster."""
+BATCH_NUMBERS = 1 << 16
+"""Numbers in one batch: half a megabyte, which the cache of a core holds; larger ones took longer for each point."""
 
 THREAD_POINTS = 64
 """Points in a thread's queue at a time, so that those waiting take little memory."""
+
+
+FAILED = object()
+"""Stands for the value of a call that failed and is forgiven."""
 
 
 class Function:
@@ -140,12 +145,25 @@ class Function:
         value = self._call(argument, kept, forgiving)
         if not np.array_equal(point, kept) or not _same(_members(argument), parts):
             raise self._modified(point, kept)
-        if value is None and self.failure is not None and forgiving:
+        if value is FAILED:
             return np.nan
-        return self._finite(_number(value, self._where(kept), dtype), kept, forgiving)
+        if isinstance(value, float):
+            return value if math.isfinite(value) else self._finite(value, kept, forgiving)
+        return self._finite(self._number(value, kept, dtype), kept, forgiving)
+
+    def _number(self, value: Any, point: NDArray[Any], dtype: Any) -> Any:
+        """Return a function's value as one number, or complain of what it is."""
+        try:
+            array = np.asarray(value)
+        except Exception:
+            array = np.empty(0, dtype=object)
+        if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
+            hint = "; is its return missing?" if value is None else ""
+            raise InputError(f"f gives {_described(value)} at {self._where(point)}; expected one real number{hint}")
+        return array.reshape(()).item()
 
     def _call(self, argument: Any, kept: NDArray[Any], forgiving: bool) -> Any:
-        """Call the function; None for what is forgiven."""
+        """Call the function; FAILED for what is forgiven."""
         try:
             if not forgiving:
                 return self._f(argument)
@@ -154,9 +172,9 @@ class Function:
                 return self._f(argument)
         except Exception as error:
             failure = InputError(f"f raises {type(error).__name__}: {error}; at {self._where(kept)}")
-            if forgiving and isinstance(error, (ArithmeticError, ValueError)) and not _is_write(error):
+            if forgiving and isinstance(error, (ArithmeticError, ValueError)):
                 self.failure = self.failure or failure
-                return None
+                return FAILED
             raise failure from error
 
     def _finite(self, value: Any, point: NDArray[Any], forgiving: bool) -> Any:
@@ -176,9 +194,9 @@ class Function:
         parts = _members(argument)
         values = self._call(argument, kept[0], forgiving)
         if not np.array_equal(stacked, kept) or not _same(_members(argument), parts):
-            row = int(np.argmax((stacked != kept).any(axis=1)))
-            raise self._modified(stacked[row], kept[row])
-        if values is None and self.failure is not None and forgiving:
+            changed = int(np.argmax((stacked != kept).any(axis=1)))
+            raise self._modified(stacked[changed], kept[changed])
+        if values is FAILED:
             # One point of the batch is outside the domain; which, only single calls tell.
             return [np.nan] if len(points) == 1 else [self._batch([point], True, dtype)[0] for point in kept]
         found = np.asarray(values)
@@ -186,10 +204,12 @@ class Function:
             raise InputError(
                 f"f, batched, gives {_described(values)} for {len(points)} points; expected an array of shape ({len(points)},)"
             )
-        return [
-            self._finite(_number(value, "one of the points", dtype), point, forgiving)
-            for value, point in zip(found, kept, strict=True)
-        ]
+        if found.dtype.kind == "c" and dtype is not np.complex128:
+            raise InputError("f, batched, gives complex numbers; expected real ones")
+        numbers = found.astype(dtype)
+        for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
+            numbers[row] = self._finite(numbers[row], kept[row], forgiving)
+        return list(numbers)
 
     def _in_loop(self, entries: NDArray[np.int64], offsets: Array, forgiving: bool) -> Array:
         """Evaluate a compiled function in its prange loop."""
@@ -244,31 +264,6 @@ def _members(argument: Any) -> list[Any]:
 
 def _same(ours: list[Any], theirs: list[Any]) -> bool:
     return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
-
-
-def _is_write(error: Exception) -> bool:
-    """Whether an error says that an array may not be written, which no smaller step would mend."""
-    return "read-only" in str(error)
-
-
-def _number(value: Any, where: str, dtype: Any) -> Any:
-    """Return a function's value as one number.
-
-    Raises
-    ------
-    InputError
-        If it is none.
-    """
-    if isinstance(value, (float, int)):
-        return value
-    try:
-        array = np.asarray(value)
-    except Exception:
-        array = np.empty(0, dtype=object)
-    if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
-        hint = "; is its return missing?" if value is None else ""
-        raise InputError(f"f gives {_described(value)} at {where}; expected one real number{hint}")
-    return array.reshape(()).item()
 
 
 def _described(value: Any) -> str:

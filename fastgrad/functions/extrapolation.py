@@ -80,6 +80,8 @@ class Extrapolated(NamedTuple):
         Smallest step that the value rests on.
     right, left : ndarray
         One-sided derivatives at the smallest step.
+    doubt : ndarray
+        How far off these are estimated to be.
     swing : ndarray
         Largest one-sided difference quotient at any step: what a derivative of this function may well be.
     kink, unsettled : ndarray of bool
@@ -91,6 +93,7 @@ class Extrapolated(NamedTuple):
     step: Array
     right: Array
     left: Array
+    doubt: Array
     swing: Array
     kink: NDArray[np.bool_]
     unsettled: NDArray[np.bool_]
@@ -151,9 +154,11 @@ class _Table:
                 break
         kink, unsettled = self.steady >= STEADY, self.growing >= GROWING
         broken = kink | unsettled
-        self.value[broken] = (0.5 * (self.right + self.left))[broken]
-        self.error[broken] = np.abs(0.5 * (self.right - self.left))[broken]
-        return Extrapolated(self.value, self.error, self.best_step, self.right, self.left, self.swing, kink, unsettled)
+        right, left = self.right[broken], self.left[broken]
+        self.value[broken], self.error[broken] = 0.5 * right + 0.5 * left, np.abs(0.5 * right - 0.5 * left)
+        return Extrapolated(
+            self.value, self.error, self.best_step, self.right, self.left, self.uncertain, self.swing, kink, unsettled
+        )
 
     def _level(self, rows: Entries, probed: Probe, level: int) -> Entries:
         """Take one more central difference for each row; return the rows that need another."""
@@ -173,10 +178,11 @@ class _Table:
             noise = self._noise_of(probed, step)
         # A kink may lie beside x: it is believed at x itself once a smaller step would drown the jump in noise.
         drowning = LEAP * noise > BLURRED * np.abs(self.jump[rows])
-        broken = ((self.steady[rows] >= STEADY) & drowning) | (self.growing[rows] >= GROWING)
+        broken = (self.steady[rows] >= STEADY) & drowning
         done = ((truncation <= noise) | (noise > self.error[rows])) & ~suspect | broken
         slow = suspect | (np.isfinite(truncation) & (truncation > 0.1 * np.abs(self.row[rows, 0])))
-        shrink = np.where(self.steady[rows] >= STEADY, LEAP, np.where(slow, 8.0, SHRINK))
+        leaping = (self.steady[rows] >= STEADY) | (self.growing[rows] >= GROWING)
+        shrink = np.where(leaping, LEAP, np.where(slow, 8.0, SHRINK))
         self.step[rows[fine]] = (step / shrink)[fine]
         more: Entries = rows[~done & (self.step[rows] > self.least[rows])]
         return more
@@ -210,8 +216,8 @@ class _Table:
             ratio = np.abs(jump) / np.abs(self.jump[rows])
         seen = (np.abs(jump) > 4.0 * noise) & np.isfinite(ratio)
         steady, growing = seen & (ratio > 0.75) & (ratio < 1.5), seen & (ratio >= 1.5)
-        # A jump that stayed and is gone was that of a kink beside x: what was found with steps that reach it is void.
-        beside = rows[(self.steady[rows] >= 64.0) & (ratio <= 0.75)]
+        # A jump that stayed or grew and is gone was that of a kink or a pole beside x: what larger steps found is void.
+        beside = rows[(np.maximum(self.steady[rows], self.growing[rows]) >= 64.0) & (ratio <= 0.75)]
         self.row[beside], self.value[beside], self.error[beside] = np.nan, np.nan, np.inf
         self.steady[rows] = np.where(steady, self.steady[rows] * shrunk, 1.0)
         self.growing[rows] = np.where(growing, self.growing[rows] * shrunk, 1.0)

@@ -46,7 +46,8 @@ def difference_table(values: Array) -> Table:
     ----------
     J. J. Moré and S. M. Wild, Estimating computational noise, SIAM J. Sci. Comput. 33 (2011) 1292-1314, section 3.
     """
-    levels, signs, differences = [], [], values
+    largest = float(np.abs(values).max())
+    levels, signs, differences = [], [], values / (largest or 1.0)
     for order in range(1, values.size):
         differences = np.diff(differences)
         if order == 1 and np.count_nonzero(differences == 0.0) >= values.size / 2:
@@ -55,8 +56,8 @@ def difference_table(values: Array) -> Table:
         signs.append(bool(differences.min() < 0.0 < differences.max()))
     for k in range(values.size - 3):
         if max(levels[k : k + 3]) <= 4.0 * min(levels[k : k + 3]) and signs[k]:
-            is_certain = np.ptp(values) <= 0.1 * np.abs(values).max()
-            return Table(levels[k], "found" if is_certain else "uncertain")
+            is_certain = np.ptp(values) <= 0.1 * largest
+            return Table(levels[k] * largest, "found" if is_certain else "uncertain")
     return Table(0.0, "too far apart")
 
 

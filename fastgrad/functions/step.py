@@ -59,8 +59,9 @@ def _directional_derivatives(function: Function, scale: Array, seed: int) -> tup
     trial = TRIAL
     for _ in range(3):
         lower2, lower, upper, upper2 = function.along(direction, trial * np.array([-2.0, -1.0, 1.0, 2.0]), forgiving=True)
-        second = (upper - 2.0 * function.value + lower) / trial**2
-        third = (upper2 - 2.0 * upper + 2.0 * lower - lower2) / (2.0 * trial**3)
+        with np.errstate(all="ignore"):
+            second = (upper - 2.0 * function.value + lower) / trial**2
+            third = (upper2 - 2.0 * upper + 2.0 * lower - lower2) / (2.0 * trial**3)
         if np.isfinite(second) and np.isfinite(third):
             return float(abs(second) / size), float(abs(third) / size)
         trial /= 128.0
