@@ -237,6 +237,13 @@ def test_points_hide_nothing():
     assert sum(np.linalg.norm(trained[name]) for name in trained) > 1.2 * sum(np.linalg.norm(fresh[name]) for name in fresh)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_training_goes_on_with_shorter_steps_and_stops_before_units_saturate(seed):
+    whole = [call for call in recorded(given(), seed=seed) if len(call[1]) > 1]
+    first, last = loss(*whole[2]), loss(*whole[-1])
+    assert 0.1 * first <= last < 0.4 * first
+
+
 def test_points_are_drawn_by_seed():
     first, again, other = (recorded(given(), seed=seed) for seed in (3, 3, 4))
     assert all(np.array_equal(a[1], b[1]) for a, b in zip(first, again, strict=True))
