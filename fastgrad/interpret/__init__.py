@@ -15,6 +15,7 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.interpret.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
+from fastgrad.interpret.intermediates import intermediates
 from fastgrad.interpret.layout import Data, Reading, Role, target_form
 from fastgrad.interpret.masks import overlooked
 from fastgrad.interpret.names import (
@@ -81,9 +82,9 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     if description.has_dropout:
         masks = [Mask(name, number, number_array(name, others.pop(name))) for name, number in numbers.items()]
         parts = named_parts(*split(others, description), description, only_parameters=False)
-        return solve(parts, x, y, description, masks)[0]
+        return _with_intermediates(others, *solve(parts, x, y, description, masks))
     parts = named_parts(*split(others, description), description, only_parameters=False)
-    problem = solve(parts, x, y, description, [])[0]
+    problem = _with_intermediates(others, *solve(parts, x, y, description, []))
     left = [Mask(name, numbers[name], others[name]) for name in numbers]
     return replace(problem, notes=problem.notes + overlooked(left, problem))
 
@@ -135,7 +136,8 @@ def read_parts(
 ) -> tuple[Problem, Reading]:
     """Do what `interpret_parts` does, and return how the arrays were read as well."""
     parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
-    return solve(parts, _data("X", X), _data("Y", Y), description, recorded)
+    problem, reading = solve(parts, _data("X", X), _data("Y", Y), description, recorded)
+    return _with_intermediates(gradients if isinstance(gradients, Mapping) else {}, problem, reading), reading
 
 
 def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], Any, Any, dict[str, Any] | None]:
@@ -154,6 +156,11 @@ def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[
     parameters = split(others, description)[0]
     parts = named_parts(parameters, {}, replace(description, grads=None), only_parameters=False)
     return {part.label: arrays[part.label] for part in parts}, arrays[inputs], arrays[labels], masks or None
+
+
+def _with_intermediates(arrays: Mapping[str, Any], problem: Problem, reading: Reading) -> Problem:
+    """Return a problem with the dZ_l and dA_l that lie among its gradients, and with the layout of X."""
+    return replace(problem, intermediates=intermediates(arrays, problem, reading), examples=reading.examples)
 
 
 def as_flat(
