@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastgrad._version import __version__
 
 if TYPE_CHECKING:
+    from fastgrad.backward import BackwardReport
     from fastgrad.checking import check
     from fastgrad.errors import InputError
     from fastgrad.functions.check import check_function
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fastgrad.report import GradientError, Report
 
 __all__ = [
+    "BackwardReport",
     "FunctionReport",
     "GradientError",
     "InputError",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BackwardReport": "fastgrad.backward",
     "FunctionReport": "fastgrad.functions.report",
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",

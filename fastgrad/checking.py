@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, overload
 
 import numba
 import numpy as np
 
 from fastgrad import directional
 from fastgrad.audit import audit
+from fastgrad.backward import BackwardReport, Function, check_backward
 from fastgrad.blindspots import blind_spots
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.diagnosis import diagnose
@@ -35,12 +37,34 @@ AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
 """Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
 
 
+@overload
 def check(
     parameters: Mapping[str, Any] | Sequence[Any],
     gradients: Mapping[str, Any] | Sequence[Any],
     X: Any,
     Y: Any,
+    **options: Any,
+) -> Report: ...
+
+
+@overload
+def check(
+    parameters: Mapping[str, Any] | Sequence[Any],
     *,
+    backward: Function,
+    X: Any,
+    Y: Any,
+    **options: Any,
+) -> BackwardReport: ...
+
+
+def check(
+    parameters: Mapping[str, Any] | Sequence[Any],
+    gradients: Mapping[str, Any] | Sequence[Any] | None = None,
+    X: Any = None,
+    Y: Any = None,
+    *,
+    backward: Function | None = None,
     masks: Mapping[str, Any] | Sequence[Any] | None = None,
     method: str = "auto",
     step: float | None = None,
@@ -52,8 +76,8 @@ def check(
     threads: int | None = None,
     progress: Progress | None = None,
     **description: Any,
-) -> Report:
-    """Check gradients that a hand-written backward pass produced.
+) -> Report | BackwardReport:
+    """Check gradients that a hand-written backward pass produced, or the backward pass itself.
 
     Parameters
     ----------
@@ -63,6 +87,9 @@ def check(
         Under the names dW1, db1, … or the parameters' own, or in the same order.
     X, Y : array_like
         Inputs and targets; samples in rows or in columns, as the shapes of the weights tell.
+    backward : callable, optional
+        In place of gradients, the function that makes them: called as backward(parameters, X, Y) with copies of what was
+        given here, and with parameters and examples drawn like them, it returns the gradients or (loss, gradients).
     masks : mapping or sequence of array_like, optional
         Recorded dropout masks: by the names D1, D2, … (D0 for the input) or one for each hidden layer, None where nothing
         is dropped; with keep_prob, or the factor 1/keep_prob in them.
@@ -75,7 +102,7 @@ def check(
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
-        Seed of that draw, of the audit's and of the directions.
+        Seed of that draw, of the audit's, of the directions, and of the points at which a function is tried.
     directions : int, optional
         How many directions, by method "directional"; by default 8.
     tolerance : float, optional
@@ -90,7 +117,7 @@ def check(
 
     Returns
     -------
-    Report
+    Report or, of a function, BackwardReport
         What was found; ``report.passed``, ``print(report)``, ``report.raise_if_wrong()``.
 
     Raises
@@ -108,9 +135,8 @@ def check(
     >>> fastgrad.check({"W1": W}, {"dW1": dW}, X, Y, output="identity", loss="squared_error").passed
     True
     """
-    problem = interpret_parts(parameters, gradients, X, Y, Description.of(description), masks)
-    return check_problem(
-        problem,
+    check_one = partial(
+        check_problem,
         method=method,
         step=step,
         scheme=scheme,
@@ -121,6 +147,12 @@ def check(
         threads=threads,
         progress=progress,
     )
+    described = Description.of(description)
+    if backward is not None:
+        if gradients is not None:
+            raise InputError("give either gradients or the function that makes them (backward=), not both")
+        return check_backward(check_one, backward, parameters, X, Y, described, masks, seed)
+    return check_one(interpret_parts(parameters, gradients, X, Y, described, masks))
 
 
 def check_problem(

@@ -8,7 +8,8 @@ Every array of errors is in units of the unit roundoff u, so that one pass serve
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,36 +21,72 @@ from fastgrad.product import Squared, product, root_product_of, squared
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
 
 
+class Errors(NamedTuple):
+    """Rounding errors of z, of a and of f′(z), of each layer from 1 to L, shape (m, n_l), in units of u."""
+
+    z: list[Array]
+    a: list[Array]
+    slope: list[Array]
+
+
 @dataclass(frozen=True, eq=False)
 class BasePoint:
-    """The network at theta, once.
+    """The network at theta, once; what only a judgement needs, the errors of rounding, is worked out when it is asked for.
 
     Attributes
     ----------
+    problem : Problem
+        The network, its parameters and data.
     tables : Tables
         What kernels need.
     activations : list of ndarray, shape (m, n_l)
         a_0 = X to a_L (the logits where the loss takes them), each after its dropout.
-    squares : list of Squared, shape (m, n_l)
-        a_0² to a_L².
-    z_error, a_error : list of ndarray, shape (m, n_l)
-        Rounding errors of z_l and a_l, l = 1 to L, in units of u.
-    slope_error : list of ndarray, shape (m, n_l)
-        Likewise of f′(z_l) as the usual formula gives it, its dropout included.
+    scales : list of (ndarray, ndarray), shape (m, n_l)
+        What the formulas of f and of f′ round themselves, in units of u.
+    losses : ndarray, shape (m,)
+        The loss of each sample.
     loss : float
         J, penalty included.
-    loss_error : float
-        Its rounding error in units of u.
     """
 
+    problem: Problem
     tables: propagate.Tables
     activations: list[Array]
-    squares: list[Squared]
-    z_error: list[Array]
-    a_error: list[Array]
-    slope_error: list[Array]
+    scales: list[tuple[Array, Array]]
+    losses: Array
     loss: float
-    loss_error: float
+
+    @cached_property
+    def squares(self) -> list[Squared]:
+        """Of a_0 to a_L, shape (m, n_l)."""
+        return [squared(a) for a in self.activations]
+
+    @cached_property
+    def _errors(self) -> Errors:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return _errors(self)
+
+    @property
+    def z_error(self) -> list[Array]:
+        """Rounding errors of z_l, l = 1 to L, shape (m, n_l), in units of u."""
+        return self._errors.z
+
+    @property
+    def a_error(self) -> list[Array]:
+        """Likewise of a_l."""
+        return self._errors.a
+
+    @property
+    def slope_error(self) -> list[Array]:
+        """Likewise of f′(z_l) as the usual formula gives it, its dropout included."""
+        return self._errors.slope
+
+    @property
+    def loss_error(self) -> float:
+        """Rounding error of J in units of u."""
+        spread = (np.abs(self.tables.outputs[codes.LOSS_SLOPE]) * self.a_error[-1]).sum()
+        summed = growth(self.losses.size) * np.abs(self.losses).sum()
+        return float(spread + summed) + 2.0 * penalty_value(self.problem)
 
     def plane(self, plane: int, layer: int) -> Array:
         """View of one plane of the table of units for a layer (from 0), shape (m, n)."""
@@ -75,33 +112,20 @@ def base_point(problem: Problem) -> BasePoint:
     table = np.empty((5, samples, units))
     dropped = problem.mask(0)
     activations = [problem.X if dropped is None else problem.X * dropped]
-    squares = [squared(activations[0])]
-    z_error: list[Array] = []
-    a_error: list[Array] = []
-    slope_error: list[Array] = []
+    scales: list[tuple[Array, Array]] = []
     for layer in range(network.depth):
         W, b = network.W(theta, layer), network.b(theta, layer)
         z = product(activations[-1], W.T)
         if b.size:
             z += b
-        disturbed = squares[-1]
-        if layer:
-            disturbed = squared(np.hypot(a_error[-1], growth(W.shape[1]) * activations[-1]))
-        error = root_product_of(disturbed, W, transposed=True)
-        if not layer:
-            error *= growth(W.shape[1])
-        z_error.append(error + growth(W.shape[1]) * np.abs(z))
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         low = int(layers[codes.UNIT, layer])
         propagate.tabulate_layer(layers[codes.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
-        here = table[:, :, low : low + z.shape[1]]
         mask = problem.mask(layer + 1)
         if mask is not None:
-            _drop(mask, a, value_scale, slope_scale, here)
-        a_error.append(np.hypot(here[codes.SLOPE] * z_error[-1], value_scale))
-        slope_error.append(np.hypot(2.0 * here[codes.CURVATURE] * z_error[-1], slope_scale))
+            _drop(mask, a, value_scale, slope_scale, table[:, :, low : low + z.shape[1]])
         activations.append(a)
-        squares.append(squared(a))
+        scales.append((value_scale, slope_scale))
     outputs = np.zeros((codes.OUTPUT_PLANES, samples, network.widths[-1]))
     outputs[codes.OUTPUT], outputs[codes.TARGET] = activations[-1], problem.Y
     outputs[codes.FACTOR] = problem.factors
@@ -114,10 +138,25 @@ def base_point(problem: Problem) -> BasePoint:
     if network.loss_name == "kl_divergence" and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
         losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)
-    error = (np.abs(outputs[codes.LOSS_SLOPE]) * a_error[-1]).sum() + growth(samples) * np.abs(losses).sum()
-    penalty = penalty_value(problem)
-    loss = float(losses.sum()) + penalty
-    return BasePoint(tables, activations, squares, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
+    return BasePoint(problem, tables, activations, scales, losses, float(losses.sum()) + penalty_value(problem))
+
+
+def _errors(base: BasePoint) -> Errors:
+    """Carry rounding errors up through the network."""
+    network, theta = base.problem.network, base.problem.theta
+    errors = Errors([], [], [])
+    for layer, (value_scale, slope_scale) in enumerate(base.scales):
+        W, z = network.W(theta, layer), base.plane(codes.Z, layer)
+        disturbed = base.squares[0]
+        if layer:
+            disturbed = squared(np.hypot(errors.a[-1], growth(W.shape[1]) * base.activations[layer]))
+        error = root_product_of(disturbed, W, transposed=True)
+        if not layer:
+            error *= growth(W.shape[1])
+        errors.z.append(error + growth(W.shape[1]) * np.abs(z))
+        errors.a.append(np.hypot(base.plane(codes.SLOPE, layer) * errors.z[-1], value_scale))
+        errors.slope.append(np.hypot(2.0 * base.plane(codes.CURVATURE, layer) * errors.z[-1], slope_scale))
+    return errors
 
 
 def _require_positive(network: Network, outputs: Array) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.interpret import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, as_flat, interpret
+from fastgrad.interpret import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, as_flat, interpret, separate
 from fastgrad.network import Problem
 
 Raw = npt.NDArray[Any]
@@ -61,6 +61,23 @@ def load(path: PathLike, overrides: Description | None = None) -> Problem:
         items = _description_items(arrays)
         description = Description(**items).overlaid(overrides or Description())
         return interpret(arrays, description)
+
+
+def load_parts(
+    path: PathLike, overrides: Description | None = None
+) -> tuple[dict[str, Raw], Raw, Raw, dict[str, Raw] | None, Description]:
+    """Read a model file's parameters, X, Y and dropout masks as they are in it, and its description.
+
+    Raises
+    ------
+    InputError
+        As from `load`.
+    """
+    arrays = load_arrays(path)
+    with _naming(path):
+        items = _description_items(arrays)
+        description = Description(**items).overlaid(overrides or Description())
+        return *separate(arrays, description), description
 
 
 def load_arrays(path: PathLike) -> dict[str, Raw]:

@@ -487,7 +487,10 @@ def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
 
 def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
     """Tell which pre-activations of a layer are so near a kink that rounding may have put them on either side."""
-    return base.plane(codes.KINK, layer) <= ON_KINK * claim_roundoff(problem) * base.z_error[layer]
+    distance = base.plane(codes.KINK, layer)
+    if distance.min(initial=np.inf) == np.inf:  # no kink anywhere: nobody has to know how far rounding goes
+        return np.zeros(distance.shape, dtype=np.bool_)
+    return np.asarray(distance <= ON_KINK * claim_roundoff(problem) * base.z_error[layer])
 
 
 def _nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
@@ -497,7 +500,10 @@ def _nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
 
 def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
     """Tell likewise of the outputs and the kinks of the loss, shape (m, n_L)."""
-    return np.asarray(base.tables.outputs[codes.LOSS_KINK] <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base))
+    distance = base.tables.outputs[codes.LOSS_KINK]
+    if distance.min(initial=np.inf) == np.inf:
+        return np.zeros(distance.shape, dtype=np.bool_)
+    return np.asarray(distance <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base))
 
 
 def _nearest_loss_kink(problem: Problem, base: BasePoint) -> float:

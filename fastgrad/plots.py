@@ -6,7 +6,7 @@ where they are, not in a legend.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 
 from fastgrad.errors import InputError
+from fastgrad.functions.gradient import numerical_gradient
+from fastgrad.network import Array
 from fastgrad.report import counted
 from fastgrad.sweep import THRESHOLD, Curve, Sweep
+from fastgrad.training import Comparison, Training
 
 SUFFIXES = (".png", ".svg")
 SIZE = (8.3, 5.0)
@@ -36,6 +39,8 @@ LOOKS = {
     "propagated": (VERMILION, 4.0, 2),  # below and wide: for large steps the central curve lies on it
 }
 """Colour, width and order of the curves of a sweep."""
+FIELD, FIELD_INK = 15, "#b0b0b0"
+"""Arrows of a gradient field along each side, and their colour."""
 STYLE = {
     "font.size": 11.0,
     "text.color": INK,
@@ -148,3 +153,83 @@ def _write(axes: Any, text: str, point: tuple[float, float], offset: tuple[int, 
     """Write a text beside a point, the offset in typographic points; it stays legible where a curve runs through it."""
     behind = {"facecolor": "white", "alpha": 0.75, "linewidth": 0.0, "pad": 1.0}
     axes.annotate(text, point, xytext=offset, textcoords="offset points", annotation_clip=False, zorder=5, bbox=behind, **looks)
+
+
+def draw_training(found: Comparison, path: Path) -> None:
+    """Draw the accuracies of a training by numerical gradients as curves, those of backpropagation as rings on them.
+
+    Parameters
+    ----------
+    found : Comparison
+        The two trainings.
+    path : Path
+        The file, as `require` returned it.
+    """
+    widths = "-".join(str(width) for width in found.network.widths)
+    subtitle = (
+        f"{found.source}; {widths}, sigmoid and softmax; {found.iterations:,} iterations, {found.network.size:,} parameters"
+    )
+    title = "Trained by numerical gradients alone, it goes backpropagation's way"
+    with clean_axes(path, title, subtitle) as axes:
+        axes.set(xlabel="iteration", ylabel="digits taken for what they are")
+        axes.set_ylim(0.0, 1.0)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        ends = {}
+        for name, color, style in (("train", BLUE, "-"), ("test", VERMILION, (0, (4, 2)))):
+            iterations, accuracies = _accuracies(found.numerical, name)
+            axes.plot(iterations, accuracies, color=color, linestyle=style, zorder=3)
+            rings = _accuracies(found.backpropagation, name)
+            axes.plot(*rings, "o", color=color, fillstyle="none", markersize=7.0, clip_on=False)
+            ends[name] = (accuracies[-1], color)
+        _name_levels(axes, found.iterations, ends)
+        _write(
+            axes,
+            "curves: numerical gradients\nrings: backpropagation",
+            (found.iterations, 0.0),
+            (0, 12),
+            ha="right",
+            va="bottom",
+        )
+
+
+def _accuracies(training: Training, part: str) -> tuple[list[int], list[float]]:
+    """Return the iterations and the accuracies on one part of the digits."""
+    return [moment.iteration for moment in training.moments], [getattr(moment, part) for moment in training.moments]
+
+
+def _name_levels(axes: Any, x: float, ends: dict[str, tuple[float, str]]) -> None:
+    """Write names to the right of curves that end at x, none over another; the axis upwards is linear."""
+    height = max(y for y, _ in ends.values()) + 1.5 * LINE
+    for name, (y, color) in sorted(ends.items(), key=lambda item: -item[1][0]):
+        height = min(y, height - LINE)
+        _write(axes, name, (x, height), (10, 0), va="center", color=color, weight="bold")
+
+
+def draw_descent(f: Callable[[Array], float], history: Array, path: Path, *, subtitle: str) -> None:
+    """Draw the way of a descent in the plane over the field of the function's negative numerical gradient.
+
+    Parameters
+    ----------
+    f : callable
+        A function of two variables.
+    history : ndarray, shape (n, 2)
+        The points, the start first, as in `fastgrad.gradient_descent(...).history`.
+    path : Path
+        The file, as `require` returned it.
+    subtitle : str
+        What is seen, in a line.
+    """
+    reach = 1.15 * float(np.abs(history).max()) or 1.0
+    grid = np.linspace(-reach, reach, FIELD)
+    places = np.array([(x, y) for y in grid for x in grid])
+    slopes = np.array([numerical_gradient(f, place) for place in places])
+    with clean_axes(path, "Downhill, against the gradient", subtitle) as axes:
+        axes.set(xlabel="x0", ylabel="x1", aspect="equal", xlim=(-reach, reach), ylim=(-reach, reach))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.quiver(*places.T, *-slopes.T, angles="xy", color=FIELD_INK, width=0.0035, zorder=1)
+        axes.plot(*history.T, color=BLUE, marker="o", markersize=4.5, zorder=3)
+        _write(axes, "start", tuple(history[0]), (8, 6), color=BLUE, weight="bold")
+        if len(history) > 1:
+            _write(axes, "end", tuple(history[-1]), (8, -14), color=BLUE, weight="bold")

@@ -317,7 +317,7 @@ class Report:
             If a gradient is wrong or could not be judged; the message is the headline and the tensors concerned.
         """
         if not self.passed:
-            raise GradientError(_plain_text(_ShortReport(self)))
+            raise GradientError(plain_text(_ShortReport(self)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a JSON document.
@@ -357,9 +357,13 @@ class Report:
             "findings": [_finding_to_dict(finding) for finding in self.findings],
         }
 
+    def headline(self, ascii_only: bool = False) -> Text:
+        """Return the verdict and what it is about, in one line."""
+        return _headline(self, ascii_only)
+
     def __str__(self) -> str:
         """Return the report as plain text, 100 columns wide."""
-        return _plain_text(self)
+        return plain_text(self)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the report for a terminal."""
@@ -418,7 +422,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else plural}"
 
 
-def _plain_text(renderable: Any) -> str:
+def plain_text(renderable: Any) -> str:
     """Render without colour and without any influence of the environment."""
     stream = io.StringIO()
     # An empty environment keeps FORCE_COLOR, COLUMNS and the like from changing what str(report) says.
@@ -558,8 +562,13 @@ def _listed(names: list[str], most: int = 6) -> str:
 
 def _headline(report: Report, ascii_only: bool) -> Text:
     """Return the verdict and what it is about, in one line."""
-    line = Text(f"{_sign(report.verdict, ascii_only)} {report.verdict.upper()}", style=_STYLES[report.verdict])
-    return line.append(f"  {_headline_sentence(report)}", style="default")
+    return verdict_line(report.verdict, _headline_sentence(report), ascii_only)
+
+
+def verdict_line(verdict: str, sentence: str, ascii_only: bool) -> Text:
+    """Return a verdict and a sentence on it."""
+    line = Text(f"{_sign(verdict, ascii_only)} {verdict.upper()}", style=_STYLES[verdict])
+    return line.append(f"  {sentence}", style="default")
 
 
 def _headline_sentence(report: Report) -> str:

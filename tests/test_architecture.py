@@ -20,10 +20,10 @@ ROOMS = (
     {"modelfile", "verdict", "audit", "signs"},
     {"derivative"},
     {"measured"},
-    {"diagnosis", "directional"},
+    {"diagnosis", "directional", "backward"},
     {"disturbances"},
-    {"checking"},
-    {"sweep", "selftest"},
+    {"checking", "digits"},
+    {"sweep", "selftest", "training"},
     {"plots"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from fastgrad import modelfile
 from fastgrad.demo import Demo
 from fastgrad.errors import InputError
-from fastgrad.network import Array, Problem, Tensor
+from fastgrad.interpret import place_entries
+from fastgrad.network import Array, Problem
 from fastgrad_cli.terminal import SCHEMA
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -40,21 +41,8 @@ def gradient_arrays(problem: Problem, values: Array) -> Arrays:
         # W and b of one array have one name between them.
         name = tensor.gradient_name or f"d{tensor.name.removesuffix(' (bias)')}"
         array = arrays.setdefault(name, np.full(tensor.shape, np.nan))
-        _place(tensor, values[tensor.start : tensor.stop], array)
+        place_entries(tensor, values[tensor.start : tensor.stop], array)
     return arrays
-
-
-def _place(tensor: Tensor, values: Array, array: npt.NDArray[Any]) -> None:
-    """Write the entries of a tensor where the user's array has them."""
-    values = values.reshape(tensor.canonical_shape)
-    if tensor.column is None:
-        array[...] = (values.T if tensor.transposed else values).reshape(tensor.shape)
-        return
-    rows = array.T if tensor.transposed else array
-    if tensor.kind == "b":
-        rows[:, tensor.column] = values
-    else:
-        rows[:, slice(1, None) if tensor.column == 0 else slice(-1)] = values
 
 
 def written(path: Path, arrays: Arrays) -> dict[str, Any]:

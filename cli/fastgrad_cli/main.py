@@ -20,6 +20,7 @@ from fastgrad_cli.options import (
 )
 
 if TYPE_CHECKING:
+    from fastgrad.backward import BackwardReport
     from fastgrad.demo import Demo
     from fastgrad.network import Problem
     from fastgrad.report import Report
@@ -39,6 +40,20 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
 def _examples(*lines: str) -> str:
     """Return an epilog that click leaves as it is."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+class Demos(click.Group):
+    """The group of the demos: any name that is no command of it is that of a built-in network."""
+
+    def get_command(self, context: click.Context, name: str) -> click.Command:
+        """Return a command; whether there is such a network is found out when it runs."""
+
+        @click.command(name=name, help=f"Check the built-in network {name}.")
+        @json_option
+        def check_demo(as_json: bool) -> int:
+            return _check_demo(name, as_json or bool(context.params.get("as_json")))
+
+        return super().get_command(context, name) or check_demo
 
 
 @click.group(
@@ -65,9 +80,16 @@ def main() -> None:
         "fastgrad check model.npz --method textbook --step 1e-7",
         "fastgrad check model.npz --sample 5%",
         "fastgrad check model.npz --method directional --directions 16",
+        "fastgrad check model.npz --backward network.py:backward",
     )
 )
 @file_argument
+@click.option(
+    "--backward",
+    metavar="FUNCTION",
+    help="Try this function, module:function or file.py:function, called as function(parameters, X, Y), at FILE's point and "
+    "at others; the gradients in FILE are not looked at.",
+)
 @description_options
 @method_options
 @directions_option
@@ -75,6 +97,7 @@ def main() -> None:
 @json_option
 def check(
     file: str,
+    backward: str | None,
     description: dict[str, Any],
     method: dict[str, Any],
     directions: int | None,
@@ -87,12 +110,12 @@ def check(
     gradient is compared with the numerical one of the loss. What the network is stands in FILE too, or is said with
     options.
     """
-    problem = _load(file, description)
-    _require_gradients(problem, file)
     from fastgrad.errors import Interrupted
 
+    how, code = {**method, "directions": directions, "tolerance": tolerance}, None
+    report: Report | BackwardReport
     try:
-        report, code = _check(problem, {**method, "directions": directions, "tolerance": tolerance}), None
+        report = _check_file(file, description, how) if backward is None else _try(backward, file, description, how)
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
@@ -240,27 +263,96 @@ def explain(code: str | None, as_json: bool) -> int:
     return terminal.RIGHT
 
 
-@main.command(
+@main.group(
+    cls=Demos,
+    invoke_without_command=True,
     epilog=_examples(
         "fastgrad demo planted        two mistakes in a small relu network",
         "fastgrad demo repaired       the same network without them",
         "fastgrad demo cat            12288-5-5-1, tanh, 209 images",
         "fastgrad demo digits         784-50-10, sigmoid and softmax, 100 images",
         "fastgrad demo forgotten-m    the division by m forgotten",
+        "fastgrad demo train          a network that learns digits by numerical gradients",
+        "fastgrad demo descent        the way down a bowl",
+    ),
+)
+@json_option
+@click.pass_context
+def demo(context: click.Context, as_json: bool) -> int:
+    """Check a built-in network, or train one.
+
+    Writes the network of a name to NAME.npz in this folder and checks that file; without a name, the planted one. The
+    exit code is 0 if the check finds exactly the mistakes that were planted.
+    """
+    return terminal.RIGHT if context.invoked_subcommand else _check_demo(None, as_json)
+
+
+@demo.command(
+    epilog=_examples(
+        "fastgrad demo train --plot curves.svg",
+        "fastgrad demo train --data folder-of-mnist --iterations 2000",
     )
 )
-@click.argument("name", required=False)
+@click.option("--data", metavar="FOLDER", help="A folder with MNIST's idx files; else 1,797 digits that come with fastgrad.")
+@click.option("--iterations", type=click.IntRange(min=1), default=10_000, metavar="N", show_default=True, help="Steps.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Seed of all that is drawn."
+)
+@click.option("--plot", metavar="FILE", help="Draw the accuracies into a .png or .svg, replacing it; needs matplotlib.")
 @json_option
-def demo(name: str | None, as_json: bool) -> int:
-    """Check a built-in network.
+def train(data: str | None, iterations: int, seed: int, plot: str | None, as_json: bool) -> int:
+    """Train a network by numerical gradients alone.
 
-    Writes the network NAME to NAME.npz in this folder and checks that file; without NAME, the planted one. The exit
-    code is 0 if the check finds exactly the mistakes that were planted.
+    It learns handwritten digits: pixels-50-10, sigmoid and softmax, batches of 100, rate 0.1. Then the same again by
+    backpropagation, from the same weights with the same batches, and a few parameters in the books' own way.
     """
-    from fastgrad import demo as demos
+    from fastgrad import plots, training
+    from fastgrad.digits import load_digits
+    from fastgrad_cli import demos
+
+    path = None if plot is None else plots.require(plot)
+    digits = load_digits(data, seed)
+    if not as_json:
+        click.echo(demos.training_heading(digits, seed))
+    with _working("training"):
+        found = training.compare(digits, iterations, seed=seed, watch=None if as_json else demos.show_moment)
+    if path is not None:
+        plots.draw_training(found, path)
+    if as_json:
+        terminal.show_json(found.to_dict())
+    else:
+        click.echo(demos.training_conclusion(found, path))
+    return terminal.RIGHT
+
+
+@demo.command(epilog=_examples("fastgrad demo descent --plot path.svg", "fastgrad demo descent --rate 0.9"))
+@click.option("--rate", type=float, default=0.1, metavar="R", show_default=True, help="Learning rate.")
+@click.option("--iterations", type=click.IntRange(min=0), default=20, metavar="N", show_default=True, help="Steps.")
+@click.option("--plot", metavar="FILE", help="Draw gradients and way into a .png or .svg, replacing it; needs matplotlib.")
+@json_option
+def descent(rate: float, iterations: int, plot: str | None, as_json: bool) -> int:
+    """Descend x0^2 + x1^2 from (-3, 4) by numerical gradients."""
+    from fastgrad import plots
+    from fastgrad.functions.descent import gradient_descent
+    from fastgrad_cli import demos
+
+    path = None if plot is None else plots.require(plot)
+    found = gradient_descent(demos.bowl, demos.START, rate=rate, iterations=iterations)
+    if path is not None:
+        plots.draw_descent(demos.bowl, found.history, path, subtitle=demos.descent_in_words(rate, iterations))
+    if as_json:
+        terminal.show_json(demos.descent_document(found, rate))
+    else:
+        click.echo(demos.descent_text(found, rate, path))
+    return terminal.RIGHT
+
+
+def _check_demo(name: str | None, as_json: bool) -> int:
+    """Write a built-in network to a file and check that."""
+    from fastgrad import demo as networks
     from fastgrad_cli.files import write_demo
 
-    chosen = demos.find(name) if name else demos.DEMOS[0]
+    chosen = networks.find(name) if name else networks.DEMOS[0]
     path = write_demo(chosen)
     if not as_json:
         click.echo(f"{chosen.name}: {chosen.summary}.\nThe file is {path}. Check it yourself: fastgrad check {path}\n")
@@ -310,7 +402,29 @@ def _check(problem: Problem, method: dict[str, Any]) -> Report:
         return check_problem(problem, **method, progress=progress)
 
 
-def _show_report(report: Report, as_json: bool) -> None:
+def _check_file(file: str, description: dict[str, Any], how: dict[str, Any]) -> Report:
+    """Check the gradients in a file."""
+    problem = _load(file, description)
+    _require_gradients(problem, file)
+    return _check(problem, how)
+
+
+def _try(backward: str, file: str, description: dict[str, Any], method: dict[str, Any]) -> BackwardReport:
+    """Try a function on what a file holds."""
+    from fastgrad import checking, modelfile
+    from fastgrad.interpret import Description
+    from fastgrad_cli.functions import load_function
+
+    function = load_function(backward)
+    parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
+    with _working() as progress:
+        tried: BackwardReport = checking.check(
+            parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
+        )
+    return tried
+
+
+def _show_report(report: Report | BackwardReport, as_json: bool) -> None:
     """Print a report for a person or for a machine."""
     if as_json:
         terminal.show_json(report.to_dict())

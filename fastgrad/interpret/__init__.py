@@ -16,7 +16,7 @@ import numpy as np
 from fastgrad.errors import InputError
 from fastgrad.interpret.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
 from fastgrad.interpret.intermediates import intermediates
-from fastgrad.interpret.layout import Data, Reading, Role
+from fastgrad.interpret.layout import Data, Reading, Role, target_form
 from fastgrad.interpret.masks import overlooked
 from fastgrad.interpret.names import (
     INPUT_NAMES,
@@ -32,10 +32,23 @@ from fastgrad.interpret.names import (
     number_array,
     split,
 )
-from fastgrad.interpret.problem import solve
+from fastgrad.interpret.problem import place_entries, solve
 from fastgrad.network import Problem, Tensor
 
-__all__ = ["LIST_ITEMS", "NUMBER_ITEMS", "TEXT_ITEMS", "Description", "as_flat", "interpret", "interpret_parts"]
+__all__ = [
+    "LIST_ITEMS",
+    "NUMBER_ITEMS",
+    "TEXT_ITEMS",
+    "Description",
+    "Reading",
+    "as_flat",
+    "interpret",
+    "interpret_parts",
+    "place_entries",
+    "read_parts",
+    "separate",
+    "target_form",
+]
 
 Parameters = Mapping[str, Any] | Iterable[Any]
 
@@ -110,9 +123,39 @@ def interpret_parts(
     InputError
         As from `interpret`.
     """
+    return read_parts(parameters, gradients, X, Y, description, masks)[0]
+
+
+def read_parts(
+    parameters: Parameters,
+    gradients: Parameters | None,
+    X: Any,
+    Y: Any,
+    description: Description,
+    masks: Parameters | None = None,
+) -> tuple[Problem, Reading]:
+    """Do what `interpret_parts` does, and return how the arrays were read as well."""
     parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
     problem, reading = solve(parts, _data("X", X), _data("Y", Y), description, recorded)
-    return _with_intermediates(gradients if isinstance(gradients, Mapping) else {}, problem, reading)
+    return _with_intermediates(gradients if isinstance(gradients, Mapping) else {}, problem, reading), reading
+
+
+def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], Any, Any, dict[str, Any] | None]:
+    """Part a file's arrays into parameters, X, Y and dropout masks, None without any; gradients are left out.
+
+    Raises
+    ------
+    InputError
+        As from `interpret`.
+    """
+    inputs = find(arrays, description.inputs, INPUT_NAMES, "inputs")
+    labels = find(arrays, description.labels, LABEL_NAMES, "labels")
+    others = {name: value for name, value in arrays.items() if name not in {inputs, labels}}
+    numbers = named_masks(others, description) if description.has_dropout else {}
+    masks = {name: others.pop(name) for name in numbers}
+    parameters = split(others, description)[0]
+    parts = named_parts(parameters, {}, replace(description, grads=None), only_parameters=False)
+    return {part.label: arrays[part.label] for part in parts}, arrays[inputs], arrays[labels], masks or None
 
 
 def _with_intermediates(arrays: Mapping[str, Any], problem: Problem, reading: Reading) -> Problem:

@@ -221,6 +221,25 @@ def _entries(tensor: Tensor, array: Raw) -> Raw:
     return (matrix[:, 1:] if tensor.column == 0 else matrix[:, :-1]).reshape(-1)
 
 
+def place_entries(tensor: Tensor, entries: Array, array: Raw) -> None:
+    """Write entries in theta's order where an array of the user's shape has them.
+
+    Of a bias that is one number for a whole layer it is the mean.
+    """
+    if tensor.column is None and array.size == 1:
+        array[...] = entries.mean()
+        return
+    values = entries.reshape(tensor.canonical_shape)
+    if tensor.column is None:
+        array[...] = (values.T if tensor.transposed else values).reshape(array.shape)
+        return
+    rows = array.T if tensor.transposed else array
+    if tensor.kind == "b":
+        rows[:, tensor.column] = values
+    else:
+        rows[:, slice(1, None) if tensor.column == 0 else slice(-1)] = values
+
+
 def _aligned(part: Part, gradient: Raw, tensor: Tensor) -> Raw:
     """Return a claimed gradient in the shape of its parameter: turned, or one number spread over all entries.
 

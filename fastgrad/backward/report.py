@@ -1,0 +1,131 @@
+"""What the trials of a backward function found: one immutable object, its text and its dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.padding import Padding
+from rich.text import Text
+
+from fastgrad.report import SCHEMA, GradientError, Report, counted, plain_text, printable, verdict_line
+
+Verdict = Literal["right", "wrong", "not judged"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point and the report of the gradient there."""
+
+    point: str
+    report: Report
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Something that the function did.
+
+    Attributes
+    ----------
+    kind : {"wrong", "failed", "remark"}
+        A fault of its own, a reason why it could not be judged, or neither.
+    text : str
+        What it was and what to do, in sentences.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class BackwardReport:
+    """What trying a backward function found.
+
+    Attributes
+    ----------
+    verdict : {"right", "wrong", "not judged"}
+        Wrong where a gradient is at any point, or the function has another fault.
+    trials : tuple of Trial
+        The points, the given one first.
+    observations : tuple of Observation
+        What else was seen.
+    seed : int
+        Seed of the points.
+    """
+
+    verdict: Verdict
+    trials: tuple[Trial, ...]
+    observations: tuple[Observation, ...]
+    seed: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether the function is right at every point and has no other fault."""
+        return self.verdict == "right"
+
+    def raise_if_wrong(self) -> None:
+        """Do nothing if the function passed, for use in a test.
+
+        Raises
+        ------
+        GradientError
+            If it did not; the message is the report.
+        """
+        if not self.passed:
+            raise GradientError(str(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as a JSON document."""
+        return {
+            "schema": SCHEMA,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "seed": self.seed,
+            "observations": [{"kind": seen.kind, "text": seen.text} for seen in self.observations],
+            "points": [{"point": trial.point, **trial.report.to_dict()} for trial in self.trials],
+        }
+
+    def __str__(self) -> str:
+        """Return the report as plain text, 100 columns wide."""
+        return plain_text(self)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the report for a terminal: the verdict, what was seen, every point; the first wrong one in full."""
+        yield verdict_line(self.verdict, _headline(self), options.ascii_only)
+        for seen in self.observations:
+            yield Text()
+            yield Text(printable(seen.text))
+        shown = next((trial for trial in self.trials if not trial.report.passed), None)
+        for number, trial in enumerate(self.trials, start=1):
+            yield Text()
+            yield Text(f"{number}. {trial.point[:1].upper()}{trial.point[1:]}", style="bold")
+            if trial is shown or trial.report.loss_note is not None:
+                yield Padding(trial.report, (0, 0, 0, 3))
+            else:
+                yield Padding(trial.report.headline(options.ascii_only), (0, 0, 0, 3))
+        yield Text()
+        yield Text(f"Points drawn with seed {self.seed}.", style="dim")
+
+
+def overall(trials: Sequence[Trial], observations: Sequence[Observation]) -> Verdict:
+    """Return the verdict of all trials together."""
+    kinds = {seen.kind for seen in observations}
+    verdicts = {trial.report.verdict for trial in trials}
+    if "wrong" in kinds | verdicts:
+        return "wrong"
+    return "not judged" if "failed" in kinds or "not judged" in verdicts or not trials else "right"
+
+
+def _headline(report: BackwardReport) -> str:
+    """Return the verdict as a sentence."""
+    points = counted(len(report.trials), "point")
+    if report.verdict == "right":
+        return f"Your function gives the right gradients at {points}."
+    if report.verdict == "not judged":
+        return "Your function could not be judged."
+    wrong = sum(trial.report.verdict == "wrong" for trial in report.trials)
+    if wrong:
+        return f"Your function gives wrong gradients at {wrong} of {points}."
+    return f"Your function gives the right gradients at {points}, but not in a way that training can rely on."
