@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numba
 import numpy as np
 
+from fastgrad.audit import audit
+from fastgrad.blindspots import blind_spots
 from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
-from fastgrad.errors import InputError
+from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
+from fastgrad.errors import InputError, Interrupted
+from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
-from fastgrad.network import Problem
-from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient
-from fastgrad.report import Report
-from fastgrad.verdict import Judgement, judge
+from fastgrad.network import Array, Problem
+from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient, require
+from fastgrad.report import Audit, Report, counted
+from fastgrad.verdict import TOLERANCE, Judgement, judge
 
 CROSS_CHECKED = 100
 """Parameters that "auto" perturbs one by one where it made the gradient from pre-activations."""
+
+AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
+"""Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
 
 
 def check(
@@ -34,6 +41,7 @@ def check(
     scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
+    tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
     **description: Any,
@@ -60,7 +68,9 @@ def check(
     sample : int, float or str, optional
         How many parameters to check, as 500 or "5%".
     seed : int
-        Seed of that draw.
+        Seed of that draw, and of the audit's.
+    tolerance : float, optional
+        How many times the rounding of an entry a gradient may be off; by default the derived `verdict.TOLERANCE`.
     threads : int, optional
         Threads; by default all.
     progress : callable, optional
@@ -78,6 +88,8 @@ def check(
     ------
     InputError
         If the arrays and the description do not make a network that can be checked.
+    Interrupted
+        On Ctrl-C, with the Report of what was finished, if anything was.
 
     Examples
     --------
@@ -89,7 +101,15 @@ def check(
     """
     problem = interpret_parts(parameters, gradients, X, Y, Description.of(description), masks)
     return check_problem(
-        problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+        problem,
+        method=method,
+        step=step,
+        scheme=scheme,
+        sample=sample,
+        seed=seed,
+        tolerance=tolerance,
+        threads=threads,
+        progress=progress,
     )
 
 
@@ -101,28 +121,138 @@ def check_problem(
     scheme: str = "central",
     sample: int | float | str | None = None,
     seed: int = 0,
+    tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Check the claimed gradient of a problem; arguments and result as in `check`."""
     if problem.claimed is None:
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
+    allowed = TOLERANCE if tolerance is None else tolerance
+    require("tolerance", allowed, float, "a positive number", lambda multiple: np.isfinite(multiple) and multiple > 0)
     load_kernels(choose_method(problem, method, sample))
     began = time.perf_counter()
-    numerical = numerical_gradient(
-        problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
-    )
-    extra = None
-    if numerical.step is not None:
+
+    def difference(problem: Problem) -> _Difference:
+        interrupted = False
+        try:
+            numerical = numerical_gradient(
+                problem, method=method, step=step, scheme=scheme, sample=sample, seed=seed, threads=threads, progress=progress
+            )
+        except Interrupted as stop:
+            numerical, interrupted = stop.finished, True
+        if numerical.step is None:
+            return _Difference(numerical, numerical, None, interrupted)
         # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-        exact = numerical_gradient(problem, sample=sample, seed=seed, threads=threads)
-        extra = np.abs(numerical.values - exact.values)
-        numerical = replace(numerical, lower=exact.lower, upper=exact.upper)
-    judgement = judge(problem, numerical, extra)
-    notes = _notes(problem, numerical) + _lost(judgement)
+        exact = numerical_gradient(problem, places=numerical.selected, threads=threads)
+        with_range = replace(numerical, lower=exact.lower, upper=exact.upper)
+        return _Difference(with_range, exact, np.abs(numerical.values - exact.values), interrupted)
+
+    found = difference(problem)
+    judgement = judge(problem, found.numerical, found.extra, allowed)
+    remarks: list[str] = []
+    if not found.interrupted:
+        problem, found, judgement, remarks = _without_disturbance(problem, found, judgement, allowed, difference)
+    numerical = found.numerical
+    notes = remarks + _notes(problem, numerical) + _lost(judgement)
+    if found.interrupted:
+        notes.append(
+            f"interrupted: {numerical.values.size - np.isnan(numerical.values).sum():,} of {problem.network.size:,} parameters "
+            "were finished, the others are not judged"
+        )
     if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
-    return _report(problem, numerical, judgement, tuple(notes), seed, threads, time.perf_counter() - began)
+    audited = _audit(problem, found.exact, seed)
+    if audited.disagreements:
+        tensors = tuple(replace(tensor, verdict="not judged") for tensor in judgement.tensors)
+        judgement, notes = replace(judgement, tensors=tensors), [_failed(audited)]
+    drawn = seed if sample is not None and numerical.selected is not None else None
+    report = _report(problem, numerical, judgement, tuple(notes), drawn, threads, time.perf_counter() - began)
+    advice = _advice(problem, numerical.base, judgement)
+    report = replace(report, audit=audited, advice=advice, derived_tolerance=TOLERANCE)
+    if found.interrupted:
+        raise Interrupted(report)
+    return report
+
+
+class _Difference(NamedTuple):
+    """The numerical gradient asked for; the one without a fixed step; what the former is off by; whether it was cut short."""
+
+    numerical: Numerical
+    exact: Numerical
+    extra: Array | None
+    interrupted: bool
+
+
+def _without_disturbance(
+    problem: Problem,
+    found: _Difference,
+    judgement: Judgement,
+    tolerance: float,
+    difference: Callable[[Problem], _Difference],
+) -> tuple[Problem, _Difference, Judgement, list[str]]:
+    """Judge again what single precision or a constant in a logarithm explains to rounding, and say which it is."""
+    notes: list[str] = []
+    before = judgement
+    single = in_single_precision(problem, judgement) if _wrong(judgement) else None
+    if single is not None:
+        # The numerical gradient again: rounding to single precision puts more units on a kink.
+        again = difference(single)
+        problem, found, judgement = single, again, judge(single, again.numerical, again.extra, tolerance)
+        notes.append(
+            "the float64 arrays of some gradients hold nothing but single precision numbers: these are judged as float32"
+        )
+    constant = find_constant(problem, found.exact) if _wrong(judgement) else None
+    if constant is not None:
+        moved = found._replace(numerical=shifted(found.numerical, constant), exact=found.exact)
+        other = judge(problem, moved.numerical, moved.extra, tolerance)
+        last = {tensor.name for tensor in problem.tensors if tensor.layer == problem.network.depth - 1}
+        if fits(judgement.tensors, other.tensors, last):
+            words = f"a loss with {constant.words}, {judgement.relative_difference:.1e} from the declared one's"
+            if judgement.relative_difference <= SMALL:
+                return problem, moved, other, [*notes, f"a constant inside a logarithm: judged as the gradient of {words}"]
+            return problem, found, judgement, [*notes, f"the last layer has exactly the gradient of {words}"]
+    if _wrong(judgement):
+        tensors = tuple(replace(tensor, precision="float32") for tensor in problem.tensors)
+        coarse = judge(replace(problem, tensors=tensors), found.numerical, found.extra, tolerance)
+        if only_single_precision(judgement, coarse):
+            notes.append(
+                f"everything agrees to {before.relative_difference:.1e} and within the rounding of single precision: "
+                "single precision somewhere, or a constant inside a logarithm, rather than a wrong formula"
+            )
+    return problem, found, judgement, notes
+
+
+def _wrong(judgement: Judgement) -> bool:
+    return any(tensor.verdict == "wrong" for tensor in judgement.tensors)
+
+
+def _audit(problem: Problem, exact: Numerical, seed: int) -> Audit:
+    """Audit in a small share of the time that the gradient takes on one core, whatever the number of threads."""
+    share = 1.0 if exact.selected is None else exact.selected.size / problem.network.size
+    seconds = estimate(problem, exact.method, share) * numba.get_num_threads()
+    return audit(problem, exact, seed, max(LEAST_AUDIT, AUDIT_SHARE * seconds))
+
+
+def _failed(audited: Audit) -> str:
+    """Say what the audit found, first of all what contradicts itself."""
+    first = audited.disagreements[0]
+    return (
+        f"the audit failed: {counted(len(audited.disagreements), 'parameter')} of {audited.compared:,}, "
+        f"{first.name}{list(first.index)} first: {first.numerical!r} by fastgrad's kernels, {first.plain!r} by plain forward "
+        "passes; nothing can be said of the gradients. Please report this"
+    )
+
+
+def _advice(problem: Problem, base: BasePoint, judgement: Judgement) -> tuple[str, ...]:
+    """Name the blind spots of the test point, and the tensors of which it says nothing."""
+    zero = [
+        tensor.gradient_name or tensor.name
+        for tensor in judgement.tensors
+        if tensor.sensitivity is not None and tensor.sensitivity.zeros_pass
+    ]
+    silent = [f"the gradient is zero to rounding ({', '.join(zero)}), where any multiple passes; change the examples"]
+    return (*(silent if zero else ()), *blind_spots(problem, base))
 
 
 def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int | None) -> str:
@@ -154,7 +284,7 @@ def _report(
     numerical: Numerical,
     judgement: Judgement,
     notes: tuple[str, ...],
-    seed: int,
+    drawn: int | None,
     threads: int | None,
     seconds: float,
 ) -> Report:
@@ -170,7 +300,7 @@ def _report(
         method=numerical.method,
         step=numerical.step,
         step_range=numerical.step_range,
-        sample_seed=seed if numerical.selected is not None else None,
+        sample_seed=drawn,
         parameters_total=problem.network.size,
         parameters_checked=checked,
         relative_difference=judgement.relative_difference,

@@ -338,6 +338,8 @@ class Problem:
         dropout in it; None where nothing is dropped, and no entries where nothing is anywhere.
     notes : tuple of str
         What the user should know of how the arrays were read.
+    zero_penalties : tuple of str
+        Which of "l2" and "l1" were given, as 0.
     """
 
     network: Network
@@ -349,6 +351,7 @@ class Problem:
     claimed_loss: float | None
     masks: tuple[Array | None, ...] = ()
     notes: tuple[str, ...] = ()
+    zero_penalties: tuple[str, ...] = ()
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

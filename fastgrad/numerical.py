@@ -5,9 +5,12 @@ Called by check. Does not judge: values, and where a kink makes more than one va
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -15,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.kernels import activations, codes, propagate, textbook
 from fastgrad.network import Array, Network, Offsets, Problem
@@ -50,6 +53,8 @@ PARALLEL_SECONDS = 3e-4
 """Estimated work below which a second thread costs more than it saves, waking it taking 10 µs to some ms on a busy machine."""
 PIECE_SECONDS = 0.3
 """Aim of the time of one call of a kernel: progress is shown and Ctrl-C heard between calls."""
+EXACT_COST = 20.0
+"""How many times the work of two Taylor terms an exact difference may be, in guesses of the first piece's length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +103,7 @@ def numerical_gradient(
     step: float | None = None,
     scheme: str = "central",
     sample: int | float | str | None = None,
+    places: Offsets | None = None,
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -119,6 +125,8 @@ def numerical_gradient(
         The difference of method "textbook"; the other methods know the central one only.
     sample : int, float or str, optional
         How many parameters to evaluate: 500, or "5%" of them; drawn without replacement, stratified by tensor.
+    places : ndarray of int64, optional
+        Which parameters to evaluate, in place of a sample: indices into theta, ascending.
     seed : int
         Seed of the draw.
     threads : int, optional
@@ -135,6 +143,8 @@ def numerical_gradient(
     ------
     InputError
         If an argument cannot be used.
+    Interrupted
+        On Ctrl-C, with the Numerical of the parameters that were finished, if there are any.
 
     Notes
     -----
@@ -147,19 +157,32 @@ def numerical_gradient(
     chosen = choose_method(problem, method, sample)
     rule = _choose_scheme(scheme, chosen)
     if step is not None:
-        _require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
-    _require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
-    selected = select(problem, sample, seed)
-    with thread_count(threads) as used, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
+    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
+    selected = select(problem, sample, seed) if places is None else places
+    with (
+        thread_count(threads) as used,
+        np.errstate(over="ignore", under="ignore", invalid="ignore"),
+        Tracker(progress, problem.network.size if selected is None else selected.size) as tracker,
+    ):
         base = base_point(problem)
         if not np.isfinite(base.loss):
             raise InputError(
                 f"the loss of this network is {base.loss}: its outputs overflow double precision, there is no gradient to check"
             )
-        tracker = Tracker(progress, problem.network.size if selected is None else selected.size)
         if chosen == "textbook":
-            return _textbook(problem, base, selected, step or TEXTBOOK_STEP, rule, used, tracker)
-        return _propagated(problem, base, chosen, selected, step, used, tracker)
+            found = _textbook(problem, base, selected, step or TEXTBOOK_STEP, rule, used, tracker)
+        else:
+            found = _propagated(problem, base, chosen, selected, step, used, tracker)
+    if tracker.interrupted:
+        raise _interruption(found)
+    return found
+
+
+def _interruption(found: Numerical) -> KeyboardInterrupt:
+    """Return what to raise after Ctrl-C: parameters that have no value were not finished."""
+    finished: Offsets = np.flatnonzero(~np.isnan(found.values))
+    return Interrupted(replace(found, selected=finished)) if finished.size else KeyboardInterrupt()
 
 
 @cache
@@ -206,7 +229,7 @@ def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
     return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
 
 
-def _require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
+def require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
     """Refuse an argument that is not of its kind; a whole number will do for any number, a truth value for none."""
     kinds = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
     if isinstance(value, bool) or not isinstance(value, kinds) or not holds(value):
@@ -250,7 +273,7 @@ def thread_count(threads: int | None) -> Iterator[int]:
     """Use that many of numba's threads for a while."""
     before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
     if threads is not None:
-        _require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)
+        require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)
     numba.set_num_threads(threads or before)
     try:
         yield threads or before
@@ -259,16 +282,47 @@ def thread_count(threads: int | None) -> Iterator[int]:
 
 
 class Tracker:
-    """Counts parameters done and passes the count on."""
+    """Counts parameters done, passes the count on, cuts work into pieces, and hears Ctrl-C between them.
+
+    Within the context the first Ctrl-C is only noted, so that it stops nothing halfway; a second one acts as ever.
+    """
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self.progress, self.total, self.done = progress, total, 0
+        self.interrupted = False
+
+    def __enter__(self) -> Tracker:
+        # Only the main thread may handle signals, and only it is interrupted.
+        self._handles = threading.current_thread() is threading.main_thread()
+        if self._handles:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handles:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.interrupted = True
+        signal.signal(signal.SIGINT, self._before)
 
     def advance(self, count: int) -> None:
         """Count some more."""
         self.done += count
         if self.progress is not None:
             self.progress(self.done, self.total)
+
+    def pieces(self, count: int, seconds: float) -> Iterator[slice]:
+        """Cut equal pieces of work, of some seconds each as a guess, into runs of about `PIECE_SECONDS`.
+
+        The guess serves for the first run, from then on the clock. None follow Ctrl-C.
+        """
+        low, length = 0, max(1, int(PIECE_SECONDS / seconds))
+        while low < count and not self.interrupted:
+            began = time.perf_counter()
+            yield slice(low, min(low + length, count))
+            low += length
+            length = max(1, int(length * min(2.0, PIECE_SECONDS / max(time.perf_counter() - began, 1e-9))))
 
 
 def forward_work(problem: Problem) -> int:
@@ -283,20 +337,13 @@ def _above(problem: Problem, layer: int) -> int:
     return entered + sum(a * b for a, b in zip(widths[layer + 2 :], widths[layer + 3 :], strict=False)) + 2 * widths[-1]
 
 
-def _pieces(count: int, work: float, rate: float) -> Iterator[slice]:
-    """Cut a number of equal pieces of work into runs of about `PIECE_SECONDS`."""
-    length = max(1, int(PIECE_SECONDS * rate / work))
-    for low in range(0, count, length):
-        yield slice(low, min(low + length, count))
-
-
 def _textbook(
     problem: Problem, base: BasePoint, selected: Offsets | None, step: float, scheme: Scheme, threads: int, tracker: Tracker
 ) -> Numerical:
     places = np.arange(problem.network.size) if selected is None else selected
     values = np.full(problem.network.size, np.nan)
     work = 2.0 * forward_work(problem) * problem.samples
-    for piece in _pieces(places.size, work, WORK_RATE["textbook"] * threads):
+    for piece in tracker.pieces(places.size, work / (WORK_RATE["textbook"] * threads)):
         values[places[piece]] = difference(textbook_losses(problem, base, places[piece], threads), step, scheme)
         tracker.advance(piece.stop - piece.start)
     lower, upper = add_penalty(problem, step, values, None, None, scheme)
@@ -359,11 +406,13 @@ def _propagated(
     tracker: Tracker,
 ) -> Numerical:
     plan = _plan(problem, base, method, step)
-    values = _central(problem, base, plan, method, selected, threads, tracker)
     kinked = _kinked(problem, base)
     lower = upper = None
-    if kinked.any():
-        lower, upper = _kink_range(problem, base, threads, values, kinked)
+    if kinked.any():  # first, for without it nothing that Ctrl-C leaves could be judged
+        lower, upper = _kink_range(problem, base, threads, kinked, tracker)
+    values = _central(problem, base, plan, method, selected, threads, tracker)
+    if lower is not None and upper is not None:
+        lower, upper = np.fmin(lower, values), np.fmax(upper, values)
     lower, upper = add_penalty(problem, step, values, lower, upper)
     used = np.concatenate([steps for steps, _ in plan])
     span = (float(used.min()), float(used.max()))
@@ -464,6 +513,8 @@ def _central(
     network = problem.network
     values = np.full(network.size, np.nan)
     for layer in range(network.depth):
+        if tracker.interrupted:
+            break
         start, stop = network.weight_slice(layer).start, network.bias_slice(layer).stop
         local = None
         if selected is not None:
@@ -477,7 +528,7 @@ def _central(
             here[chosen] = _by_parameter(problem, base, plan[layer], layer, chosen, threads, tracker)
             continue
         whole = here if local is None else np.empty(stop - start)
-        _fill_from_preactivations(problem, base, plan[layer], layer, threads, whole)
+        _fill_from_preactivations(problem, base, plan[layer], layer, threads, whole, tracker)
         if local is not None:
             here[local] = whole[local]
         tracker.advance(stop - start if local is None else local.size)
@@ -485,10 +536,13 @@ def _central(
 
 
 def _fill_from_preactivations(
-    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int, whole: Array
+    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int, whole: Array, tracker: Tracker
 ) -> None:
     """Fill a layer's dW = dZᵀ·a and db = Σ_s dZ, which are exact, z being linear in W and b."""
-    dZ = _by_preactivation(problem, base, plan, layer, threads)
+    dZ = _by_preactivation(problem, base, plan, layer, threads, tracker)
+    if tracker.interrupted:
+        whole.fill(np.nan)
+        return
     weights = problem.network.widths[layer] * problem.network.widths[layer + 1]
     product(dZ.T, base.activations[layer], out=whole[:weights].reshape(dZ.shape[1], -1))
     if problem.network.biases[layer]:
@@ -508,10 +562,10 @@ def _by_parameter(
     steps, bounds = plan
     n_in, n_out = problem.network.widths[layer : layer + 2]
     tiles, order = _tiles(local, n_in, n_out)
-    forward, backward = np.empty(local.size), np.empty(local.size)
-    work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0]
+    forward, backward = np.full(local.size, np.nan), np.full(local.size, np.nan)
+    work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
     small = _use_threads(work * local.size, threads)
-    for piece in _pieces(order.size, work * propagate.TILE, WORK_RATE["parameter"] * threads):
+    for piece in tracker.pieces(order.size, work * propagate.TILE / (WORK_RATE["parameter"] * threads)):
         propagate.parameter_differences(
             propagate.parameter_tiles.address,
             base.tables,
@@ -528,7 +582,8 @@ def _by_parameter(
         )
         tracker.advance(int((tiles[order[piece] + 1] - tiles[order[piece]]).sum()))
     source = np.where(local < n_in * n_out, local % n_in, n_in)
-    return (forward - backward) / (2.0 * steps[source])
+    values: Array = (forward - backward) / (2.0 * steps[source])
+    return values
 
 
 def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
@@ -545,14 +600,16 @@ def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
     return np.append(starts, local.size), order
 
 
-def _by_preactivation(problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int) -> Array:
-    """Central differences of a layer's pre-activations, dZ of shape (m, n_l)."""
+def _by_preactivation(
+    problem: Problem, base: BasePoint, plan: tuple[Array, Array], layer: int, threads: int, tracker: Tracker
+) -> Array:
+    """Central differences of a layer's pre-activations, dZ of shape (m, n_l); after Ctrl-C they are not all there."""
     (step,), bounds = plan
     shape = base.activations[layer + 1].shape
     forward, backward = np.zeros(shape), np.zeros(shape)
-    work = 2.0 * _above(problem, layer) * shape[1]
+    work = 2.0 * _above(problem, layer) * shape[1] * _cost(bounds[layer:])
     small = _use_threads(work * shape[0], threads)
-    for piece in _pieces(shape[0], work, WORK_RATE["preactivation"] * threads):
+    for piece in tracker.pieces(shape[0], work / (WORK_RATE["preactivation"] * threads)):
         propagate.preactivation_differences(
             propagate.preactivation_tiles.address,
             base.tables,
@@ -566,6 +623,11 @@ def _by_preactivation(problem: Problem, base: BasePoint, plan: tuple[Array, Arra
         )
     dZ: Array = (forward - backward) / (2.0 * step)
     return dZ
+
+
+def _cost(bounds: Array) -> float:
+    """Guess how many times more work the exact differences make, where two Taylor terms are not enough."""
+    return EXACT_COST if np.inf in bounds else 1.0
 
 
 def _use_threads(work: float, threads: int) -> bool:
@@ -596,13 +658,13 @@ def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, 
         base = base_point(problem)
         plan = _plan(problem, base, "preactivation", None)
         for layer in reversed(range(problem.network.depth)):
-            result[f"dZ{layer + 1}"] = _by_preactivation(problem, base, plan[layer], layer, used)
+            result[f"dZ{layer + 1}"] = _by_preactivation(problem, base, plan[layer], layer, used, Tracker(None, 0))
             if layer:
                 result[f"dA{layer}"] = result[f"dZ{layer + 1}"] @ problem.network.W(problem.theta, layer)
     return result
 
 
-def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, kinked: Mask) -> tuple[Array, Array]:
+def _kink_range(problem: Problem, base: BasePoint, threads: int, kinked: Mask, tracker: Tracker) -> tuple[Array, Array]:
     """Range of the gradient when every unit on a kink takes any slope between the one-sided ones.
 
     Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
@@ -615,7 +677,9 @@ def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, 
     plan = _plan(problem, base, "preactivation", None)
     flow_low = flow_high = base.tables.outputs[codes.LOSS_SLOPE, rows]
     for layer in reversed(range(network.depth)):
-        low = _by_preactivation(problem, base, plan[layer], layer, threads)
+        low = _by_preactivation(problem, base, plan[layer], layer, threads, tracker)
+        if tracker.interrupted:
+            raise KeyboardInterrupt
         high = low.copy()
         slopes = _slope_range(problem, base, layer, rows)
         products = [flow * slope for flow in (flow_low, flow_high) for slope in slopes]
@@ -626,7 +690,7 @@ def _kink_range(problem: Problem, base: BasePoint, threads: int, values: Array, 
             network.b(lower, layer)[:], network.b(upper, layer)[:] = low.sum(axis=0), high.sum(axis=0)
         if layer:
             flow_low, flow_high = _range_product(low[rows], high[rows], network.W(problem.theta, layer))
-    return np.fmin(lower, values), np.fmax(upper, values)
+    return lower, upper
 
 
 def _range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -30,6 +30,12 @@ TABLE_ROWS = 12
 LONGEST_NAME = 24
 """Characters of a tensor's name that the report for a person shows."""
 
+ADVICE_LINES = 3
+"""Blind spots that the report for a person shows."""
+
+COARSER = 100.0
+"""How many times coarser than the finest a tensor is named with an accuracy of its own."""
+
 SHORT_NAME = 8
 """Characters of a name that may stand twice in a line."""
 
@@ -45,6 +51,70 @@ class Entry:
     index: tuple[int, ...]
     claimed: float
     numerical: float
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Parameters of a tensor by outcome; not judged are those that were not drawn, and all where rounding hides too much."""
+
+    right: int = 0
+    right_in_float32: int = 0
+    at_kink: int = 0
+    wrong: int = 0
+    not_judged: int = 0
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What a check would have caught in a tensor.
+
+    Attributes
+    ----------
+    entry : float or None
+        The error, relative to the root mean square of the numerical entries, above which it would have been caught in
+        whichever of the checked entries; None where all are 0.
+    whole : float or None
+        The relative error common to all entries above which it would have been caught; None where all are 0.
+    zeros_pass : bool
+        Whether a gradient of nothing but zeros would have passed: only where the true one is zero to rounding.
+    missed : tuple of (int, float)
+        For 1, for 10 and for 1 % of the entries wrong beyond that: their number, and the chance that the draw missed all.
+    """
+
+    entry: float | None
+    whole: float | None
+    zeros_pass: bool
+    missed: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A parameter that the audit found another gradient for; the index is into the user's own array."""
+
+    name: str
+    index: tuple[int, ...]
+    numerical: float
+    plain: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What plain forward passes made of some random parameters.
+
+    Attributes
+    ----------
+    compared, set_aside : int
+        Parameters that were compared, and those that sit on a kink, where two textbook values are not the whole truth.
+    seed : int
+        Seed of the draw.
+    disagreements : tuple of Disagreement
+        Those that differ by more than the noise of the plain passes; where there is one, nothing is judged.
+    """
+
+    compared: int
+    set_aside: int
+    seed: int
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +142,12 @@ class TensorReport:
         claimed / numerical where that is the same number over the whole tensor and the tensor is wrong.
     tolerance : float
         Largest |claimed - numerical| / rounding scale that counts as right, in unit roundoffs.
+    precision : {"float64", "float32", "float16"}
+        The precision whose unit roundoff that is.
+    outcomes : Outcomes
+        Its parameters by outcome.
+    sensitivity : Sensitivity or None
+        What would have been caught; None where nothing was checked.
     """
 
     name: str
@@ -84,6 +160,9 @@ class TensorReport:
     worst: Entry | None
     ratio: float | None
     tolerance: float
+    precision: str = "float64"
+    outcomes: Outcomes = Outcomes()
+    sensitivity: Sensitivity | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +203,12 @@ class Report:
         Threads used.
     scheme : {"central", "forward", "five-point"}
         Which difference was formed.
+    audit : Audit or None
+        The second look at some of the parameters.
+    advice : tuple of str
+        What this test point cannot show, each with what would; never a failure.
+    derived_tolerance : float
+        The tolerance that is taken where none is given.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -143,6 +228,9 @@ class Report:
     seconds: float
     threads: int
     scheme: str = "central"
+    audit: Audit | None = None
+    advice: tuple[str, ...] = ()
+    derived_tolerance: float = 32.0
 
     @property
     def passed(self) -> bool:
@@ -188,6 +276,9 @@ class Report:
             "notes": list(self.notes),
             "seconds": _number(self.seconds),
             "threads": self.threads,
+            "audit": None if self.audit is None else _audit_to_dict(self.audit),
+            "advice": list(self.advice),
+            "derived_tolerance": self.derived_tolerance,
             "tensors": [_tensor_to_dict(tensor) for tensor in self.tensors],
         }
 
@@ -278,6 +369,32 @@ def _tensor_to_dict(tensor: TensorReport) -> dict[str, Any]:
         "worst": None if tensor.worst is None else _entry_to_dict(tensor.worst),
         "ratio": _number(tensor.ratio),
         "tolerance": _number(tensor.tolerance),
+        "precision": tensor.precision,
+        "outcomes": asdict(tensor.outcomes),
+        "sensitivity": None if tensor.sensitivity is None else _sensitivity_to_dict(tensor.sensitivity),
+    }
+
+
+def _sensitivity_to_dict(sensitivity: Sensitivity) -> dict[str, Any]:
+    """Return what would have been caught in a tensor."""
+    return {
+        "entry": _number(sensitivity.entry),
+        "whole": _number(sensitivity.whole),
+        "zeros_pass": sensitivity.zeros_pass,
+        "missed": [{"wrong": wrong, "chance": chance} for wrong, chance in sensitivity.missed],
+    }
+
+
+def _audit_to_dict(audit: Audit) -> dict[str, Any]:
+    """Return the outcome of the audit."""
+    return {
+        "compared": audit.compared,
+        "set_aside": audit.set_aside,
+        "seed": audit.seed,
+        "disagreements": [
+            {"name": d.name, "index": list(d.index), "numerical": _number(d.numerical), "plain": _number(d.plain)}
+            for d in audit.disagreements
+        ],
     }
 
 
@@ -447,6 +564,59 @@ def _sentences(report: Report) -> Iterator[str]:
     yield _loss_sentence(report)
     yield _total_sentence(report)
     yield from _sample_sentences(report)
+    yield from _kink_sentences(report.tensors)
+    yield from _sensitivity_sentences(report)
+    if report.verdict == "right":
+        yield from _advice_sentences(report.advice)
+    if report.audit is not None and not report.audit.disagreements:
+        yield _audit_sentence(report.audit)
+
+
+def _kink_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
+    """Count the entries that are right because they sit on a kink."""
+    counts = [f"{tensor.outcomes.at_kink:,} of {_gradient_label(tensor)}" for tensor in tensors if tensor.outcomes.at_kink]
+    if counts:
+        yield f"At kinks, between the one-sided derivatives: {_listed(counts)}."
+
+
+def _sensitivity_sentences(report: Report) -> Iterator[str]:
+    """Say what counts as right and what error would have been caught, tensors that are far coarser than the rest by name."""
+    judged = [tensor for tensor in report.tensors if tensor.sensitivity is not None and tensor.verdict != "not judged"]
+    finest = {tensor: tensor.sensitivity.entry for tensor in judged if tensor.sensitivity and tensor.sensitivity.entry}
+    if not finest:
+        return
+    tolerance, derived = judged[0].tolerance, report.derived_tolerance
+    chosen = f" (yours; {significant(derived)} is derived)" if tolerance != derived else ""
+    precisions = " or ".join(sorted({tensor.precision for tensor in judged}, reverse=True))
+    common = max(value for value in finest.values() if value <= COARSER * min(finest.values()))
+    coarse = [f"{_above(value)} in {_gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
+    rest = f", {_listed(coarse, 3)}" if coarse else ""
+    bound = f"errors above {_above(common)} of a typical entry are caught{rest}"
+    yield f"Tolerance: {significant(tolerance)}{chosen} roundings of each entry in {precisions}; {bound}."
+
+
+def _above(value: float) -> str:
+    """Return a bound to one digit, rounded up."""
+    exponent = math.floor(math.log10(value))
+    return f"{math.ceil(value / 10.0**exponent * (1.0 - 1e-12)) * 10.0**exponent:.0e}"
+
+
+def _advice_sentences(advice: tuple[str, ...]) -> Iterator[str]:
+    """Yield the first pieces of advice, and the number of the rest."""
+    for sentence in advice[:ADVICE_LINES]:
+        yield f"Blind spot: {_closed(sentence)}"
+    if len(advice) > ADVICE_LINES:
+        yield f"{counted(len(advice) - ADVICE_LINES, 'more blind spot')} of this test point: report.advice, or --json."
+
+
+def _audit_sentence(audit: Audit) -> str:
+    """Say how the audit went."""
+    aside = f"; {audit.set_aside:,} on a kink set aside" if audit.set_aside else ""
+    if not audit.compared:
+        return f"Audit, seed {audit.seed}: nothing could be compared{aside}."
+    return (
+        f"Audit: {counted(audit.compared, 'random parameter')} again by plain forward passes, seed {audit.seed}: agreed{aside}."
+    )
 
 
 def _closed(text: str) -> str:
@@ -533,7 +703,17 @@ def _missed(report: Report) -> str:
         return ""
     least_known = max(drawn, key=_unseen_share)
     share = f"{100 * _unseen_share(least_known):.2g}%"
-    return f" A mistake in under {share} of the entries of {_gradient_label(least_known)} may be missed."
+    return f" A mistake in under {share} of the entries of {_gradient_label(least_known)} may be missed.{_chances(drawn)}"
+
+
+def _chances(drawn: list[TensorReport]) -> str:
+    """Say how likely the draw missed 1, 10 and 1 % of a tensor's entries, for the tensor of which it says least."""
+    missed = [(tensor.sensitivity.missed, _gradient_label(tensor)) for tensor in drawn if tensor.sensitivity is not None]
+    if not missed:
+        return ""
+    counts, name = max(missed, key=lambda pair: pair[0][0][1])
+    chances = [f"{wrong:,} with {100 * chance:.2g}%" for wrong, chance in counts]
+    return f" Chance to miss wrong entries of {name}: {_listed(list(dict.fromkeys(chances)))}."
 
 
 def _unseen_share(tensor: TensorReport) -> float:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import hypot, nan
+from math import ceil, hypot, inf, nan, sqrt
 
 import numpy as np
 
 from fastgrad.backprop import RoundingScale, rounding_scale
 from fastgrad.forward import UNIT_ROUNDOFF, growth
 from fastgrad.network import Array, Offsets, Problem, Tensor
-from fastgrad.numerical import Numerical
-from fastgrad.report import Entry, TensorReport, Verdict
+from fastgrad.numerical import Mask, Numerical
+from fastgrad.report import Entry, Outcomes, Sensitivity, TensorReport, Verdict
 
 TOLERANCE = 32.0
 """Multiple of u·R that a right gradient may be off. R is the typical size of what rounding does to the usual backward pass:
@@ -20,11 +20,16 @@ of a million entries some reach five times that, errors that sums share add up, 
 and unusual orders of the same sums a few times more. Mistakes start some orders of magnitude above."""
 LOST = 0.25
 """Share of a tensor's size, as root mean squares, from which on what is allowed for rounding leaves nothing to judge."""
+CANCELLED = 2.0**-10
+"""The same where zeros would pass: the sum over the samples has cancelled to what rounding leaves. Where that is less than
+this share of its terms it is zero for a reason, symmetry or a minimum, and a claim of zero is right; else it may not be."""
 UNDERFLOW = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24}
 """Absolute error where results become subnormal: they may be flushed to zero; half precision, which has few others, keeps
 them."""
 BLOCK = 2**20
-"""Entries judged at a time: a network's gradient may not fit into memory many times over."""
+"""Entries whose rounding is computed at a time: a network's gradient may not fit into memory many times over."""
+JUDGED = 2**14
+"""Entries of those that are judged at a time: some dozen arrays of them stay in a core's cache."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +71,11 @@ class _Tally:
     norms: _Norms = field(default_factory=_Norms)
     checked: int = 0
     wrong: int = 0
-    at_kink: bool = False
+    at_kink: int = 0
+    coarse: int = 0
+    room: float = 0.0
+    common: float = inf
+    zeros_pass: bool = True
     allowed: float = 0.0
     excess: float = -1.0
     worst: tuple[int, float, float] = (0, nan, nan)
@@ -76,20 +85,27 @@ class _Tally:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Some entries of a tensor: where in theta, both values (the numerical one nearest to the claim), what it may be off."""
+    """Some entries of a tensor.
+
+    Where in theta they are; the claim, the numerical value with its range on a kink and what in it is nearest to the claim;
+    what the claim may be off, and what it might be in double precision.
+    """
 
     first: int
     places: Offsets | None
     claimed: Array
     central: Array
+    lower: Array
+    upper: Array
     nearest: Array
     allowed: Array
+    in_double: Array
 
     def place(self, k: int) -> int:
         return self.first + k if self.places is None else int(self.places[k])
 
 
-def judge(problem: Problem, numerical: Numerical, extra: Array | None = None) -> Judgement:
+def judge(problem: Problem, numerical: Numerical, extra: Array | None = None, tolerance: float = TOLERANCE) -> Judgement:
     """Judge every tensor.
 
     Parameters
@@ -100,6 +116,8 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None) ->
         The gradient to hold it against.
     extra : ndarray, shape (P,), optional
         Error of the numerical values beyond rounding, where they were made with a fixed step.
+    tolerance : float
+        Multiple of u·R that a claim may be off.
 
     Returns
     -------
@@ -111,35 +129,56 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None) ->
     reports = []
     for tensor in problem.tensors:
         if tensor.gradient_name is None or problem.claimed is None:
-            reports.append(_unjudged(tensor))
+            reports.append(_unjudged(tensor, tolerance))
             continue
         tally = _Tally()
-        for block in _blocks(problem, numerical, scale, extra, tensor):
+        for block in _blocks(problem, numerical, scale, extra, tensor, tolerance):
             _count(tally, block)
         total.merge(tally.norms)
-        fits = bool(tally.wrong) and all(_fits(b, tally.ratio) for b in _blocks(problem, numerical, scale, extra, tensor))
-        reports.append(_report(tensor, tally, scale.size(tensor.layer, tensor.kind), tally.ratio if fits else None))
+        fits = bool(tally.wrong) and all(
+            _fits(block, tally.ratio) for block in _blocks(problem, numerical, scale, extra, tensor, tolerance)
+        )
+        size = scale.size(tensor.layer, tensor.kind)
+        reports.append(_report(tensor, tally, size, tally.ratio if fits else None, tolerance))
     return Judgement(tuple(reports), total.relative() if any(report.checked for report in reports) else nan)
 
 
 def _blocks(
-    problem: Problem, numerical: Numerical, scale: RoundingScale, extra: Array | None, tensor: Tensor
+    problem: Problem, numerical: Numerical, scale: RoundingScale, extra: Array | None, tensor: Tensor, tolerance: float
 ) -> Iterator[_Block]:
     """Cut the checked entries of a tensor into blocks of about `BLOCK`, whole rows of it where all are checked."""
     for places, rounding in _places(numerical, scale, tensor):
-        claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
-        rounding += growth(problem.samples) * np.abs(central)
-        allowed = TOLERANCE * (UNIT_ROUNDOFF[tensor.precision] * rounding + UNDERFLOW[tensor.precision])
-        if extra is not None:
-            allowed += extra[places]
-        nearest = central
-        if numerical.lower is not None and numerical.upper is not None:
-            clipped = np.clip(claimed, numerical.lower[places], numerical.upper[places])
-            nearest = np.where(np.isnan(claimed), central, clipped)
-        if isinstance(places, slice):
-            yield _Block(places.start, None, claimed, central, nearest, allowed)
-        else:
-            yield _Block(0, places, claimed, central, nearest, allowed)
+        for low in range(0, rounding.size, JUDGED):
+            high = min(low + JUDGED, rounding.size)
+            if isinstance(places, slice):
+                some: slice | Offsets = slice(places.start + low, places.start + high)
+            else:
+                some = places[low:high]
+            yield _block(problem, numerical, some, rounding[low:high], extra, tensor.precision, tolerance)
+
+
+def _block(
+    problem: Problem,
+    numerical: Numerical,
+    places: slice | Offsets,
+    rounding: Array,
+    extra: Array | None,
+    precision: str,
+    tolerance: float,
+) -> _Block:
+    claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
+    rounding += growth(problem.samples) * np.abs(central)
+    allowed = in_double = tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
+    if precision != "float64":
+        in_double = tolerance * (UNIT_ROUNDOFF["float64"] * rounding + UNDERFLOW["float64"])
+    if extra is not None:
+        allowed, in_double = allowed + extra[places], in_double + extra[places]
+    lower = upper = nearest = central
+    if numerical.lower is not None and numerical.upper is not None:
+        lower, upper = numerical.lower[places], numerical.upper[places]
+        nearest = np.where(np.isnan(claimed), central, np.clip(claimed, lower, upper))
+    first, listed = (places.start, None) if isinstance(places, slice) else (0, places)
+    return _Block(first, listed, claimed, central, lower, upper, nearest, allowed, in_double)
 
 
 def _places(
@@ -174,12 +213,13 @@ def _count(tally: _Tally, block: _Block) -> None:
         # Written so that nan is wrong.
         wrong = ~(off <= block.allowed)
         excess = np.where(np.isnan(off), np.inf, off / block.allowed)
-        tally.at_kink |= bool((np.abs(block.claimed - block.central) > block.allowed).any())
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
     tally.allowed = hypot(tally.allowed, _norm(block.allowed))
     tally.checked += off.size
     tally.wrong += int(wrong.sum())
+    _sort_out(tally, block, off, wrong)
+    _sense(tally, block, off, wrong)
     worst, clearest = int(np.argmax(excess)), int(np.argmax(clear))
     if excess[worst] > tally.excess:
         tally.excess = float(excess[worst])
@@ -189,6 +229,31 @@ def _count(tally: _Tally, block: _Block) -> None:
         tally.ratio = float(block.claimed[clearest] / block.nearest[clearest])
 
 
+def _sort_out(tally: _Tally, block: _Block, off: Array, wrong: Mask) -> None:
+    """Count the entries that are right only because of a kink, or in a precision below double."""
+    if block.nearest is not block.central:
+        with np.errstate(invalid="ignore", over="ignore"):
+            at_kink = ~wrong & (np.abs(block.claimed - block.central) > block.allowed)
+        tally.at_kink += int(at_kink.sum())
+        wrong = wrong | at_kink
+    if block.in_double is not block.allowed:
+        tally.coarse += int((~wrong & (off > block.in_double)).sum())
+
+
+def _sense(tally: _Tally, block: _Block, off: Array, wrong: Mask) -> None:
+    """Add up how far claims might be moved and still pass, a wrong one as if it were right, and whether zeros would."""
+    beyond, width = off, np.zeros(())
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        if block.nearest is not block.central:
+            beyond, width = np.maximum(block.upper - block.claimed, block.claimed - block.lower), block.upper - block.lower
+        room = block.allowed + np.where(wrong, width, beyond)
+        common = float((room / np.abs(block.nearest)).min())
+        zeros_pass = ((block.lower <= block.allowed) & (block.upper >= -block.allowed)).all()
+    tally.room = max(tally.room, float(room.max()))
+    tally.common = min(tally.common, common)
+    tally.zeros_pass &= bool(zeros_pass)
+
+
 def _fits(block: _Block, ratio: float) -> bool:
     """Tell whether claimed = ratio·numerical over a block, to rounding; the ratio was made of two entries, each rounded."""
     bound = 2.0 * max(1.0, abs(ratio)) * block.allowed
@@ -196,43 +261,79 @@ def _fits(block: _Block, ratio: float) -> bool:
         return bool((np.abs(block.claimed - ratio * block.nearest) <= bound).all())
 
 
-def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None) -> TensorReport:
+def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None, tolerance: float) -> TensorReport:
     if tally.checked == 0:
-        return _unjudged(tensor)
+        return _unjudged(tensor, tolerance)
     place, claimed, numerical = tally.worst
-    coarse = UNIT_ROUNDOFF[tensor.precision] > UNIT_ROUNDOFF["float64"]
+    lost = _is_lost(tally, size)
     return TensorReport(
         name=tensor.name,
         gradient_name=tensor.gradient_name,
         shape=tensor.shape,
-        verdict="not judged"
-        if _is_lost(tally, size)
-        else _verdict(tally, coarse and tally.excess * UNIT_ROUNDOFF[tensor.precision] > UNIT_ROUNDOFF["float64"]),
+        verdict="not judged" if lost else _verdict(tally),
         relative_difference=tally.norms.relative(),
         checked=tally.checked,
         wrong=tally.wrong,
         worst=Entry(tensor.user_index(place - tensor.start), claimed, numerical),
         ratio=ratio,
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
+        precision=tensor.precision,
+        outcomes=Outcomes(not_judged=tensor.size) if lost else _outcomes(tensor, tally),
+        sensitivity=_sensitivity(tensor, tally),
     )
 
 
 def _is_lost(tally: _Tally, size: float) -> bool:
     """Tell whether so much is allowed that a gradient of nothing but zeros could pass for one of this size."""
-    typical = max(size * np.sqrt(tally.checked), tally.norms.numerical)
-    return not tally.wrong and size > 0.0 and tally.allowed > LOST * typical
+    typical = max(size * sqrt(tally.checked), tally.norms.numerical)
+    share = CANCELLED if tally.zeros_pass else LOST
+    return not tally.wrong and size > 0.0 and tally.allowed > share * typical
 
 
-def _verdict(tally: _Tally, coarse: bool) -> Verdict:
-    """Sum a tensor up; coarse tells that it is right only on the scale of a precision below double."""
+def _verdict(tally: _Tally) -> Verdict:
+    """Sum a tensor up."""
     if tally.wrong:
         return "wrong"
     if tally.at_kink:
         return "at a kink"
-    return "right in float32" if coarse else "right"
+    return "right in float32" if tally.coarse else "right"
 
 
-def _unjudged(tensor: Tensor) -> TensorReport:
+def _outcomes(tensor: Tensor, tally: _Tally) -> Outcomes:
+    return Outcomes(
+        right=tally.checked - tally.wrong - tally.at_kink - tally.coarse,
+        right_in_float32=tally.coarse,
+        at_kink=tally.at_kink,
+        wrong=tally.wrong,
+        not_judged=tensor.size - tally.checked,
+    )
+
+
+def _sensitivity(tensor: Tensor, tally: _Tally) -> Sensitivity:
+    typical = tally.norms.numerical / sqrt(tally.checked)
+    return Sensitivity(
+        entry=tally.room / typical if typical else None,
+        whole=tally.common if tally.common < inf else None,
+        zeros_pass=tally.zeros_pass,
+        missed=tuple((k, chance_of_missing(tensor.size, tally.checked, k)) for k in (1, 10, ceil(tensor.size / 100))),
+    )
+
+
+def chance_of_missing(entries: int, drawn: int, wrong: int) -> float:
+    """Return the chance that none of some wrong entries is among those drawn without replacement.
+
+    Notes
+    -----
+    The hypergeometric C(N − k, n)/C(N, n) = Π_i (N − n − i)/(N − i) over i < k; of fewer than k entries all are wrong.
+    """
+    wrong = min(wrong, entries)
+    if drawn + wrong > entries:
+        return 0.0
+    i = np.arange(wrong)
+    return float(np.exp(np.log1p(-drawn / (entries - i)).sum()))
+
+
+def _unjudged(tensor: Tensor, tolerance: float) -> TensorReport:
     return TensorReport(
         name=tensor.name,
         gradient_name=tensor.gradient_name,
@@ -243,7 +344,9 @@ def _unjudged(tensor: Tensor) -> TensorReport:
         wrong=0,
         worst=None,
         ratio=None,
-        tolerance=TOLERANCE,
+        tolerance=tolerance,
+        precision=tensor.precision,
+        outcomes=Outcomes(not_judged=tensor.size),
     )
 
 

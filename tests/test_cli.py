@@ -160,6 +160,16 @@ def test_check_a_sample():
     assert found["sample_seed"] == 3
 
 
+def test_tolerance_of_ones_own():
+    result = run("check", write("repaired"), "--tolerance", "1000", "--json")
+    found = document(result)
+    assert {tensor["tolerance"] for tensor in found["tensors"]} == {1000.0}
+    assert found["derived_tolerance"] != 1000.0
+    assert found["tensors"][0]["outcomes"]["right"] == 20
+    refused = run("check", "repaired.npz", "--tolerance", "-1")
+    assert (refused.exit_code, "tolerance must be a positive number" in refused.stderr) == (2, True)
+
+
 def test_check_without_gradients_points_to_gradient():
     result = run("check", write("repaired", leave_out="d"))
     assert result.exit_code == 2

@@ -1,13 +1,15 @@
 """Planted mistakes: named to the entry, in the user's own layout; and right gradients that must not be called wrong."""
 
-from dataclasses import replace
+import math
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
 
 from fastgrad.checking import check_problem
+from fastgrad.errors import InputError
 from fastgrad.numerical import numerical_gradient
-from fastgrad.verdict import judge
+from fastgrad.verdict import TOLERANCE, chance_of_missing, judge
 
 import problems
 import reference
@@ -224,3 +226,139 @@ def test_fixed_steps_judge_a_right_gradient_right_though_it_is_far_off(method, s
     report = check_problem(problems.problem(CASE, claimed), method=method, step=step)
     assert [t.name for t in report.tensors if t.verdict == "wrong"] == ["W1"]
     assert report.tensors[0].worst.index == divmod(k, 5)
+
+
+# What would have been caught.
+
+
+def places_of(problem):
+    return {tensor.name: slice(tensor.start, tensor.stop) for tensor in problem.tensors}
+
+
+@pytest.mark.parametrize("seed", range(12 if problems.JIT else 3))
+def test_errors_above_the_stated_sensitivity_are_caught_and_those_below_the_tolerance_pass(seed):
+    case, exact = problems.case_and_gradient(seed)
+    problem = problems.problem(case, exact)
+    found = numerical_gradient(problem)
+    draw = np.random.default_rng(seed)
+    for report in judge(problem, found).tensors:
+        if report.verdict != "right" or report.sensitivity.entry is None:
+            continue
+        place, sensitivity = places_of(problem)[report.name], report.sensitivity
+        typical = math.sqrt(float(np.mean((found.values[place] / (top := np.abs(found.values[place]).max())) ** 2))) * top
+        for k in draw.integers(place.start, place.stop, 3):
+            claimed = exact.copy()
+            claimed[k] += 1.01 * sensitivity.entry * typical * draw.choice([-1.0, 1.0])
+            assert verdicts(problem, claimed, found)[report.name] == "wrong"
+        for factor, verdict in ((1.01, "wrong"), (0.1, "right")):
+            claimed = exact.copy()
+            claimed[place] *= 1.0 + factor * sensitivity.whole
+            assert verdicts(problem, claimed, found)[report.name] == verdict
+
+
+def verdicts(problem, claimed, found):
+    return {tensor.name: tensor.verdict for tensor in judge(replace(problem, claimed=claimed), found).tensors}
+
+
+@pytest.mark.parametrize("seed", range(30 if problems.JIT else 5))
+@pytest.mark.parametrize("precision", ["float64", "float32", "float16"])
+def test_zeros_never_pass_for_a_gradient_that_is_not_zero(seed, precision):
+    case, exact = problems.case_and_gradient(seed)
+    problem = problems.problem(case, np.zeros_like(exact), precision)
+    found = numerical_gradient(problem)
+    for report in judge(problem, found).tensors:
+        here = exact[places_of(problem)[report.name]]
+        if report.verdict in ("right", "right in float32", "at a kink") and found.lower is None:
+            assert report.sensitivity.zeros_pass
+            assert np.abs(here).max() < 2.0**-10 * max(1.0, np.abs(exact).max()), report.name
+        elif report.verdict == "wrong":
+            assert not report.sensitivity.zeros_pass
+
+
+def test_zeros_pass_only_where_they_are_right():
+    """At the minimum of a line's fit the gradient is zero to rounding; a step away it is not."""
+    X, Y = np.array([[1.0], [2.0], [4.0]]), np.array([[0.3], [1.7], [2.9]])
+    slope, intercept = np.polyfit(X.ravel(), Y.ravel(), 1)
+    for moved, verdict in ((0.0, "right"), (1e-9, "wrong")):
+        case = reference.Case((1, 1), ("identity",), "mse", np.array([slope + moved, intercept]), X, Y)
+        report = tensors_of(np.zeros(2), found=numerical_gradient(problems.problem(case)), case=case)["W1"]
+        assert (report.verdict, report.sensitivity.zeros_pass) == (verdict, verdict == "right")
+
+
+@pytest.mark.parametrize(
+    ("entries", "drawn", "wrong"), [(10, 8, 1), (10, 8, 2), (10, 8, 3), (5000, 60, 10), (700, 700, 1), (5, 0, 2)]
+)
+def test_chance_of_missing(entries, drawn, wrong):
+    expected = math.comb(entries - wrong, drawn) / math.comb(entries, drawn)
+    assert chance_of_missing(entries, drawn, wrong) == pytest.approx(expected, rel=1e-12)
+
+
+def test_chance_of_missing_more_than_there_are():
+    assert chance_of_missing(3, 1, 10) == 0.0
+    assert chance_of_missing(3, 0, 10) == 1.0
+
+
+def test_sample_states_its_chances():
+    report = check_problem(problems.problem(CASE, EXACT), sample=25, seed=3)
+    tensor = report.tensors[0]
+    assert tensor.sensitivity.missed == tuple(
+        (k, pytest.approx(math.comb(30 - k, tensor.checked) / math.comb(30, tensor.checked))) for k in (1, 10, 1)
+    )
+    assert "Chance to miss wrong entries of dW" in " ".join(str(report).split())
+
+
+# Parameters by outcome.
+
+
+def test_every_parameter_has_one_outcome():
+    claimed = EXACT.copy()
+    claimed[:4] *= 1.5
+    for report in tensors_of(claimed).values():
+        assert astuple(report.outcomes) == (np.prod(report.shape) - report.wrong, 0, 0, report.wrong, 0)
+    assert tensors_of(claimed)["W1"].outcomes.wrong == 4
+    sampled = tensors_of(EXACT, found=numerical_gradient(problems.problem(CASE), sample=25, seed=3))
+    assert sum(report.outcomes.not_judged for report in sampled.values()) == EXACT.size - 25
+
+
+def test_outcomes_of_single_precision_and_kinks():
+    case = problems.rounded(reference.random_case(0, widths=(5, 6, 3), samples=5, activations=("tanh",)), np.float32)
+    found = numerical_gradient(problems.problem(case, precision="float32"))
+    report = tensors_of(problems.plain_gradient(case, np.float32), "float32", found=found, case=case)["W1"]
+    assert report.outcomes.right_in_float32 > 15
+    assert sum(astuple(report.outcomes)) == 30
+    theta, X, Y = np.array([1.0, -1.0, 2.0, 0.0]), np.array([[1.0], [3.0]]), np.array([[1.0], [0.5]])
+    case = reference.Case((1, 1, 1), ("relu", "identity"), "squared_error", theta, X, Y)
+    at_kink = 0
+    for slope in (0.0, 0.5, 1.0):
+        delta = np.array([(0.0 - 1.0) * 2.0 * slope, (4.0 - 0.5) * 2.0]) / 2.0
+        claimed = np.array([delta @ X.ravel(), delta.sum(), 3.5 / 2.0 * 2.0, (0.0 - 1.0 + 4.0 - 0.5) / 2.0])
+        reports = tensors_of(claimed, found=numerical_gradient(problems.problem(case)), case=case)
+        assert {report.verdict for report in reports.values()} <= {"right", "at a kink"}
+        assert sum(report.outcomes.wrong for report in reports.values()) == 0
+        at_kink += reports["W1"].outcomes.at_kink
+    assert at_kink >= 2  # one may be the numerical value itself
+
+
+# The tolerance.
+
+
+def test_tolerance_overrides_the_derived_one_and_is_stated():
+    claimed = EXACT * (1.0 + 1e-9)
+    assert check_problem(problems.problem(CASE, claimed)).verdict == "wrong"
+    report = check_problem(problems.problem(CASE, claimed), tolerance=1e8)
+    assert report.verdict == "right"
+    assert {tensor.tolerance for tensor in report.tensors} == {1e8}
+    assert f"Tolerance: 1e+08 (yours; {TOLERANCE:g} is derived) roundings of each entry in float64" in " ".join(
+        str(report).split()
+    )
+    assert f"Tolerance: {TOLERANCE:g} roundings" in str(check_problem(problems.problem(CASE, EXACT)))
+
+
+def test_tolerance_beyond_reason_judges_nothing():
+    assert check_problem(problems.problem(CASE, np.zeros_like(EXACT)), tolerance=1e16).verdict == "not judged"
+
+
+@pytest.mark.parametrize("tolerance", [0.0, -1.0, math.nan, math.inf, "32", True])
+def test_tolerance_must_be_a_positive_number(tolerance):
+    with pytest.raises(InputError, match="tolerance must be a positive number"):
+        check_problem(problems.problem(CASE, EXACT), tolerance=tolerance)

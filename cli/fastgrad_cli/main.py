@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastgrad_cli import terminal
-from fastgrad_cli.options import description_options, draw_options, file_argument, json_option, method_options
+from fastgrad_cli.options import (
+    description_options,
+    draw_options,
+    file_argument,
+    json_option,
+    method_options,
+    tolerance_option,
+)
 
 if TYPE_CHECKING:
     from fastgrad.demo import Demo
@@ -61,8 +68,9 @@ def main() -> None:
 @file_argument
 @description_options
 @method_options
+@tolerance_option
 @json_option
-def check(file: str, description: dict[str, Any], method: dict[str, Any], as_json: bool) -> int:
+def check(file: str, description: dict[str, Any], method: dict[str, Any], tolerance: float | None, as_json: bool) -> int:
     """Check the gradients in FILE.
 
     FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
@@ -71,9 +79,14 @@ def check(file: str, description: dict[str, Any], method: dict[str, Any], as_jso
     """
     problem = _load(file, description)
     _require_gradients(problem, file)
-    report = _check(problem, method)
+    from fastgrad.errors import Interrupted
+
+    try:
+        report, code = _check(problem, {**method, "tolerance": tolerance}), None
+    except Interrupted as stop:
+        report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
-    return EXIT_CODES[report.verdict]
+    return EXIT_CODES[report.verdict] if code is None else code
 
 
 @main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))

@@ -14,6 +14,13 @@ Decorator = Callable[[Command], Command]
 file_argument = click.argument("file", metavar="FILE", type=click.Path())
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
+tolerance_option = click.option(
+    "--tolerance",
+    type=float,
+    metavar="K",
+    help="How many times the rounding of an entry its gradient may be off; else the derived one, which the report states.",
+)
+
 _DESCRIPTION: dict[str, Decorator] = {
     "hidden": click.option(
         "--hidden",

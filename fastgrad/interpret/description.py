@@ -264,6 +264,12 @@ def as_tuple(numbers: float | tuple[float, ...] | None) -> tuple[float, ...]:
     return () if numbers is None else numbers if isinstance(numbers, tuple) else (numbers,)
 
 
+def zero_penalties(description: Description) -> tuple[str, ...]:
+    """Return which of l2 and l1 were given, as 0."""
+    given = {"l2": as_tuple(description.l2), "l1": as_tuple(description.l1)}
+    return tuple(item for item, numbers in given.items() if numbers and not any(numbers))
+
+
 def layout_words(description: Description) -> set[str]:
     """Return the words of a layout; none where nothing was said."""
     words = re.split(r"[,\s+]+", (description.layout or "").lower().replace("-", "_"))

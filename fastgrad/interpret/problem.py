@@ -12,7 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.interpret.description import COLUMNS, LAYOUT_WORDS, Description, ask, layout_words, network
+from fastgrad.interpret.description import (
+    COLUMNS,
+    LAYOUT_WORDS,
+    Description,
+    ask,
+    layout_words,
+    network,
+    zero_penalties,
+)
 from fastgrad.interpret.layout import Data, Reading, Role, is_vector, readings, target_form
 from fastgrad.interpret.masks import placed
 from fastgrad.interpret.names import Mask, Part, Raw, listed
@@ -133,6 +141,7 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         claimed=claimed if any(role.part.gradient is not None for role in roles) else None,
         claimed_loss=description.loss_value,
         masks=placed(masks, reading, description),
+        zero_penalties=zero_penalties(description),
     )
 
 

@@ -86,6 +86,26 @@ call = _call_directly if config.DISABLE_JIT else intrinsic(_call_address)
 """Call a worker from a kernel, as in call(address, (first, second)); the types must be those of its signature."""
 
 
+def _no_matter() -> None:
+    pass
+
+
+def _ask_for_wide_vectors(typing_context: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        # llvmlite knows only attributes that are single words; into its set of words this one goes as it is written.
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+
+    return types.none(), generate
+
+
+wide_vectors = _no_matter if config.DISABLE_JIT else intrinsic(_ask_for_wide_vectors)
+"""Called in a kernel: its loops take all 512 bits of a vector register where there are so many.
+
+LLVM takes 256 on Intel's processors, whose clock once fell with wider ones; for long loops that is half of what they can.
+"""
+
+
 def entry(function: Function) -> Function:
     """Compile and cache a serial function that Python calls."""
     return _cached(function, **FLAGS)

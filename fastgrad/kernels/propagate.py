@@ -29,7 +29,7 @@ from fastgrad.kernels.codes import (
     WIDTH,
     Z,
 )
-from fastgrad.kernels.compile import call, entry, helper, outlined, parallel_entry, worker
+from fastgrad.kernels.compile import call, entry, helper, outlined, parallel_entry, wide_vectors, worker
 
 TILE = 64
 """Perturbations in a tile."""
@@ -122,6 +122,7 @@ def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, gr
     groups lists runs of columns that share a changed unit: unit, first column, last column + 1. Here and below exact
     differences are multiplied by the unit's dropout; Taylor coefficients have it in them.
     """
+    wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
         i, at = active[here + r], np.uint64(target + r) * STRIDE
@@ -143,6 +144,7 @@ def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, gr
 @helper
 def activate(layers, shapes, units, layer, s, bound, active, here, count, work, target):
     """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference."""
+    wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
         u, at = low + active[here + r], np.uint64(target + r) * STRIDE
@@ -192,6 +194,7 @@ def multiply(theta, start, n_columns, active, outputs, n_out, inputs, n_in, work
 @helper
 def add_four_rows(theta, w0, w1, w2, w3, active, inputs, work, source, target):
     """Add four weights times rows source to source + 3 to each of rows target to target + 3."""
+    wide_vectors()
     j0, j1, j2, j3 = active[inputs], active[inputs + 1], active[inputs + 2], active[inputs + 3]
     w00, w01, w02, w03 = theta[w0 + j0], theta[w0 + j1], theta[w0 + j2], theta[w0 + j3]
     w10, w11, w12, w13 = theta[w1 + j0], theta[w1 + j1], theta[w1 + j2], theta[w1 + j3]
@@ -211,6 +214,7 @@ def add_four_rows(theta, w0, w1, w2, w3, active, inputs, work, source, target):
 @helper
 def add_to_row(theta, w, active, inputs, work, source, target):
     """Add four weights times rows source to source + 3 to row target."""
+    wide_vectors()
     w0, w1 = theta[w + active[inputs]], theta[w + active[inputs + 1]]
     w2, w3 = theta[w + active[inputs + 2]], theta[w + active[inputs + 3]]
     p0, q = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
@@ -222,6 +226,7 @@ def add_to_row(theta, w, active, inputs, work, source, target):
 @helper
 def add_row(weight, work, source, target):
     """Add weight times row source to row target."""
+    wide_vectors()
     p, q = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
     for c in range(STRIDE):
         work[q + c] = work[q + c] + weight * work[p + c]
@@ -230,6 +235,7 @@ def add_row(weight, work, source, target):
 @outlined
 def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, count, changed, n_changed, first, work, target):
     """Do what `enter` does where each column has a changed unit of its own, listed in `changed`, ascending."""
+    wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     gapless = changed[n_changed - 1] - changed[0] == n_changed - 1
     columns, begin = np.uint64(n_changed), np.uint64(changed[0])
@@ -321,6 +327,7 @@ def group_columns(selected, low, high, weights, n_in, runs, groups):
 @helper
 def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, first):
     """Fill `first` with the changes of the perturbed units' activations: z_i moves by ±step·input, a bias's input being 1."""
+    wide_vectors()
     code, p, n_in = layers[CODE, layer], shapes[layer], layers[WIDTH, layer]
     for g in range(count):
         u, source = layers[UNIT, layer] + runs[g, 0], runs[g, 3]
@@ -526,6 +533,7 @@ def preactivation_tiles(
 @helper
 def perturb_units(layers, shapes, units, layer, s, bound, step, changed, n_changed, first):
     """Fill `first` with the changes of the listed units' activations when their z move by ±step."""
+    wide_vectors()
     code, p = layers[CODE, layer], shapes[layer]
     for c in range(n_changed):
         u = layers[UNIT, layer] + changed[c]
