@@ -53,14 +53,17 @@ class Run:
 
     @property
     def depth(self) -> int:
+        """Number of layers."""
         return len(self.case.widths) - 1
 
     @property
     def samples(self) -> int:
+        """Number of examples."""
         return len(self.case.X)
 
     @property
     def mean(self) -> bool:
+        """Whether J is the mean over examples."""
         return self.case.reduction == "mean"
 
     @property
@@ -73,6 +76,7 @@ class Run:
         return self.case.activations[layer].partition(":")[0]
 
     def mask(self, layer: int) -> Array | None:
+        """Return what multiplies the activations of a layer, None where nothing is dropped."""
         return self.masks[layer] if layer < len(self.masks) else None
 
     @cached_property
@@ -81,6 +85,7 @@ class Run:
         return parameters(self.case, self.case.theta.astype(self.dtype))
 
     def W(self, layer: int) -> Array:
+        """W of a layer, (n_out, n_in)."""
         return self.parameters[layer][0]
 
     @cached_property
@@ -90,14 +95,17 @@ class Run:
 
     @property
     def z(self) -> list[Array]:
+        """z of each layer, (m, n)."""
         return self.forward[0]
 
     @property
     def a(self) -> list[Array]:
+        """X and the activations of each layer, (m, n)."""
         return self.forward[1]
 
     @cached_property
     def Y(self) -> Array:
+        """The targets, (m, n_L)."""
         return self.case.Y.astype(self.dtype)
 
     def slope(self, layer: int, at_kink: float = 0.0) -> Array:
@@ -135,6 +143,7 @@ def activate(name: str, z: Array) -> Array:
 
 
 def softmax(z: Array) -> Array:
+    """exp(z) / Σ exp(z) for each sample."""
     e = np.exp(z - z.max(axis=1, keepdims=True))
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
@@ -204,6 +213,7 @@ MEANS_OVER_OUTPUTS = {"mse", "half_mse", "absolute_error", "huber", "log_cosh", 
 
 
 def log_softmax(z: Array) -> Array:
+    """z − log Σ exp(z) for each sample."""
     shifted = z - z.max(axis=1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
@@ -252,9 +262,7 @@ def loss_value(run: Run, theta: Array) -> float:
     return total
 
 
-def gradient(
-    run: Run, slips: Slips | None = None, *, at_kink: float = 0.0, order: np.random.Generator | None = None
-) -> Array:
+def gradient(run: Run, slips: Slips | None = None, *, at_kink: float = 0.0, order: np.random.Generator | None = None) -> Array:
     """Return the gradient of J in theta's order, float64, with some steps wrong.
 
     Parameters
@@ -315,9 +323,7 @@ def _order(order: np.random.Generator | None, count: int) -> Any:
 
 def _places(run: Run) -> list[tuple[str, int]]:
     """Tensors in theta's order."""
-    return [
-        (kind, layer) for layer in range(run.depth) for kind in ("dW", "db") if kind == "dW" or run.case.has_bias(layer)
-    ]
+    return [(kind, layer) for layer in range(run.depth) for kind in ("dW", "db") if kind == "dW" or run.case.has_bias(layer)]
 
 
 def sizes(run: Run) -> Array:

@@ -16,14 +16,23 @@ import numpy as np
 
 from fastgrad.checking import check_problem
 from fastgrad.network import Problem
+from fastgrad.report import Report
 
 import problems
 from backward import Array, Run, gradient, loss_value, on_kinks, rounded, sizes
 from mistakes import BENT, MISTAKES
 
-NETWORKS = int(os.environ.get("FASTGRAD_DETECTION_NETWORKS", "240"))
+
+def _range(text: str) -> range:
+    """Read "240" as 0 to 239, "100:120" as 100 to 119."""
+    first, colon, stop = text.partition(":")
+    return range(int(first), int(stop)) if colon else range(int(first))
+
+
+NETWORKS = _range(os.environ.get("FASTGRAD_DETECTION_NETWORKS", "240"))
+"""Seeds of the networks."""
 WRONG_OF_EACH = 10
-"""Wrong gradients of each network; the right ones are `_right`'s."""
+"""Wrong gradients of each network; the right ones are `right`'s."""
 NOTHING = 1e-13
 """A mistake that moves no entry by more than this share of the sum of what its terms are in size changes nothing here."""
 WIDEST, DEEPEST, MOST_SAMPLES = (30, 5, 40) if problems.JIT else (4, 3, 3)
@@ -39,23 +48,25 @@ class Claim:
         The network it is of.
     gradient : ndarray, shape (P,)
         The claim.
-    right : bool
-        Whether it is right.
+    correct : ndarray, shape (P,)
+        The right gradient; the same array where the claim is right.
     name : str
         What was done: the mistake, or the kind of right gradient.
     layer, strength : int, float
         Where, from 0, and how strongly.
-    off : ndarray, shape (P,)
-        Its distance from the right gradient, 0 where it is right.
     """
 
     run: Run
     gradient: Array
-    right: bool
+    correct: Array
     name: str
-    layer: int
-    strength: float
-    off: Array
+    layer: int = 0
+    strength: float = 1.0
+
+    @property
+    def right(self) -> bool:
+        """Whether nothing is wrong with it."""
+        return self.correct is self.gradient
 
 
 @dataclass
@@ -91,11 +102,11 @@ def _width(draw: np.random.Generator, most: int = WIDEST) -> int:
 
 def claims(run: Run, seed: int, drawn: Drawn) -> Iterator[Claim]:
     """Yield right and wrong gradients of a network."""
-    yield from _right(run, seed)
-    yield from _wrong(run, seed, drawn)
+    yield from right(run, seed)
+    yield from wrong(run, seed, drawn)
 
 
-def _right(run: Run, seed: int) -> Iterator[Claim]:
+def right(run: Run, seed: int) -> Iterator[Claim]:
     """Yield gradients that are right: sums in any order, in single precision, with any derivative on a kink."""
     runs = [(f"right, {words}", run, 0.0) for words in ("float64", *("float64, sums in another order",) * 4)]
     single = rounded(run, np.float32)
@@ -103,15 +114,15 @@ def _right(run: Run, seed: int) -> Iterator[Claim]:
     if any(run.name(layer) in BENT for layer in range(run.depth)):
         kinked = on_kinks(run)
         runs += [(f"right, f' = {share:g} on the kinks", kinked, share) for share in (0.0, 0.5, 1.0)]
-    for number, (name, right, at_kink) in enumerate(runs):
+    for number, (name, one, at_kink) in enumerate(runs):
         order = np.random.default_rng([seed, 2, number]) if number else None
         with np.errstate(all="ignore"):
-            found = gradient(right, at_kink=at_kink, order=order)
+            found = gradient(one, at_kink=at_kink, order=order)
         if np.isfinite(found).all():
-            yield Claim(right, found, True, name, 0, at_kink, np.zeros_like(found))
+            yield Claim(one, found, found, name)
 
 
-def _wrong(run: Run, seed: int, drawn: Drawn) -> Iterator[Claim]:
+def wrong(run: Run, seed: int, drawn: Drawn) -> Iterator[Claim]:
     """Yield gradients with one mistake each, those first that were planted least often."""
     draw = np.random.default_rng([seed, 3])
     right, size = gradient(run), sizes(run)
@@ -123,17 +134,16 @@ def _wrong(run: Run, seed: int, drawn: Drawn) -> Iterator[Claim]:
     made = 0
     for mistake, layer in ways:
         key = (mistake.name, run.depth - layer)
-        strength = mistake.strengths[drawn.planted[key] % len(mistake.strengths)]
+        strength = float(draw.choice(mistake.strengths))
         slips = mistake.plant(run, layer, strength, draw)
         if slips is None:
             continue
         claimed = gradient(run, slips)
-        off = np.abs(claimed - right)
         drawn.planted[key] += 1
-        if (off <= NOTHING * size).all():
+        if (np.abs(claimed - right) <= NOTHING * size).all():
             drawn.nothing += 1
             continue
-        yield Claim(run, claimed, False, mistake.name, layer, strength, off)
+        yield Claim(run, claimed, right, mistake.name, layer, strength)
         made += 1
         if made == WRONG_OF_EACH:
             return
@@ -142,7 +152,7 @@ def _wrong(run: Run, seed: int, drawn: Drawn) -> Iterator[Claim]:
 # Who judges.
 
 Judge = Callable[[Claim], str]
-"""From a claim to "right", "wrong" or "not judged"."""
+"""From a claim to "right", "wrong", "not judged", or "below": passed, and smaller than what the report says it would catch."""
 
 
 def problem(run: Run, claimed: Array) -> Problem:
@@ -156,9 +166,20 @@ def fastgrad_by(method: str) -> Judge:
     """Judge by fastgrad with its defaults."""
 
     def judge(claim: Claim) -> str:
-        return str(check_problem(problem(claim.run, claim.gradient), method=method).verdict)
+        report = check_problem(problem(claim.run, claim.gradient), method=method)
+        return "below" if report.passed and not claim.right and _is_below(claim, report) else str(report.verdict)
 
     return judge
+
+
+def _is_below(claim: Claim, report: Report) -> bool:
+    """Tell whether no entry is off by more than the sensitivity that the report states for its tensor."""
+    for (place, _), tensor in zip(_tensors(claim), report.tensors, strict=True):
+        off, correct = np.abs(claim.gradient - claim.correct)[place], claim.correct[place]
+        stated = tensor.sensitivity.entry if tensor.sensitivity else None
+        if off.any() and (stated is None or not (off <= stated * np.sqrt(np.mean(correct * correct))).all()):
+            return False
+    return True
 
 
 class Loss:
@@ -169,6 +190,7 @@ class Loss:
         self.known: dict[int, float] = {}
 
     def __call__(self, theta: Array) -> float:
+        """J(θ)."""
         key = hash(theta.tobytes())
         if key not in self.known:
             self.known[key] = loss_value(self.run, theta)
@@ -271,3 +293,63 @@ def jax_check_grads(claim: Claim) -> str:
     except AssertionError:
         return "wrong"
     return "right"
+
+
+# The tables.
+
+
+@dataclass
+class Detections:
+    """What everybody said of the claims, counted by kind of claim."""
+
+    counts: Counter[tuple[str, bool, str, str]] = field(default_factory=Counter)
+    nothing: int = 0
+
+    def take(self, judge: str, claim: Claim, verdict: str) -> None:
+        """Count a verdict."""
+        self.counts[judge, claim.right, kind(claim), verdict] += 1
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the tables."""
+        judges = list(dict.fromkeys(judge for judge, *_ in self.counts))
+        if not judges:
+            return
+        yield f"{'':44}wrong gradients                       right gradients"
+        yield f"{'':44}caught missed  below not judged       passed accused not judged"
+        for judge in judges:
+            wrong = [self._count(judge, False, verdict) for verdict in ("wrong", "right", "below", "not judged")]
+            right = [self._count(judge, True, verdict) for verdict in ("right", "wrong", "not judged")]
+            columns = zip((*wrong, *right), (6, 7, 7, 11, 13, 8, 11), strict=True)
+            yield f"{judge:44}" + "".join(f"{count:>{width},}" for count, width in columns)
+        yield "below: passed, and smaller than what the report says it would catch"
+        yield f"mistakes that changed nothing, replaced by other draws: {self.nothing:,}"
+        for truth, verdict, title in ((False, "right", "missed, of"), (True, "wrong", "accused, of")):
+            kinds = sorted({kind for _, right, kind, _ in self.counts if right is truth})
+            yield ""
+            yield f"{title:44}" + "".join(f"{kind:>24}" for kind in kinds)
+            for judge in judges:
+                yield f"{judge:44}" + "".join(f"{self._share(judge, truth, kind, verdict):>24}" for kind in kinds)
+
+    def _count(self, judge: str, truth: bool, verdict: str, of_kind: str | None = None) -> int:
+        return sum(
+            count
+            for (name, right, kind, said), count in self.counts.items()
+            if (name, right, said) == (judge, truth, verdict) and of_kind in {None, kind}
+        )
+
+    def _share(self, judge: str, truth: bool, of_kind: str, verdict: str) -> str:
+        total = sum(n for (name, right, kind, _), n in self.counts.items() if (name, right, kind) == (judge, truth, of_kind))
+        return f"{self._count(judge, truth, verdict, of_kind):,} / {total:,}"
+
+
+def kind(claim: Claim) -> str:
+    """Sort a claim: a wrong one by its strength, a right one by what makes it hard."""
+    if not claim.right:
+        if "1 + s" not in claim.name and "rate s" not in claim.name:
+            return "a wrong formula"
+        return "off by 10% to 0.1%" if claim.strength > 5e-4 else "off by 1e-4 to 1e-6"
+    if "kinks" in claim.name:
+        return "on kinks"
+    if "float32" in claim.name:
+        return "float32"
+    return "float64, inputs near 1" if np.abs(claim.run.case.X).max() < 10.0 else "float64, large inputs"

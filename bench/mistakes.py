@@ -39,10 +39,12 @@ class Mistake(NamedTuple):
 
 
 def times(factor: float | Array) -> Step:
+    """Multiply."""
     return lambda value, flow: factor * value
 
 
 def instead(wrong: Array) -> Step:
+    """Put something else in its place."""
     return lambda value, flow: wrong
 
 
@@ -57,6 +59,7 @@ def top(run: Run, layer: int) -> bool:
 
 
 def hidden(run: Run, layer: int) -> bool:
+    """Tell whether a layer is below the output's."""
     return layer < run.depth - 1
 
 
@@ -66,10 +69,12 @@ def other(run: Run, layer: int, same: Callable[[int], object], lowest: int = 0) 
 
 
 def square(run: Run, layer: int) -> bool:
+    """Tell whether W is square, and more than a number."""
     return bool(run.case.widths[layer] == run.case.widths[layer + 1] > 1)
 
 
 def has_bias(run: Run, layer: int) -> bool:
+    """Tell whether a layer has a bias."""
     return bool(run.case.has_bias(layer))
 
 
@@ -254,75 +259,73 @@ def _factor(value: Array, strength: float) -> Array:
 
 
 MISTAKES = (
-    Mistake("1/m missing", lambda r, l, s, d: at("dZ", l, times(r.samples), top(r, l) and r.mean)),
-    Mistake("1/m twice, from a layer down", lambda r, l, s, d: at("dZ", l, times(1 / r.samples), r.mean)),
+    Mistake("1/m missing", lambda r, n, s, d: at("dZ", n, times(r.samples), top(r, n) and r.mean)),
+    Mistake("1/m twice, from a layer down", lambda r, n, s, d: at("dZ", n, times(1 / r.samples), r.mean)),
     Mistake("divided by the configured batch size", _configured_batch),
-    Mistake("a constant on dW", lambda r, l, s, d: at("dW", l, times(s)), CONSTANTS),
-    Mistake("a constant on db", lambda r, l, s, d: at("db", l, times(s), has_bias(r, l)), CONSTANTS),
-    Mistake("a constant in the flow", lambda r, l, s, d: at("dZ", l, times(s)), CONSTANTS),
-    Mistake("dW off by a factor 1 + s", lambda r, l, s, d: at("dW", l, times(1 + s)), SMALL),
-    Mistake("db off by a factor 1 + s", lambda r, l, s, d: at("db", l, times(1 + s), has_bias(r, l)), SMALL),
-    Mistake("the flow off by a factor 1 + s", lambda r, l, s, d: at("dZ", l, times(1 + s)), SMALL),
+    Mistake("a constant on dW", lambda r, n, s, d: at("dW", n, times(s)), CONSTANTS),
+    Mistake("a constant on db", lambda r, n, s, d: at("db", n, times(s), has_bias(r, n)), CONSTANTS),
+    Mistake("a constant in the flow", lambda r, n, s, d: at("dZ", n, times(s)), CONSTANTS),
+    Mistake("dW off by a factor 1 + s", lambda r, n, s, d: at("dW", n, times(1 + s)), SMALL),
+    Mistake("db off by a factor 1 + s", lambda r, n, s, d: at("db", n, times(1 + s), has_bias(r, n)), SMALL),
+    Mistake("the flow off by a factor 1 + s", lambda r, n, s, d: at("dZ", n, times(1 + s)), SMALL),
     Mistake("averaged over outputs, or not", _outputs),
-    Mistake("sign", lambda r, l, s, d: at("dZ", l, times(-1.0), top(r, l))),
+    Mistake("sign", lambda r, n, s, d: at("dZ", n, times(-1.0), top(r, n))),
     Mistake("f' of the output left out", _output_slope_left_out),
     Mistake(
         "cross-entropy with an extra a(1 − a)",
-        lambda r, l, s, d: at("dZ", l, times(r.a[-1] * (1 - r.a[-1])), top(r, l) and from_logits(r)),
+        lambda r, n, s, d: at("dZ", n, times(r.a[-1] * (1 - r.a[-1])), top(r, n) and from_logits(r)),
     ),
     Mistake("the diagonal of the softmax Jacobian only", _softmax_diagonal),
     Mistake(
         "softmax derivative taken as 1 − p",
-        lambda r, l, s, d: at("dZ", l, lambda dZ, flow: dZ / r.a[-1], top(r, l) and r.name(l) == "softmax"),
+        lambda r, n, s, d: at("dZ", n, lambda dZ, flow: dZ / r.a[-1], top(r, n) and r.name(n) == "softmax"),
     ),
-    Mistake("hidden f' left out", lambda r, l, s, d: at("slope", l, instead(np.ones_like(r.z[l])), hidden(r, l))),
+    Mistake("hidden f' left out", lambda r, n, s, d: at("slope", n, instead(np.ones_like(r.z[n])), hidden(r, n))),
     Mistake("f' of a, or of z by the formula for a", _slope_of_a, (0.0, 1.0)),
     Mistake(
         "relu mask of the rectified value",
-        lambda r, l, s, d: at("slope", l, instead(np.ones_like(r.z[l])), hidden(r, l) and r.name(l) in {"relu", "relu6"}),
+        lambda r, n, s, d: at("slope", n, instead(np.ones_like(r.z[n])), hidden(r, n) and r.name(n) in {"relu", "relu6"}),
     ),
     Mistake("relu mask of another layer", _mask_of_another_layer),
     Mistake("tanh' as a, 1 − a, 1 + a², sech", _tanh_slopes, (0.0, 1.0, 2.0, 3.0)),
     Mistake(
         "ReLU's derivative for its relatives",
-        lambda r, l, s, d: at("slope", l, instead(1.0 * (r.z[l] > 0)), hidden(r, l) and r.name(l) in BENT[1:4]),
+        lambda r, n, s, d: at("slope", n, instead(1.0 * (r.z[n] > 0)), hidden(r, n) and r.name(n) in BENT[1:4]),
     ),
-    Mistake("W for Wᵀ", lambda r, l, s, d: at("W", l, lambda W, flow: W.T, l > 0 and square(r, l))),
-    Mistake("dW transposed", lambda r, l, s, d: at("dW", l, lambda dW, flow: dW.T, square(r, l))),
-    Mistake("z for a", lambda r, l, s, d: at("dW", l, lambda dW, flow: flow.dZ[l].T @ r.z[l - 1], l > 0)),
+    Mistake("W for Wᵀ", lambda r, n, s, d: at("W", n, lambda W, flow: W.T, n > 0 and square(r, n))),
+    Mistake("dW transposed", lambda r, n, s, d: at("dW", n, lambda dW, flow: dW.T, square(r, n))),
+    Mistake("z for a", lambda r, n, s, d: at("dW", n, lambda dW, flow: flow.dZ[n].T @ r.z[n - 1], n > 0)),
     Mistake("another layer's a", _another_input),
     Mistake("another layer's dZ in dW", _another_flow),
     Mistake("another layer's W in the flow", _another_matrix),
     Mistake("another layer's f'", _another_activation),
     Mistake(
         "db summed to one number",
-        lambda r, l, s, d: at("db", l, lambda db, flow: np.full_like(db, db.sum()), has_bias(r, l)),
+        lambda r, n, s, d: at("db", n, lambda db, flow: np.full_like(db, db.sum()), has_bias(r, n)),
     ),
     Mistake(
         "db averaged, or multiplied by m",
-        lambda r, l, s, d: at("db", l, times(r.samples**s), has_bias(r, l)),
+        lambda r, n, s, d: at("db", n, times(r.samples**s), has_bias(r, n)),
         (1.0, -1.0),
     ),
-    Mistake("db from the rows of dW", lambda r, l, s, d: at("db", l, lambda db, f: f.dW[l].sum(axis=1), has_bias(r, l))),
+    Mistake("db from the rows of dW", lambda r, n, s, d: at("db", n, lambda db, f: f.dW[n].sum(axis=1), has_bias(r, n))),
     Mistake("db along the wrong axis", _wrong_axis),
-    Mistake("db left out", lambda r, l, s, d: at("db", l, times(0.0), has_bias(r, l))),
-    Mistake("b for db", lambda r, l, s, d: at("db", l, instead(r.parameters[l][1]), has_bias(r, l))),
-    Mistake("L2 left out", lambda r, l, s, d: at("penalty W", l, times(0.0), r.case.l2 > 0)),
+    Mistake("db left out", lambda r, n, s, d: at("db", n, times(0.0), has_bias(r, n))),
+    Mistake("b for db", lambda r, n, s, d: at("db", n, instead(r.parameters[n][1]), has_bias(r, n))),
+    Mistake("L2 left out", lambda r, n, s, d: at("penalty W", n, times(0.0), r.case.l2 > 0)),
     Mistake("L2 doubled, halved, negative, over m", _penalty, (2.0, 0.5, -1.0, 0.0)),
-    Mistake(
-        "L2 off by a factor 1 + s", lambda r, l, s, d: at("penalty W", l, times(1 + s), r.case.l2 > 0), SMALL
-    ),
+    Mistake("L2 off by a factor 1 + s", lambda r, n, s, d: at("penalty W", n, times(1 + s), r.case.l2 > 0), SMALL),
     Mistake("L2 of the biases, in one only", _penalty_of_biases),
     Mistake("weights already updated, by a rate s", _updated_weights, SMALL),
     Mistake("gradients not reset, or momentum", _previous, (1.0, 0.9)),
-    Mistake("called k times", lambda r, l, s, d: at("all", l, times(s), top(r, l)), (2.0, 3.0)),
+    Mistake("called k times", lambda r, n, s, d: at("all", n, times(s), top(r, n)), (2.0, 3.0)),
     Mistake("one example only", _one_sample, (0.0, -1.0)),
     Mistake("labels broadcast", _broadcast_labels),
     Mistake("labels shuffled or shifted", _labels, (0.0, 1.0)),
     Mistake("dropout: no mask, no scale, scale twice", _dropout, (0.0, 1.0, 2.0)),
     Mistake("dW flattened in the other order", _other_order),
     Mistake("dW of another layer", _exchanged),
-    Mistake("learning rate inside, or a step", lambda r, l, s, d: at("all", l, times(s), top(r, l)), (0.1, -0.01, 1e-3)),
+    Mistake("learning rate inside, or a step", lambda r, n, s, d: at("all", n, times(s), top(r, n)), (0.1, -0.01, 1e-3)),
     Mistake("float32 in the flow", _single_precision),
     Mistake("smallest entry of dW off by 1 + s", entry("dW", "smallest", _factor), SMALL),
     Mistake("median entry of dW off by 1 + s", entry("dW", "median", _factor), SMALL),
@@ -335,7 +338,7 @@ MISTAKES = (
     Mistake("largest entry of dW 0, negative, inf", entry("dW", "largest", lambda g, s: s * g), (0.0, -1.0, np.inf)),
     Mistake("a row of dW off by 1 + s", line(0), SMALL),
     Mistake("a column of dW off by 1 + s", line(1), SMALL),
-    Mistake("columns of dW off by one", lambda r, l, s, d: at("dW", l, lambda dW, f: np.roll(dW, 1, axis=1))),
-    Mistake("all zeros", lambda r, l, s, d: at("all", l, times(0.0), top(r, l))),
-    Mistake("one tensor all zeros", lambda r, l, s, d: at("dW", l, times(0.0), r.case.l2 == 0)),
+    Mistake("columns of dW off by one", lambda r, n, s, d: at("dW", n, lambda dW, f: np.roll(dW, 1, axis=1))),
+    Mistake("all zeros", lambda r, n, s, d: at("all", n, times(0.0), top(r, n))),
+    Mistake("one tensor all zeros", lambda r, n, s, d: at("dW", n, times(0.0), r.case.l2 == 0)),
 )
