@@ -1,4 +1,4 @@
-"""A small cut of the detection benchmark: no wrong gradient passes, no right one is accused; and that its cases are what they say."""
+"""A small cut of the detection benchmark: no wrong gradient passes, no right one is accused; its cases are what they say."""
 
 import math
 
