@@ -206,7 +206,7 @@ def _loss(problem: Problem, a: Array, sample: slice | Offsets) -> Terms:
 
 def _weights(problem: Problem) -> Array:
     """Return what multiplies the loss of each output of each sample, the loss's own constants left out, shape (m, n_L)."""
-    return np.full(problem.Y.shape, 1.0 / problem.samples if problem.network.reduction == "mean" else 1.0)
+    return problem.factors / problem.network.loss_constant
 
 
 class _Layer(NamedTuple):

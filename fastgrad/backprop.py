@@ -13,6 +13,7 @@ import numpy as np
 from fastgrad.forward import BasePoint, growth
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Offsets, Problem
+from fastgrad.outputs import slope_error
 from fastgrad.product import Squared, product, root_product, squared
 
 
@@ -119,7 +120,7 @@ def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
     network, depth = problem.network, problem.network.depth
     disturbed: list[Squared] = []
     deltas: list[Squared] = []
-    flow, error = base.tables.outputs[codes.LOSS_SLOPE], _output_error(problem, base)
+    flow, error = base.tables.outputs[codes.LOSS_SLOPE], slope_error(base)
     for layer in reversed(range(depth)):
         slope = base.plane(codes.SLOPE, layer)
         delta = flow * slope
@@ -132,23 +133,3 @@ def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
             spread = squared(np.hypot(error, growth(W.shape[0]) * delta))
             error = np.hypot(root_product(spread, squared(W)), growth(W.shape[0]) * flow)
     return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(deltas)))
-
-
-def _output_error(problem: Problem, base: BasePoint) -> Array:
-    """Return the error of ∂J/∂a_L as the usual formulas give it: a − y for either cross-entropy, 2(a − y) for squares."""
-    outputs, factor = base.tables.outputs, base.tables.factor
-    slope, target = np.abs(outputs[codes.LOSS_SLOPE]), np.abs(outputs[codes.TARGET])
-    logits, logit_error = outputs[codes.OUTPUT], base.a_error[-1]
-    if base.tables.loss_code == codes.SOFTMAX_CROSSENTROPY:
-        probability = outputs[codes.PROBABILITY]
-        spread = logit_error + np.abs(logits - logits.max(axis=1, keepdims=True))
-        moved = probability * (spread + (probability * spread).sum(axis=1, keepdims=True) + 2.0)
-        error: Array = factor * (target.sum(axis=1, keepdims=True) * moved + target) + slope
-        return error
-    if base.tables.loss_code == codes.BINARY_CROSSENTROPY:
-        probability = np.exp(-np.logaddexp(0.0, -logits))
-        moved = 2.0 * np.abs(outputs[codes.LOSS_CURVATURE]) * logit_error
-        error = moved + factor * (2.0 * probability + target) + slope
-        return error
-    error = 2.0 * factor * (np.abs(logits) + target + logit_error) + slope
-    return error

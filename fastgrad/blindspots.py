@@ -95,8 +95,8 @@ def _saturated(problem: Problem, base: BasePoint) -> Iterator[str]:
 
 def _learns(base: BasePoint, Y: Array) -> bool:
     """Tell whether any sample's loss still has a slope."""
-    slope = np.abs(base.tables.outputs[codes.LOSS_SLOPE]) / base.tables.factor
-    return bool((slope > SATURATED * np.abs(Y).max()).any())
+    slope, factor = np.abs(base.tables.outputs[codes.LOSS_SLOPE]), base.tables.outputs[codes.FACTOR]
+    return bool((slope > SATURATED * np.abs(Y).max() * factor).any())
 
 
 def _biases(problem: Problem, _: BasePoint) -> Iterator[str]:

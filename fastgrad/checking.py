@@ -12,7 +12,7 @@ import numpy as np
 
 from fastgrad.audit import audit
 from fastgrad.blindspots import blind_spots
-from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
+from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint
@@ -77,7 +77,7 @@ def check(
         Called with (parameters done, parameters in all).
     **description
         What the network is: hidden, activations, output, loss, reduction, l2, l1, penalize_biases, keep_prob, inverted,
-        layout, loss_value.
+        label_smoothing, class_weights, example_weights, layout, loss_value.
 
     Returns
     -------
@@ -320,12 +320,12 @@ def describe(problem: Problem) -> str:
     network = problem.network
     widths = "-".join(str(width) for width in network.widths)
     examples = "1 example" if problem.samples == 1 else f"{problem.samples:,} examples"
-    reduction = {"mean": "mean over", "sum": "sum over"}[network.reduction]
+    reduction = {"mean": "mean over", "sum": "sum over", "weighted_mean": "weighted mean over"}[network.reduction]
     parts = [f"{widths}, {', '.join(network.activations)}"]
     if dropped := dropped_in_words(problem):
         parts.append(f"dropout of {dropped}")
     penalties = "".join(f", penalty {words}" for words in penalties_in_words(network))
-    return "; ".join([*parts, f"{network.loss}, {reduction} {examples}{penalties}"])
+    return "; ".join([*parts, f"{loss_in_words(problem)}, {reduction} {examples}{penalties}"])
 
 
 def _lost(judgement: Judgement) -> list[str]:
@@ -348,7 +348,7 @@ def _notes(problem: Problem, numerical: Numerical) -> list[str]:
         )
     if numerical.kinked_samples:
         notes.append(
-            f"{numerical.kinked_samples} of {problem.samples} examples have a pre-activation exactly on a kink: "
-            "there any value between the one-sided derivatives is right"
+            f"{numerical.kinked_samples} of {problem.samples} examples have a pre-activation exactly on a kink, or an output "
+            "on one of the loss: there any value between the one-sided derivatives is right"
         )
     return notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,18 @@ def _penalty_in_words(network: Network, coefficients: tuple[float, ...], form: s
         return f"{form.format(f'{coefficients[0]:.6g}')} with biases"
     listed = ", ".join(f"{c:.6g} for {name}" for name, c in by_name.items() if c)
     return f"{form.format('c')} with c = {listed}"
+
+
+def loss_in_words(problem: Problem) -> str:
+    """Name the loss, and what is done to its targets and weights: "softmax_crossentropy with label smoothing 0.1"."""
+    network, parts = problem.network, []
+    if network.label_smoothing:
+        parts.append(f"label smoothing {network.label_smoothing:.6g}")
+    if network.class_weights:
+        parts.append(f"class weights {', '.join(f'{weight:.6g}' for weight in network.class_weights)}")
+    if problem.example_weights is not None:
+        parts.append("example weights")
+    return " with ".join([network.loss, " and ".join(parts)]) if parts else network.loss
 
 
 def dropped_in_words(problem: Problem) -> str:
@@ -85,8 +98,8 @@ def _variants(problem: Problem, base: BasePoint) -> Iterator[tuple[str, float]]:
     penalties = _penalties(problem)
     declared = penalties[0][1]
     scales = _scales(problem)
-    for dropout_words, data in _other_dropout(problem, declared):
-        yield f"the declared loss {dropout_words}", data + declared
+    for other_words, other in (*_other_dropout(problem), *_other_weights(problem)):
+        yield f"the declared loss {other_words}", base_point(other).loss
     for scale_words, scale in scales:
         for penalty_words, penalty in penalties:
             words = " ".join(part for part in (scale_words, penalty_words) if part)
@@ -97,20 +110,46 @@ def _variants(problem: Problem, base: BasePoint) -> Iterator[tuple[str, float]]:
             yield f"the declared loss, penalty included, {scale_words}", scale * base.loss
 
 
-def _other_dropout(problem: Problem, penalty: float) -> Iterator[tuple[str, float]]:
-    """Yield the loss of the data without dropout, and without its factor, in words and as a value."""
+def _other_dropout(problem: Problem) -> Iterator[tuple[str, Problem]]:
+    """Yield the problem without dropout, and without its factor, with the words for it."""
     if not problem.masks:
         return
     binary = tuple(None if mask is None else np.sign(mask) for mask in problem.masks)
     for words, masks in (("without dropout", ()), ("with dropout not divided by keep_prob", binary)):
-        yield words, base_point(replace(problem, masks=masks)).loss - penalty
+        yield words, replace(problem, masks=masks)
+
+
+def _other_weights(problem: Problem) -> Iterator[tuple[str, Problem]]:
+    """Yield the problem with other common forms of weights and smoothed labels, with the words for it."""
+    network = problem.network
+    if problem.has_weights:
+        if network.reduction == "weighted_mean":
+            yield "divided by the number of examples, not by the sum of the weights", _with(problem, reduction="mean")
+        else:
+            yield "divided by the sum of the weights (weighted_mean)", _with(problem, reduction="weighted_mean")
+    if network.label_smoothing:
+        yield "without label smoothing", _with(problem, label_smoothing=0.0)
+    if network.class_weights:
+        yield "without class weights", _with(problem, class_weights=())
+    if problem.example_weights is not None:
+        yield "without example weights", replace(problem, example_weights=None)
+    if problem.has_weights and problem.labels is not None and problem.example_weights is not None:
+        yield "without any weights", replace(_with(problem, class_weights=()), example_weights=None)
+
+
+def _with(problem: Problem, **changes: Any) -> Problem:
+    """Return a problem with a changed description, its targets made anew."""
+    network = replace(problem.network, **changes)
+    labels = problem.Y if problem.labels is None else problem.labels
+    return replace(problem, network=network, Y=network.targets(labels), labels=labels)
 
 
 def _scales(problem: Problem) -> list[tuple[str, float]]:
     samples, outputs = problem.samples, problem.network.widths[-1]
     summed, other = ("averaged over the examples", 1.0 / samples)
-    if problem.network.reduction == "mean":
-        summed, other = ("summed over the examples", float(samples))
+    if problem.network.reduction != "sum":
+        divisor = float(samples) if problem.network.reduction == "mean" else problem.total_weight
+        summed, other = ("summed over the examples", divisor)
     scales = [("", 1.0), (summed, other), ("halved", 0.5), ("doubled", 2.0)]
     scales += [(f"{summed} and halved", 0.5 * other), (f"{summed} and doubled", 2.0 * other)]
     if outputs > 1:

@@ -115,7 +115,7 @@ def _forms(base: BasePoint) -> Iterator[tuple[str, Array]]:
     slopes = _softmax_slopes if softmax else _sigmoid_slopes
     for constant in CONSTANTS:
         for words, slope in slopes(base, constant):
-            yield words, base.tables.factor * slope
+            yield words, base.tables.outputs[codes.FACTOR] * slope
 
 
 def _sigmoid_slopes(base: BasePoint, c: float) -> Iterator[tuple[str, Array]]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastgrad.errors import InputError
 from fastgrad.kernels import codes, propagate
-from fastgrad.network import Array, Network, Offsets, Problem
+from fastgrad.network import POSITIVE_OUTPUT, Array, Network, Offsets, Problem
 from fastgrad.product import Squared, product, root_product, squared
 
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
@@ -100,16 +101,31 @@ def base_point(problem: Problem) -> BasePoint:
         slope_error.append(np.hypot(2.0 * here[codes.CURVATURE] * z_error[-1], slope_scale))
         activations.append(a)
         squares.append(squared(a))
-    outputs = np.zeros((5, samples, network.widths[-1]))
+    outputs = np.zeros((codes.OUTPUT_PLANES, samples, network.widths[-1]))
     outputs[codes.OUTPUT], outputs[codes.TARGET] = activations[-1], problem.Y
+    outputs[codes.FACTOR] = problem.factors
+    _require_positive(network, activations[-1])
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
-    factor = network.sample_factor(samples)
-    propagate.tabulate_loss(network.loss_code, factor, outputs, top, losses)
-    tables = propagate.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, factor)
+    propagate.tabulate_loss(network.loss_code, network.loss_parameter, outputs, top, losses)
+    tables = propagate.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
+    if network.loss_name == "kl_divergence" and network.from_logits:
+        # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
+        losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)
     error = (np.abs(outputs[codes.LOSS_SLOPE]) * a_error[-1]).sum() + growth(samples) * np.abs(losses).sum()
     penalty = penalty_value(problem)
     loss = float(losses.sum()) + penalty
     return BasePoint(tables, activations, squares, z_error, a_error, slope_error, loss, float(error) + 2.0 * penalty)
+
+
+def _require_positive(network: Network, outputs: Array) -> None:
+    """Refuse outputs whose logarithm the loss takes, and that have none."""
+    if network.loss_name not in POSITIVE_OUTPUT or network.from_logits or np.all(outputs > 0.0):
+        return
+    sample, unit = np.argwhere(~(outputs > 0.0))[0]
+    raise InputError(
+        f"{network.loss_name} takes the logarithm of the outputs, which must be positive; output {unit} of example {sample} "
+        f"is {outputs[sample, unit]:g} ({network.activations[-1]})"
+    )
 
 
 def _drop(mask: Array, a: Array, value_scale: Array, slope_scale: Array, units: Array) -> None:

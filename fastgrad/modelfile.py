@@ -30,6 +30,9 @@ CHUNK = 1 << 20
 DEFLATE_LIMIT = 1040
 """A deflated byte becomes at most 1032; a directory that claims more is not honest."""
 
+EXAMPLE_WEIGHTS = ("example_weights", "sample_weights", "sample_weight")
+"""Names of a column or row of weights that are none of a layer."""
+
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -194,6 +197,9 @@ def _description_items(arrays: dict[str, Raw]) -> dict[str, Any]:
     for key in LIST_ITEMS & arrays.keys():
         if arrays[key].ndim < 2:
             items[key] = arrays.pop(key)
+    for key in EXAMPLE_WEIGHTS:
+        if key in arrays and arrays[key].size == max(arrays[key].shape, default=1):
+            items.setdefault("example_weights", arrays.pop(key))
     if "loss" in arrays and arrays["loss"].size == 1:
         items.setdefault("loss_value", arrays.pop("loss"))
     return items

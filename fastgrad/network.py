@@ -75,13 +75,60 @@ LOSS_CODES = {
     "binary_crossentropy": codes.BINARY_CROSSENTROPY,
     "softmax_crossentropy": codes.SOFTMAX_CROSSENTROPY,
     "squared_error": codes.SQUARED,
+    "sum_squared_error": codes.SQUARED,
     "mse": codes.SQUARED,
+    "half_mse": codes.SQUARED,
+    "absolute_error": codes.ABSOLUTE,
+    "sum_absolute_error": codes.ABSOLUTE,
+    "huber": codes.HUBER,
+    "log_cosh": codes.LOG_COSH,
+    "hinge": codes.HINGE,
+    "squared_hinge": codes.SQUARED_HINGE,
+    "poisson": codes.POISSON,
+    "kl_divergence": codes.KL_DIVERGENCE,
 }
 LOSSES = tuple(LOSS_CODES)
-REDUCTIONS = ("mean", "sum")
+LOSS_PARAMETERS = {"huber": 1.0, "hinge": 1.0, "squared_hinge": 1.0}
+"""Losses with a parameter, and its default: δ, the margins; written "huber:0.7"."""
+SMOOTHED = ("softmax_crossentropy", "binary_crossentropy", "kl_divergence")
+"""Losses whose labels may be smoothed."""
+MEANS_OVER_OUTPUTS = frozenset({"mse", "half_mse", "absolute_error", "huber", "log_cosh", "poisson"})
+"""Losses that are averaged over the outputs; all others are sums."""
+OF_A_DIFFERENCE = (codes.SQUARED, codes.ABSOLUTE, codes.HUBER, codes.LOG_COSH)
+"""Kernel codes of the losses of a − y, which go with any output, softmax included."""
+OF_SOFTMAX = ("kl_divergence", *(name for name, code in LOSS_CODES.items() if code in OF_A_DIFFERENCE))
+"""Losses besides its cross-entropy that go with a softmax output."""
+HINGES = frozenset({"hinge", "squared_hinge"})
+POSITIVE_OUTPUT = frozenset({"poisson", "kl_divergence"})
+"""Losses that take the logarithm of the outputs."""
+
+
+def parse_loss(text: str) -> tuple[str, float]:
+    """Split "huber:0.7" into name and parameter, the default where none is given and 0 where there is none to give.
+
+    Raises
+    ------
+    InputError
+        If there is no such loss, or its parameter is no positive number.
+    """
+    name, colon, number = text.partition(":")
+    if name not in LOSSES:
+        raise InputError(f"unknown loss {name!r}; known are {', '.join(LOSSES)}")
+    if colon and name not in LOSS_PARAMETERS:
+        raise InputError(f"loss {name} has no parameter, found {text!r}")
+    try:
+        parameter = float(number) if colon else LOSS_PARAMETERS.get(name, 0.0)
+    except ValueError:
+        parameter = float("nan")
+    if not 0.0 <= parameter < float("inf") or (colon and parameter == 0.0):
+        raise InputError(f"the parameter of {name} must be a positive number, found {text!r}")
+    return name, parameter
+
+
+REDUCTIONS = ("mean", "sum", "weighted_mean")
 
 LOGIT_OUTPUT = {"binary_crossentropy": "sigmoid", "softmax_crossentropy": "softmax"}
-"""Losses computed from the logits, and the output activation that they contain."""
+"""Losses computed from the logits always, and the output activation that they contain."""
 
 
 class Penalty(NamedTuple):
@@ -103,15 +150,25 @@ class Network:
     activations : tuple of str
         One for each of the L layers, from `ACTIVATIONS`, with a parameter where it is not the default: "leaky_relu:0.2".
     loss : str
-        One of `LOSSES`. Per sample: ``squared_error`` is ½Σ(a−y)², ``mse`` the mean over outputs of (a−y)²; the
-        cross-entropies are computed from the logits.
-    reduction : {"mean", "sum"}
-        How the losses of the samples are put together.
+        One of `LOSSES`, with a parameter where it is not the default: "huber:0.7". Per sample: ``squared_error`` is
+        ½Σ(a−y)², ``sum_squared_error`` Σ(a−y)², ``mse`` its mean over outputs and ``half_mse`` half of that;
+        ``absolute_error`` (|a−y|), ``huber``, ``log_cosh`` and ``poisson`` (a − y·log a) are means over outputs,
+        ``sum_absolute_error``, ``kl_divergence`` (y·log(y/a)) and ``binary_crossentropy`` sums; ``hinge`` is
+        Σ_{j≠c} max(0, margin + a_j − a_c), of a single output max(0, margin − y·a), ``squared_hinge`` that of the squares.
+        The cross-entropies, whatever follows a softmax, and ``poisson`` after exp are computed from the logits.
+    reduction : {"mean", "sum", "weighted_mean"}
+        How the losses of the samples are put together; a weighted mean is divided by the sum of their weights, that of an
+        example times that of its class.
     biases : tuple of bool
         For each layer, whether it has a bias.
     l2, l1 : tuple of float
         c of the penalties ½·c·Σw² and c·Σ|w|, one for each parameter tensor in theta's order (W1, b1, W2, …, the biases
         that there are), added as they are, whatever the reduction; empty where there is no such penalty.
+    class_weights : tuple of float
+        What multiplies the targets of each class of a softmax cross-entropy, or the loss of the labels 0 and 1 of a binary
+        one; empty where nothing does.
+    label_smoothing : float
+        s of the targets (1 − s)·y + s/K of a softmax with K outputs, (1 − s)·y + s/2 of a binary cross-entropy.
 
     Raises
     ------
@@ -126,6 +183,8 @@ class Network:
     biases: tuple[bool, ...]
     l2: tuple[float, ...] = ()
     l1: tuple[float, ...] = ()
+    class_weights: tuple[float, ...] = ()
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -140,15 +199,15 @@ class Network:
         for layer, activation in enumerate(self.activations, start=1):
             if parse_activation(activation)[0] == "softmax" and layer < self.depth:
                 raise InputError(f"softmax can only be the output activation, found it in layer {layer} of {self.depth}")
-        if self.loss not in LOSSES:
-            raise InputError(f"unknown loss {self.loss!r}")
+        loss, _ = parse_loss(self.loss)
         if self.reduction not in REDUCTIONS:
             raise InputError(f"reduction must be one of {', '.join(REDUCTIONS)}, found {self.reduction!r}")
-        needed = LOGIT_OUTPUT.get(self.loss)
+        needed = LOGIT_OUTPUT.get(loss)
         if needed is not None and self.activations[-1] != needed:
-            raise InputError(f"{self.loss} goes with a {needed} output, found {self.activations[-1]}")
-        if needed is None and self.activations[-1] == "softmax":
-            raise InputError(f"a softmax output goes with softmax_crossentropy, found {self.loss}")
+            raise InputError(f"{loss} goes with a {needed} output, found {self.activations[-1]}")
+        if self.activations[-1] == "softmax" and not (needed or loss in OF_SOFTMAX):
+            raise InputError(f"a softmax output goes with {', '.join(('softmax_crossentropy', *OF_SOFTMAX))}; found {loss}")
+        self._check_targets()
         for name, coefficients in (("l2", self.l2), ("l1", self.l1)):
             if len(coefficients) not in {0, len(self.tensor_slices)}:
                 raise InputError(f"{len(self.tensor_slices)} tensors need as many numbers {name}, found {len(coefficients)}")
@@ -156,16 +215,39 @@ class Network:
                 if not 0.0 <= c < float("inf"):
                     raise InputError(f"{name} must be a finite number of at least 0, found {c}")
 
+    def _check_targets(self) -> None:
+        """Refuse class weights and label smoothing that the loss has no place for."""
+        if self.label_smoothing and self.loss_name not in SMOOTHED:
+            raise InputError(f"label_smoothing goes with {', '.join(SMOOTHED)}; found {self.loss_name}")
+        if not 0.0 <= self.label_smoothing < 1.0:
+            raise InputError(f"label_smoothing must be a number of at least 0 and below 1, found {self.label_smoothing:g}")
+        if not self.class_weights:
+            return
+        if self.loss_name not in LOGIT_OUTPUT:
+            raise InputError(f"class_weights go with {', '.join(LOGIT_OUTPUT)}; found {self.loss_name}")
+        classes = self.widths[-1] if self.loss_name == "softmax_crossentropy" else 2
+        if len(self.class_weights) != classes:
+            raise InputError(f"{classes} classes need as many class_weights, found {len(self.class_weights)}")
+        for weight in self.class_weights:
+            if not 0.0 <= weight < float("inf"):
+                raise InputError(f"class_weights must be finite numbers of at least 0, found {weight:g}")
+
     @property
     def depth(self) -> int:
         """Number of layers with parameters, L."""
         return len(self.widths) - 1
 
     @property
+    def from_logits(self) -> bool:
+        """Whether the kernels take the logits for outputs, the output activation being part of the loss."""
+        name, output = self.loss_name, self.activations[-1]
+        return name in LOGIT_OUTPUT or output == "softmax" or (name == "poisson" and output == "exp")
+
+    @property
     def activation_codes(self) -> tuple[int, ...]:
         """Kernel codes, the output's being identity where the loss works on the logits."""
         names = [parse_activation(text)[0] for text in self.activations]
-        output = codes.IDENTITY if self.loss in LOGIT_OUTPUT else ACTIVATION_CODES[names[-1]]
+        output = codes.IDENTITY if self.from_logits else ACTIVATION_CODES[names[-1]]
         return (*(ACTIVATION_CODES[name] for name in names[:-1]), output)
 
     @property
@@ -174,14 +256,37 @@ class Network:
         return tuple(parse_activation(text)[1] for text in self.activations)
 
     @property
-    def loss_code(self) -> int:
-        """Kernel code of the loss."""
-        return LOSS_CODES[self.loss]
+    def loss_name(self) -> str:
+        """The loss without its parameter."""
+        return parse_loss(self.loss)[0]
 
-    def sample_factor(self, samples: int) -> float:
-        """Return what each sample's kernel loss is multiplied with: the reduction and the loss's own constant."""
-        constant = {"squared_error": 0.5, "mse": 1.0 / self.widths[-1]}.get(self.loss, 1.0)
-        return constant / samples if self.reduction == "mean" else constant
+    @property
+    def loss_parameter(self) -> float:
+        """The parameter of the loss, 0 where it has none."""
+        return parse_loss(self.loss)[1]
+
+    @property
+    def loss_code(self) -> int:
+        """Kernel code of the loss, which tells what output activation is part of it."""
+        code = LOSS_CODES[self.loss_name]
+        if code in OF_A_DIFFERENCE and self.activations[-1] == "softmax":
+            return code + codes.OF_SOFTMAX
+        if code == codes.KL_DIVERGENCE and self.activations[-1] == "softmax":
+            return codes.SOFTMAX_CROSSENTROPY
+        return codes.POISSON_OF_LOGIT if code == codes.POISSON and self.from_logits else code
+
+    @property
+    def loss_constant(self) -> float:
+        """What the loss of a sample has that its kernel has not: ½, the mean over outputs."""
+        constant = 0.5 if self.loss_name in {"squared_error", "half_mse"} else 1.0
+        return constant / self.widths[-1] if self.loss_name in MEANS_OVER_OUTPUTS else constant
+
+    def targets(self, labels: Array) -> Array:
+        """Return labels, shape (m, n_L), as the loss takes them: smoothed, of a softmax times the weights of the classes."""
+        classes = 2 if self.loss_name == "binary_crossentropy" else self.widths[-1]
+        s = self.label_smoothing
+        targets = (1.0 - s) * labels + s / classes if s else labels
+        return targets * self.class_weights if self.class_weights and self.loss_name == "softmax_crossentropy" else targets
 
     @cached_property
     def weight_offsets(self) -> Offsets:
@@ -326,7 +431,7 @@ class Problem:
     X : ndarray, shape (m, n_0)
         The inputs, C-contiguous.
     Y : ndarray, shape (m, n_L)
-        The targets as the loss takes them: classes one-hot.
+        The targets as the loss takes them: classes one-hot, smoothed, times the weights of the classes.
     tensors : tuple of Tensor
         The user's parameter arrays in theta's order.
     claimed : ndarray, shape (P,), or None
@@ -338,6 +443,10 @@ class Problem:
         dropout in it; None where nothing is dropped, and no entries where nothing is anywhere.
     notes : tuple of str
         What the user should know of how the arrays were read.
+    labels : ndarray, shape (m, n_L), or None
+        The targets before smoothing and class weights; None where there is neither.
+    example_weights : ndarray, shape (m,), or None
+        What multiplies the loss of each example.
     zero_penalties : tuple of str
         Which of "l2" and "l1" were given, as 0.
     """
@@ -351,11 +460,49 @@ class Problem:
     claimed_loss: float | None
     masks: tuple[Array | None, ...] = ()
     notes: tuple[str, ...] = ()
+    labels: Array | None = None
+    example_weights: Array | None = None
     zero_penalties: tuple[str, ...] = ()
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""
         return self.masks[layer] if layer < len(self.masks) else None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether any example or class has a weight."""
+        return self.example_weights is not None or bool(self.network.class_weights)
+
+    @property
+    def total_weight(self) -> float:
+        """Sum over the examples of their weight times that of their class; of several binary labels the mean."""
+        classes, weights = self.network.class_weights, np.ones(self.samples)
+        if classes and self.network.loss_name == "softmax_crossentropy":
+            weights = self._plain_labels @ np.asarray(classes)
+        elif classes:
+            weights = self._label_weights.mean(axis=1)
+        return float(weights.sum() if self.example_weights is None else weights @ self.example_weights)
+
+    @property
+    def factors(self) -> Array:
+        """What multiplies the kernel's loss of each output, shape (m, n_L); of a loss that couples them, the same for all."""
+        network, weights = self.network, np.ones((self.samples, self.network.widths[-1]))
+        divisor = {"mean": float(self.samples), "sum": 1.0, "weighted_mean": self.total_weight}[network.reduction]
+        if network.class_weights and network.loss_name == "binary_crossentropy":
+            weights = self._label_weights
+        if self.example_weights is not None:
+            weights = weights * self.example_weights[:, np.newaxis]
+        return weights * (network.loss_constant / divisor)
+
+    @property
+    def _plain_labels(self) -> Array:
+        return self.Y if self.labels is None else self.labels
+
+    @property
+    def _label_weights(self) -> Array:
+        """Weights of labels 0 and 1; between them, in proportion."""
+        zero, one = self.network.class_weights
+        return np.asarray(zero + (one - zero) * self._plain_labels)
 
     @property
     def samples(self) -> int:

@@ -18,6 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from fastgrad import outputs
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.kernels import activations, codes, propagate, textbook
@@ -176,6 +177,11 @@ def numerical_gradient(
             found = _propagated(problem, base, chosen, selected, step, used, tracker)
     if tracker.interrupted:
         raise _interruption(found)
+    if found.step is not None and not np.isfinite(found.values if selected is None else found.values[selected]).all():
+        raise InputError(
+            f"with a step of {found.step:g} the loss is no number at some perturbed parameter (its logarithm of an output, or "
+            "an overflow); take a smaller step, or method parameter without one"
+        )
     return found
 
 
@@ -372,7 +378,8 @@ def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads:
             x,
             y,
             network.loss_code,
-            base.tables.factor,
+            network.loss_parameter,
+            np.ascontiguousarray(base.tables.outputs[codes.FACTOR].T),
             moved,
             step,
             threads,
@@ -448,7 +455,7 @@ def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, s
     else:
         for above in range(layer, problem.network.depth):
             room[above] = min(SMALL_MOVE, 0.5 * _nearest_kink(problem, base, above))
-        room[-1] *= _output_unit(base)
+        room[-1] = min(SMALL_MOVE * outputs.unit(base), 0.5 * _nearest_loss_kink(problem, base))
         with np.errstate(divide="ignore"):
             move = float(np.min(room[layer:] / amplification[layer:]))
         if not move > SMALLEST_STEP_MOVE:
@@ -457,18 +464,10 @@ def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, s
     bounds = np.full(problem.network.depth + 1, np.inf)
     bounds[layer:] = move * amplification[layer:]
     bounds[~(bounds <= SMALL_MOVE)] = np.inf
+    # The logarithms of the other losses that have a unit are polynomials; 1.001 is for rounding.
+    if base.tables.loss_code in {codes.POISSON, codes.KL_DIVERGENCE} and bounds[-1] > 1.001 * SMALL_MOVE * outputs.unit(base):
+        bounds[-1] = np.inf
     return steps, bounds
-
-
-def _output_unit(base: BasePoint) -> float:
-    """Size that a move of an output must be small against: 1, or less where a squared error's outputs are tiny.
-
-    (a + δ − y)² − (a − y)² = δ(2(a − y) + δ), whose δ² takes the digits of the rest unless δ is below |a| + |y|.
-    """
-    if base.tables.loss_code != codes.SQUARED:
-        return 1.0
-    sizes = (np.abs(base.tables.outputs[codes.OUTPUT]) + np.abs(base.tables.outputs[codes.TARGET])).max(axis=0)
-    return float(np.min(sizes, where=sizes > 0.0, initial=1.0))
 
 
 def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
@@ -495,9 +494,20 @@ def _nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
     return float(np.min(distance, where=~_on_kink(problem, base, layer), initial=np.inf))
 
 
+def _loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
+    """Tell likewise of the outputs and the kinks of the loss, shape (m, n_L)."""
+    return np.asarray(base.tables.outputs[codes.LOSS_KINK] <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base))
+
+
+def _nearest_loss_kink(problem: Problem, base: BasePoint) -> float:
+    distance = base.tables.outputs[codes.LOSS_KINK]
+    return float(np.min(distance, where=~_loss_on_kink(problem, base), initial=np.inf))
+
+
 def _kinked(problem: Problem, base: BasePoint) -> Mask:
-    """Tell for each sample and unit whether it sits on a kink, shape (m, U)."""
-    return np.concatenate([_on_kink(problem, base, layer) for layer in range(problem.network.depth)], axis=1)
+    """Tell for each sample and unit, and each output of the loss, whether it sits on a kink, shape (m, U + n_L)."""
+    layers = [_on_kink(problem, base, layer) for layer in range(problem.network.depth)]
+    return np.concatenate([*layers, _loss_on_kink(problem, base)], axis=1)
 
 
 def _central(
@@ -668,14 +678,15 @@ def _kink_range(problem: Problem, base: BasePoint, threads: int, kinked: Mask, t
     """Range of the gradient when every unit on a kink takes any slope between the one-sided ones.
 
     Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
-    sample on a kink is therefore carried down as a range, from the output, where it is one value, to the input; a sample's
-    share of dW being dZ·a, its smallest value is min(dZ)·a or max(dZ)·a as the sign of a has it.
+    sample on a kink is therefore carried down as a range, from the output to the input; a sample's
+    share of dW being dZ·a, its smallest value is min(dZ)·a or max(dZ)·a as the sign of a has it. At the output it is one
+    value unless the loss has a kink there.
     """
     network = problem.network
     lower, upper = np.empty(network.size), np.empty(network.size)
     rows = np.flatnonzero(kinked.any(axis=1))
     plan = _plan(problem, base, "preactivation", None)
-    flow_low = flow_high = base.tables.outputs[codes.LOSS_SLOPE, rows]
+    flow_low, flow_high = outputs.slope_range(base, rows, _loss_on_kink(problem, base)[rows])
     for layer in reversed(range(network.depth)):
         low = _by_preactivation(problem, base, plan[layer], layer, threads, tracker)
         if tracker.interrupted:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from fastgrad.interpret import Description
-from fastgrad.network import ACTIVATIONS, LOSSES
 
 LOSS_FEATURES = (
     (r"max\(0", "hinge"),
@@ -23,7 +22,7 @@ LOSS_FEATURES = (
     (r"0\.5", "squared_error"),
     (r"\^2", "mse"),
 )
-"""What in a formula tells the loss, the first that is found; some of them may not be known yet."""
+"""What in a formula tells the loss, the first that is found."""
 
 NAMES = {
     "louisjc_before_fix": {"params": "layers_0,layers_1", "grads": "grad_0,grad_1"},
@@ -103,9 +102,3 @@ def bias_column(case):
     """Return where the bias lies in an array that it shares with the weights."""
     text = f"{case['W_convention']} {case['b_convention']}"
     return "first" if re.search(r"COLUMN 0|ROW 0", text) else "last" if "LAST column" in text else None
-
-
-def supported(case):
-    """Whether fastgrad knows the activations and the loss of a case by now."""
-    said = options(case)
-    return said.loss.partition(":")[0] in LOSSES and all(word.partition(":")[0] in ACTIVATIONS for word in said.activations)

@@ -17,7 +17,7 @@ from mpmath import mp
 from fastgrad import verdict
 from fastgrad.backprop import rounding_scale
 from fastgrad.forward import growth
-from fastgrad.network import ACTIVATION_CODES, LOSS_CODES, Network, Problem, Tensor
+from fastgrad.network import ACTIVATION_CODES, LOSS_CODES, OF_SOFTMAX, Network, Problem, Tensor, parse_loss
 
 import reference
 
@@ -25,8 +25,15 @@ JIT = not numba.config.DISABLE_JIT
 WIDEST, DEEPEST, MOST_SAMPLES = (40, 6, 50) if JIT else (4, 3, 3)
 SMOOTH = ("identity", "sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh", "mish", "arctan", "sin")
 ALL = (*ACTIVATION_CODES, "leaky_relu:0.2", "elu:1.5", "hard_sigmoid:0.2")
-LOSSES = tuple(LOSS_CODES)
-OUTPUTS = {"softmax_crossentropy": "softmax", "binary_crossentropy": "sigmoid"}
+LOSSES = (*LOSS_CODES, "huber:0.3", "hinge:0.4", "squared_hinge:2")
+POSITIVE = ("exp", "sigmoid", "softplus")
+OUTPUTS = {
+    "softmax_crossentropy": ("softmax",),
+    "binary_crossentropy": ("sigmoid",),
+    "poisson": ("exp", *POSITIVE),
+    "kl_divergence": ("softmax", "softmax", *POSITIVE),
+}
+"""Output activations of the losses that do not go with any."""
 
 
 @cache
@@ -38,7 +45,10 @@ def random_case(seed, activations=ALL, largest_scale=30.0, inputs=None, widths=N
     samples, scale = samples or _up_to(draw, MOST_SAMPLES), 10.0 ** draw.uniform(-2.0, math.log10(largest_scale))
     loss = str(draw.choice(LOSSES))
     names = [str(name) for name in draw.choice(activations, depth)]
-    names[-1] = OUTPUTS.get(loss, names[-1])
+    if loss in OUTPUTS:
+        names[-1] = str(draw.choice(OUTPUTS[loss]))
+    elif loss in OF_SOFTMAX and draw.random() < 0.3:
+        names[-1] = "softmax"
     kind = inputs or str(draw.choice(["normal", "normal", "normal", "pixels", "large"]))
     X = draw.normal(size=(samples, widths[0])) * (1e6 if kind == "large" else 1.0)
     if kind == "pixels":
@@ -71,17 +81,23 @@ def _up_to(draw, most):
 
 
 def _targets(draw, loss, samples, outputs):
-    if loss == "softmax_crossentropy":
+    if loss in {"softmax_crossentropy", "kl_divergence"}:
         sure, soft = np.eye(outputs)[draw.integers(0, outputs, samples)], draw.dirichlet(np.ones(outputs), samples)
         return soft if draw.random() < 0.3 else sure
     if loss == "binary_crossentropy":
         return draw.random((samples, outputs)) if draw.random() < 0.3 else np.round(draw.random((samples, outputs)))
+    if "hinge" in loss:
+        two = 2.0 * draw.integers(0, 2, (samples, 1)) - 1.0
+        return two if outputs == 1 else np.eye(outputs)[draw.integers(0, outputs, samples)]
+    if loss == "poisson":
+        return draw.poisson(2.0, (samples, outputs)).astype(float)
     return draw.normal(size=(samples, outputs))
 
 
 def exact_gradient(case):
     """The gradient by the reference in as many digits as its saturated probabilities hide, rounded once."""
-    logits = np.abs(plain_forward(case, np.float64)[0][-1]).max() if case.loss in OUTPUTS else 0.0
+    saturates = case.activations[-1] in {"softmax", "sigmoid"}
+    logits = np.abs(plain_forward(case, np.float64)[0][-1]).max() if saturates else 0.0
     with mp.workdps(30 + math.ceil(2.0 * float(logits) / math.log(10.0))):
         return reference.gradient(case, lib=mp).astype(float)
 
@@ -137,6 +153,11 @@ def _sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
+def _softmax(z):
+    e = np.exp(z - z.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
+
+
 def _erf(z):
     return np.vectorize(math.erf, otypes=[float])(z).astype(z.dtype)
 
@@ -165,7 +186,7 @@ def _clipped(z, low, high, inside, shift):
 _PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0, "hard_sigmoid": 1 / 6}
 _FORMULAS = {
     "identity": lambda z, p: (z, np.ones_like(z)),
-    "softmax": lambda z, p: (z, np.ones_like(z)),  # part of its loss
+    "softmax": lambda z, p: (_softmax(z), np.ones_like(z)),  # its Jacobian is in `output_slope`
     "sigmoid": lambda z, p: (_sigmoid(z), _sigmoid(z) * (1 - _sigmoid(z))),
     "tanh": lambda z, p: (np.tanh(z), 1 - np.tanh(z) ** 2),
     "relu": lambda z, p: (np.maximum(z, 0), (z > 0) * 1.0),
@@ -204,8 +225,45 @@ def plain_forward(case, dtype, draw=None):
     for (W, b), name in zip(_parameters(case, dtype), case.activations, strict=True):
         order = np.arange(W.shape[1]) if draw is None else draw.permutation(W.shape[1])
         z.append(a[-1][:, order] @ W[:, order].T + b)
-        a.append(z[-1] if case.loss in OUTPUTS and len(z) == len(case.widths) - 1 else value(name, z[-1]))
+        a.append(value(name, z[-1]))
     return z, a
+
+
+def output_slope(case, z, a, Y):
+    """∂L/∂z of the output layer, sample by sample, by the usual formulas."""
+    loss, p = parse_loss(case.loss)
+    if loss == "binary_crossentropy" or (loss == "poisson" and case.activations[-1] == "exp"):
+        return (a - Y) / (Y.shape[1] if loss == "poisson" else 1)
+    if case.activations[-1] == "softmax" and loss not in _SLOPES:
+        return Y.sum(axis=1, keepdims=True) * a - Y
+    if loss == "kl_divergence":
+        return -Y / a * slope(case.activations[-1], z)
+    dA = _hinge_slope(a, Y, p, loss) if "hinge" in loss else _SLOPES[loss](a, Y, p)
+    if case.activations[-1] == "softmax":
+        return a * (dA - (dA * a).sum(axis=1, keepdims=True))
+    return dA * slope(case.activations[-1], z)
+
+
+def _hinge_slope(a, Y, margin, loss):
+    if Y.shape[1] == 1:
+        h = margin - Y * a
+        return -Y * (h > 0) * (2.0 * h if loss == "squared_hinge" else 1.0)
+    h = a - (a * Y).sum(axis=1, keepdims=True) + margin
+    dA = (h > 0) * (1 - Y) * (2.0 * h if loss == "squared_hinge" else 1.0)
+    return dA - Y * dA.sum(axis=1, keepdims=True)
+
+
+_SLOPES = {
+    "squared_error": lambda a, Y, p: a - Y,
+    "sum_squared_error": lambda a, Y, p: 2.0 * (a - Y),
+    "mse": lambda a, Y, p: 2.0 * (a - Y) / Y.shape[1],
+    "half_mse": lambda a, Y, p: (a - Y) / Y.shape[1],
+    "absolute_error": lambda a, Y, p: np.sign(a - Y) / Y.shape[1],
+    "sum_absolute_error": lambda a, Y, p: np.sign(a - Y),
+    "huber": lambda a, Y, p: np.clip(a - Y, -p, p) / Y.shape[1],
+    "log_cosh": lambda a, Y, p: np.tanh(a - Y) / Y.shape[1],
+    "poisson": lambda a, Y, p: (1.0 - Y / a) / Y.shape[1],
+}
 
 
 def plain_gradient(case, dtype, seed=0):
@@ -214,13 +272,7 @@ def plain_gradient(case, dtype, seed=0):
     z, a = plain_forward(case, dtype, draw)
     Y, m = case.Y.astype(dtype), len(case.X)
     with np.errstate(all="ignore"):
-        if case.loss == "softmax_crossentropy":
-            e = np.exp(z[-1] - z[-1].max(axis=1, keepdims=True))
-            dZ = Y.sum(axis=1, keepdims=True) * e / e.sum(axis=1, keepdims=True) - Y
-        elif case.loss == "binary_crossentropy":
-            dZ = _sigmoid(z[-1]) - Y
-        else:
-            dZ = (a[-1] - Y) * (1.0 if case.loss == "squared_error" else 2.0 / Y.shape[1]) * slope(case.activations[-1], z[-1])
+        dZ = output_slope(case, z[-1], a[-1], Y)
     dZ = (dZ / m if case.reduction == "mean" else dZ).astype(dtype)
     blocks = []
     for layer, (W, b) in reversed(list(enumerate(_parameters(case, dtype)))):

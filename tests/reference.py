@@ -190,22 +190,48 @@ def sign(x) -> int:
 
 
 def hinge(power: int, margin: float = 1.0) -> Loss:
-    """Make the multi-class hinge Σ_{j≠c} max(0, a_j − a_c + margin)^power; c is the place of the 1 in y."""
+    """Make the multi-class hinge Σ_{j≠c} max(0, a_j − a_c + margin)^power; c is the place of the 1 in y.
+
+    Of a single output it is max(0, margin − y·a)^power, y being −1 or 1.
+    """
 
     def margins(a, y):
+        if len(a) == 1:
+            return [max(0, margin - y[0] * a[0])]
         return [0 if yk == 1 else max(0, ak - a[y.index(1)] + margin) for ak, yk in zip(a, y, strict=True)]
 
     def derivatives(a, y, lib):
         slopes = [power * h ** (power - 1) if h > 0 else 0 for h in margins(a, y)]
+        if len(a) == 1:
+            return [-y[0] * slopes[0]]
         slopes[y.index(1)] = -sum(slopes)
         return slopes
 
     return Loss(lambda a, y, lib: sum(h**power for h in margins(a, y)), derivatives)
 
 
-def mean_squared_error(a, y, lib):
-    return sum((ak - yk) * (ak - yk) for ak, yk in zip(a, y, strict=True)) / len(a)
+def averaged(total: Loss) -> Loss:
+    """Make the mean over outputs of a loss that is a sum over them."""
+    return Loss(
+        lambda a, y, lib: total.value(a, y, lib) / len(a),
+        lambda a, y, lib: [d / len(a) for d in total.derivatives(a, y, lib)],
+        total.output,
+    )
 
+
+def huber(delta: float) -> Loss:
+    """Make the mean over outputs of Huber's ½e² up to delta, delta·(|e| − ½delta) beyond."""
+    return averaged(
+        over_outputs(
+            lambda a, y, lib: (a - y) * (a - y) / 2 if abs(a - y) <= delta else delta * (abs(a - y) - number(delta, lib) / 2),
+            lambda a, y, lib: max(-delta, min(delta, a - y)),
+        )
+    )
+
+
+SQUARES = over_outputs(lambda a, y, lib: (a - y) * (a - y), lambda a, y, lib: 2 * (a - y))
+HALF_SQUARES = over_outputs(lambda a, y, lib: (a - y) * (a - y) / 2, lambda a, y, lib: a - y)
+ABSOLUTE = over_outputs(lambda a, y, lib: abs(a - y), lambda a, y, lib: sign(a - y))
 
 LOSSES = {
     "softmax_crossentropy": over_outputs(
@@ -216,20 +242,16 @@ LOSSES = {
         lambda p, y, lib: (-y / p if y else 0) + ((1 - y) / (1 - p) if y != 1 else 0),
         "sigmoid",
     ),
-    "squared_error": over_outputs(lambda a, y, lib: (a - y) * (a - y) / 2, lambda a, y, lib: a - y),
-    "summed_squared_error": over_outputs(lambda a, y, lib: (a - y) * (a - y), lambda a, y, lib: 2 * (a - y)),
-    "mse": Loss(mean_squared_error, lambda a, y, lib: [2 * (ak - yk) / len(a) for ak, yk in zip(a, y, strict=True)]),
-    "absolute_error": over_outputs(lambda a, y, lib: abs(a - y), lambda a, y, lib: sign(a - y)),
-    "huber": over_outputs(  # with delta = 1
-        lambda a, y, lib: (a - y) * (a - y) / 2 if abs(a - y) <= 1 else abs(a - y) - 0.5,
-        lambda a, y, lib: max(-1, min(1, a - y)),
-    ),
-    "log_cosh": over_outputs(lambda a, y, lib: log_cosh(a - y, lib), lambda a, y, lib: lib.tanh(a - y)),
-    "poisson": over_outputs(  # the output is the logarithm of the rate
-        lambda a, y, lib: lib.exp(a) - y * a, lambda a, y, lib: lib.exp(a) - y
-    ),
-    "poisson_rate": over_outputs(  # the output is the rate itself
-        lambda a, y, lib: a - times_log(y, a, lib), lambda a, y, lib: 1 - y / a, "softplus"
+    "squared_error": HALF_SQUARES,
+    "sum_squared_error": SQUARES,
+    "mse": averaged(SQUARES),
+    "half_mse": averaged(HALF_SQUARES),
+    "absolute_error": averaged(ABSOLUTE),
+    "sum_absolute_error": ABSOLUTE,
+    "huber": huber(1.0),
+    "log_cosh": averaged(over_outputs(lambda a, y, lib: log_cosh(a - y, lib), lambda a, y, lib: lib.tanh(a - y))),
+    "poisson": averaged(
+        over_outputs(lambda a, y, lib: a - times_log(y, a, lib), lambda a, y, lib: 1 - y / a, "exp"),
     ),
     "kl_divergence": over_outputs(
         lambda p, y, lib: times_log(y, number(y, lib), lib) - times_log(y, p, lib),
@@ -239,6 +261,13 @@ LOSSES = {
     "hinge": hinge(1),
     "squared_hinge": hinge(2),
 }
+PARAMETRISED_LOSSES = {"huber": huber, "hinge": lambda margin: hinge(1, margin), "squared_hinge": lambda m: hinge(2, m)}
+
+
+def loss_of(name: str) -> Loss:
+    """Look a loss up, with its parameter where the name has one: "huber:0.7"."""
+    base, colon, parameter = name.partition(":")
+    return PARAMETRISED_LOSSES[base](float(parameter)) if colon else LOSSES[base]
 
 
 def softmax(z, lib):
@@ -309,7 +338,7 @@ def loss(case: Case, theta: Sequence[Number] | None = None, lib=math) -> Number:
     total = number(0, lib)
     for x, y in zip(case.X, case.Y, strict=True):
         _, activations = forward(case, layers, _numbers(x, lib), lib)
-        total += LOSSES[case.loss].value(activations[-1], _numbers(y, lib), lib)
+        total += loss_of(case.loss).value(activations[-1], _numbers(y, lib), lib)
     if case.reduction == "mean":
         total /= len(case.X)
     for W, b in layers:
@@ -327,7 +356,7 @@ def gradient(case: Case, lib=math) -> np.ndarray:
     share = number(1, lib) / len(case.X) if case.reduction == "mean" else number(1, lib)
     for x, y in zip(case.X, case.Y, strict=True):
         z, a = forward(case, layers, _numbers(x, lib), lib)
-        dA = [share * d for d in LOSSES[case.loss].derivatives(a[-1], _numbers(y, lib), lib)]
+        dA = [share * d for d in loss_of(case.loss).derivatives(a[-1], _numbers(y, lib), lib)]
         for layer in reversed(range(len(layers))):
             dZ = _through_activation(case.activations[layer], z[layer], a[layer + 1], dA, lib)
             W, _ = layers[layer]
@@ -427,7 +456,7 @@ def exact_loss_difference(
         targets = _numbers(y, mp)
         before = _numbers(z, mp)
         after = [zk + mp.mpf(dk) for zk, dk in zip(before, delta, strict=True)]
-        values = [LOSSES[name].value(activate(output or LOSSES[name].output, a, mp), targets, mp) for a in (after, before)]
+        values = [loss_of(name).value(activate(output or loss_of(name).output, a, mp), targets, mp) for a in (after, before)]
         difference = values[0] - values[1]
     with mp.workdps(digits):
         return +difference
@@ -470,7 +499,7 @@ def random_case(
     name = loss or str(draw.choice(losses))
     if widths is None:
         widths = tuple(int(n) for n in draw.integers(1, 7, size=draw.integers(2, 6)))
-    if LOSSES[name].output == "softmax" or name.endswith("hinge"):
+    if LOSSES[name].output == "softmax":
         widths = (*widths[:-1], max(2, widths[-1]))
     m = samples or int(draw.integers(1, 9))
     output = LOSSES[name].output
@@ -498,11 +527,13 @@ def random_case(
 def _random_targets(draw: np.random.Generator, loss: str, m: int, outputs: int) -> np.ndarray:
     if loss == "binary_crossentropy":
         return draw.integers(0, 2, size=(m, outputs)).astype(float)
+    if loss.endswith("hinge") and outputs == 1:
+        return 2.0 * draw.integers(0, 2, size=(m, 1)) - 1.0
     if loss in {"softmax_crossentropy", "hinge", "squared_hinge"}:
         return np.eye(outputs)[draw.integers(0, outputs, size=m)]
     if loss == "kl_divergence":
         return draw.dirichlet(np.ones(outputs), size=m)
-    if loss.startswith("poisson"):
+    if loss == "poisson":
         return draw.poisson(2.0, size=(m, outputs)).astype(float)
     return draw.normal(size=(m, outputs))
 

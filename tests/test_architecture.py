@@ -15,6 +15,7 @@ ROOMS = (
     {"network", "report", "demo"},
     {"product"},
     {"forward"},
+    {"outputs"},
     {"interpret", "conventions", "numerical", "backprop", "blindspots"},
     {"modelfile", "verdict", "audit"},
     {"diagnosis", "disturbances"},

@@ -26,8 +26,6 @@ def verdicts(problem, **how):
 @pytest.mark.parametrize("name", NAMES)
 def test_verdict_is_the_recorded_one(name, method):
     sidecar = cases.sidecar(name)
-    if not cases.supported(sidecar):
-        pytest.skip(f"{sidecar['loss']['formula']} is no loss of fastgrad's yet")
     problem = modelfile.load(cases.model_file(name), cases.options(sidecar))
     sample = TEXTBOOK_PARAMETERS if method == "textbook" else None
     report, wrong = verdicts(problem, method=method, sample=sample)
@@ -39,8 +37,6 @@ def test_verdict_is_the_recorded_one(name, method):
 @pytest.mark.parametrize("name", NAMES)
 def test_loss_is_the_sources_own_or_its_convention_is_named(name):
     sidecar = cases.sidecar(name)
-    if not cases.supported(sidecar):
-        pytest.skip(f"{sidecar['loss']['formula']} is no loss of fastgrad's yet")
     problem = modelfile.load(cases.model_file(name), cases.options(sidecar))
     report, _ = verdicts(problem)
     if "log(y+1e-7)" in sidecar["loss"]["formula"]:

@@ -685,8 +685,6 @@ def loss_value(problem):
 def test_real_cases(name):
     case = cases.sidecar(name)
     said = cases.options(case)
-    if not cases.supported(case):
-        pytest.skip("its activations or its loss are not known yet")
     with np.load(cases.model_file(name)) as arrays:
         problem = interpret(dict(arrays), said)
     assert list(problem.network.widths) == case["layer_sizes"]

@@ -19,7 +19,13 @@ import reference
 UNIT_ROUNDOFF = 2.0**-53
 FLOOR = 1e-303
 BOUND = 6.0
-ELEMENTWISE = {"binary_crossentropy": codes.BINARY_CROSSENTROPY, "summed_squared_error": codes.SQUARED}
+ELEMENTWISE = {"binary_crossentropy": codes.BINARY_CROSSENTROPY, "sum_squared_error": codes.SQUARED}
+OF_A_DIFFERENCE = {
+    "sum_squared_error": (codes.SQUARED, 0.0),
+    "absolute_error": (codes.ABSOLUTE, 0.0),
+    "huber:0.7": (codes.HUBER, 0.7),
+    "log_cosh": (codes.LOG_COSH, 0.0),
+}
 
 SMALL = (1e-300, -1e-100, 1e-12, SMALL_MOVE, -SMALL_MOVE)
 MOVES = (*SMALL, 1e-5, -1e-3, 0.7, -1.0, 10.0, -40.0, 100.0)
@@ -39,45 +45,52 @@ LOGITS = (
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
-def tabulate(code, factor, outputs, top):
-    loss, top[0] = losses.tabulate_sample(
-        code, outputs[0, 0], outputs[1, 0], factor, outputs[4, 0], outputs[2, 0], outputs[3, 0]
-    )
+def tabulate(code, p, outputs, top):
+    loss, top[0] = losses.tabulate_sample(code, p, outputs, 0)
     return loss
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
-def differences(code, factor, outputs, top, work, small, total):
+def differences(code, p, outputs, top, work, bound, total):
     """Add to total the loss's change under the moves in the first rows of work."""
     n = outputs.shape[2]
     if code == codes.SOFTMAX_CROSSENTROPY:
-        losses.add_softmax(outputs, top, 0, factor, work, 0, n, small, total)
+        losses.add_softmax(outputs, top, 0, work, 0, n, bound < np.inf, total)
+    elif code < codes.COUPLED:
+        losses.add_elementwise(code, p, outputs, 0, bound, work, 0, total)
     else:
-        losses.add_elementwise(code, outputs, 0, factor, work, 0, small, total)
+        losses.add_coupled(code, p, outputs, top, 0, bound < np.inf, work, 0, total)
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
-def single(code, outputs, k, moves, result):
+def single(code, p, outputs, top, k, moves, work, result):
     for c in range(moves.size):
-        result[c] = losses.single_difference(code, outputs, 0, k, moves[c])
+        result[c] = losses.single_difference(code, p, outputs, top, 0, k, moves[c], work)
 
 
-def table(code, a, y, factor=1.0):
-    outputs, top = np.zeros((5, 1, len(a))), np.zeros(1, dtype=np.int64)
-    outputs[0, 0], outputs[1, 0] = a, y
-    return tabulate(code, factor, outputs, top), outputs, top
+def table(code, a, y, factor=1.0, p=0.0):
+    outputs, top = np.zeros((codes.OUTPUT_PLANES, 1, len(a))), np.zeros(1, dtype=np.int64)
+    outputs[codes.OUTPUT, 0], outputs[codes.TARGET, 0], outputs[codes.FACTOR] = a, y, factor
+    return tabulate(code, p, outputs, top), outputs, top
 
 
-def by_rows(code, outputs, top, moves, small, factor=1.0):
+def by_rows(code, outputs, top, moves, bound, p=0.0):
     """Differences under the moves of shape (n, C), by the kernel that takes rows."""
     total = np.zeros(moves.shape[1])
     work = np.concatenate([moves.ravel(), np.full(2 * moves.shape[1], np.nan)])
-    differences(code, factor, outputs, top, work, small, total)
+    differences(code, p, outputs, top, work, bound, total)
     return total
 
 
+def alone(code, outputs, top, k, moves, p=0.0):
+    """Differences where output k alone moves."""
+    result = np.empty(len(moves))
+    single(code, p, outputs, top, k, np.array(moves, dtype=float), np.empty(outputs.shape[2]), result)
+    return result
+
+
 def element_terms(name, a, y, delta):
-    if name == "summed_squared_error":
+    if name == "sum_squared_error":
         return abs(delta) * (2.0 * abs(a - y) + abs(delta))
     sure = reference.exact_difference("softplus", -abs(a), -delta if a > 0 else delta)
     return float(abs(sure)) + abs(delta) * (1.0 - y if a > 0 else y)
@@ -89,10 +102,9 @@ def test_elementwise_difference(name):
     for a, y in product(OUTPUTS, TARGETS):
         _, outputs, top = table(code, [a], [y])
         exact = [reference.exact_loss_difference(name, [a], [delta], [y]) for delta in MOVES]
-        row, alone = by_rows(code, outputs, top, np.array([MOVES]), False), np.empty(len(MOVES))
-        small = by_rows(code, outputs, top, np.array([MOVES]), True)
-        single(code, outputs, 0, np.array(MOVES), alone)
-        np.testing.assert_array_equal(row, alone)
+        row = by_rows(code, outputs, top, np.array([MOVES]), np.inf)
+        small = by_rows(code, outputs, top, np.array([MOVES]), SMALL_MOVE)
+        np.testing.assert_array_equal(row, alone(code, outputs, top, 0, MOVES))
         for c, delta in enumerate(MOVES):
             allowed = UNIT_ROUNDOFF * max(element_terms(name, a, y, delta), FLOOR)
             worst = max(worst, (float(abs(row[c] - exact[c])) / allowed, a, y, delta))
@@ -108,7 +120,7 @@ def test_binary_crossentropy_difference_beyond_the_range_of_the_exponential():
     for a, y, delta in product((-1500.0, -3.0, 0.0, 5.0, 1500.0), TARGETS, HUGE):
         exact = reference.exact_loss_difference("binary_crossentropy", [a], [delta], [y])
         _, outputs, top = table(codes.BINARY_CROSSENTROPY, [a], [y])
-        (found,) = by_rows(codes.BINARY_CROSSENTROPY, outputs, top, np.array([[delta]]), False)
+        (found,) = by_rows(codes.BINARY_CROSSENTROPY, outputs, top, np.array([[delta]]), np.inf)
         assert found == pytest.approx(float(exact), abs=4 * UNIT_ROUNDOFF * (abs(a) + abs(delta)))
 
 
@@ -147,7 +159,7 @@ def test_softmax_crossentropy_difference(z, small):
     moves = moves_of(len(z), SMALL if small else MOVES)
     for y in labels(len(z)):
         _, outputs, top = table(codes.SOFTMAX_CROSSENTROPY, z, y)
-        found = by_rows(codes.SOFTMAX_CROSSENTROPY, outputs, top, moves, small)
+        found = by_rows(codes.SOFTMAX_CROSSENTROPY, outputs, top, moves, SMALL_MOVE if small else np.inf)
         for c, move in enumerate(moves.T):
             exact = reference.exact_loss_difference("softmax_crossentropy", z, move, y)
             allowed = UNIT_ROUNDOFF * max(softmax_terms(z, y, move), FLOOR)
@@ -160,13 +172,12 @@ def test_softmax_crossentropy_difference(z, small):
 def test_softmax_crossentropy_difference_of_a_single_logit(z):
     code, worst = codes.SOFTMAX_CROSSENTROPY, (0.0,)
     for y, k in product(labels(len(z)), range(len(z))):
-        _, outputs, _ = table(code, z, y)
-        found = np.empty(len(MOVES))
-        single(code, outputs, k, np.array(MOVES), found)
+        _, outputs, top = table(code, z, y)
+        found = alone(code, outputs, top, k, MOVES)
         for c, delta in enumerate(MOVES):
             move = delta * np.eye(len(z))[k]
             exact = reference.exact_loss_difference("softmax_crossentropy", z, move, y)
-            taylor = delta * (outputs[2, 0, k] + delta * outputs[3, 0, k])
+            taylor = delta * (outputs[codes.LOSS_SLOPE, 0, k] + delta * outputs[codes.LOSS_CURVATURE, 0, k])
             allowed = UNIT_ROUNDOFF * max(softmax_terms(z, y, move) + y[k] * abs(delta), FLOOR)
             worst = max(worst, (float(abs(found[c] - exact)) / allowed, k, list(y), delta))
             if delta in SMALL:
@@ -183,7 +194,7 @@ def test_softmax_crossentropy_difference_beyond_the_range_of_the_exponential(z):
     loss = reference.LOSSES["softmax_crossentropy"].value
     for y in labels(len(z)):
         _, outputs, top = table(code, z, y)
-        found = by_rows(code, outputs, top, moves, False)
+        found = by_rows(code, outputs, top, moves, np.inf)
         for c, move in enumerate(moves.T):
             with mp.workdps(40):
                 moved, still = ([mp.mpf(zk) + mp.mpf(dk) for zk, dk in zip(z, d, strict=True)] for d in (move, 0 * move))
@@ -191,9 +202,8 @@ def test_softmax_crossentropy_difference_beyond_the_range_of_the_exponential(z):
             allowed = 8 * UNIT_ROUNDOFF * max(1.0, sum(y)) * (np.ptp(z) + np.ptp(move) + abs(move).max())
             assert found[c] == pytest.approx(exact, abs=allowed)
             if np.count_nonzero(move) == 1:
-                alone, k = np.empty(1), int(np.argmax(move != 0.0))
-                single(code, outputs, k, move[k : k + 1], alone)
-                assert alone[0] == pytest.approx(exact, abs=allowed)
+                k = int(np.argmax(move != 0.0))
+                assert alone(code, outputs, top, k, move[k : k + 1])[0] == pytest.approx(exact, abs=allowed)
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.125])
@@ -209,4 +219,206 @@ def test_value_and_factor(factor):
             assert loss == pytest.approx(factor * float(exact), rel=4 * UNIT_ROUNDOFF)
             moves = np.array([[0.5], [-1.0], [0.25]])
             exact = reference.exact_loss_difference(name, z, list(moves[:, 0]), y)
-            assert by_rows(code, outputs, top, moves, False, factor)[0] == pytest.approx(factor * float(exact), rel=1e-14)
+            assert by_rows(code, outputs, top, moves, np.inf)[0] == pytest.approx(factor * float(exact), rel=1e-14)
+
+
+# Losses of a − y.
+
+
+def residual_terms(name, d, delta, rounding):
+    """|δ| times the largest slope on the way, whose residual was rounded; across a kink, what was rounded there."""
+    largest = max(abs(d), abs(d + delta)) + rounding
+    if name == "absolute_error":
+        return abs(delta)
+    if name == "log_cosh":
+        return abs(delta) * min(1.0, largest)
+    return abs(delta) * (min(0.7, largest) if name == "huber:0.7" else 2.0 * largest)
+
+
+RESIDUALS = (0.0, 1e-300, -1e-9, 0.3, -0.7, 0.7, 0.7 + 1e-9, -0.999, 1.0, 2.5, -8.0, 37.0, -700.0, 700.0)
+ACROSS = (-0.3, -0.6, -1.4, 1.4 + 1e-9, -2.5, -5.0, 16.0, -1400.0)
+
+
+@pytest.mark.parametrize("name", OF_A_DIFFERENCE)
+def test_difference_of_the_losses_of_a_residual(name):
+    code, p = OF_A_DIFFERENCE[name]
+    worst = (0.0,)
+    for d, y in product(RESIDUALS, (0.0, 0.25, -3.0)):
+        a = d + y
+        _, outputs, top = table(code, [a], [y], p=p)
+        moves = np.array([[*MOVES, *ACROSS, 1e-9, -1e-9, 10.0, -10.0]])
+        found = by_rows(code, outputs, top, moves, np.inf, p)
+        np.testing.assert_array_equal(found, alone(code, outputs, top, 0, moves[0], p))
+        small = by_rows(code, outputs, top, np.array([SMALL]), SMALL_MOVE, p)
+        for c, delta in enumerate(moves[0]):
+            exact = reference.exact_loss_difference(name, [a], [delta], [y])
+            allowed = UNIT_ROUNDOFF * max(residual_terms(name, a - y, delta, 0.0), FLOOR)
+            worst = max(worst, (float(abs(found[c] - exact)) / allowed, a, y, delta))
+            if c < len(SMALL):
+                worst = max(worst, (float(abs(small[c] - exact)) / allowed, a, y, delta, "Taylor"))
+    print(f"{name}: worst {worst}")
+    assert worst[0] <= BOUND
+
+
+@pytest.mark.parametrize("z", LOGITS)
+@pytest.mark.parametrize("name", OF_A_DIFFERENCE)
+def test_difference_of_a_loss_that_follows_a_softmax(name, z):
+    """Bounded by what each probability's move, p(1 + |z − z_top|)(|E| + Σ p|E|)/(1 + Σ p E), is made of."""
+    code, p = OF_A_DIFFERENCE[name]
+    worst = (0.0,)
+    for y, small in product(labels(len(z)), (True, False)):
+        _, outputs, top = table(code + codes.OF_SOFTMAX, z, y, p=p)
+        if name == "absolute_error" and outputs[codes.LOSS_KINK].min() < 1e-12:
+            continue  # p rounded is on the other side of y, or on it
+        moves = moves_of(len(z), SMALL if small else MOVES)
+        found = by_rows(code + codes.OF_SOFTMAX, outputs, top, moves, SMALL_MOVE if small else np.inf, p)
+        for c, move in enumerate(moves.T):
+            exact = exact_of_softmax(name, z, move, y)
+            allowed = UNIT_ROUNDOFF * max(of_softmax_terms(name, z, y, move), FLOOR)
+            worst = max(worst, (float(abs(found[c] - exact)) / allowed, list(y), list(move)))
+            if np.count_nonzero(move) == 1:
+                k = int(np.argmax(move != 0.0))
+                one = alone(code + codes.OF_SOFTMAX, outputs, top, k, move[k : k + 1], p)[0]
+                worst = max(worst, (float(abs(one - exact)) / allowed, list(y), list(move), "alone"))
+                if small and outputs[codes.LOSS_KINK, 0, k] > SMALL_MOVE:
+                    slope, bend = outputs[[codes.LOSS_SLOPE, codes.LOSS_CURVATURE], 0, k]
+                    taylor = move[k] * (slope + move[k] * bend)
+                    worst = max(worst, (float(abs(taylor - exact)) / allowed, list(y), list(move), "Taylor"))
+    print(f"{name} of the softmax of {z}: worst {worst}")
+    assert worst[0] <= BOUND
+
+
+def exact_of_softmax(name, z, move, y):
+    """The exact difference; kernels leave the mean over outputs to the factor."""
+    exact = reference.exact_loss_difference(name, z, move, y, output="softmax")
+    return exact * (1 if name == "sum_squared_error" else len(z))
+
+
+def of_softmax_terms(name, z, y, move):
+    gap = [abs(zk - max(z)) for zk in z]
+    top = gap.index(0.0)
+    with mp.workdps(50):
+        d = [mp.mpf(float(m)) - mp.mpf(float(move[top])) for m in move]
+        p = reference.softmax([mp.mpf(zk) for zk in z], mp)
+        E = [mp.expm1(dk) for dk in d]
+        mean = sum(pk * (1 + g) * abs(Ek) for pk, g, Ek in zip(p, gap, E, strict=True))
+        whole = 1 + sum(pk * Ek for pk, Ek in zip(p, E, strict=True))
+        total = mp.mpf(0)
+        for pk, g, Ek, yk in zip(p, gap, E, y, strict=True):
+            moved = pk * (1 + g) * (abs(Ek) * (1 if g else 0) + mean) / whole
+            slope = {"absolute_error": 1, "sum_squared_error": 2}.get(name, 1) * (
+                1 if name == "absolute_error" else pk * (1 + g) + yk + moved
+            )
+            total += moved * slope
+        return float(total)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", OF_A_DIFFERENCE)
+def test_loss_that_follows_a_softmax_beyond_the_range_of_the_exponential(name):
+    code, p = OF_A_DIFFERENCE[name]
+    for z in ((0.0, 0.0, 0.0), (700.0, -700.0, 0.0), (1200.0, -1200.0, 3.0)):
+        moves = moves_of(3, HUGE)
+        _, outputs, top = table(code + codes.OF_SOFTMAX, z, (0.0, 1.0, 0.0), p=p)
+        found = by_rows(code + codes.OF_SOFTMAX, outputs, top, moves, np.inf, p)
+        for c, move in enumerate(moves.T):
+            exact = float(exact_of_softmax(name, z, move, (0.0, 1.0, 0.0)))
+            # An exponent of that size is rounded, and e^x takes its absolute error over as a relative one.
+            allowed = 4 * UNIT_ROUNDOFF * (np.ptp(z) + np.ptp(move) + abs(move).max())
+            assert found[c] == pytest.approx(exact, abs=allowed)
+            if np.count_nonzero(move) == 1:
+                k = int(np.argmax(move != 0.0))
+                one = alone(code + codes.OF_SOFTMAX, outputs, top, k, move[k : k + 1], p)[0]
+                assert one == pytest.approx(exact, abs=allowed)
+
+
+# Losses with a logarithm.
+
+
+@pytest.mark.parametrize("name", ["poisson", "kl_divergence"])
+def test_difference_of_a_loss_with_a_logarithm(name):
+    """log(1 + δ/a) takes over the rounding of its argument x as x/(1 + x)."""
+    code = {"poisson": codes.POISSON, "kl_divergence": codes.KL_DIVERGENCE}[name]
+    worst = (0.0,)
+    for a, y in product((1e-100, 1e-8, 0.3, 1.0, 2.5, 100.0, 1e9), (0.0, 0.25, 1.0, 7.0)):
+        _, outputs, top = table(code, [a], [y])
+        moves = a * np.array([*SMALL, 1e-3, -1e-3, 0.7, -0.9, -1.0 + 2.0**-20, 40.0, 1e9])
+        found = by_rows(code, outputs, top, moves[np.newaxis], np.inf)
+        small = by_rows(code, outputs, top, moves[np.newaxis], SMALL_MOVE)
+        for c, delta in enumerate(moves):
+            exact = reference.exact_loss_difference(name, [a], [delta], [y], output="identity")
+            x = delta / a
+            terms = y * (abs(np.log1p(x)) + abs(x / (1.0 + x))) + (abs(delta) if name == "poisson" else 0.0)
+            allowed = UNIT_ROUNDOFF * max(terms, FLOOR)
+            worst = max(worst, (float(abs(found[c] - exact)) / allowed, a, y, delta))
+            if c < len(SMALL):
+                worst = max(worst, (float(abs(small[c] - exact)) / allowed, a, y, delta, "Taylor"))
+    print(f"{name}: worst {worst}")
+    assert worst[0] <= BOUND
+
+
+def test_poisson_after_exp_is_taken_from_the_logit():
+    worst = (0.0,)
+    for z, y in product((-700.0, -40.0, -1.0, 0.0, 0.3, 8.0, 600.0), (0.0, 1.0, 12.0)):
+        _, outputs, top = table(codes.POISSON_OF_LOGIT, [z], [y])
+        moves = np.array([[delta for delta in MOVES if z + delta < 700.0]])
+        found = by_rows(codes.POISSON_OF_LOGIT, outputs, top, moves, np.inf)
+        small = by_rows(codes.POISSON_OF_LOGIT, outputs, top, moves, SMALL_MOVE)
+        for c, delta in enumerate(moves[0]):
+            exact = reference.exact_loss_difference("poisson", [z], [delta], [y])
+            allowed = UNIT_ROUNDOFF * max(np.exp(z) * abs(np.expm1(delta)) + y * abs(delta), FLOOR)
+            worst = max(worst, (float(abs(found[c] - exact)) / allowed, z, y, delta))
+            if delta in SMALL:
+                worst = max(worst, (float(abs(small[c] - exact)) / allowed, z, y, delta, "Taylor"))
+    print(f"poisson of a logit: worst {worst}")
+    assert worst[0] <= BOUND
+
+
+# Hinges.
+
+SCORES = ((0.4,), (-3.0,), (0.0, 0.0), (1.0, -2.0, 0.5), (3.0, 2.0 + 1e-9, -40.0, 2.0), (700.0, -700.0, 0.0), (0.1, 0.6, 0.6))
+
+
+@pytest.mark.parametrize(("name", "code"), [("hinge", codes.HINGE), ("squared_hinge", codes.SQUARED_HINGE)])
+@pytest.mark.parametrize("margin", [1.0, 0.5])
+def test_difference_of_a_hinge(name, code, margin):
+    worst = (0.0,)
+    for a in SCORES:
+        n = len(a)
+        for y in ([-1.0], [1.0]) if n == 1 else np.eye(n):
+            _, outputs, top = table(code, a, y, p=margin)
+            moves = moves_of(n, (*MOVES, 0.5, -0.5, 1400.0))
+            found = by_rows(code, outputs, top, moves, np.inf, margin)
+            np.testing.assert_array_equal(found, by_rows(code, outputs, top, moves, SMALL_MOVE, margin))
+            for c, move in enumerate(moves.T):
+                exact = reference.exact_loss_difference(f"{name}:{margin}", a, move, list(y))
+                allowed = UNIT_ROUNDOFF * max(hinge_terms(name, a, y, move, margin), FLOOR)
+                worst = max(worst, (float(abs(found[c] - exact)) / allowed, a, list(y), list(move)))
+                if np.count_nonzero(move) == 1:
+                    k = int(np.argmax(move != 0.0))
+                    one = alone(code, outputs, top, k, move[k : k + 1], margin)[0]
+                    worst = max(worst, (float(abs(one - exact)) / allowed, a, list(y), list(move), "alone"))
+                    if abs(move[k]) <= SMALL_MOVE < outputs[codes.LOSS_KINK, 0, k]:
+                        slope, bend = outputs[[codes.LOSS_SLOPE, codes.LOSS_CURVATURE], 0, k]
+                        taylor = move[k] * (slope + move[k] * bend)
+                        worst = max(worst, (float(abs(taylor - exact)) / allowed, a, list(y), list(move), "Taylor"))
+    print(f"{name} of margin {margin}: worst {worst}")
+    assert worst[0] <= BOUND
+
+
+def hinge_terms(name, a, y, move, margin):
+    """Moves, times twice the hinge for squares; the rounding of a hinge where it is crossed."""
+    target, total = int(np.argmax(y)), 0.0
+    for j in range(len(a)):
+        if len(a) > 1 and j == target:
+            continue
+        h, moved = (
+            (margin + a[j] - a[target], move[j] - move[target]) if len(a) > 1 else (margin - y[0] * a[0], -y[0] * move[0])
+        )
+        size = margin + abs(a[j]) + abs(a[target]) * (len(a) > 1)
+        crossed = h * (h + moved) <= 0.0
+        if name == "hinge":
+            total += max(abs(moved), size * crossed)
+        else:
+            total += (abs(moved) + size * crossed) * (2.0 * size + abs(moved))
+    return total

@@ -87,9 +87,15 @@ def test_locate_refuses_what_theta_does_not_hold(k):
         ({"activations": ("tanh", "softmax", "sigmoid")}, "layer 2 of 3"),
         ({"activations": ("tanh", "swoosh", "sigmoid")}, "unknown activation 'swoosh'; known are identity"),
         ({"loss": "anger"}, "unknown loss 'anger'"),
-        ({"reduction": "median"}, "mean, sum, found 'median'"),
+        ({"reduction": "median"}, "mean, sum, weighted_mean, found 'median'"),
         ({"activations": ("tanh", "relu", "tanh")}, "goes with a sigmoid output, found tanh"),
-        ({"activations": ("tanh", "relu", "softmax"), "loss": "mse"}, "softmax_crossentropy, found mse"),
+        (
+            {"activations": ("tanh", "relu", "softmax"), "loss": "poisson"},
+            "a softmax output goes with softmax_crossentropy, .*; found poisson",
+        ),
+        ({"loss": "huber:-1"}, "the parameter of huber must be a positive number, found 'huber:-1'"),
+        ({"loss": "hinge:wide"}, "the parameter of hinge must be a positive number, found 'hinge:wide'"),
+        ({"loss": "mse:2"}, "loss mse has no parameter, found 'mse:2'"),
         ({"l2": (0.1, 0.0, -1.0, 0.0, 0.0)}, "l2 must be a finite number of at least 0, found -1.0"),
         ({"l1": (float("nan"),) * 5}, "l1 must be"),
         ({"l2": (0.1,) * 3}, "5 tensors need as many numbers l2, found 3"),
@@ -101,14 +107,13 @@ def test_contradictions_are_refused_with_both_sides_named(changes, message):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize(("reduction", "share"), [("mean", 1 / 5), ("sum", 1.0)])
-def test_sample_factor_is_the_share_of_one_sample(loss, reduction, share):
+def test_loss_constant_is_what_the_kernel_leaves_out(loss):
     output = {"softmax_crossentropy": "softmax"}.get(loss, "sigmoid")
-    net = network(
-        widths=(3, 2, 4, 10), activations=("tanh", "relu", output), loss=loss, reduction=reduction, biases=(True,) * 3
-    )
-    constant = {"squared_error": 1 / 2, "mse": 1 / 10}.get(loss, 1.0)
-    assert net.sample_factor(5) == pytest.approx(constant * share, rel=1e-15)
+    net = network(widths=(3, 2, 4, 10), activations=("tanh", "relu", output), loss=loss, biases=(True,) * 3)
+    constants = {"squared_error": 1 / 2, "half_mse": 1 / 20}
+    constants |= dict.fromkeys(("mse", "absolute_error", "huber", "log_cosh", "poisson"), 1 / 10)
+    constant = constants.get(loss, 1.0)
+    assert net.loss_constant == pytest.approx(constant, rel=1e-15)
 
 
 def tensor(**changes):

@@ -40,12 +40,29 @@ _DESCRIPTION: dict[str, Decorator] = {
     "loss": click.option(
         "--loss",
         metavar="NAME",
-        help="binary_crossentropy, softmax_crossentropy, squared_error (half the sum over outputs) or mse (mean).",
+        help="binary_crossentropy, softmax_crossentropy, squared_error (half the sum over outputs), mse (mean), hinge, "
+        "huber:0.7, absolute_error, log_cosh, poisson, kl_divergence, ...",
     ),
     "reduction": click.option(
         "--reduction",
         metavar="NAME",
-        help="mean or sum over the examples.",
+        help="mean or sum over the examples; or weighted_mean, divided by the sum of their weights.",
+    ),
+    "label_smoothing": click.option(
+        "--label-smoothing",
+        type=float,
+        metavar="S",
+        help="Labels (1 - S)y + S/K of a cross-entropy with K classes.",
+    ),
+    "class_weights": click.option(
+        "--class-weights",
+        metavar="NUMBERS",
+        help="Weight of each class of a cross-entropy, in order: 1,2,0.5.",
+    ),
+    "example_weights": click.option(
+        "--example-weights",
+        metavar="NUMBERS",
+        help="Weight of each example; or an array of that name, or sample_weight, in the file.",
     ),
     "l2": click.option(
         "--l2",

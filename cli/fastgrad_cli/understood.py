@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.conventions import dropped_in_words, explain_loss, penalties_in_words
+from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.forward import base_point
 from fastgrad.network import Network, Problem, Tensor
 from fastgrad.numerical import METHODS, estimate
@@ -44,6 +44,9 @@ class Understood:
             "activations": list(network.activations),
             "loss_function": network.loss,
             "reduction": network.reduction,
+            "label_smoothing": network.label_smoothing,
+            "class_weights": list(network.class_weights),
+            "example_weights": None if self.problem.example_weights is None else self.problem.example_weights.tolist(),
             "dropout": _dropout_to_dicts(self.problem),
             "examples": self.problem.samples,
             "parameters_total": network.size,
@@ -59,7 +62,7 @@ class Understood:
         """Yield the text for a person."""
         network = self.problem.network
         yield Text(" -> ".join(_layers(network)), style="bold")
-        yield Text(f"Loss: {network.loss}, {_reduction(self.problem)}; {_penalty(network)}")
+        yield Text(f"Loss: {loss_in_words(self.problem)}, {_reduction(self.problem)}; {_penalty(network)}")
         if dropped := dropped_in_words(self.problem):
             yield Text(f"Dropout of {dropped}")
         yield Text(self._loss_value())
@@ -88,7 +91,7 @@ def _layers(network: Network) -> list[str]:
 
 def _reduction(problem: Problem) -> str:
     """Return how the examples are put together."""
-    return f"{problem.network.reduction} over {counted(problem.samples, 'example')}"
+    return f"{problem.network.reduction.replace('_', ' ')} over {counted(problem.samples, 'example')}"
 
 
 def _penalty(network: Network) -> str:

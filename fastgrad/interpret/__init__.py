@@ -71,7 +71,8 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
         return solve(parts, x, y, description, masks)[0]
     parts = named_parts(*split(others, description), description, only_parameters=False)
     problem = solve(parts, x, y, description, [])[0]
-    return replace(problem, notes=overlooked([Mask(name, numbers[name], others[name]) for name in numbers], problem))
+    left = [Mask(name, numbers[name], others[name]) for name in numbers]
+    return replace(problem, notes=problem.notes + overlooked(left, problem))
 
 
 def interpret_parts(

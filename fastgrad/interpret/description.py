@@ -43,6 +43,16 @@ ALIASES = {
     "half_squared_error": "squared_error",
     "quadratic": "squared_error",
     "mean_squared_error": "mse",
+    "half_mean_squared_error": "half_mse",
+    "sse": "sum_squared_error",
+    "sae": "sum_absolute_error",
+    "smooth_l1": "huber",
+    "logcosh": "log_cosh",
+    "hinge_squared": "squared_hinge",
+    "kl": "kl_divergence",
+    "kld": "kl_divergence",
+    "kullback_leibler": "kl_divergence",
+    "poisson_nll": "poisson",
     "mae": "absolute_error",
     "l1": "absolute_error",
     "mean_absolute_error": "absolute_error",
@@ -53,7 +63,7 @@ ALIASES = {
     "avg": "mean",
     "total": "sum",
 }
-"""Other names of activations, losses and reductions; those whose meaning is not known yet are refused as themselves."""
+"""Other names of activations, losses and reductions."""
 
 CROSS_ENTROPY = frozenset({"cross_entropy", "crossentropy", "ce", "xent"})
 """Names of two losses at once: the output activation tells which."""
@@ -99,6 +109,14 @@ def _numbers(value: Any) -> float | tuple[float, ...]:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
+def _row(value: Any) -> tuple[float, ...]:
+    """Take a number for each example, in a list, a vector, or as text."""
+    array = np.asarray(value.split(",") if isinstance(value, str) else value, dtype=np.float64)
+    if array.size != max(array.shape, default=1):
+        raise ValueError
+    return tuple(array.ravel().tolist())
+
+
 def _truth(value: Any) -> bool:
     value = value.item() if isinstance(value, np.ndarray) else value
     return {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}[
@@ -118,6 +136,9 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "keep_prob": (_numbers, "a number, or numbers as in 0.8,0.5"),
     "inverted": (_truth, "true or false"),
     "layout": (_text, "a word"),
+    "label_smoothing": (_number, "a number"),
+    "class_weights": (_row, "numbers, one for each class"),
+    "example_weights": (_row, "numbers, one for each example"),
     "loss_value": (_number, "a number"),
     "params": (_words, "names, in order"),
     "grads": (_words, "names, in the order of the parameters"),
@@ -129,7 +150,7 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 TEXT_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_text, _words})
 """Items that are words: an array of numbers under such a name is data."""
 
-LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter is _numbers)
+LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_numbers, _row})
 """Items that are one number or several in a row."""
 
 NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _truth})
@@ -151,7 +172,8 @@ class Description:
     output : str
         Activation of the last layer.
     loss, reduction : str
-        The loss of a sample, and how samples are put together; "mean" if nothing is said.
+        The loss of a sample, and how samples are put together: "mean" if nothing is said, "sum", or "weighted_mean", which
+        divides by the sum of the weights.
     l2, l1 : float or tuple of float
         c of the penalties ½·c·Σ‖W‖² and c·Σ|W|; 0 if nothing is said. One number for all weights, one for each layer's, or
         one for each tensor in the order W1, b1, W2, b2, ….
@@ -164,6 +186,12 @@ class Description:
     inverted : bool
         Whether the units that are kept are divided by keep_prob, a·D/keep_prob, or stay as they are, a·D; True if nothing
         is said.
+    label_smoothing : float
+        s of the targets (1 − s)·y + s/K; 0 if nothing is said. A binary cross-entropy has two classes.
+    class_weights : tuple of float
+        What multiplies the loss of each class, in their order; of a binary cross-entropy that of the labels 0 and 1.
+    example_weights : tuple of float
+        What multiplies the loss of each example. In a file also sample_weight or sample_weights.
     layout : str
         "rows" or "columns" (where the examples lie), "in_out" or "out_in" (the axes of the weights), or one of each:
         "rows,out_in". Needed only where the shapes allow more than one reading.
@@ -192,6 +220,9 @@ class Description:
     penalize_biases: bool | None = None
     keep_prob: float | tuple[float, ...] | None = None
     inverted: bool | None = None
+    label_smoothing: float | None = None
+    class_weights: tuple[float, ...] | None = None
+    example_weights: tuple[float, ...] | None = None
     layout: str | None = None
     loss_value: float | None = None
     params: tuple[str, ...] | None = None
@@ -322,6 +353,8 @@ def network(description: Description, widths: tuple[int, ...], biases: tuple[boo
         biases=biases,
         l2=_coefficients("l2", description.l2, description.penalize_biases, biases),
         l1=_coefficients("l1", description.l1, description.penalize_biases, biases),
+        class_weights=description.class_weights or (),
+        label_smoothing=description.label_smoothing or 0.0,
     )
 
 
@@ -384,6 +417,5 @@ def _loss(word: str | None, output: str | None) -> str | None:
 
 
 def _following_loss(output: str | None) -> str | None:
-    """Return the only loss that goes with an output: a softmax has one, every other activation goes with several."""
-    losses = [loss for loss in LOSSES if LOGIT_OUTPUT.get(loss) == output]
-    return losses[0] if output == "softmax" and len(losses) == 1 else None
+    """Return the loss that is meant where only an output is said: cross-entropy after a softmax, else it must be said."""
+    return "softmax_crossentropy" if output == "softmax" else None

@@ -24,7 +24,7 @@ from fastgrad.interpret.description import (
 from fastgrad.interpret.layout import Data, Reading, Role, is_vector, readings, target_form
 from fastgrad.interpret.masks import placed
 from fastgrad.interpret.names import Mask, Part, Raw, listed
-from fastgrad.network import LOGIT_OUTPUT, Array, Network, Problem, Tensor
+from fastgrad.network import HINGES, LOGIT_OUTPUT, POSITIVE_OUTPUT, Array, Network, Problem, Tensor
 
 STRIP = 128
 """Columns copied at a time: that many cache lines, one for each row of the source, stay in the nearest cache."""
@@ -132,17 +132,40 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         _require_finite(theta[place], part.label, part.array)
         if part.gradient is not None:
             claimed[place] = _entries(tensor, _aligned(part, part.gradient, tensor))
+    labels = _labels(Y, reading, described)
     return Problem(
         network=described,
         theta=theta,
         X=_inputs(X, reading),
-        Y=_targets(Y, reading, described),
+        Y=described.targets(labels),
         tensors=tensors,
         claimed=claimed if any(role.part.gradient is not None for role in roles) else None,
         claimed_loss=description.loss_value,
         masks=placed(masks, reading, description),
+        notes=_notes(described, labels, Y),
+        labels=labels if described.class_weights or described.label_smoothing else None,
+        example_weights=_example_weights(description.example_weights, reading.samples),
         zero_penalties=zero_penalties(description),
     )
+
+
+def _example_weights(weights: tuple[float, ...] | None, samples: int) -> Array | None:
+    """Return a weight for each example."""
+    if weights is None:
+        return None
+    values = np.array(weights)
+    if values.size != samples:
+        raise InputError(f"{samples} examples need as many example_weights, found {values.size}")
+    if not (np.all(values >= 0.0) and np.all(values < np.inf) and values.any()):
+        raise InputError("example_weights must be finite numbers of at least 0, and not all 0")
+    return values
+
+
+def _notes(described: Network, labels: Array, Y: Data) -> tuple[str, ...]:
+    """Say what was made of labels that could mean something else."""
+    if described.loss_name not in HINGES or described.widths[-1] > 1 or np.array_equal(labels.ravel(), np.ravel(Y.array)):
+        return ()
+    return (f"a hinge of a single output takes labels of -1 and 1: 0 in {Y.name} was read as -1",)
 
 
 def _require_gradients(weights: list[Part], description: Description) -> None:
@@ -238,21 +261,38 @@ def _copied(turned: Raw) -> Array:
     return inputs
 
 
-def _targets(Y: Data, reading: Reading, described: Network) -> Array:
-    """Return Y as the loss takes it, shape (m, n_L)."""
+def _labels(Y: Data, reading: Reading, described: Network) -> Array:
+    """Return Y with classes one-hot, shape (m, n_L)."""
     samples, outputs = reading.samples, described.widths[-1]
     values = np.asarray(Y.array, dtype=np.float64)
     _require_finite(values, Y.name, Y.array)
     form = target_form(values.shape, samples, outputs, reading.examples)
     if form == "classes":
         return _one_hot(values.reshape(-1), outputs, Y)
-    if described.loss in LOGIT_OUTPUT and (np.any(values < 0.0) or np.any(values > 1.0)):
-        index = _first((values < 0.0) | (values > 1.0))
-        raise InputError(
-            f"labels outside the classes: {described.loss} takes labels from 0 to 1, "
-            f"{_entry(Y.name, index)} is {values[index]:g}"
-        )
-    return np.ascontiguousarray(values.T if form == "columns" else values.reshape(samples, outputs))
+    _require_labels(values, Y, described.loss_name)
+    targets = np.ascontiguousarray(values.T if form == "columns" else values.reshape(samples, outputs))
+    return _hinge_targets(targets, Y) if described.loss_name in HINGES else targets
+
+
+def _require_labels(values: Array, Y: Data, loss: str) -> None:
+    """Complain of labels that a loss cannot mean."""
+    most = 1.0 if loss in LOGIT_OUTPUT or loss == "kl_divergence" else np.inf
+    if loss not in {*LOGIT_OUTPUT, *POSITIVE_OUTPUT} or not (np.any(values < 0.0) or np.any(values > most)):
+        return
+    index = _first((values < 0.0) | (values > most))
+    what, span = ("labels", "from 0 to 1") if most == 1.0 else ("counts", "of at least 0")
+    raise InputError(f"labels outside the classes: {loss} takes {what} {span}, {_entry(Y.name, index)} is {values[index]:g}")
+
+
+def _hinge_targets(targets: Array, Y: Data) -> Array:
+    """Return the labels of a hinge: one-hot rows, of a single output −1 and +1."""
+    if targets.shape[1] == 1 and np.isin(targets, (0.0, 1.0)).all():
+        return 2.0 * targets - 1.0
+    if targets.shape[1] == 1 and not np.isin(targets, (-1.0, 1.0)).all():
+        raise InputError(f"a hinge of a single output takes labels of -1 and 1, or of 0 and 1; {Y} holds others")
+    if targets.shape[1] > 1 and not (np.isin(targets, (0.0, 1.0)).all() and (targets.sum(axis=1) == 1.0).all()):
+        raise InputError(f"a hinge of several outputs takes one class an example, as a number or one-hot; {Y} holds others")
+    return targets
 
 
 def _one_hot(classes: Array, outputs: int, Y: Data) -> Array:

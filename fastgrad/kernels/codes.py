@@ -23,6 +23,18 @@ EXP = 18
 SOFTMAX_CROSSENTROPY = 0
 BINARY_CROSSENTROPY = 1
 SQUARED = 2
+ABSOLUTE = 3
+HUBER = 4
+LOG_COSH = 5
+POISSON = 6
+POISSON_OF_LOGIT = 7
+KL_DIVERGENCE = 8
+# From here on one output's share of the loss depends on others; the losses of a − y, from SQUARED to LOG_COSH, may follow
+# a softmax, whose code is then added to theirs.
+COUPLED = 16
+HINGE = 16
+SQUARED_HINGE = 17
+OF_SOFTMAX = 32
 
 # Rows of the table of layers: width; then, for the layer above, first index of its W in theta, first column in the table of
 # units, activation.
@@ -33,5 +45,7 @@ WIDTH, START, UNIT, CODE = 0, 1, 2, 3
 Z, SLOPE, CURVATURE, KINK, SCALE = 0, 1, 2, 3, 4
 
 # Planes of the table of outputs: output or logit, target; slope and half curvature of the loss when one output moves alone,
-# the sample's factor included; softmax probability, where the loss has one.
-OUTPUT, TARGET, LOSS_SLOPE, LOSS_CURVATURE, PROBABILITY = 0, 1, 2, 3, 4
+# the sample's factor included; softmax probability, where the loss has one; that factor; how far all outputs may move
+# before this one's share of the loss comes to a point where two Taylor terms end.
+OUTPUT, TARGET, LOSS_SLOPE, LOSS_CURVATURE, PROBABILITY, FACTOR, LOSS_KINK = 0, 1, 2, 3, 4, 5, 6
+OUTPUT_PLANES = 7

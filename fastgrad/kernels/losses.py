@@ -1,59 +1,178 @@
 """Losses of one sample: value, first two coefficients and exact difference, for whole rows of perturbed outputs.
 
-Elementwise losses are sums over outputs of λ(a_k, y_k); softmax cross-entropy couples the outputs. Both cross-entropies
-take logits. Constants such as ½ or 1/m stand in a factor of the sample, outside this file.
+Elementwise losses are sums over outputs of λ(a_k, y_k); softmax, alone or before such a sum, and the hinge couple the
+outputs. Both cross-entropies, whatever follows a softmax, and Poisson after exp take logits. Constants such as ½ or 1/m
+stand in the factor of a sample's output. p is the loss's parameter: δ of Huber, the margin of a hinge. The exact
+differences are right to a few unit roundoffs of what is added up in them, that is of |δ| times the largest slope on the
+way, or of the change itself where only one term is left.
 """
 
-from math import exp, expm1, inf, log, log1p
+from math import cosh, exp, expm1, inf, log, log1p, sinh, tanh
 
 import numpy as np
 
-from fastgrad.kernels.activations import LARGE, sigmoid, softplus_difference
+from fastgrad.kernels.activations import LARGE, LOG2, exp_difference, sigmoid, sigmoid_slope, softplus_difference
 from fastgrad.kernels.codes import (
+    ABSOLUTE,
     BINARY_CROSSENTROPY,
+    COUPLED,
+    FACTOR,
+    HUBER,
+    KL_DIVERGENCE,
+    LOG_COSH,
     LOSS_CURVATURE,
+    LOSS_KINK,
     LOSS_SLOPE,
+    OF_SOFTMAX,
     OUTPUT,
+    POISSON,
+    POISSON_OF_LOGIT,
     PROBABILITY,
     SOFTMAX_CROSSENTROPY,
+    SQUARED_HINGE,
     TARGET,
 )
 from fastgrad.kernels.compile import helper, outlined
 
 
 @outlined
-def element_value(code, a, y):
-    """λ(a, y); binary cross-entropy from the logit a: log(1 + e^−|a|) + max(a, 0) − y·a."""
-    if code == BINARY_CROSSENTROPY:
-        return log1p(exp(-abs(a))) + (a * (1.0 - y) if a > 0.0 else -a * y)
-    return (a - y) * (a - y)
+def log_cosh(d):
+    """Log cosh d, which is 2 sinh²(d/2) below cosh d's 1 where d is small."""
+    if abs(d) < 1.0:
+        return log1p(2.0 * sinh(0.5 * d) * sinh(0.5 * d))
+    return abs(d) + log1p(exp(-2.0 * abs(d))) - LOG2
 
 
 @outlined
-def element_slope(code, a, y):
+def log_cosh_difference(d, delta):
+    """log1p(2 sinh(δ/2) sinh(d + δ/2)/cosh d) near 0; else, log cosh d being softplus(2d) − d − log 2, by softplus.
+
+    Of d and −d, which give the same, the negative one is taken: 2σ(2d) is then below ¼ of the other term's 1, unless the
+    move is above 1 itself.
+    """
+    if abs(d) < 1.0 and abs(delta) < 1.0:
+        return log1p(2.0 * sinh(0.5 * delta) * sinh(d + 0.5 * delta) / cosh(d))
+    if d > 0.0:
+        return softplus_difference(-2.0 * d, -2.0 * delta) + delta
+    return softplus_difference(2.0 * d, 2.0 * delta) - delta
+
+
+@outlined
+def huber_difference(p, d, delta):
+    """Move by move over the three pieces, for d of at least 0: outside on the right, inside, outside on the left."""
+    if d > p:
+        if d + delta >= p:
+            return p * delta
+        inner = (d - p) + delta
+        if inner >= -2.0 * p:
+            return p * (p - d) + inner * (p + 0.5 * inner)
+        return p * (p - d) - p * (inner + 2.0 * p)
+    there = d + delta
+    if abs(there) <= p:
+        return delta * (d + 0.5 * delta)
+    inner = (p if there > 0.0 else -p) - d
+    return inner * (d + 0.5 * inner) + p * abs(delta - inner)
+
+
+@outlined
+def residual_value(code, p, d):
+    """λ of the losses of d = a − y."""
+    if code == ABSOLUTE:
+        return abs(d)
+    if code == HUBER:
+        return 0.5 * d * d if abs(d) <= p else p * (abs(d) - 0.5 * p)
+    return log_cosh(d) if code == LOG_COSH else d * d
+
+
+@outlined
+def residual_slope(code, p, d):
+    """λ′ of the losses of d = a − y; at a kink the mean of the one-sided slopes."""
+    if code == ABSOLUTE:
+        return 1.0 if d > 0.0 else -1.0 if d < 0.0 else 0.0
+    if code == HUBER:
+        return max(-p, min(p, d))
+    return tanh(d) if code == LOG_COSH else 2.0 * d
+
+
+@outlined
+def residual_half_curvature(code, p, d):
+    """½λ″ of the losses of d = a − y."""
+    if code == ABSOLUTE:
+        return 0.0
+    if code == HUBER:
+        return 0.5 if abs(d) < p else 0.0
+    return 2.0 * sigmoid_slope(2.0 * d) if code == LOG_COSH else 1.0
+
+
+@outlined
+def residual_kink(code, p, d):
+    """How far d is from the nearest point where λ′ or λ″ jumps."""
+    if code == ABSOLUTE:
+        return abs(d)
+    return abs(abs(d) - p) if code == HUBER else inf
+
+
+@outlined
+def residual_difference(code, p, d, delta):
+    """λ(d + delta) − λ(d) of the losses of d = a − y, all of them even."""
+    if code == ABSOLUTE:
+        return max(delta, -2.0 * d - delta) if d >= 0.0 else max(-delta, 2.0 * d + delta)
+    if code == HUBER:
+        return huber_difference(p, abs(d), delta if d >= 0.0 else -delta)
+    return log_cosh_difference(d, delta) if code == LOG_COSH else delta * (2.0 * d + delta)
+
+
+@outlined
+def element_value(code, p, a, y):
+    """λ(a, y); from the logit a: binary cross-entropy, log(1 + e^−|a|) + max(a, 0) − y·a, and Poisson after exp."""
+    if code == BINARY_CROSSENTROPY:
+        return log1p(exp(-abs(a))) + (a * (1.0 - y) if a > 0.0 else -a * y)
+    if code == POISSON_OF_LOGIT:
+        return exp(a) - y * a
+    if code == POISSON:
+        return a - y * log(a)
+    if code == KL_DIVERGENCE:
+        return y * log(y / a) if y > 0.0 else 0.0
+    return residual_value(code, p, a - y)
+
+
+@outlined
+def element_slope(code, p, a, y):
     """∂λ/∂a, without cancellation where σ saturates."""
     if code == BINARY_CROSSENTROPY:
         return (1.0 - y) - sigmoid(-a) if a > 0.0 else sigmoid(a) - y
-    return 2.0 * (a - y)
+    if code == POISSON_OF_LOGIT:
+        return exp(a) - y
+    if code == POISSON or code == KL_DIVERGENCE:
+        return (a - y) / a if code == POISSON else -y / a
+    return residual_slope(code, p, a - y)
 
 
 @outlined
-def element_half_curvature(code, a, y):
+def element_half_curvature(code, p, a, y):
     """½∂²λ/∂a²."""
     if code == BINARY_CROSSENTROPY:
-        e = exp(-abs(a))
-        return 0.5 * e / ((1.0 + e) * (1.0 + e))
-    return 1.0
+        return 0.5 * sigmoid_slope(a)
+    if code == POISSON_OF_LOGIT:
+        return 0.5 * exp(a)
+    if code == POISSON or code == KL_DIVERGENCE:
+        return 0.5 * y / a / a
+    return residual_half_curvature(code, p, a - y)
 
 
 @outlined
-def element_difference(code, a, y, delta):
+def element_difference(code, p, a, y, delta):
     """λ(a + delta, y) − λ(a, y) for any delta."""
     if code == BINARY_CROSSENTROPY:
         if a > 0.0:
             return softplus_difference(-a, -delta) + (1.0 - y) * delta
         return softplus_difference(a, delta) - y * delta
-    return delta * (2.0 * (a - y) + delta)
+    if code == POISSON_OF_LOGIT:
+        return exp_difference(a, delta) - y * delta
+    if code == POISSON or code == KL_DIVERGENCE:
+        logarithm = y * log1p(delta / a) if y != 0.0 else 0.0
+        return delta - logarithm if code == POISSON else -logarithm
+    return residual_difference(code, p, a - y, delta)
 
 
 @outlined
@@ -71,19 +190,36 @@ def softmax_row(z, probability):
 
 
 @outlined
-def tabulate_sample(code, a, y, factor, probability, slope, half_curvature):
+def tabulate_sample(code, p, outputs, s):
     """Fill one sample's loss tables, factor included, and return its loss and the index of its largest logit.
 
-    slope and half_curvature are those of one output moved alone. For softmax the slope of a logit with most of the
-    probability is written as (Σy − y_top) − Σy·Σ_{k≠top} p_k: p_top − y_top would cancel where the network is sure.
+    slope and half curvature are those of one output moved alone. A hinge has the index of the target class in the place
+    of the largest logit's.
     """
-    if code != SOFTMAX_CROSSENTROPY:
-        total = 0.0
-        for k in range(a.size):
-            total += factor * element_value(code, a[k], y[k])
-            slope[k] = factor * element_slope(code, a[k], y[k])
-            half_curvature[k] = factor * element_half_curvature(code, a[k], y[k])
-        return total, 0
+    if code == SOFTMAX_CROSSENTROPY:
+        return tabulate_softmax(outputs, s)
+    if code >= OF_SOFTMAX:
+        return tabulate_of_softmax(code - OF_SOFTMAX, p, outputs, s)
+    if code >= COUPLED:
+        return tabulate_hinge(code, p, outputs, s)
+    total = 0.0
+    for k in range(outputs.shape[2]):
+        a, y, factor = outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
+        total += factor * element_value(code, p, a, y)
+        outputs[LOSS_SLOPE, s, k] = factor * element_slope(code, p, a, y)
+        outputs[LOSS_CURVATURE, s, k] = factor * element_half_curvature(code, p, a, y)
+        outputs[LOSS_KINK, s, k] = residual_kink(code, p, a - y)
+    return total, 0
+
+
+@outlined
+def tabulate_softmax(outputs, s):
+    """Do what `tabulate_sample` does for softmax cross-entropy.
+
+    The slope of a logit with most of the probability is written as (Σy − y_top) − Σy·Σ_{k≠top} p_k: p_top − y_top would
+    cancel where the network is sure.
+    """
+    a, y, probability, factor = outputs[OUTPUT, s], outputs[TARGET, s], outputs[PROBABILITY, s], outputs[FACTOR, s, 0]
     top, log_total = softmax_row(a, probability)
     rest_p, rest_y, loss = 0.0, 0.0, 0.0
     for k in range(a.size):
@@ -95,36 +231,121 @@ def tabulate_sample(code, a, y, factor, probability, slope, half_curvature):
     for k in range(a.size):
         others = rest_p if k == top else 1.0 - probability[k]
         sure = k == top and rest_p < 0.5
-        slope[k] = factor * (rest_y - mass * rest_p if sure else mass * probability[k] - y[k])
-        half_curvature[k] = 0.5 * factor * mass * probability[k] * others
+        outputs[LOSS_SLOPE, s, k] = factor * (rest_y - mass * rest_p if sure else mass * probability[k] - y[k])
+        outputs[LOSS_CURVATURE, s, k] = 0.5 * factor * mass * probability[k] * others
+        outputs[LOSS_KINK, s, k] = inf
     return factor * loss, top
 
 
+@outlined
+def rest(probability, k):
+    """1 − p_k as the sum of the others."""
+    total = 0.0
+    for j in range(probability.size):
+        if j != k:
+            total += probability[j]
+    return total
+
+
+@outlined
+def softmax_residual(outputs, s, k):
+    """p_k − y_k; (1 − y_k) − (1 − p_k) where p_k is most of the probability."""
+    probability, y = outputs[PROBABILITY, s, k], outputs[TARGET, s, k]
+    return (1.0 - y) - rest(outputs[PROBABILITY, s], k) if probability > 0.5 else probability - y
+
+
+@outlined
+def tabulate_of_softmax(code, p, outputs, s):
+    """Do what `tabulate_sample` does for a loss of p − y, p = softmax(z).
+
+    A logit k that moves alone by δ moves p by v·(δ + δ²(½ − p_k)), v_k = p_k(1 − p_k) and v_j = −p_j·p_k, so that the
+    slope is Σ λ′v and half the curvature (½ − p_k)·Σ λ′v + Σ ½λ″v². Moves of all logits by at most B change log p_k and
+    log (1 − p_k) by at most 2B, and so p_k by less than 2.1·B·min(p_k, 1 − p_k) while B is small.
+    """
+    probability, factor, loss = outputs[PROBABILITY, s], outputs[FACTOR, s, 0], 0.0
+    top, _ = softmax_row(outputs[OUTPUT, s], probability)
+    for k in range(probability.size):
+        others, slope, bend = rest(probability, k), 0.0, 0.0
+        for j in range(probability.size):
+            d, v = softmax_residual(outputs, s, j), probability[k] * (others if j == k else -probability[j])
+            slope += residual_slope(code, p, d) * v
+            bend += residual_half_curvature(code, p, d) * v * v
+        d = softmax_residual(outputs, s, k)
+        loss += residual_value(code, p, d)
+        outputs[LOSS_SLOPE, s, k] = factor * slope
+        outputs[LOSS_CURVATURE, s, k] = factor * ((0.5 - probability[k]) * slope + bend)
+        reach = 2.1 * min(probability[k], others)
+        outputs[LOSS_KINK, s, k] = residual_kink(code, p, d) / reach if reach > 0.0 else inf
+    return factor * loss, top
+
+
+@outlined
+def hinge_term(p, outputs, s, target, j):
+    """Return what output j's hinge holds against 0: margin + a_j − a_target; with a single output margin − y·a."""
+    if outputs.shape[2] == 1:
+        return p - outputs[TARGET, s, 0] * outputs[OUTPUT, s, 0]
+    return p + (outputs[OUTPUT, s, j] - outputs[OUTPUT, s, target])
+
+
+@outlined
+def tabulate_hinge(code, p, outputs, s):
+    """Do what `tabulate_sample` does for a hinge Σ max(0, h) or Σ max(0, h)²; h moves by at most twice what outputs do."""
+    n, factor, total = outputs.shape[2], outputs[FACTOR, s, 0], 0.0
+    target = np.argmax(outputs[TARGET, s])
+    sum_slope, sum_curvature, nearest = 0.0, 0.0, inf
+    for j in range(n):
+        if n > 1 and j == target:
+            continue
+        h = hinge_term(p, outputs, s, target, j)
+        share = 1.0 if h > 0.0 else 0.5 if h == 0.0 else 0.0
+        sign = -outputs[TARGET, s, 0] if n == 1 else 1.0
+        slope, curvature = share, 0.0
+        if code == SQUARED_HINGE:
+            slope, curvature = 2.0 * max(h, 0.0), share * sign * sign
+        total += max(h, 0.0) * (max(h, 0.0) if code == SQUARED_HINGE else 1.0)
+        outputs[LOSS_SLOPE, s, j] = factor * sign * slope
+        outputs[LOSS_CURVATURE, s, j] = factor * curvature
+        outputs[LOSS_KINK, s, j] = 0.5 * abs(h)
+        sum_slope, sum_curvature, nearest = sum_slope + slope, sum_curvature + curvature, min(nearest, 0.5 * abs(h))
+    if n > 1:
+        outputs[LOSS_SLOPE, s, target] = -factor * sum_slope
+        outputs[LOSS_CURVATURE, s, target] = factor * sum_curvature
+        outputs[LOSS_KINK, s, target] = nearest
+    return factor * total, target
+
+
+@outlined
+def hinge_difference(code, h, delta):
+    """max(0, h + delta) − max(0, h), or that of the squares."""
+    moved = max(delta, -h) if h > 0.0 else max(h + delta, 0.0)
+    return moved * (2.0 * max(h, 0.0) + moved) if code == SQUARED_HINGE else moved
+
+
 @helper
-def add_elementwise(code, outputs, s, factor, work, source, small, total):
+def add_elementwise(code, p, outputs, s, bound, work, source, total):
     """Add to total the difference of sample s's elementwise loss when output k moves by row source + k of work."""
     width = np.uint64(total.size)
     for k in range(outputs.shape[2]):
         at = np.uint64(source + k) * width
-        if small:
+        if outputs[LOSS_KINK, s, k] > bound:
             g, h = outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
             for c in range(width):
                 total[c] += work[at + c] * (g + work[at + c] * h)
         else:
-            a_k, y_k = outputs[OUTPUT, s, k], outputs[TARGET, s, k]
+            a_k, y_k, factor = outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
             for c in range(width):
-                total[c] += factor * element_difference(code, a_k, y_k, work[at + c])
+                total[c] += factor * element_difference(code, p, a_k, y_k, work[at + c])
 
 
 @helper
-def add_softmax(outputs, top, s, factor, work, source, spare, small, total):
+def add_softmax(outputs, top, s, work, source, spare, small, total):
     """Add to total the difference of sample s's softmax cross-entropy when logit k moves by row source + k of work.
 
     Moves are taken relative to the largest logit's, d_k = move_k − move_top: the loss does not change when all logits
     move together, and so no term is larger than the probability it comes with. Small moves give
     Σ g d + ½Σy(Σ p d² − (Σ p d)²), whose two sums are made in the two rows of work from `spare` on.
     """
-    width, mass = np.uint64(total.size), 0.0
+    width, mass, factor = np.uint64(total.size), 0.0, outputs[FACTOR, s, 0]
     base, mean = np.uint64(source + top[s]) * width, np.uint64(spare) * width
     square = mean + width
     for k in range(outputs.shape[2]):
@@ -171,13 +392,68 @@ def _add_softmax_large(outputs, s, factor, mass, work, source, base, total):
 
 
 @outlined
-def single_difference(code, outputs, s, k, delta):
-    """Difference of sample s's loss when output k alone moves by delta.
+def add_coupled(code, p, outputs, top, s, small, work, source, total):
+    """Do what `add_softmax` does for the rarer losses that couple the outputs; column by column, which is less to compile."""
+    for c in range(total.size):
+        total[c] += coupled_difference(code, p, outputs, top[s], s, small, work, source * total.size + c, total.size)
 
-    To the others, which keep their proportions, softmax cross-entropy is then a binary one.
+
+@outlined
+def coupled_difference(code, p, outputs, top, s, small, moves, first, stride):
+    """Difference of sample s's loss, factor included, when output k moves by moves[first + k·stride]."""
+    n, total, base = outputs.shape[2], 0.0, moves[first + top * stride]
+    if code >= OF_SOFTMAX:
+        total = of_softmax_difference(code - OF_SOFTMAX, p, outputs, s, small, moves, first, stride, base)
+    elif n == 1:
+        total = hinge_difference(code, hinge_term(p, outputs, s, 0, 0), -outputs[TARGET, s, 0] * base)
+    else:
+        for j in range(n):
+            if j != top:
+                total += hinge_difference(code, hinge_term(p, outputs, s, top, j), moves[first + j * stride] - base)
+    return outputs[FACTOR, s, 0] * total
+
+
+@outlined
+def of_softmax_difference(code, p, outputs, s, small, moves, first, stride, base):
+    """Of moves d relative to the largest logit's, p_k changes by p_k(E_k − Ē)/(1 + Ē), E = expm1(d), Ē = Σ p E.
+
+    For small moves E is d + ½d², what is left out being below d²/6 ≤ 2⁻⁵⁶ of it (|d| ≤ 2·SMALL_MOVE). Of the largest logit E
+    is 0, so that nothing cancels where it has all the probability; p_k of any other is at most ½. Where E would overflow,
+    p is made anew of the logits, to an absolute error of as many roundoffs as their distances are large.
     """
-    if code != SOFTMAX_CROSSENTROPY:
-        return element_difference(code, outputs[OUTPUT, s, k], outputs[TARGET, s, k], delta)
+    logits, largest, mean, highest, scaled, total = outputs[OUTPUT, s], 0.0, 0.0, -inf, 0.0, 0.0
+    top = np.argmax(logits)
+    for k in range(logits.size):
+        d = moves[first + k * stride] - base
+        largest, highest = max(largest, d), max(highest, logits[k] - logits[top] + d)
+        mean += outputs[PROBABILITY, s, k] * (d + 0.5 * d * d if small else expm1(d))
+    if largest >= LARGE:
+        for k in range(logits.size):
+            scaled += exp(logits[k] - logits[top] + moves[first + k * stride] - base - highest)
+    for k in range(logits.size):
+        d, probability = moves[first + k * stride] - base, outputs[PROBABILITY, s, k]
+        moved = probability * ((d + 0.5 * d * d if small else expm1(d)) - mean) / (1.0 + mean)
+        if largest >= LARGE:
+            moved = exp(logits[k] - logits[top] + d - highest) / scaled - probability
+        total += residual_difference(code, p, softmax_residual(outputs, s, k), moved)
+    return total
+
+
+@outlined
+def single_difference(code, p, outputs, top, s, k, delta, work):
+    """Difference of sample s's loss, factor included, when output k alone moves by delta; work has room for all outputs."""
+    if code == SOFTMAX_CROSSENTROPY:
+        return outputs[FACTOR, s, 0] * single_softmax_difference(outputs, s, k, delta)
+    if code < COUPLED:
+        return outputs[FACTOR, s, k] * element_difference(code, p, outputs[OUTPUT, s, k], outputs[TARGET, s, k], delta)
+    for j in range(outputs.shape[2]):
+        work[j] = delta if j == k else 0.0
+    return coupled_difference(code, p, outputs, top[s], s, False, work, 0, 1)
+
+
+@outlined
+def single_softmax_difference(outputs, s, k, delta):
+    """To the others, which keep their proportions, softmax cross-entropy is a binary one."""
     probability, others, y, rest_y = outputs[PROBABILITY, s, k], 0.0, outputs[TARGET, s, k], 0.0
     for j in range(outputs.shape[2]):
         if j != k:

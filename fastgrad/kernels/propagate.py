@@ -14,17 +14,16 @@ from numba import prange
 from fastgrad.kernels import activations, losses
 from fastgrad.kernels.codes import (
     CODE,
+    COUPLED,
     CURVATURE,
     KINK,
     LOSS_CURVATURE,
+    LOSS_KINK,
     LOSS_SLOPE,
-    OUTPUT,
-    PROBABILITY,
     SCALE,
     SLOPE,
     SOFTMAX_CROSSENTROPY,
     START,
-    TARGET,
     UNIT,
     WIDTH,
     Z,
@@ -42,7 +41,7 @@ BLOCK = 64
 """Rows of the inner index of a product kept in cache: 64 KiB."""
 
 
-# Types of workers' arguments. First come those of the base point, from theta to the loss's factor.
+# Types of workers' arguments. First come those of the base point, from theta to the loss's parameter.
 BASE = "f8[::1], i8[:,::1], f8[::1], f8[:,:,::1], f8[:,:,::1], i8[::1], i8, f8"
 PARAMETERS = "i8, f8[:,::1], f8[::1], f8[::1], i8[::1], i8[::1], i8[::1], i8, i8"
 PREACTIVATIONS = "i8, f8, f8[::1], i8[::1], i8, i8"
@@ -64,12 +63,12 @@ class Tables(NamedTuple):
     units: np.ndarray
     """Shape (5, m, U)."""
     outputs: np.ndarray
-    """Shape (5, m, n_L)."""
+    """Shape (7, m, n_L)."""
     top: np.ndarray
-    """int64, shape (m,): largest logit."""
+    """int64, shape (m,): largest logit; of a hinge the target class."""
     loss_code: int
-    factor: float
-    """Multiplies each sample's loss: 1/m, ½ and the like."""
+    loss_parameter: float
+    """δ of Huber, the margin of a hinge."""
 
 
 @entry
@@ -88,18 +87,10 @@ def tabulate_layer(code, p, z, a, value_scale, slope_scale, units, low):
 
 
 @entry
-def tabulate_loss(code, factor, outputs, top, loss):
-    """Fill the table of outputs from its first two planes, and each sample's largest logit and loss, factor included."""
+def tabulate_loss(code, p, outputs, top, loss):
+    """Fill the table of outputs from outputs, targets and factors, each sample's `top` and its loss, factor included."""
     for s in range(loss.size):
-        loss[s], top[s] = losses.tabulate_sample(
-            code,
-            outputs[OUTPUT, s],
-            outputs[TARGET, s],
-            factor,
-            outputs[PROBABILITY, s],
-            outputs[LOSS_SLOPE, s],
-            outputs[LOSS_CURVATURE, s],
-        )
+        loss[s], top[s] = losses.tabulate_sample(code, p, outputs, s)
 
 
 @helper
@@ -261,7 +252,9 @@ def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, cou
 
 
 @helper
-def climb(theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer, n_below, work, active, total):
+def climb(
+    theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below, work, active, total
+):
     """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
 
     The first `n_below` rows of work hold the changes of the units listed first in active. Both hold two layers in turn,
@@ -276,26 +269,28 @@ def climb(theta, layers, shapes, units, outputs, top, loss_code, factor, bounds,
         multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
         activate(layers, shapes, units, above, s, bound, active, target, n_here, work, target)
         source, target, n_below = target, source, n_here
-    small = bounds[last + 1] < np.inf
+    bound = bounds[last + 1]
     if loss_code == SOFTMAX_CROSSENTROPY:
-        losses.add_softmax(outputs, top, s, factor, work, source, target, small, total)
+        losses.add_softmax(outputs, top, s, work, source, target, bound < np.inf, total)
+    elif loss_code < COUPLED:
+        losses.add_elementwise(loss_code, loss_parameter, outputs, s, bound, work, source, total)
     else:
-        losses.add_elementwise(loss_code, outputs, s, factor, work, source, small, total)
+        losses.add_coupled(loss_code, loss_parameter, outputs, top, s, bound < np.inf, work, source, total)
 
 
 @outlined
-def finish(outputs, loss_code, factor, bound, s, groups, n_groups, first, total):
+def finish(outputs, top, loss_code, loss_parameter, bound, s, groups, n_groups, first, work, total):
     """Add the loss's changes to total where the changed unit is an output itself."""
     for g in range(n_groups):
         k = groups[g, 0]
         begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
-        if bound < np.inf:
+        if outputs[LOSS_KINK, s, k] > bound:
             slope, curvature = outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
             for c in range(begin, end):
                 total[c] += first[c] * (slope + first[c] * curvature)
         else:
             for c in range(begin, end):
-                total[c] += factor * losses.single_difference(loss_code, outputs, s, k, first[c])
+                total[c] += losses.single_difference(loss_code, loss_parameter, outputs, top, s, k, first[c], work)
 
 
 @outlined
@@ -378,7 +373,7 @@ def parameter_differences(work_address, t, layer, inputs, steps, bounds, selecte
         Out: J(θ+h) − J(θ) and J(θ−h) − J(θ).
     """
     theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
-    loss_code, factor = t.loss_code, t.factor
+    loss_code, loss_parameter = t.loss_code, t.loss_parameter
     rows = widest_above(layers, layer)
     # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
     for chunk in prange(chunks):
@@ -386,15 +381,15 @@ def parameter_differences(work_address, t, layer, inputs, steps, bounds, selecte
         first, total = np.empty(ROW), np.empty(ROW)
         runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
         call(work_address, (
-            theta, layers, shapes, units, outputs, top, loss_code, factor, layer, inputs, steps, bounds, selected, tiles,
-            order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first, total, runs, groups,
-            forward, backward,
+            theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected,
+            tiles, order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first, total, runs,
+            groups, forward, backward,
         ))  # fmt: skip
 
 
 @worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1], f8[::1])")
 def parameter_tiles(
-    theta, layers, shapes, units, outputs, top, loss_code, factor, layer, inputs, steps, bounds, selected, tiles,
+    theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected, tiles,
     order, begin, end, work, active, first, total, runs, groups, forward, backward,
 ):  # fmt: skip
     """Work through the tiles order[begin] to order[end − 1]: every sample, then the sums over them."""
@@ -411,7 +406,7 @@ def parameter_tiles(
         for s in range(inputs.shape[0]):
             perturb(layers, shapes, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
             if layer == last:
-                finish(outputs, loss_code, factor, bounds[last + 1], s, groups, n_groups, first, total)
+                finish(outputs, top, loss_code, loss_parameter, bounds[last + 1], s, groups, n_groups, first, work, total)
                 continue
             n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
             enter(
@@ -419,7 +414,7 @@ def parameter_tiles(
                 active, 0, n_above, groups, n_groups, first, work, 0,
             )  # fmt: skip
             climb(
-                theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer + 1,
+                theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
                 n_above, work, active, total,
             )  # fmt: skip
         for c in range(high - low):
@@ -435,23 +430,26 @@ def clear(array):
 
 @helper
 def widest_above(layers, layer):
-    """Return the largest number of units in a layer above one, and at least the two rows that a loss may need."""
-    rows = 2
+    """Return the largest number of units in a layer above one, and at least the two rows that a loss may need.
+
+    For the last layer that is the outputs, which its losses want room for.
+    """
+    rows = max(2, layers[WIDTH, layers.shape[1] - 1])
     for above in range(layer + 2, layers.shape[1]):
         rows = max(rows, layers[WIDTH, above])
     return rows
 
 
 @outlined
-def finish_units(outputs, loss_code, factor, bound, s, changed, n_changed, first, total):
+def finish_units(outputs, top, loss_code, loss_parameter, bound, s, changed, n_changed, first, work, total):
     """Do what `finish` does where each column has a changed output of its own."""
     for c in range(n_changed):
         k = changed[c]
         for q in (c, TILE + c):
-            if bound < np.inf:
+            if outputs[LOSS_KINK, s, k] > bound:
                 total[q] += first[q] * (outputs[LOSS_SLOPE, s, k] + first[q] * outputs[LOSS_CURVATURE, s, k])
             else:
-                total[q] += factor * losses.single_difference(loss_code, outputs, s, k, first[q])
+                total[q] += losses.single_difference(loss_code, loss_parameter, outputs, top, s, k, first[q], work)
 
 
 @parallel_entry
@@ -478,7 +476,7 @@ def preactivation_differences(work_address, t, layer, step, bounds, samples, chu
         Out: the loss at z ± step less the loss at z. Units that pass nothing on keep 0.
     """
     theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
-    loss_code, factor = t.loss_code, t.factor
+    loss_code, loss_parameter = t.loss_code, t.loss_parameter
     rows = widest_above(layers, layer)
     # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
     for chunk in prange(chunks):
@@ -486,14 +484,14 @@ def preactivation_differences(work_address, t, layer, step, bounds, samples, chu
         changeable, changed = np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
         call(work_address, (
-            theta, layers, shapes, units, outputs, top, loss_code, factor, layer, step, bounds, samples,
+            theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
             chunk, chunks, work, active, first, total, changeable, changed, forward, backward,
         ))  # fmt: skip
 
 
 @worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[:,::1], f8[:,::1])")
 def preactivation_tiles(
-    theta, layers, shapes, units, outputs, top, loss_code, factor, layer, step, bounds, samples,
+    theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
     begin, stride, work, active, first, total, changeable, changed, forward, backward,
 ):  # fmt: skip
     """Work through every stride-th pair of a sample and a tile of its changeable units, from pair `begin` on."""
@@ -515,7 +513,7 @@ def preactivation_tiles(
             changed[c] = changeable[tile * TILE + c]
         perturb_units(layers, shapes, units, layer, s, bounds[layer], step, changed, n_changed, first)
         if layer == last:
-            finish_units(outputs, loss_code, factor, bounds[last + 1], s, changed, n_changed, first, total)
+            finish_units(outputs, top, loss_code, loss_parameter, bounds[last + 1], s, changed, n_changed, first, work, total)
         else:
             n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
             enter_units(
@@ -523,7 +521,7 @@ def preactivation_tiles(
                 active, 0, n_above, changed, n_changed, first, work, 0,
             )  # fmt: skip
             climb(
-                theta, layers, shapes, units, outputs, top, loss_code, factor, bounds, s, layer + 1,
+                theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
                 n_above, work, active, total,
             )  # fmt: skip
         for c in range(n_changed):

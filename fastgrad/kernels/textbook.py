@@ -7,8 +7,8 @@ import numpy as np
 from numba import prange
 
 from fastgrad.kernels import activations, losses
-from fastgrad.kernels.codes import CODE, SOFTMAX_CROSSENTROPY, START, UNIT, WIDTH
-from fastgrad.kernels.compile import call, helper, parallel_entry, worker
+from fastgrad.kernels.codes import CODE, COUPLED, OF_SOFTMAX, SOFTMAX_CROSSENTROPY, SQUARED_HINGE, START, UNIT, WIDTH
+from fastgrad.kernels.compile import call, helper, outlined, parallel_entry, worker
 
 
 @helper
@@ -28,12 +28,12 @@ def affine(theta, start, n_out, n_in, has_bias, index, changed, below, here, sam
                 here[i, s] += w * below[j, s]
 
 
-@helper
-def mean_loss(code, a, y, factor, n_out, samples):
-    """Sum over the samples of factor times the loss."""
+@outlined
+def mean_loss(code, p, a, y, factors, n_out, samples):
+    """Sum over the samples of their factors times the loss."""
     total = 0.0
     for s in range(samples):
-        if code == SOFTMAX_CROSSENTROPY:
+        if code == SOFTMAX_CROSSENTROPY or code >= OF_SOFTMAX:
             top = a[0, s]
             for k in range(1, n_out):
                 top = max(top, a[k, s])
@@ -41,15 +41,35 @@ def mean_loss(code, a, y, factor, n_out, samples):
             for k in range(n_out):
                 mass += np.exp(a[k, s] - top)
             for k in range(n_out):
-                total += factor * y[k, s] * (np.log(mass) + top - a[k, s])
+                if code == SOFTMAX_CROSSENTROPY:
+                    total += factors[k, s] * y[k, s] * (np.log(mass) + top - a[k, s])
+                else:
+                    residual = np.exp(a[k, s] - top) / mass - y[k, s]
+                    total += factors[k, s] * losses.residual_value(code - OF_SOFTMAX, p, residual)
+        elif code >= COUPLED:
+            total += factors[0, s] * hinge(code, p, a, y, n_out, s)
         else:
             for k in range(n_out):
-                total += factor * losses.element_value(code, a[k, s], y[k, s])
+                total += factors[k, s] * losses.element_value(code, p, a[k, s], y[k, s])
+    return total
+
+
+@outlined
+def hinge(code, p, a, y, n_out, s):
+    """Sum of the positive p + a_j − a_target, or of their squares; of a single output p − y·a."""
+    total, target = 0.0, np.argmax(y[:, s])
+    for j in range(n_out):
+        h = 0.0
+        if n_out == 1:
+            h = max(p - y[0, s] * a[0, s], 0.0)
+        elif j != target:
+            h = max(p + a[j, s] - a[target, s], 0.0)
+        total += h * h if code == SQUARED_HINGE else h
     return total
 
 
 @helper
-def loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, index, changed, work):
+def loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, index, changed, work):
     """J with one parameter changed, penalty left out."""
     samples, depth = x.shape[1], layers.shape[1] - 1
     affine(theta, layers[START, 0], layers[WIDTH, 1], layers[WIDTH, 0], biases[0], index, changed, x, work[0], samples)
@@ -64,13 +84,14 @@ def loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, ind
             if masks.size:
                 for s in range(samples):
                     here[i, s] *= masks[layers[UNIT, layer] + i, s]
-    return mean_loss(loss_code, work[(depth - 1) % 2], y, factor, layers[WIDTH, depth], samples)
+    return mean_loss(loss_code, loss_parameter, work[(depth - 1) % 2], y, factors, layers[WIDTH, depth], samples)
 
 
 @parallel_entry
 def textbook_losses(
-    work_address, theta, layers, shapes, biases, masks, x, y, loss_code, factor, selected, step, chunks, forward, backward
-):
+    work_address, theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, chunks,
+    forward, backward,
+):  # fmt: skip
     """Losses at θ ± step of single parameters.
 
     Parameters
@@ -91,8 +112,10 @@ def textbook_losses(
         Inputs and targets.
     loss_code : int
         The loss.
-    factor : float
-        Multiplies each sample's loss.
+    loss_parameter : float
+        Its parameter.
+    factors : ndarray, shape (n_L, m)
+        What multiplies the loss of each output; of a loss that couples them, that of the sample, the same for all.
     selected : ndarray of int64, shape (p,)
         Indices into theta.
     step : float
@@ -106,21 +129,26 @@ def textbook_losses(
     for chunk in prange(chunks):
         work = np.empty((2, widest, x.shape[1]))
         call(work_address, (
-            theta, layers, shapes, biases, masks, x, y, loss_code, factor, selected, step, chunk, chunks,
+            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, chunk, chunks,
             work, forward, backward,
         ))  # fmt: skip
 
 
 @worker(
-    "void(f8[::1], i8[:,::1], f8[::1], b1[::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, i8[::1], f8, i8, i8, "
-    "f8[:,:,::1], f8[::1], f8[::1])"
+    "void(f8[::1], i8[:,::1], f8[::1], b1[::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, f8[:,::1], i8[::1], f8, "
+    "i8, i8, f8[:,:,::1], f8[::1], f8[::1])"
 )
 def losses_of_some(
-    theta, layers, shapes, biases, masks, x, y, loss_code, factor, selected, step, begin, stride, work, forward, backward
-):
+    theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, begin, stride, work,
+    forward, backward,
+):  # fmt: skip
     """Take every stride-th of the selected parameters, from number `begin` on."""
     for c in range(begin, selected.size, stride):
         k = selected[c]
         above, below = theta[k] + step, theta[k] - step
-        forward[c] = loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, k, above, work)
-        backward[c] = loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, factor, k, below, work)
+        forward[c] = loss_with(
+            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, k, above, work
+        )  # fmt: skip
+        backward[c] = loss_with(
+            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, k, below, work
+        )  # fmt: skip
