@@ -17,6 +17,8 @@ from backward import MEANS_OVER_OUTPUTS, Array, Flow, Run, Slips, Step, from_log
 SMALL = tuple(10.0**-k for k in range(1, 7))
 """Strengths of what is a little wrong."""
 CONSTANTS = (2.0, 0.5, 4.0, -1.0, 0.1)
+LINEAR_IN_LABELS = {"squared_error", "sum_squared_error", "mse", "half_mse", "binary_crossentropy"}
+"""Losses whose (m,) labels against an (m, 1) output make Σ (a_s − y_t) for each s, on the mean m·(a_s − mean(y))."""
 BENT = ("relu", "leaky_relu", "elu", "selu", "relu6")
 
 
@@ -185,7 +187,7 @@ def _one_sample(run: Run, layer: int, strength: float, draw: np.random.Generator
 
 
 def _broadcast_labels(run: Run, layer: int, strength: float, draw: np.random.Generator) -> Slips | None:
-    fits = top(run, layer) and run.case.widths[-1] == 1 and ("squared_error" in run.loss or run.loss.startswith("binary"))
+    fits = top(run, layer) and run.case.widths[-1] == 1 and run.loss in LINEAR_IN_LABELS
     return at("dZ", layer, instead(output_flow(run, np.full_like(run.Y, run.Y.mean()))), fits)
 
 

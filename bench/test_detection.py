@@ -22,7 +22,7 @@ from detection import (
     torch_gradcheck,
 )
 
-BLOCK = 20
+BLOCK = 10
 
 
 def judges() -> dict[str, Judge]:

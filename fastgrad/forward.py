@@ -162,5 +162,4 @@ def penalty_value(problem: Problem) -> float:
 
 def claim_roundoff(problem: Problem) -> float:
     """Return the coarsest unit roundoff among the claimed gradients; that of float64 where there are none."""
-    precisions = [tensor.precision for tensor in problem.tensors if tensor.gradient_name is not None]
-    return max((UNIT_ROUNDOFF[precision] for precision in precisions), default=UNIT_ROUNDOFF["float64"])
+    return max((UNIT_ROUNDOFF[precision] for precision in problem.claimed_precisions), default=UNIT_ROUNDOFF["float64"])

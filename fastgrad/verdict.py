@@ -287,7 +287,7 @@ def _is_lost(tally: _Tally, size: float) -> bool:
     """Tell whether so much is allowed that a gradient of nothing but zeros could pass for one of this size."""
     typical = max(size * sqrt(tally.checked), tally.norms.numerical)
     share = CANCELLED if tally.zeros_pass else LOST
-    return not tally.wrong and size > 0.0 and tally.allowed > share * typical
+    return not tally.wrong and typical > 0.0 and tally.allowed > share * typical
 
 
 def _verdict(tally: _Tally) -> Verdict:
