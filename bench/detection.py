@@ -274,13 +274,9 @@ def jax_check_grads(claim: Claim) -> str:
 
     jax.config.update("jax_enable_x64", True)
     loss, tensors = loss_of(claim.run), _tensors(claim)
-    scalar = jax.ShapeDtypeStruct((), np.float64)
 
     def value(*parameters: Any) -> Any:
-        def plain(*arrays: Any) -> Any:
-            return np.float64(loss(np.concatenate([np.asarray(array).ravel() for array in arrays])))
-
-        return jax.pure_callback(plain, scalar, *parameters)
+        return jax.numpy.asarray(loss(np.concatenate([np.asarray(array).ravel() for array in parameters])))
 
     def backward(_: Any, upstream: Any) -> Any:
         return tuple(upstream * claim.gradient[place].reshape(shape) for place, shape in tensors)
