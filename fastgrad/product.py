@@ -75,6 +75,7 @@ def root_product(left: Squared, right: Squared) -> Array:
 def scaled(values: Array, *units: float) -> Array:
     """Multiply in place by powers of two, one after the other where their product is out of range."""
     factor = prod(units)
-    for unit in (factor,) if 0.0 < factor < np.inf else units:
-        values *= unit
+    with np.errstate(over="ignore"):
+        for unit in (factor,) if 0.0 < factor < np.inf else units:
+            values *= unit
     return values

@@ -160,7 +160,9 @@ def test_gradients_of_a_linear_network_of_numbers_of_any_size(path, data):
         off = np.abs(claimed - exact)
         wrong = ~(off <= 1e-9 * size + 1e-290)
     assert not (report.passed and wrong.any())
-    if factor == 1.0 and np.isfinite(size).all() and (size[size > 0.0] > 1e-290).all():
+    # Where a factor is subnormal, or a product is, what a right gradient may be is not what fractions say.
+    factors = np.abs(np.concatenate([W.ravel(), X.ravel(), Y.ravel(), size.ravel()]))
+    if factor == 1.0 and np.isfinite(size).all() and (factors[factors > 0.0] > 1e-290).all():
         assert report.verdict != "wrong"
 
 
