@@ -37,12 +37,18 @@ class Results:
     """All timings of the session, by the task that they share."""
 
     tasks: dict[str, list[Timing]] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+    """Tables that hold no timings, line by line."""
 
     def take(self, benchmark, task, name, *, scale=1.0, error=math.nan, remark="", baseline=False) -> None:
         """Take what a benchmark has measured into the table of its task; nothing where benchmarks are disabled."""
         if benchmark.stats:
             seconds = [scale * second for second in benchmark.stats.stats.data]
             self.tasks.setdefault(task, []).append(Timing(name, seconds, error, remark, baseline))
+
+    def tell(self, task, name, seconds, error, remark) -> None:
+        """Take a figure that was measured elsewhere."""
+        self.tasks.setdefault(task, []).append(Timing(name, [seconds], error, remark, False))
 
 
 _KEY = pytest.StashKey[Results]()
@@ -89,7 +95,11 @@ def repeat(benchmark):
 
 def pytest_terminal_summary(terminalreporter, config):
     """Print a table for each task."""
-    tasks = config.stash[_KEY].tasks
+    tasks, texts = config.stash[_KEY].tasks, config.stash[_KEY].texts
+    if texts:
+        terminalreporter.section("accuracy")
+    for text in texts:
+        terminalreporter.write_line(text.rstrip())
     if tasks:
         terminalreporter.section("medians")
         terminalreporter.write_line(machine())

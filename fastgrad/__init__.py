@@ -13,16 +13,37 @@ from fastgrad._version import __version__
 if TYPE_CHECKING:
     from fastgrad.checking import check
     from fastgrad.errors import InputError
+    from fastgrad.functions.check import check_function
+    from fastgrad.functions.descent import gradient_descent
+    from fastgrad.functions.gradient import derivative, numerical_gradient
+    from fastgrad.functions.report import FunctionReport
     from fastgrad.modelfile import save
     from fastgrad.report import GradientError, Report
 
-__all__ = ["GradientError", "InputError", "Report", "__version__", "check", "save"]
+__all__ = [
+    "FunctionReport",
+    "GradientError",
+    "InputError",
+    "Report",
+    "__version__",
+    "check",
+    "check_function",
+    "derivative",
+    "gradient_descent",
+    "numerical_gradient",
+    "save",
+]
 
 _HOMES = {
+    "FunctionReport": "fastgrad.functions.report",
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
     "Report": "fastgrad.report",
     "check": "fastgrad.checking",
+    "check_function": "fastgrad.functions.check",
+    "derivative": "fastgrad.functions.gradient",
+    "gradient_descent": "fastgrad.functions.descent",
+    "numerical_gradient": "fastgrad.functions.gradient",
     "save": "fastgrad.modelfile",
 }
 

@@ -8,6 +8,7 @@ Every array of errors is in units of the unit roundoff u, so that one pass serve
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -118,7 +119,9 @@ def base_point(problem: Problem) -> BasePoint:
     outputs[codes.FACTOR] = problem.factors
     _require_positive(network, activations[-1])
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
-    propagate.tabulate_loss(network.loss_code, network.loss_parameter, outputs, top, losses)
+    coupled = network.loss_code >= codes.COUPLED
+    tabulate: Any = propagate.tabulate_coupled_loss if coupled else propagate.tabulate_loss
+    tabulate(network.loss_code, network.loss_parameter, outputs, top, losses)
     tables = propagate.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
     if network.loss_name == "kl_divergence" and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.

@@ -22,6 +22,7 @@ from fastgrad import outputs
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.kernels import activations, codes, propagate, textbook
+from fastgrad.kernels.compile import addresses
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.product import product
 
@@ -582,9 +583,11 @@ def _by_parameter(
     forward, backward = np.full(local.size, np.nan), np.full(local.size, np.nan)
     work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
     small = _use_threads(work * local.size, threads)
+    exact = _exact_kernels(base, layer, bounds)
     for piece in tracker.pieces(order.size, work * propagate.TILE / (WORK_RATE["parameter"] * threads)):
         propagate.parameter_differences(
             propagate.parameter_tiles.address,
+            exact,
             base.tables,
             layer,
             base.activations[layer],
@@ -626,9 +629,11 @@ def _by_preactivation(
     forward, backward = np.zeros(shape), np.zeros(shape)
     work = 2.0 * _above(problem, layer) * shape[1] * _cost(bounds[layer:])
     small = _use_threads(work * shape[0], threads)
+    exact = _exact_kernels(base, layer, bounds)
     for piece in tracker.pieces(shape[0], work / (WORK_RATE["preactivation"] * threads)):
         propagate.preactivation_differences(
             propagate.preactivation_tiles.address,
+            exact,
             base.tables,
             layer,
             step,
@@ -640,6 +645,21 @@ def _by_preactivation(
         )
     dZ: Array = (forward - backward) / (2.0 * step)
     return dZ
+
+
+def _exact_kernels(base: BasePoint, layer: int, bounds: Array) -> Any:
+    """Return the addresses of the kernels of exact differences that moves within some bounds need, from a layer on.
+
+    They take longer to compile than all the rest, and few networks need them: those on a kink, or with a large fixed step.
+    """
+    tables, last = base.tables, base.tables.layers.shape[1] - 2
+    bent = any((base.plane(codes.KINK, above) <= bounds[above]).any() for above in range(layer, last + 1))
+    large = bool((tables.outputs[codes.LOSS_KINK] <= bounds[-1]).any())
+    return addresses(
+        propagate.exact_activation if bent else None,
+        propagate.exact_loss if layer < last and (large or tables.loss_code >= codes.COUPLED) else None,
+        propagate.exact_single if layer == last and large else None,
+    )
 
 
 def _cost(bounds: Array) -> float:

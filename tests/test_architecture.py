@@ -13,7 +13,7 @@ ROOMS = (
     {"errors", "_version"},
     {"kernels", "memory"},
     {"network", "report", "demo"},
-    {"product"},
+    {"product", "functions"},
     {"forward"},
     {"outputs"},
     {"interpret", "conventions", "numerical", "backprop", "blindspots"},
@@ -78,7 +78,13 @@ def test_library_knows_nothing_of_the_command_line(path):
 def test_numba_stays_in_the_kernels():
     users = {path for path in LIBRARY if "numba" in {module.split(".")[0] for module in imported_modules(path)}}
     rooms = {room_of(module_name(path)) for path in users}
-    assert rooms <= {"kernels", "numerical", "checking"}  # the latter two set and tell the number of threads
+    # numerical and checking set and tell the number of threads; functions compiles loops around the user's own functions.
+    assert rooms <= {"kernels", "numerical", "checking", "functions"}
+
+
+def test_functions_know_nothing_of_networks():
+    for path in (ROOT / "fastgrad" / "functions").glob("*.py"):
+        assert imported_rooms(path) <= {"errors", "report", "functions"}
 
 
 @pytest.mark.parametrize("module", ["fastgrad", "fastgrad_cli.main"])

@@ -46,20 +46,17 @@ LOGITS = (
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
 def tabulate(code, p, outputs, top):
-    loss, top[0] = losses.tabulate_sample(code, p, outputs, 0)
+    if code < codes.COUPLED:
+        loss, top[0] = losses.tabulate_sample(code, p, outputs, 0)
+    else:
+        loss, top[0] = losses.tabulate_coupled(code, p, outputs, 0)
     return loss
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
 def differences(code, p, outputs, top, work, bound, total):
     """Add to total the loss's change under the moves in the first rows of work."""
-    n = outputs.shape[2]
-    if code == codes.SOFTMAX_CROSSENTROPY:
-        losses.add_softmax(outputs, top, 0, work, 0, n, bound < np.inf, total)
-    elif code < codes.COUPLED:
-        losses.add_elementwise(code, p, outputs, 0, bound, work, 0, total)
-    else:
-        losses.add_coupled(code, p, outputs, top, 0, bound < np.inf, work, 0, total)
+    losses.add_difference(code, p, outputs, top, 0, bound, work, 0, outputs.shape[2], total)
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})

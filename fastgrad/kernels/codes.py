@@ -49,3 +49,7 @@ Z, SLOPE, CURVATURE, KINK, SCALE = 0, 1, 2, 3, 4
 # before this one's share of the loss comes to a point where two Taylor terms end.
 OUTPUT, TARGET, LOSS_SLOPE, LOSS_CURVATURE, PROBABILITY, FACTOR, LOSS_KINK = 0, 1, 2, 3, 4, 5, 6
 OUTPUT_PLANES = 7
+
+# Addresses of the kernels of exact differences, which are compiled where two Taylor terms are not enough: through an
+# activation, of a loss whose outputs all move, of one where one output moves alone.
+EXACT_ACTIVATION, EXACT_LOSS, EXACT_SINGLE = 0, 1, 2

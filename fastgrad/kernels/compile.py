@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
@@ -65,6 +66,12 @@ class Worker:
 def worker(signature: str) -> Callable[[Callable[..., Any]], Worker]:
     """Compile a function of that signature for `call`; it returns nothing and allocates nothing."""
     return lambda function: Worker(function, signature)
+
+
+def addresses(*workers: Worker | None) -> Any:
+    """Return the addresses of workers as an array for kernels, 0 where there is none; those there are get compiled now."""
+    found = [0 if one is None else one.address for one in workers]
+    return found if config.DISABLE_JIT else np.array(found, dtype=np.int64)
 
 
 def _call_directly(address: Any, arguments: tuple[Any, ...]) -> None:

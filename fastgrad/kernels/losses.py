@@ -193,15 +193,10 @@ def softmax_row(z, probability):
 def tabulate_sample(code, p, outputs, s):
     """Fill one sample's loss tables, factor included, and return its loss and the index of its largest logit.
 
-    slope and half curvature are those of one output moved alone. A hinge has the index of the target class in the place
-    of the largest logit's.
+    slope and half curvature are those of one output moved alone.
     """
     if code == SOFTMAX_CROSSENTROPY:
         return tabulate_softmax(outputs, s)
-    if code >= OF_SOFTMAX:
-        return tabulate_of_softmax(code - OF_SOFTMAX, p, outputs, s)
-    if code >= COUPLED:
-        return tabulate_hinge(code, p, outputs, s)
     total = 0.0
     for k in range(outputs.shape[2]):
         a, y, factor = outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
@@ -210,6 +205,17 @@ def tabulate_sample(code, p, outputs, s):
         outputs[LOSS_CURVATURE, s, k] = factor * element_half_curvature(code, p, a, y)
         outputs[LOSS_KINK, s, k] = residual_kink(code, p, a - y)
     return total, 0
+
+
+@outlined
+def tabulate_coupled(code, p, outputs, s):
+    """Do what `tabulate_sample` does for the rarer losses that couple the outputs.
+
+    A hinge has the index of the target class in the place of the largest logit's.
+    """
+    if code >= OF_SOFTMAX:
+        return tabulate_of_softmax(code - OF_SOFTMAX, p, outputs, s)
+    return tabulate_hinge(code, p, outputs, s)
 
 
 @outlined
@@ -321,38 +327,68 @@ def hinge_difference(code, h, delta):
     return moved * (2.0 * max(h, 0.0) + moved) if code == SQUARED_HINGE else moved
 
 
-@helper
-def add_elementwise(code, p, outputs, s, bound, work, source, total):
-    """Add to total the difference of sample s's elementwise loss when output k moves by row source + k of work."""
-    width = np.uint64(total.size)
-    for k in range(outputs.shape[2]):
-        at = np.uint64(source + k) * width
-        if outputs[LOSS_KINK, s, k] > bound:
-            g, h = outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
-            for c in range(width):
-                total[c] += work[at + c] * (g + work[at + c] * h)
+@outlined
+def add_difference(code, p, outputs, top, s, bound, work, source, spare, total):
+    """Add to total the difference of sample s's loss when output k moves by row source + k of work, by at most `bound`.
+
+    The two rows from `spare` on are scratch. Exact for any move, whatever the loss.
+    """
+    if code == SOFTMAX_CROSSENTROPY:
+        if bound < inf:
+            add_softmax(outputs, top, s, work, source, spare, total)
         else:
-            a_k, y_k, factor = outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
-            for c in range(width):
-                total[c] += factor * element_difference(code, p, a_k, y_k, work[at + c])
+            add_softmax_large(outputs, top, s, work, source, total)
+    elif code < COUPLED:
+        for k in range(outputs.shape[2]):
+            if outputs[LOSS_KINK, s, k] > bound:
+                add_element(outputs, s, k, work, source, total)
+            else:
+                add_element_large(code, p, outputs, s, k, work, source, total)
+    else:
+        add_coupled(code, p, outputs, top, s, bound < inf, work, source, total)
 
 
 @helper
-def add_softmax(outputs, top, s, work, source, spare, small, total):
-    """Add to total the difference of sample s's softmax cross-entropy when logit k moves by row source + k of work.
+def add_small_difference(code, outputs, top, s, work, source, spare, total):
+    """Do what `add_difference` does for softmax cross-entropy and elementwise losses, where two Taylor terms are enough."""
+    if code == SOFTMAX_CROSSENTROPY:
+        add_softmax(outputs, top, s, work, source, spare, total)
+    else:
+        for k in range(outputs.shape[2]):
+            add_element(outputs, s, k, work, source, total)
+
+
+@helper
+def add_element(outputs, s, k, work, source, total):
+    """Add two Taylor terms of the loss of output k."""
+    width = np.uint64(total.size)
+    at, g, h = np.uint64(source + k) * width, outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
+    for c in range(width):
+        total[c] += work[at + c] * (g + work[at + c] * h)
+
+
+@outlined
+def add_element_large(code, p, outputs, s, k, work, source, total):
+    """Add the exact difference of the loss of output k."""
+    width = np.uint64(total.size)
+    at, a, y, factor = np.uint64(source + k) * width, outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
+    for c in range(width):
+        total[c] += factor * element_difference(code, p, a, y, work[at + c])
+
+
+@helper
+def add_softmax(outputs, top, s, work, source, spare, total):
+    """Add the difference of softmax cross-entropy for small moves.
 
     Moves are taken relative to the largest logit's, d_k = move_k − move_top: the loss does not change when all logits
-    move together, and so no term is larger than the probability it comes with. Small moves give
-    Σ g d + ½Σy(Σ p d² − (Σ p d)²), whose two sums are made in the two rows of work from `spare` on.
+    move together, and so no term is larger than the probability it comes with. It is
+    Σ g d + ½Σy(Σ p d² − (Σ p d)²), whose last two sums are made in the two rows of work from `spare` on.
     """
     width, mass, factor = np.uint64(total.size), 0.0, outputs[FACTOR, s, 0]
     base, mean = np.uint64(source + top[s]) * width, np.uint64(spare) * width
     square = mean + width
     for k in range(outputs.shape[2]):
         mass += outputs[TARGET, s, k]
-    if not small:
-        _add_softmax_large(outputs, s, factor, mass, work, source, base, total)
-        return
     for c in range(mean, square + width):
         work[c] = 0.0
     for k in range(outputs.shape[2]):
@@ -368,11 +404,12 @@ def add_softmax(outputs, top, s, work, source, spare, small, total):
 
 
 @outlined
-def _add_softmax_large(outputs, s, factor, mass, work, source, base, total):
-    """Any move: Σy·log(1 + Σ p expm1(d)) − Σ y d; from the logits where the exponentials would overflow."""
-    width = np.uint64(total.size)
-    logits = outputs[OUTPUT, s]
-    top = np.argmax(logits)
+def add_softmax_large(outputs, tops, s, work, source, total):
+    """Do what `add_softmax` does for any move: Σy·log(1 + Σ p expm1(d)) − Σ y d; from the logits where that overflows."""
+    width, top, logits, factor, mass = np.uint64(total.size), tops[s], outputs[OUTPUT, s], outputs[FACTOR, s, 0], 0.0
+    base = np.uint64(source + top) * width
+    for k in range(logits.size):
+        mass += outputs[TARGET, s, k]
     for c in range(width):
         largest, linear, excess = 0.0, 0.0, 0.0
         for k in range(outputs.shape[2]):

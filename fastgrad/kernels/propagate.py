@@ -14,15 +14,16 @@ from numba import prange
 from fastgrad.kernels import activations, losses
 from fastgrad.kernels.codes import (
     CODE,
-    COUPLED,
     CURVATURE,
+    EXACT_ACTIVATION,
+    EXACT_LOSS,
+    EXACT_SINGLE,
     KINK,
     LOSS_CURVATURE,
     LOSS_KINK,
     LOSS_SLOPE,
     SCALE,
     SLOPE,
-    SOFTMAX_CROSSENTROPY,
     START,
     UNIT,
     WIDTH,
@@ -35,14 +36,14 @@ TILE = 64
 ROW = 2 * TILE
 """Length of a tile's row: each perturbation with both signs. Fixed, so that rows cannot overlap for the compiler."""
 # Column indices are unsigned: numba tests signed ones for being negative, which keeps loops over them from vectorising.
-HALF = np.uint64(TILE)
+ONE, HALF = np.uint64(1), np.uint64(TILE)
 STRIDE, STRIDE2, STRIDE3 = np.uint64(ROW), np.uint64(2 * ROW), np.uint64(3 * ROW)
 BLOCK = 64
 """Rows of the inner index of a product kept in cache: 64 KiB."""
 
 
 # Types of workers' arguments. First come those of the base point, from theta to the loss's parameter.
-BASE = "f8[::1], i8[:,::1], f8[::1], f8[:,:,::1], f8[:,:,::1], i8[::1], i8, f8"
+BASE = "f8[::1], i8[:,::1], f8[::1], f8[:,:,::1], i8[::1], f8[:,:,::1], i8[::1], i8, f8"
 PARAMETERS = "i8, f8[:,::1], f8[::1], f8[::1], i8[::1], i8[::1], i8[::1], i8, i8"
 PREACTIVATIONS = "i8, f8, f8[::1], i8[::1], i8, i8"
 
@@ -93,6 +94,33 @@ def tabulate_loss(code, p, outputs, top, loss):
         loss[s], top[s] = losses.tabulate_sample(code, p, outputs, s)
 
 
+@entry
+def tabulate_coupled_loss(code, p, outputs, top, loss):
+    """Do what `tabulate_loss` does for losses from `codes.COUPLED` on."""
+    for s in range(loss.size):
+        loss[s], top[s] = losses.tabulate_coupled(code, p, outputs, s)
+
+
+@worker("void(i8, f8, f8, f8, f8[::1], u8, u8)")
+def exact_activation(code, p, z, scale, moves, begin, count):
+    """Turn moves of z, some columns from `begin` on, into exact moves of scale·f(z)."""
+    for c in range(begin, begin + count):
+        moves[c] = scale * activations.difference(code, p, z, moves[c])
+
+
+@worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, f8, f8[::1], i8, i8, f8[::1])")
+def exact_loss(code, p, outputs, top, s, bound, work, source, spare, total):
+    """Do what `losses.add_difference` does."""
+    losses.add_difference(code, p, outputs, top, s, bound, work, source, spare, total)
+
+
+@worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, i8, f8[::1], u8, u8, f8[::1], f8[::1])")
+def exact_single(code, p, outputs, top, s, k, moves, begin, end, work, total):
+    """Add to some columns of total the exact difference of sample s's loss when output k alone moves."""
+    for c in range(begin, end):
+        total[c] += losses.single_difference(code, p, outputs, top, s, k, moves[c], work)
+
+
 @helper
 def list_active(layers, units, layer, s, bound, active, at):
     """List from active[at] on the units of a layer that pass a change of sample s on, at the output all; return how many."""
@@ -107,7 +135,7 @@ def list_active(layers, units, layer, s, bound, active, at):
 
 
 @helper
-def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, groups, n_groups, first, work, target):
+def enter(theta, layers, shapes, units, exact, layer, s, bound, active, here, count, groups, n_groups, first, work, target):
     """Fill work from row `target` on with the moves of the layer above a changed unit: f(z + w·first) − f(z).
 
     groups lists runs of columns that share a changed unit: unit, first column, last column + 1. Here and below exact
@@ -123,9 +151,9 @@ def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, gr
             w = theta[row + groups[g, 0]]
             begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
             if general:
-                scale = units[SCALE, s, u]
                 for c in range(begin, end):
-                    work[at + c] = scale * activations.difference(code, p, z, w * first[c])
+                    work[at + c] = w * first[c]
+                call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at + begin, end - begin))
             else:
                 for c in range(begin, end):
                     d = w * first[c]
@@ -133,7 +161,7 @@ def enter(theta, layers, shapes, units, layer, s, bound, active, here, count, gr
 
 
 @helper
-def activate(layers, shapes, units, layer, s, bound, active, here, count, work, target):
+def activate(layers, shapes, units, exact, layer, s, bound, active, here, count, work, target):
     """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference."""
     wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
@@ -141,9 +169,7 @@ def activate(layers, shapes, units, layer, s, bound, active, here, count, work, 
         u, at = low + active[here + r], np.uint64(target + r) * STRIDE
         z, f1, f2 = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u]
         if units[KINK, s, u] <= bound:
-            scale = units[SCALE, s, u]
-            for c in range(STRIDE):
-                work[at + c] = scale * activations.difference(code, p, z, work[at + c])
+            call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at, STRIDE))
         elif f2 != 0.0:
             for c in range(STRIDE):
                 work[at + c] *= f1 + work[at + c] * f2
@@ -224,7 +250,9 @@ def add_row(weight, work, source, target):
 
 
 @outlined
-def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, count, changed, n_changed, first, work, target):
+def enter_units(
+    theta, layers, shapes, units, exact, layer, s, bound, active, here, count, changed, n_changed, first, work, target
+):
     """Do what `enter` does where each column has a changed unit of its own, listed in `changed`, ascending."""
     wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
@@ -237,10 +265,9 @@ def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, cou
         for half in (np.uint64(0), HALF):
             to = at + half
             if general:
-                scale = units[SCALE, s, u]
                 for c in range(columns):
-                    w = theta[row + np.uint64(changed[c])]
-                    work[to + c] = scale * activations.difference(code, p, z, w * first[half + c])
+                    work[to + c] = theta[row + np.uint64(changed[c])] * first[half + c]
+                call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, to, columns))
             elif gapless:
                 for c in range(columns):
                     d = theta[row + begin + c] * first[half + c]
@@ -253,7 +280,7 @@ def enter_units(theta, layers, shapes, units, layer, s, bound, active, here, cou
 
 @helper
 def climb(
-    theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below, work, active, total
+    theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below, work, active, total
 ):
     """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
 
@@ -267,19 +294,16 @@ def climb(
         n_here = list_active(layers, units, above, s, bound, active, target)
         start, n_columns = layers[START, above], layers[WIDTH, above]
         multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
-        activate(layers, shapes, units, above, s, bound, active, target, n_here, work, target)
+        activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target)
         source, target, n_below = target, source, n_here
-    bound = bounds[last + 1]
-    if loss_code == SOFTMAX_CROSSENTROPY:
-        losses.add_softmax(outputs, top, s, work, source, target, bound < np.inf, total)
-    elif loss_code < COUPLED:
-        losses.add_elementwise(loss_code, loss_parameter, outputs, s, bound, work, source, total)
+    if exact[EXACT_LOSS]:
+        call(exact[EXACT_LOSS], (loss_code, loss_parameter, outputs, top, s, bounds[last + 1], work, source, target, total))
     else:
-        losses.add_coupled(loss_code, loss_parameter, outputs, top, s, bound < np.inf, work, source, total)
+        losses.add_small_difference(loss_code, outputs, top, s, work, source, target, total)
 
 
 @outlined
-def finish(outputs, top, loss_code, loss_parameter, bound, s, groups, n_groups, first, work, total):
+def finish(exact, outputs, top, loss_code, loss_parameter, bound, s, groups, n_groups, first, work, total):
     """Add the loss's changes to total where the changed unit is an output itself."""
     for g in range(n_groups):
         k = groups[g, 0]
@@ -289,8 +313,7 @@ def finish(outputs, top, loss_code, loss_parameter, bound, s, groups, n_groups, 
             for c in range(begin, end):
                 total[c] += first[c] * (slope + first[c] * curvature)
         else:
-            for c in range(begin, end):
-                total[c] += losses.single_difference(loss_code, loss_parameter, outputs, top, s, k, first[c], work)
+            call(exact[EXACT_SINGLE], (loss_code, loss_parameter, outputs, top, s, k, first, begin, end, work, total))
 
 
 @outlined
@@ -320,7 +343,7 @@ def group_columns(selected, low, high, weights, n_in, runs, groups):
 
 
 @helper
-def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, first):
+def perturb(layers, shapes, units, exact, layer, s, bound, inputs, steps, runs, count, first):
     """Fill `first` with the changes of the perturbed units' activations: z_i moves by ±step·input, a bias's input being 1."""
     wide_vectors()
     code, p, n_in = layers[CODE, layer], shapes[layer], layers[WIDTH, layer]
@@ -329,12 +352,15 @@ def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, 
         low, length = np.uint64(runs[g, 1]), np.uint64(runs[g, 2] - runs[g, 1])
         z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
         if general or source == n_in:
-            scale = units[SCALE, s, u]
             for c in range(length):
                 j = source + np.int64(c)
                 d = steps[j] * (inputs[s, j] if j < n_in else 1.0)
-                first[low + c] = scale * activations.difference(code, p, z, d) if general else d * (f1 + d * f2)
-                first[HALF + low + c] = scale * activations.difference(code, p, z, -d) if general else -d * (f1 - d * f2)
+                first[low + c] = d if general else d * (f1 + d * f2)
+                first[HALF + low + c] = -d if general else -d * (f1 - d * f2)
+            if general:
+                scale = units[SCALE, s, u]
+                call(exact[EXACT_ACTIVATION], (code, p, z, scale, first, low, length))
+                call(exact[EXACT_ACTIVATION], (code, p, z, scale, first, HALF + low, length))
         else:
             shift = np.uint64(source)
             for c in range(length):
@@ -344,13 +370,17 @@ def perturb(layers, shapes, units, layer, s, bound, inputs, steps, runs, count, 
 
 
 @parallel_entry
-def parameter_differences(work_address, t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward):
+def parameter_differences(
+    work_address, exact, t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward
+):
     """Loss differences for ±step of single parameters of one layer.
 
     Parameters
     ----------
     work_address : int
         Address of `parameter_tiles`.
+    exact : ndarray of int64, shape (3,)
+        Addresses of the kernels of exact differences, as in `codes`; 0 for what no move needs.
     t : Tables
         The base point.
     layer : int
@@ -381,15 +411,15 @@ def parameter_differences(work_address, t, layer, inputs, steps, bounds, selecte
         first, total = np.empty(ROW), np.empty(ROW)
         runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
         call(work_address, (
-            theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected,
-            tiles, order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first, total, runs,
-            groups, forward, backward,
+            theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds,
+            selected, tiles, order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first,
+            total, runs, groups, forward, backward,
         ))  # fmt: skip
 
 
 @worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1], f8[::1])")
 def parameter_tiles(
-    theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected, tiles,
+    theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected, tiles,
     order, begin, end, work, active, first, total, runs, groups, forward, backward,
 ):  # fmt: skip
     """Work through the tiles order[begin] to order[end − 1]: every sample, then the sums over them."""
@@ -404,17 +434,19 @@ def parameter_tiles(
         if high - low < TILE:
             clear(work)
         for s in range(inputs.shape[0]):
-            perturb(layers, shapes, units, layer, s, bounds[layer], inputs, steps, runs, count, first)
+            perturb(layers, shapes, units, exact, layer, s, bounds[layer], inputs, steps, runs, count, first)
             if layer == last:
-                finish(outputs, top, loss_code, loss_parameter, bounds[last + 1], s, groups, n_groups, first, work, total)
+                finish(
+                    exact, outputs, top, loss_code, loss_parameter, bounds[last + 1], s, groups, n_groups, first, work, total
+                )
                 continue
             n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
             enter(
-                theta, layers, shapes, units, layer + 1, s, bounds[layer + 1],
+                theta, layers, shapes, units, exact, layer + 1, s, bounds[layer + 1],
                 active, 0, n_above, groups, n_groups, first, work, 0,
             )  # fmt: skip
             climb(
-                theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
+                theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
                 n_above, work, active, total,
             )  # fmt: skip
         for c in range(high - low):
@@ -441,7 +473,7 @@ def widest_above(layers, layer):
 
 
 @outlined
-def finish_units(outputs, top, loss_code, loss_parameter, bound, s, changed, n_changed, first, work, total):
+def finish_units(exact, outputs, top, loss_code, loss_parameter, bound, s, changed, n_changed, first, work, total):
     """Do what `finish` does where each column has a changed output of its own."""
     for c in range(n_changed):
         k = changed[c]
@@ -449,17 +481,20 @@ def finish_units(outputs, top, loss_code, loss_parameter, bound, s, changed, n_c
             if outputs[LOSS_KINK, s, k] > bound:
                 total[q] += first[q] * (outputs[LOSS_SLOPE, s, k] + first[q] * outputs[LOSS_CURVATURE, s, k])
             else:
-                total[q] += losses.single_difference(loss_code, loss_parameter, outputs, top, s, k, first[q], work)
+                at = np.uint64(q)
+                call(exact[EXACT_SINGLE], (loss_code, loss_parameter, outputs, top, s, k, first, at, at + ONE, work, total))
 
 
 @parallel_entry
-def preactivation_differences(work_address, t, layer, step, bounds, samples, chunks, forward, backward):
+def preactivation_differences(work_address, exact, t, layer, step, bounds, samples, chunks, forward, backward):
     """Loss differences for ±step of the single pre-activations of one layer, sample by sample.
 
     Parameters
     ----------
     work_address : int
         Address of `preactivation_tiles`.
+    exact : ndarray of int64, shape (3,)
+        Addresses of the kernels of exact differences, as in `codes`; 0 for what no move needs.
     t : Tables
         The base point.
     layer : int
@@ -484,14 +519,14 @@ def preactivation_differences(work_address, t, layer, step, bounds, samples, chu
         changeable, changed = np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
         first, total = np.empty(ROW), np.empty(ROW)
         call(work_address, (
-            theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
+            theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
             chunk, chunks, work, active, first, total, changeable, changed, forward, backward,
         ))  # fmt: skip
 
 
 @worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[:,::1], f8[:,::1])")
 def preactivation_tiles(
-    theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
+    theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
     begin, stride, work, active, first, total, changeable, changed, forward, backward,
 ):  # fmt: skip
     """Work through every stride-th pair of a sample and a tile of its changeable units, from pair `begin` on."""
@@ -511,17 +546,19 @@ def preactivation_tiles(
             clear(work)
         for c in range(n_changed):
             changed[c] = changeable[tile * TILE + c]
-        perturb_units(layers, shapes, units, layer, s, bounds[layer], step, changed, n_changed, first)
+        perturb_units(layers, shapes, units, exact, layer, s, bounds[layer], step, changed, n_changed, first)
         if layer == last:
-            finish_units(outputs, top, loss_code, loss_parameter, bounds[last + 1], s, changed, n_changed, first, work, total)
+            finish_units(
+                exact, outputs, top, loss_code, loss_parameter, bounds[last + 1], s, changed, n_changed, first, work, total
+            )
         else:
             n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
             enter_units(
-                theta, layers, shapes, units, layer + 1, s, bounds[layer + 1],
+                theta, layers, shapes, units, exact, layer + 1, s, bounds[layer + 1],
                 active, 0, n_above, changed, n_changed, first, work, 0,
             )  # fmt: skip
             climb(
-                theta, layers, shapes, units, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
+                theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
                 n_above, work, active, total,
             )  # fmt: skip
         for c in range(n_changed):
@@ -529,15 +566,17 @@ def preactivation_tiles(
 
 
 @helper
-def perturb_units(layers, shapes, units, layer, s, bound, step, changed, n_changed, first):
+def perturb_units(layers, shapes, units, exact, layer, s, bound, step, changed, n_changed, first):
     """Fill `first` with the changes of the listed units' activations when their z move by ±step."""
     wide_vectors()
     code, p = layers[CODE, layer], shapes[layer]
     for c in range(n_changed):
         u = layers[UNIT, layer] + changed[c]
         if units[KINK, s, u] <= bound:
-            first[c] = units[SCALE, s, u] * activations.difference(code, p, units[Z, s, u], step)
-            first[TILE + c] = units[SCALE, s, u] * activations.difference(code, p, units[Z, s, u], -step)
+            z, scale = units[Z, s, u], units[SCALE, s, u]
+            first[c], first[TILE + c] = step, -step
+            call(exact[EXACT_ACTIVATION], (code, p, z, scale, first, np.uint64(c), ONE))
+            call(exact[EXACT_ACTIVATION], (code, p, z, scale, first, np.uint64(TILE + c), ONE))
         else:
             first[c] = step * (units[SLOPE, s, u] + step * units[CURVATURE, s, u])
             first[TILE + c] = -step * (units[SLOPE, s, u] - step * units[CURVATURE, s, u])

@@ -1,0 +1,275 @@
+"""Calling the user's function: one point after another, in threads, many at once, or in a compiled loop; and its misdeeds.
+
+Called by everything here that needs values. A function that fails, that modifies its argument, that gives two values for
+one point or no number at all is named, with the point; nothing of it reaches the user as a traceback.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.errors import InputError
+from fastgrad.functions import compiled
+from fastgrad.functions.arguments import Array, read, whole_number
+
+BATCH_NUMBERS = 1 << 16
+"""Numbers in one batch: half a megabyte, which the cache of a core holds; larger ones took longer for each point."""
+
+THREAD_POINTS = 64
+"""Points in a thread's queue at a time, so that those waiting take little memory."""
+
+
+FAILED = object()
+"""Stands for the value of a call that failed and is forgiven."""
+
+
+class Function:
+    """A user's function at a point: its values there and nearby, and how many were asked for.
+
+    Attributes
+    ----------
+    layout : Layout
+        The form of its argument.
+    x : ndarray, shape (size,)
+        The point, flat.
+    value : float
+        f(x).
+    evaluations : int
+        Calls so far, each point of a batch counted.
+    failure : InputError or None
+        The first failure that was forgiven.
+    """
+
+    def __init__(self, f: Callable[..., Any], x: Any, workers: int | None = None, batched: bool = False) -> None:
+        if not callable(f):
+            raise InputError(f"f is of type {type(f).__name__}; expected a function")
+        threads = 1 if workers is None else whole_number(workers, "workers", 1)
+        if batched and workers is not None:
+            raise InputError("a batched function is called with many points at once; give either workers or batched")
+        self.layout, self.x = read(x)
+        self.evaluations = 0
+        self.failure: InputError | None = None
+        self._f, self._workers, self._batched = f, threads, batched
+        self._compiled = not batched and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
+        self.value = self._base()
+
+    def go_to(self, x: Array) -> None:
+        """Make another point the function's point; its value is asked for once."""
+        self.x = x
+        self.value = float(self._at(iter([x.copy()]), 1, False)[0])
+
+    @property
+    def can_be_complex(self) -> bool:
+        """Whether complex arguments may be tried: a compiled function would be compiled anew for them."""
+        return not self._compiled
+
+    def moved(self, entries: NDArray[np.int64], offsets: Array, forgiving: bool = False) -> Array:
+        """Return f(x + offsets[k]·e_entries[k]) for every k, shape (count,).
+
+        Notes
+        -----
+        Where `forgiving`, a point outside the function's domain gives nan and is kept as `failure`.
+        """
+        if self._compiled:
+            return self._in_loop(entries, offsets, forgiving)
+        return self._at(self._points(entries, offsets), entries.size, forgiving)
+
+    def along(self, directions: Array, offsets: Array, forgiving: bool = False) -> Array:
+        """Return f(x + offsets[k]·directions[k]) for every k; directions has the shape (count, size), or (size,) for one."""
+        rows = np.broadcast_to(directions, (offsets.size, self.x.size))
+        points = (self.x + offset * row for row, offset in zip(rows, offsets, strict=True))
+        return self._at(points, offsets.size, forgiving)
+
+    def moved_imaginary(self, step: float) -> NDArray[np.complex128]:
+        """Return f(x + i·step·e_k) for every entry k."""
+        entries = np.arange(self.x.size)
+        points = self._points(entries, np.full(entries.size, step * 1j), self.x.astype(np.complex128))
+        return self._at(points, entries.size, False, np.complex128)
+
+    def along_imaginary(self, direction: Array, step: float) -> complex:
+        """Return f(x + i·step·direction)."""
+        return complex(self._at(iter([self.x + 1j * step * direction]), 1, False, np.complex128)[0])
+
+    def _base(self) -> float:
+        """Evaluate f(x), twice."""
+        first, second = (self._at(iter([self.x.copy()]), 1, False)[0] for _ in range(2))
+        if first != second:
+            raise InputError(
+                f"f gives {float(first)!r} and then {float(second)!r} for the same x; a derivative needs one value for one "
+                "point: seed what it draws anew in each call, and let it keep nothing from one call to the next"
+            )
+        return float(first)
+
+    def _points(
+        self, entries: NDArray[np.int64], offsets: NDArray[Any], x: NDArray[Any] | None = None
+    ) -> Iterator[NDArray[Any]]:
+        for entry, offset in zip(entries.tolist(), offsets.tolist(), strict=True):
+            point = (self.x if x is None else x).copy()
+            point[entry] += offset
+            yield point
+
+    def _at(self, points: Iterator[NDArray[Any]], count: int, forgiving: bool, dtype: Any = np.float64) -> NDArray[Any]:
+        """Evaluate at any points, in their order."""
+        values = np.empty(count, dtype=dtype)
+        self.evaluations += count
+        done, at_once = 0, self._at_once()
+        while chunk := list(islice(points, at_once)):
+            values[done : done + len(chunk)] = self._chunk(chunk, forgiving, dtype)
+            done += len(chunk)
+        return values
+
+    def _at_once(self) -> int:
+        if self._batched:
+            return max(1, BATCH_NUMBERS // self.x.size)
+        return 1 if self._workers == 1 else self._workers * THREAD_POINTS
+
+    def _chunk(self, points: list[NDArray[Any]], forgiving: bool, dtype: Any) -> list[Any]:
+        if self._batched:
+            return self._batch(points, forgiving, dtype)
+        if len(points) == 1 or self._workers == 1:
+            return [self._one(point, forgiving, dtype) for point in points]
+        with ThreadPoolExecutor(self._workers) as pool:
+            return list(pool.map(lambda point: self._one(point, forgiving, dtype), points))
+
+    def _one(self, point: NDArray[Any], forgiving: bool, dtype: Any) -> Any:
+        """Evaluate at one point; the array is the function's to keep."""
+        argument, kept = self.layout.build(point), point.copy()
+        parts = _members(argument)
+        value = self._call(argument, kept, forgiving)
+        if not np.array_equal(point, kept) or not _same(_members(argument), parts):
+            raise self._modified(point, kept)
+        if value is FAILED:
+            return np.nan
+        if isinstance(value, float):
+            return value if math.isfinite(value) else self._finite(value, kept, forgiving)
+        return self._finite(self._number(value, kept, dtype), kept, forgiving)
+
+    def _number(self, value: Any, point: NDArray[Any], dtype: Any) -> Any:
+        """Return a function's value as one number, or complain of what it is."""
+        try:
+            array = np.asarray(value)
+        except Exception:
+            array = np.empty(0, dtype=object)
+        if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
+            hint = "; is its return missing?" if value is None else ""
+            raise InputError(f"f gives {_described(value)} at {self._where(point)}; expected one real number{hint}")
+        return array.reshape(()).item()
+
+    def _call(self, argument: Any, kept: NDArray[Any], forgiving: bool) -> Any:
+        """Call the function; FAILED for what is forgiven."""
+        try:
+            if not forgiving:
+                return self._f(argument)
+            # Steps are tried from large to small: outside the domain of a logarithm a warning would only confuse.
+            with np.errstate(all="ignore"):
+                return self._f(argument)
+        except Exception as error:
+            failure = InputError(f"f raises {type(error).__name__}: {error}; at {self._where(kept)}")
+            if forgiving and isinstance(error, (ArithmeticError, ValueError)):
+                self.failure = self.failure or failure
+                return FAILED
+            raise failure from error
+
+    def _finite(self, value: Any, point: NDArray[Any], forgiving: bool) -> Any:
+        if np.isfinite(value):
+            return value
+        failure = InputError(f"f gives {value} at {self._where(point)}; a derivative needs finite values there and nearby")
+        if not forgiving:
+            raise failure
+        self.failure = self.failure or failure
+        return np.nan
+
+    def _batch(self, points: list[NDArray[Any]], forgiving: bool, dtype: Any) -> list[Any]:
+        """Evaluate many points by one call."""
+        stacked = np.stack(points)
+        kept = stacked.copy()
+        argument = self.layout.build_many(stacked)
+        parts = _members(argument)
+        values = self._call(argument, kept[0], forgiving)
+        if not np.array_equal(stacked, kept) or not _same(_members(argument), parts):
+            changed = int(np.argmax((stacked != kept).any(axis=1)))
+            raise self._modified(stacked[changed], kept[changed])
+        if values is FAILED:
+            # One point of the batch is outside the domain; which, only single calls tell.
+            return [np.nan] if len(points) == 1 else [self._batch([point], True, dtype)[0] for point in kept]
+        found = np.asarray(values)
+        if found.shape != (len(points),) or found.dtype.kind not in "fiuc":
+            raise InputError(
+                f"f, batched, gives {_described(values)} for {len(points)} points; expected an array of shape ({len(points)},)"
+            )
+        if found.dtype.kind == "c" and dtype is not np.complex128:
+            raise InputError("f, batched, gives complex numbers; expected real ones")
+        numbers = found.astype(dtype)
+        for row in np.flatnonzero(~np.isfinite(numbers)).tolist():
+            numbers[row] = self._finite(numbers[row], kept[row], forgiving)
+        return list(numbers)
+
+    def _in_loop(self, entries: NDArray[np.int64], offsets: Array, forgiving: bool) -> Array:
+        """Evaluate a compiled function in its prange loop."""
+        values = np.full(entries.size, np.nan)
+        self.evaluations += entries.size
+        returned = compiled.returned_flags(entries.size)
+        try:
+            if self.layout.kind == "number":
+                compiled.number_loop_of(self._f)(self.x[entries] + offsets, values)
+            else:
+                compiled.loop_of(self._f)(self.x.reshape(self.layout.shapes[0]), entries, offsets, values, returned)
+        except SystemError:
+            # An exception ends a chunk of the loop, unseen or as this, according to the thread; called by itself the function
+            # says below what happened.
+            pass
+        except Exception:
+            # numba can call the function and yet not compile the loop, if an array of one number is returned for example.
+            self._compiled = False
+        if not returned.all():
+            raise InputError("f modifies its argument and leaves it so; let it work on a copy (x = x.copy())")
+        missing = np.flatnonzero(~np.isfinite(values))
+        for k, point in zip(missing, self._points(entries[missing], offsets[missing]), strict=True):
+            values[k] = self._one(point, forgiving, np.float64)
+        return values
+
+    def _modified(self, point: NDArray[Any], kept: NDArray[Any]) -> InputError:
+        changed = np.flatnonzero(point != kept)
+        what = "an array in it is replaced by another"
+        if changed.size:
+            entry = int(changed[0])
+            what = f"{self.layout.label(entry)} was {kept[entry]} and is {point[entry]} after the call"
+        return InputError(f"f modifies its argument: {what}; let it work on a copy (x = x.copy())")
+
+    def _where(self, point: NDArray[Any]) -> str:
+        """Name a point: by its numbers if they are few, else by how it differs from x."""
+        moved = np.flatnonzero(point != self.x)
+        if point.size <= 4:
+            return f"x = {point.tolist()[0] if self.layout.kind == 'number' else point.tolist()}"
+        if moved.size == 0:
+            return "the given x"
+        entry = int(moved[0])
+        others = "" if moved.size == 1 else f", and {moved.size - 1:,} other entries moved"
+        return f"x with {self.layout.label(entry)} = {point[entry]} (given: {self.x[entry]}){others}"
+
+
+def _members(argument: Any) -> list[Any]:
+    """Return what a dict or a list holds, names included, to see whether something was replaced."""
+    if isinstance(argument, dict):
+        return [item for pair in argument.items() for item in pair]
+    return list(argument) if isinstance(argument, list) else []
+
+
+def _same(ours: list[Any], theirs: list[Any]) -> bool:
+    return len(ours) == len(theirs) and all(a is b for a, b in zip(ours, theirs, strict=True))
+
+
+def _described(value: Any) -> str:
+    """Describe what came instead of a number."""
+    shape = getattr(value, "shape", None)
+    if shape:
+        return f"an array of shape {tuple(shape)}"
+    text = repr(value)
+    return text if len(text) <= 40 else f"something of type {type(value).__name__}"
