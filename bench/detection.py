@@ -173,11 +173,14 @@ def fastgrad_by(method: str) -> Judge:
 
 
 def _is_below(claim: Claim, report: Report) -> bool:
-    """Tell whether no entry is off by more than the sensitivity that the report states for its tensor."""
+    """Tell whether no entry is off by more than the sensitivity that the report states for its tensor.
+
+    It is relative to the size of the numerical gradient, which differs from the right one's by that share at most.
+    """
     for (place, _), tensor in zip(_tensors(claim), report.tensors, strict=True):
         off, correct = np.abs(claim.gradient - claim.correct)[place], claim.correct[place]
         stated = tensor.sensitivity.entry if tensor.sensitivity else None
-        if off.any() and (stated is None or not (off <= stated * np.sqrt(np.mean(correct * correct))).all()):
+        if off.any() and (stated is None or not (off <= stated * (1.0 + stated) * np.sqrt(np.mean(correct * correct))).all()):
             return False
     return True
 
