@@ -13,6 +13,7 @@ import numpy as np
 from fastgrad.audit import audit
 from fastgrad.blindspots import blind_spots
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
+from fastgrad.diagnosis import diagnose
 from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint
@@ -172,7 +173,7 @@ def check_problem(
     report = replace(report, audit=audited, advice=advice, derived_tolerance=TOLERANCE)
     if found.interrupted:
         raise Interrupted(report)
-    return report
+    return replace(report, findings=diagnose(problem, numerical)) if report.verdict == "wrong" else report
 
 
 class _Difference(NamedTuple):

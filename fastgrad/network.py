@@ -418,6 +418,15 @@ class Tensor:
         return tuple(int(i) for i in np.unravel_index(position, self.shape))
 
 
+class Intermediate(NamedTuple):
+    """Somebody's own ∂J/∂z or ∂J/∂a of one layer (from 0), shape (m, n_l), with or without the 1/m."""
+
+    name: str
+    kind: Literal["Z", "A"]
+    layer: int
+    values: Array
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A network with its numbers and the gradients that somebody claims for it. Built at the door, valid from there on.
@@ -449,6 +458,10 @@ class Problem:
         What multiplies the loss of each example.
     zero_penalties : tuple of str
         Which of "l2" and "l1" were given, as 0.
+    intermediates : tuple of Intermediate
+        The dZ_l and dA_l that came along, from the output inwards.
+    examples : {"rows", "columns"} or None
+        Where the user's X has its examples; None where its shape leaves it open.
     """
 
     network: Network
@@ -463,6 +476,8 @@ class Problem:
     labels: Array | None = None
     example_weights: Array | None = None
     zero_penalties: tuple[str, ...] = ()
+    intermediates: tuple[Intermediate, ...] = ()
+    examples: str | None = None
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

@@ -58,11 +58,15 @@ def _element_error(base: BasePoint) -> Array:
 
 
 def probability_error(base: BasePoint) -> Array:
-    """Return the error of a softmax: p_k moves by what its logit's exponent does, less the mean of all that."""
+    """Return the error of a softmax: Δp_k = p_k(e_k − Σ p_j e_j) for errors e of the exponents, and what it rounds itself.
+
+    The exponent's own share is p_k(1 − p_k)e_k: where p_k is most of the probability, it hardly moves.
+    """
     table = base.tables.outputs
     logits, probability = table[codes.OUTPUT], table[codes.PROBABILITY]
     spread = base.a_error[-1] + np.abs(logits - logits.max(axis=1, keepdims=True))
-    moved: Array = probability * (spread + (probability * spread).sum(axis=1, keepdims=True) + 2.0)
+    mean = (probability * spread).sum(axis=1, keepdims=True)
+    moved: Array = probability * ((1.0 - 2.0 * probability) * spread + mean + 2.0)
     return moved
 
 

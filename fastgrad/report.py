@@ -166,6 +166,60 @@ class TensorReport:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """Another mistake that gives the same numbers at this point, and what would tell the two apart."""
+
+    code: str
+    tensor: str
+    layer: int
+    sentence: str
+    separate: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake that explains wrong gradients, or the place where an unknown one enters.
+
+    Attributes
+    ----------
+    code : str
+        Its stable code; `fastgrad explain CODE` says more.
+    tensor : str
+        The user's names of the gradients it is in, or dZ of a layer where it is in what flows down.
+    layer : int
+        Where, from 1; everything below is affected where it is in the flow.
+    sentence, repair, formula : str
+        What was done, how to repair it, and the right formula.
+    explains, entries : int
+        Entries that it explains to rounding, of all that it affects.
+    residual : float
+        Largest |claimed - explained|, relative to the size of what is added up to make the entry.
+    picture : tuple of str
+        Where nothing explains the first wrong tensor: a map of it, units by inputs, darker where it is further off.
+    next_best : float or None
+        The same of the nearest hypothesis that does not explain the numbers.
+    alternatives : tuple of Alternative
+        Other mistakes that cannot be told from it at this point.
+    confident : bool
+        Whether every entry affected is explained to rounding.
+    """
+
+    code: str
+    tensor: str
+    layer: int
+    sentence: str
+    repair: str
+    formula: str
+    explains: int
+    entries: int
+    residual: float
+    picture: tuple[str, ...] = ()
+    next_best: float | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    confident: bool = True
+
+
+@dataclass(frozen=True)
 class Report:
     """What a check found.
 
@@ -209,6 +263,8 @@ class Report:
         What this test point cannot show, each with what would; never a failure.
     derived_tolerance : float
         The tolerance that is taken where none is given.
+    findings : tuple of Finding
+        The mistakes that explain what is wrong, from the output inwards.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -231,6 +287,7 @@ class Report:
     audit: Audit | None = None
     advice: tuple[str, ...] = ()
     derived_tolerance: float = 32.0
+    findings: tuple[Finding, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -280,6 +337,7 @@ class Report:
             "advice": list(self.advice),
             "derived_tolerance": self.derived_tolerance,
             "tensors": [_tensor_to_dict(tensor) for tensor in self.tensors],
+            "findings": [_finding_to_dict(finding) for finding in self.findings],
         }
 
     def __str__(self) -> str:
@@ -293,7 +351,7 @@ class Report:
         yield Text()
         yield Padding(_table(self.tensors, options.ascii_only), (0, 0, 0, 1))
         yield Text()
-        yield from (Text(sentence) for sentence in _sentences(self))
+        yield from (Text(sentence) for sentence in _sentences(self, options.ascii_only))
         yield Text(_provenance(self), style="dim")
 
 
@@ -309,7 +367,7 @@ class _ShortReport:
         concerned = tuple(tensor for tensor in self.report.tensors if tensor.verdict in ("wrong", "not judged"))
         if concerned:
             yield Padding(_table(concerned, options.ascii_only), (0, 0, 0, 1))
-        yield from (Text(sentence) for sentence in _ratio_sentences(self.report.tensors))
+        yield from (Text(line) for finding in self.report.findings for line in _finding_lines(finding, options.ascii_only))
         yield from (Text(_closed(note)) for note in self.report.notes)
 
 
@@ -339,7 +397,8 @@ def duration(seconds: float) -> str:
 
 def counted(count: int, noun: str) -> str:
     """Return "1 parameter" or "61,476 parameters"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def _plain_text(renderable: Any) -> str:
@@ -394,6 +453,33 @@ def _audit_to_dict(audit: Audit) -> dict[str, Any]:
         "disagreements": [
             {"name": d.name, "index": list(d.index), "numerical": _number(d.numerical), "plain": _number(d.plain)}
             for d in audit.disagreements
+        ],
+    }
+
+
+def _finding_to_dict(finding: Finding) -> dict[str, Any]:
+    """Return one element of the document's list `findings`."""
+    return {
+        "code": finding.code,
+        "tensor": finding.tensor,
+        "layer": finding.layer,
+        "sentence": finding.sentence,
+        "repair": finding.repair,
+        "formula": finding.formula,
+        "explains": finding.explains,
+        "entries": finding.entries,
+        "residual": _number(finding.residual),
+        "next_best": _number(finding.next_best),
+        "confident": finding.confident,
+        "alternatives": [
+            {
+                "code": other.code,
+                "tensor": other.tensor,
+                "layer": other.layer,
+                "sentence": other.sentence,
+                "separate": other.separate,
+            }
+            for other in finding.alternatives
         ],
     }
 
@@ -557,9 +643,9 @@ def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
     return claimed, numerical
 
 
-def _sentences(report: Report) -> Iterator[str]:
+def _sentences(report: Report, ascii_only: bool) -> Iterator[str]:
     """Yield what stands below the table, most important first."""
-    yield from _ratio_sentences(report.tensors)
+    yield from (line for finding in report.findings for line in _finding_lines(finding, ascii_only))
     yield from (_closed(note) for note in report.notes)
     yield _loss_sentence(report)
     yield _total_sentence(report)
@@ -624,30 +710,30 @@ def _closed(text: str) -> str:
     return printable(text).rstrip(".") + "."
 
 
-def _ratio_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
-    """Yield one sentence for each constant ratio claimed / numerical, however many tensors share it."""
-    groups: dict[str, list[str]] = {}
-    for tensor in tensors:
-        if tensor.verdict == "wrong" and tensor.ratio is not None:
-            groups.setdefault(_ratio(tensor.ratio), []).append(_gradient_label(tensor))
-    for ratio, names in groups.items():
-        verb = "is" if len(names) == 1 else "are"
-        if ratio == "0":
-            yield f"{_listed(names)} {verb} zero throughout; the numerical gradient is not."
-        else:
-            yield f"{_listed(names)} {verb} {ratio} times the numerical gradient."
+def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
+    """Yield what was done and the repair; the evidence; what else it could be."""
+    lines = [f"{finding.sentence} {finding.repair} [{finding.code}]"]
+    lines += [f"    {finding.formula}"] if finding.formula else []
+    lines += [f"    |{line}|" for line in finding.picture]
+    lines.append(f"    {_evidence(finding)}")
+    for other in finding.alternatives:
+        lines.append(f"    It could as well be: {other.sentence} [{other.code}] What would tell: {other.separate}.")
+    for line in lines:
+        yield printable(line.translate(_PLAIN) if ascii_only else line)
 
 
-def _ratio(ratio: float) -> str:
-    """Return a ratio to four digits, more where it is close to 1."""
-    if ratio == 0.0:
-        return "0"
-    digits = 4
-    while digits < 17 and float(f"{ratio:.{digits}g}") == 1.0:
-        digits += 1
-    if 1e3 <= abs(ratio) < 1e7:
-        return f"{ratio:,.1f}"
-    return f"{ratio:#.{digits}g}"
+_PLAIN = str.maketrans(
+    {"·": "*", "ᵀ": ".T", "⊙": "*", "′": "'", "∂": "d", "Σ": "sum ", "²": "^2", "λ": "lambda ", "‖": "||", "½": "1/2"}
+)
+"""What stands for the signs of formulas where the terminal knows ASCII only."""
+
+
+def _evidence(finding: Finding) -> str:
+    """Say how many entries a finding explains, and how well."""
+    if not finding.explains:
+        return f"Explains none of the {counted(finding.entries, 'entry')}."
+    rest = "" if finding.next_best is None else f"; the next best hypothesis is off by {finding.next_best:.0e}"
+    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} to {finding.residual:.0e} of scale{rest}."
 
 
 def _loss_sentence(report: Report) -> str:

@@ -20,7 +20,7 @@ ROOMS = (
     {"modelfile", "verdict", "audit"},
     {"diagnosis", "disturbances"},
     {"checking"},
-    {"sweep"},
+    {"sweep", "selftest"},
     {"plots"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""

@@ -193,6 +193,43 @@ def sweep(
     return terminal.RIGHT
 
 
+@main.command(epilog=_examples("fastgrad selftest model.npz", "fastgrad selftest model.npz --hidden tanh --json"))
+@file_argument
+@description_options
+@json_option
+def selftest(file: str, description: dict[str, Any], as_json: bool) -> int:
+    """Plant every mistake into FILE's network and see each named.
+
+    Each mistake that fastgrad knows and that applies to this network is built into its right gradient, which is then
+    checked as anybody's is. Gradients in FILE are not looked at. The exit code is 0 if every mistake that shows is
+    named.
+    """
+    from fastgrad.selftest import selftest as plant_and_look
+
+    problem = _load(file, description)
+    with _working("mistakes planted") as progress:
+        found = plant_and_look(problem, progress)
+    if as_json:
+        terminal.show_json(found.to_dict())
+    else:
+        terminal.show(found)
+    return terminal.RIGHT if found.passed else terminal.WRONG
+
+
+@main.command(epilog=_examples("fastgrad explain slope.missing", "fastgrad explain", "fastgrad explain --json"))
+@click.argument("code", required=False)
+@json_option
+def explain(code: str | None, as_json: bool) -> int:
+    """Say what a finding's CODE means; without CODE, list all of them."""
+    from fastgrad_cli.codes import chosen, explanation
+
+    if as_json:
+        terminal.show_json({"schema": terminal.SCHEMA, "codes": [entry.to_dict() for entry in chosen(code)]})
+    else:
+        terminal.show(explanation(chosen(code)))
+    return terminal.RIGHT
+
+
 @main.command(
     epilog=_examples(
         "fastgrad demo planted        two mistakes in a small relu network",

@@ -15,7 +15,8 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.interpret.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
-from fastgrad.interpret.layout import Data, Role
+from fastgrad.interpret.intermediates import intermediates
+from fastgrad.interpret.layout import Data, Reading, Role
 from fastgrad.interpret.masks import overlooked
 from fastgrad.interpret.names import (
     INPUT_NAMES,
@@ -68,9 +69,9 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     if description.has_dropout:
         masks = [Mask(name, number, number_array(name, others.pop(name))) for name, number in numbers.items()]
         parts = named_parts(*split(others, description), description, only_parameters=False)
-        return solve(parts, x, y, description, masks)[0]
+        return _with_intermediates(others, *solve(parts, x, y, description, masks))
     parts = named_parts(*split(others, description), description, only_parameters=False)
-    problem = solve(parts, x, y, description, [])[0]
+    problem = _with_intermediates(others, *solve(parts, x, y, description, []))
     left = [Mask(name, numbers[name], others[name]) for name in numbers]
     return replace(problem, notes=problem.notes + overlooked(left, problem))
 
@@ -110,7 +111,13 @@ def interpret_parts(
         As from `interpret`.
     """
     parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
-    return solve(parts, _data("X", X), _data("Y", Y), description, recorded)[0]
+    problem, reading = solve(parts, _data("X", X), _data("Y", Y), description, recorded)
+    return _with_intermediates(gradients if isinstance(gradients, Mapping) else {}, problem, reading)
+
+
+def _with_intermediates(arrays: Mapping[str, Any], problem: Problem, reading: Reading) -> Problem:
+    """Return a problem with the dZ_l and dA_l that lie among its gradients, and with the layout of X."""
+    return replace(problem, intermediates=intermediates(arrays, problem, reading), examples=reading.examples)
 
 
 def as_flat(

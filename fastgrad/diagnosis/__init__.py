@@ -1,0 +1,169 @@
+"""From a wrong gradient to the mistake that made it: hypotheses are computed, and named where they explain the numbers.
+
+Called by checking where something is wrong. `ground` holds what all hypotheses share, `mistakes` the wrong steps of a
+flow, `forms` what can have been done to one tensor, `search` goes from the output inwards, `words` says what was found.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries
+from fastgrad.diagnosis.ground import Ground, Kind
+from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.search import State, search
+from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
+from fastgrad.network import Problem
+from fastgrad.numerical import Numerical
+from fastgrad.report import Alternative, Finding
+
+UNUSUAL = 1.5
+"""Cost from which an explanation is offered, not asserted: as many numbers fitted as there are, or an unknown flow."""
+MOST_ALTERNATIVES = 8
+"""Mistakes named beside one that cannot be told from it; equal widths and few examples make many look alike."""
+
+
+def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
+    """Name the mistakes in a claimed gradient.
+
+    Parameters
+    ----------
+    problem : Problem
+        With its claimed gradient, of which some tensor is wrong.
+    numerical : Numerical
+        The gradient that was held against it.
+
+    Returns
+    -------
+    tuple of Finding
+        From the output inwards.
+    """
+    ground = Ground(problem, numerical)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+        states = search(ground)
+    best, *rivals = states
+    groups = grouped(best)
+    return tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
+
+
+def grouped(state: State) -> list[list[Cause]]:
+    """Put the same mistake at several places together."""
+    groups: dict[tuple[object, ...], list[Cause]] = {}
+    for cause in state.causes:
+        groups.setdefault(cause.key, []).append(cause)
+    return [sorted(group, key=lambda cause: (cause.layer, cause.kind)) for group in groups.values()]
+
+
+def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[State], groups: list[list[Cause]]) -> Finding:
+    """Put one group of causes into words."""
+    if causes[0].code.startswith("unknown"):  # what is below the first wrong one may be wrong because of it
+        causes = sorted(causes, key=lambda cause: (-cause.layer, cause.kind))
+    meanings = readings(ground, causes[0])
+    named = [readings(ground, cause)[0] for cause in causes]
+    place = _place(ground, state, causes) if named[0].code.startswith("unknown") else ""
+    sentence, repair, formula = sentences(ground, named, place)
+    concerned = _concerned(state, causes)
+    explained = [(layer, kind, found) for layer, kind, found in concerned if found.found]
+    alternatives = [_alternative(ground, [meaning]) for meaning in meanings[1:]]
+    mine = {cause.key for cause in causes}
+    others = {cause.key for group in groups for cause in group} - mine
+    for rival in rivals:
+        keys = {cause.key for cause in rival.causes}
+        extra = [group for group in grouped(rival) if group[0].key not in mine | others]
+        if extra and others <= keys and not mine <= keys and not _is_same(state, causes, rival, extra[0]):
+            first = [readings(ground, cause)[0] for cause in extra[0]]
+            alternatives.append(_alternative(ground, first))
+    alternatives = list(dict.fromkeys(alternatives))
+    return Finding(
+        code=named[0].code,
+        tensor=listed(gradient_name(ground, cause) for cause in sorted(causes, key=lambda cause: (cause.layer, cause.kind))),
+        layer=causes[0].layer + 1,
+        sentence=sentence,
+        repair=repair,
+        formula=formula,
+        explains=sum(_size(ground, layer, kind) for layer, kind, _ in explained),
+        entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
+        residual=max((found.residual for *_, found in concerned), default=0.0),
+        picture=next((found.picture for *_, found in concerned if found.picture), ()),
+        next_best=_next_best(ground, concerned, causes)[0],
+        alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
+        confident=len(explained) == len(concerned) > 0
+        and all(cause.cost < UNUSUAL for cause in causes)
+        and all(found.strength > CLEAR for *_, found in explained),
+    )
+
+
+def _next_best(ground: Ground, concerned: list[tuple[int, Kind, Explanation]], causes: list[Cause]) -> tuple[float | None, str]:
+    """Return how far off the nearest hypothesis is that does not explain the numbers, and its code."""
+    tried = [(off, weaker.code) for *_, found in concerned for off, weaker in found.weaker]
+    if causes[0].kind == "Z" or not tried:
+        tried += [ground.nearest[cause.layer] for cause in causes if cause.layer in ground.nearest]
+    finite = [(off, code) for off, code in tried if np.isfinite(off)]
+    return min(finite) if finite else (None, "")
+
+
+def _is_same(state: State, causes: list[Cause], rival: State, others: list[Cause]) -> bool:
+    """Whether two groups are one factor, here on what flows, there on every tensor that it reaches."""
+    first, second = causes[0], others[0]
+    same = first.factor is not None and first.factor == second.factor and first.key[0] == second.key[0]
+    reached = [{(layer, kind) for layer, kind, _ in _concerned(*pair)} for pair in ((state, causes), (rival, others))]
+    return same and reached[0] == reached[1]
+
+
+def _alternative(ground: Ground, causes: list[Cause]) -> Alternative:
+    sentence, _, _ = sentences(ground, causes)
+    code = CODES[causes[0].code]
+    tensor = listed(gradient_name(ground, cause) for cause in causes)
+    return Alternative(causes[0].code, tensor, causes[0].layer + 1, sentence, fill(ground, causes, code.separate))
+
+
+def _concerned(state: State, causes: list[Cause]) -> list[tuple[int, Kind, Explanation]]:
+    """Return the tensors that a group of causes is about: its own, or all below where it is in the flow."""
+    if causes[0].kind == "Z":
+        top = max(cause.layer for cause in causes)
+        return [item for item in state.tensors if item[0] <= top]
+    places = {(cause.layer, cause.kind) for cause in causes}
+    return [item for item in state.tensors if (item[0], item[1]) in places]
+
+
+def _size(ground: Ground, layer: int, kind: Kind) -> int:
+    claim = ground.claims.get((layer, kind))
+    return 0 if claim is None else claim.values.size
+
+
+def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
+    """Say where the wrong layers begin, for what no hypothesis explains, and with which pattern."""
+    first = max(cause.layer for cause in causes)
+    names = listed(gradient_name(ground, cause) for cause in causes if cause.layer == first)
+    right = [
+        gradient_name(ground, Cause("", layer, kind))
+        for layer, kind, found in state.tensors
+        if layer > first and not found.causes and (layer, kind) in ground.claims
+    ]
+    above = f"{listed(right)} right; " if right else ""
+    patterns = [found.pattern for layer, _, found in state.tensors if layer == first and found.pattern]
+    which = f" Wrong are {patterns[0]}." if patterns else ""
+    if causes[0].kind == "Z":
+        off = np.abs(ground.given["Z", first].values - ground.right[first].delta)
+        wrong = off > 1e-6 * np.abs(ground.right[first].delta).max(initial=0.0)
+        which = f" Wrong are {described_entries(wrong, ('example', 'unit'))}."
+    distance, code = _next_best(ground, _concerned(state, causes), causes)
+    if distance is not None:
+        which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
+    judged = {kind for layer, kind in ground.claims if layer == first}
+    if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
+        return f"{above}{names} the first wrong: the error enters between {_between(ground, first)}.{which}"
+    return f"{names} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
+
+
+def _between(ground: Ground, layer: int) -> str:
+    """Return the two steps between which an error enters, as close as the user's own dZ and dA tell."""
+    arrived, delta = ground.given.get(("A", layer)), ground.given.get(("Z", layer))
+    last, dZ = f"dZ{layer + 1}", f"dZ{layer + 1}" if delta is None else delta.name
+    if arrived is not None and arrived.right:
+        return f"{arrived.name}, which is right, and {dZ}"
+    before = "the output" if layer + 1 == ground.depth else f"dZ{layer + 2}"
+    if arrived is not None:
+        return f"{before} and {arrived.name}, which is wrong already"
+    return f"{before} and {dZ if delta is not None else last}"

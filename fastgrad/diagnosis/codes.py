@@ -1,0 +1,529 @@
+"""The table of mistakes: for each stable code what was done and how to repair it, in words that `words` fills in.
+
+`fastgrad explain CODE` shows it. Codes never change their meaning; new ones may come.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Code(NamedTuple):
+    """One mistake.
+
+    `loss` says of which loss the gradient is the right one where the mistake is everywhere. In the texts {grad} is the user's
+    gradient, {parameter} its parameter, {dZ}, {dA}, {Z}, {A} the layer's own, {above} and {below} the numbers of the
+    neighbouring layers, {f} the activation, {factor} and {other} what tells it apart.
+    """
+
+    title: str
+    sentence: str
+    repair: str
+    formula: str = ""
+    separate: str = "another test point (other widths, other numbers of examples)"
+    loss: str = ""
+
+
+_EXAMPLES = "a test with another number of examples"
+_OUTPUTS = "a test with another number of outputs"
+_SQUARE = "layers of different widths"
+
+CODES: dict[str, Code] = {
+    "factor.examples": Code(
+        "not divided by the number of examples",
+        "{grads} {are} {factor} times too large, the number of examples m: the division by m is missing.",
+        "Divide {once} by m.",
+        "{right}",
+        _EXAMPLES,
+        loss="the loss summed over the examples",
+    ),
+    "factor.examples_twice": Code(
+        "divided by the number of examples once too often",
+        "{grads} {are} 1/{inverse} of the right gradient, {inverse} being the number of examples m: "
+        "divided by m once too often.",
+        "Divide by m once only: where 1/m stands in {dZ} already, sum without it.",
+        "{right}",
+        _EXAMPLES,
+        loss="the loss divided by the number of examples once more",
+    ),
+    "factor.outputs": Code(
+        "summed over the outputs where the loss averages",
+        "{grads} {are} {factor} times too large, the number of outputs: summed over the outputs "
+        "where the loss averages over them.",
+        "Divide by the number of outputs as well, or declare a loss that sums over them.",
+        "{right}",
+        _OUTPUTS,
+        loss="the loss summed over the outputs",
+    ),
+    "factor.outputs_twice": Code(
+        "averaged over the outputs where the loss sums",
+        "{grads} {are} 1/{inverse} of the right gradient, {inverse} being the number of outputs: averaged over the outputs "
+        "where the loss sums over them.",
+        "Leave the division by the number of outputs out, or declare a loss that averages over them.",
+        "{right}",
+        _OUTPUTS,
+        loss="the loss averaged over the outputs",
+    ),
+    "factor.two": Code(
+        "a stray factor 2",
+        "{grads} {are} 2 times too large.",
+        "Look for a 2 too much in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
+        "{right}",
+        "a test with other numbers of examples and outputs",
+        loss="twice the loss, as without a 1/2 in front",
+    ),
+    "factor.half": Code(
+        "a stray factor 1/2",
+        "{grads} {are} half the right gradient.",
+        "Look for a 1/2 too much in {wrong}, or a 2 forgotten: the derivative of a square without 1/2 in front has one.",
+        "{right}",
+        "a test with other numbers of examples and outputs",
+        loss="half the loss, as with a 1/2 in front",
+    ),
+    "factor.sign": Code(
+        "the sign turned round",
+        "{grads} {have} the wrong sign.",
+        "Turn the sign in {wrong}: y - a where a - y belongs, or the direction of descent in place of the gradient.",
+        "{right}",
+        loss="the negative loss",
+    ),
+    "factor.batch": Code(
+        "divided by a batch size that is not the number of examples",
+        "{grads} {are} {factor} times the right gradient, m/{other}: divided by {other} where there are m = {m} examples.",
+        "Divide by the number of examples that are really there, not by the configured batch size.",
+        "{right}",
+        _EXAMPLES,
+    ),
+    "factor.constant": Code(
+        "a stray constant",
+        "{grads} {are} {factor} times {large}.",
+        "Look for a stray factor in {wrong}.",
+        "{right}",
+    ),
+    "slope.missing": Code(
+        "f′ left out",
+        "{dZ} {is_missing} the derivative of {f}: {dA} went on without f′({Z}).",
+        "Multiply: {dZ} = {dA} ⊙ f′({Z}).",
+        "{dZ} = {dA} ⊙ f′({Z})",
+    ),
+    "slope.twice": Code(
+        "f′ multiplied in twice",
+        "{dZ} has the derivative of {f} twice.",
+        "Multiply by f′({Z}) once.",
+        "{dZ} = {dA} ⊙ f′({Z})",
+    ),
+    "slope.at_value": Code(
+        "f′ evaluated at a where z belongs",
+        "{dZ} has f′({A}) where f′({Z}) belongs: the derivative of {f} was taken at the activation.",
+        "Hand {Z} to the derivative, or write it in terms of {A}.",
+        "{dZ} = {dA} ⊙ f′({Z})",
+    ),
+    "slope.form": Code(
+        "a wrong formula for f′",
+        "{dZ} has {other} for the derivative of {f}.",
+        "The derivative of {f} is {derivative}.",
+        "{dZ} = {dA} ⊙ f′({Z})",
+    ),
+    "slope.other_activation": Code(
+        "the derivative of another activation",
+        "{dZ} has the derivative of {other} where the layer is {f}.",
+        "Use the derivative of {f}: {derivative}.",
+        "{dZ} = {dA} ⊙ f′({Z})",
+        "values of z of both signs",
+    ),
+    "slope.other_layer": Code(
+        "the derivative at another layer's z",
+        "{dZ} has the derivative at Z{other}, another layer's.",
+        "Use the layer's own: f′({Z}).",
+        "{dZ} = {dA} ⊙ f′({Z})",
+        _SQUARE,
+    ),
+    "dropout.mask_missing": Code(
+        "dropout mask not applied backward",
+        "{dZ} is made without the dropout mask D{layer}.",
+        "Multiply {dA} by the mask, and by its factor 1/keep_prob, as in the forward pass.",
+        "{dA} = {dA} ⊙ D{layer} / keep_prob",
+    ),
+    "dropout.scale_missing": Code(
+        "dropout's factor left out backward",
+        "{dZ} is masked but not divided by keep_prob.",
+        "Divide {dA} by keep_prob, as in the forward pass.",
+        "{dA} = {dA} ⊙ D{layer} / keep_prob",
+    ),
+    "dropout.scale_twice": Code(
+        "dropout's factor applied twice backward",
+        "{dZ} is divided by keep_prob twice.",
+        "Divide {dA} by keep_prob once.",
+        "{dA} = {dA} ⊙ D{layer} / keep_prob",
+    ),
+    "output.extra_slope": Code(
+        "an extra a(1 - a) at the output",
+        "{dZ} has an extra factor a(1 - a): cross-entropy and {f} together give a - y, the derivative is in it already.",
+        "Leave a(1 - a) out: {dZ} = (A{layer} - Y)/m.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "output.diagonal": Code(
+        "only the diagonal of softmax's Jacobian",
+        "{dZ} has the diagonal of softmax's Jacobian only, p(1 - p): the other outputs' probabilities move too.",
+        "Use {dZ} = (P - Y)/m, which has the whole Jacobian in it.",
+        "{dZ} = P - Y",
+    ),
+    "output.divided_by_p": Code(
+        "softmax's derivative taken as 1 - p",
+        "{dZ} is divided by the probabilities: the derivative of the output was taken as 1 - p.",
+        "Use {dZ} = (A{layer} - Y)/m.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "labels.missing": Code(
+        "labels left out",
+        "{dZ} is made without the labels: a where a - y belongs.",
+        "Subtract the labels: {dZ} = (A{layer} - Y)/m.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "labels.mean": Code(
+        "labels broadcast against each other",
+        "{dZ} has the mean of all labels for every example: (m,) against (m, 1) was broadcast to (m, m).",
+        "Give labels and outputs the same shape before they are subtracted.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "labels.class_shifted": Code(
+        "labels shifted by one class",
+        "{dZ} has the labels shifted by {other} class: counted from 1 where 0 belongs, or the reverse.",
+        "Count classes from 0 in the backward pass as in the loss.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "labels.class_reversed": Code(
+        "classes in reverse order",
+        "{dZ} has the classes of the labels in reverse order.",
+        "Order the classes as the loss does.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "labels.example_shifted": Code(
+        "labels of the neighbouring examples",
+        "{dZ} has the labels shifted by {other} example: every example got its neighbour's.",
+        "Keep inputs and labels together when they are sliced or shuffled.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "labels.example_reversed": Code(
+        "labels in reverse order",
+        "{dZ} has the labels of the examples in reverse order.",
+        "Keep inputs and labels together.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "labels.layout": Code(
+        "labels in the wrong layout",
+        "{dZ} has the labels reshaped where they should be transposed.",
+        "Transpose the labels (Y.T), do not reshape them.",
+        "{dZ} = A{layer} - Y",
+        "labels that differ from example to example",
+    ),
+    "labels.swapped": Code(
+        "labels 0 and 1 swapped",
+        "{dZ} has 1 - y where y belongs.",
+        "Use the labels that the loss has.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "labels.order": Code(
+        "labels of other examples",
+        "{dZ} has the labels in another order than the inputs: example by example those of {other}.",
+        "Shuffle inputs and labels together.",
+        "{dZ} = A{layer} - Y",
+    ),
+    "loss.other": Code(
+        "the gradient of another loss",
+        "This is exactly the gradient of the {other} error; your loss is {loss}.",
+        "Change one of the two.",
+    ),
+    "loss.epsilon": Code(
+        "a small number added to the probabilities",
+        "{dZ} is the gradient of a loss with log(p + {other}): your loss, {loss}, has no such number.",
+        "Work out loss and gradient from the logits, or leave the number out of both.",
+        "{dZ} = A{layer} - Y",
+        "outputs that are not sure",
+    ),
+    "loss.clipped": Code(
+        "probabilities clipped",
+        "{dZ} is made of probabilities clipped at {other}: the loss is not.",
+        "Work out loss and gradient from the logits, or clip in neither.",
+        "{dZ} = A{layer} - Y",
+        "outputs that are not sure",
+    ),
+    "way.transposed": Code(
+        "W where its transpose belongs",
+        "{dA} was made with {W_above} where its transpose belongs.",
+        "Transpose {W_above} on the way down.",
+        "{way}",
+        _SQUARE,
+    ),
+    "way.other_weights": Code(
+        "another layer's weights on the way down",
+        "{dA} was made with {other_W} where {W_above} belongs.",
+        "Use {W_above}, the weights between the two layers.",
+        "{way}",
+        _SQUARE,
+    ),
+    "way.no_weights": Code(
+        "weights left out on the way down",
+        "{dA} is dZ{above}: {W_above} was left out.",
+        "Multiply by {W_above} on the way down.",
+        "{way}",
+        _SQUARE,
+    ),
+    "way.arrived": Code(
+        "dA sent down where dZ belongs",
+        "{dA} was made of dA{above} where dZ{above} belongs: f′ of layer {above} is missing from what goes down.",
+        "Send dZ{above} down, not dA{above}.",
+        "{way}",
+    ),
+    "way.other_delta": Code(
+        "another layer's dZ sent down",
+        "{dA} was made of dZ{other} where dZ{above} belongs.",
+        "Send dZ{above} down.",
+        "{way}",
+        _SQUARE,
+    ),
+    "way.other_arrived": Code(
+        "another layer's dA",
+        "{dZ} was made of dA{other} where {dA} belongs.",
+        "Use {dA}.",
+        "{way}",
+        _SQUARE,
+    ),
+    "way.updated_weights": Code(
+        "weights updated before the flow went down",
+        "{dA} was made with {W_above} already updated (learning rate {other}).",
+        "Work out all gradients first, update the weights afterwards.",
+        "{way}",
+    ),
+    "penalty.missing": Code(
+        "penalty left out of the gradient",
+        "{grads} {lack} the penalty's term: λ·{parameter} is not added.",
+        "Add {l2}·{parameter} to {grad}, or take the penalty out of the loss.",
+        "{grad} = (data) + {l2}·{parameter}",
+        loss="the loss without this penalty",
+    ),
+    "penalty.twice": Code(
+        "penalty doubled",
+        "{grads} {have} twice the penalty's term: 2λ·{parameter} where the loss has 1/2λ‖{parameter}‖².",
+        "Add {l2}·{parameter}, or leave the 1/2 out of the loss.",
+        "{grad} = (data) + {l2}·{parameter}",
+        loss="the loss with twice this penalty, λ‖W‖² for ½λ‖W‖²",
+    ),
+    "penalty.half": Code(
+        "penalty halved",
+        "{grads} {have} half the penalty's term: λ·{parameter} where the loss has λ‖{parameter}‖².",
+        "Add {l2}·{parameter}, or put 1/2 before the penalty of the loss.",
+        "{grad} = (data) + {l2}·{parameter}",
+        loss="the loss with half this penalty, ½λ‖W‖² for λ‖W‖²",
+    ),
+    "penalty.sign": Code(
+        "penalty with the wrong sign",
+        "{grads} {have} the penalty's term with the wrong sign.",
+        "Add {l2}·{parameter}, do not subtract it.",
+        "{grad} = (data) + {l2}·{parameter}",
+    ),
+    "penalty.not_divided": Code(
+        "penalty not divided by the number of examples",
+        "{grads} {have} m times the penalty's term: λ·{parameter} where the loss has λ/m.",
+        "Divide the penalty's term by m as the loss does.",
+        "{grad} = (data) + {l2}·{parameter}",
+        _EXAMPLES,
+        loss="the loss with λ in the penalty where yours has λ/m",
+    ),
+    "penalty.divided": Code(
+        "penalty divided by the number of examples",
+        "{grads} {have} the penalty's term divided by m, which the loss does not do.",
+        "Leave the division out, or divide the penalty in the loss too.",
+        "{grad} = (data) + {l2}·{parameter}",
+        _EXAMPLES,
+        loss="the loss with λ/m in the penalty where yours has λ",
+    ),
+    "penalty.factor": Code(
+        "penalty times a constant",
+        "{grads} {have} {factor} times the penalty's term.",
+        "Use the coefficient of the loss: {l2}.",
+        "{grad} = (data) + {l2}·{parameter}",
+    ),
+    "penalty.added": Code(
+        "a multiple of the parameter added that no penalty asks for",
+        "{grads} {have} {factor}·{parameter} added: the gradient of a penalty that the loss does not have there.",
+        "Take it out, or declare the penalty: l2 = {factor} for {parameter}.",
+        "{right}",
+        loss="the loss with a penalty on these tensors too",
+    ),
+    "penalty.sign_added": Code(
+        "a multiple of sign W added",
+        "{grads} {have} {factor}·sign({parameter}) added: the gradient of an L1 penalty that the loss does not have.",
+        "Take it out, or declare the penalty: l1.",
+        "{right}",
+    ),
+    "value.zero": Code(
+        "zeros",
+        "{grads} {are} zero throughout; the numerical gradient is not.",
+        "Work {grad} out and store it: it was left out, or written into another array.",
+        "{right}",
+    ),
+    "value.parameter": Code(
+        "the parameter in place of its gradient",
+        "{grads} {are} {parameter} itself, not the gradient.",
+        "Return the gradient, not the parameter.",
+        "{right}",
+    ),
+    "value.step_taken": Code(
+        "the updated parameter in place of the gradient",
+        "{grads} {are} the parameter after a step of gradient descent (times {factor}).",
+        "Return the gradient, not the updated parameter.",
+        "{right}",
+    ),
+    "value.clipped": Code(
+        "clipped",
+        "{grads} {are} clipped at ±{factor}.",
+        "Check the gradient before it is clipped.",
+        "{right}",
+    ),
+    "value.single_precision": Code(
+        "single precision on the way",
+        "{grads} {are} right to single precision only: somewhere in a float64 path numbers are float32.",
+        "Look for astype(float32), a default dtype, or arrays read as float32.",
+    ),
+    "value.not_finite": Code(
+        "nan or inf",
+        "{grads} {hold} nan or inf.",
+        "Look for a division by zero, a logarithm of 0 or an overflow in exp.",
+    ),
+    "order.transposed": Code(
+        "transposed",
+        "{grads} {are} transposed.",
+        "Exchange the two factors: {right}.",
+        "{right}",
+        _SQUARE,
+    ),
+    "order.flattened": Code(
+        "flattened in the other order",
+        "{grads} {have} the right numbers in another order: flattened by rows and read by columns, or reshaped where a "
+        "transpose belongs.",
+        "Flatten and reshape in one order, or transpose.",
+        "{right}",
+    ),
+    "order.rows": Code(
+        "units in another order",
+        "{grads} {have} the right numbers with the units in another order.",
+        "Keep the order of the units.",
+        "{right}",
+    ),
+    "order.columns": Code(
+        "inputs in another order",
+        "{grads} {have} the right numbers with the inputs in another order.",
+        "Keep the order of the inputs.",
+        "{right}",
+    ),
+    "order.other_tensor": Code(
+        "another layer's gradient",
+        "{grads} {are} the gradient of layer {other}.",
+        "Hand the gradients over in the order of the parameters.",
+        "{right}",
+        _SQUARE,
+    ),
+    "product.arrived": Code(
+        "dA where dZ belongs",
+        "{grads} {are} made of {dA} where {dZ} belongs: f′ is missing.",
+        "Use {dZ} = {dA} ⊙ f′({Z}).",
+        "{right}",
+    ),
+    "product.other_delta": Code(
+        "another layer's dZ",
+        "{grads} {are} made of dZ{other} where {dZ} belongs.",
+        "Use {dZ}.",
+        "{right}",
+        _SQUARE,
+    ),
+    "product.z": Code(
+        "z where a belongs",
+        "{grads} {are} made of Z{below} where A{below} belongs.",
+        "Use the activation A{below}, what really enters the layer.",
+        "{right}",
+        "pre-activations below zero",
+    ),
+    "product.unscaled": Code(
+        "inputs without dropout's factor",
+        "{grads} {are} made of A{below} without dropout's factor 1/keep_prob.",
+        "Use A{below} as it enters the layer.",
+        "{right}",
+    ),
+    "product.other_inputs": Code(
+        "another layer's a",
+        "{grads} {are} made of A{other} where A{below} belongs.",
+        "Use A{below}, what enters the layer.",
+        "{right}",
+        _SQUARE,
+    ),
+    "bias.one_number": Code(
+        "db summed to one number",
+        "{grads} {hold} one number, the sum over all units: the axis of the sum is missing.",
+        "Sum over the examples only (axis=1 with examples in columns, axis=0 in rows).",
+        "{right}",
+    ),
+    "bias.one_mean": Code(
+        "db averaged to one number",
+        "{grads} {hold} one number, the mean over all units: the axis is missing.",
+        "Sum over the examples only (axis=1 with examples in columns, axis=0 in rows).",
+        "{right}",
+    ),
+    "bias.from_weights": Code(
+        "db from the sums of dW",
+        "{grads} {are} the sum over the inputs of dW{layer}.",
+        "Sum {dZ} over the examples.",
+        "{right}",
+    ),
+    "bias.wrong_axis": Code(
+        "db summed along the wrong axis",
+        "{grads} {are} summed over the units where the examples belong.",
+        "Sum over the examples (axis=1 with examples in columns, axis=0 in rows).",
+        "{right}",
+        "a test with a number of examples that is no width",
+    ),
+    "examples.only": Code(
+        "one example's share only",
+        "{grads} {hold} the share of example {other} only{times}.",
+        "Add up over the examples: += where = stands.",
+        "{right}",
+        _EXAMPLES,
+    ),
+    "examples.missing": Code(
+        "one example left out",
+        "{grads} {lack} the share of example {other}.",
+        "Let the loop run over all examples.",
+        "{right}",
+        _EXAMPLES,
+    ),
+    "part.entry": Code(
+        "one entry wrong",
+        "{grads} {are} wrong in one entry, [{other}]; the rest is exact.",
+        "Look for what treats this entry differently: an index, the end of a loop.",
+        "{right}",
+    ),
+    "part.row": Code(
+        "one unit's entries wrong",
+        "{grads} {are} wrong in unit {other} only; the rest is exact.",
+        "Look for what treats this unit differently: an index, the end of a loop.",
+        "{right}",
+    ),
+    "part.column": Code(
+        "one input's entries wrong",
+        "{grads} {are} wrong for input {other} only; the rest is exact.",
+        "Look for what treats this input differently: an index, the end of a loop.",
+        "{right}",
+    ),
+    "unknown.tensor": Code(
+        "wrong, by no mistake in the table",
+        "{place}",
+        "Compare this step of the code with the formula.",
+        "{right}",
+    ),
+    "unknown.flow": Code(
+        "the flow is wrong, by no mistake in the table",
+        "{place}",
+        "Compare this step of the code with the formula.",
+        "{dZ} = {dA} ⊙ f′({Z})",
+    ),
+}

@@ -1,0 +1,599 @@
+"""What can have been done to one tensor whose flow is right: a factor, a penalty, another order, one example's share.
+
+`search` asks for every form that explains a claim to rounding; a claim that none explains gets its pattern instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastgrad.diagnosis.ground import Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
+from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.forward import UNIT_ROUNDOFF
+from fastgrad.kernels import codes
+from fastgrad.network import Array, Offsets
+
+CLEAR = 1e3
+"""A gradient must be that many times what rounding may do to it before a factor can be read from it."""
+
+
+MAP = (10, 60)
+"""Most rows and columns of a picture."""
+SHADES = " .:+*#@"
+STRAY_PART = 0.31
+"""Share of the largest entry by which planted parts are off."""
+UNTESTED = 0.5
+"""What an explanation costs more that as many numbers were fitted to as there are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What was done to a tensor, nothing where it is right, and how far the numbers are off it.
+
+    Attributes
+    ----------
+    causes : tuple of Cause
+        Empty where the tensor is right.
+    residual : float
+        Largest |claimed − explained|, relative to the size of what is added up to make the entry.
+    spare : int
+        Entries beyond the numbers that were fitted to them.
+    found : bool
+        Whether the claim is explained to rounding.
+    weaker : tuple of (float, Cause)
+        What came nearest without explaining it, with the residual of each.
+    strength : float
+        How far the claim is from the right numbers, in units of what is allowed: where that is little, much would fit.
+    pattern : str
+        Where nothing explains the claim: which entries are wrong.
+    picture : tuple of str
+        The same as lines of characters, darker where the claim is further off.
+    """
+
+    causes: tuple[Cause, ...]
+    residual: float
+    spare: int
+    found: bool = True
+    weaker: tuple[tuple[float, Cause], ...] = ()
+    strength: float = np.inf
+    pattern: str = ""
+    picture: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One tensor under one flow: its claim, and what the flow predicts of the data's share of it."""
+
+    ground: Ground
+    layer: int
+    kind: Kind
+    flow: Flow
+    claim: Claim
+    data: Estimate
+
+    @property
+    def total(self) -> Estimate:
+        """Data and penalty."""
+        return self.data.plus(self.claim.penalty)
+
+    def fits(self, estimate: Estimate, spread: float = 1.0, fitted: float = 1.0) -> bool:
+        """Whether the claim is that estimate, to rounding; a kink's range, scaled, is granted on top."""
+        return bool(self.off(estimate, spread, fitted).max(initial=0.0) <= 1.0)
+
+    def off(self, estimate: Estimate, spread: float = 1.0, fitted: float = 1.0) -> Array:
+        """Return the distance from an estimate in units of what is allowed; inf for nan."""
+        allowed = fitted * self.claim.allowed(estimate, self.ground.samples)
+        if self.claim.spread is not None:
+            allowed = allowed + spread * self.claim.spread
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = np.abs(self.claim.values - estimate.values) / allowed
+        return np.where(np.isnan(off), np.inf, off)
+
+    def residual(self, estimate: Estimate) -> float:
+        """Return the largest distance from an estimate, relative to the size of what is added up to make the entry."""
+        size = estimate.rounding + np.abs(estimate.values)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            off = np.abs(self.claim.values - estimate.values) / size
+        return float(np.where(size > 0.0, off, 0.0).max(initial=0.0))
+
+    def cause(self, code: str, factor: float | None = None, other: int | float | str | None = None, cost: float = 1.0) -> Cause:
+        """Return a cause in this tensor."""
+        return Cause(code, self.layer, self.kind, factor, other, cost)
+
+
+def subject(ground: Ground, layer: int, kind: Kind, flow: Flow) -> Subject | None:
+    """Return a tensor under a flow, None where there is no claim."""
+    claim = ground.claim(layer, kind)
+    if claim is None:
+        return None
+    data = ground.predicted_weights(layer, flow) if kind == "W" else ground.predicted_bias(flow)
+    if flow.recovered:
+        data = Estimate(data.values, data.rounding + flow.recovered * np.abs(claim.theta))
+    return Subject(ground, layer, kind, flow, claim, data)
+
+
+def explain(tensor: Subject) -> list[Explanation]:
+    """Return every explanation that fits, the usual ones first; the pattern, not `found`, where none does."""
+    if tensor.fits(tensor.total):
+        return [Explanation((), tensor.residual(tensor.total), tensor.claim.values.size)]
+    if not np.isfinite(tensor.claim.values).all():
+        return [_pattern(tensor, "value.not_finite")]
+    found, weaker = list(_linear(tensor)), []
+    for cause, estimate in _forms(tensor):
+        residual = tensor.residual(estimate)
+        if tensor.fits(estimate):
+            found.append(Explanation((cause,), residual, tensor.claim.values.size))
+        else:
+            weaker.append((residual, cause))
+    if not found or all(explanation.spare <= 0 for explanation in found):
+        found += _partial(tensor)
+    if tensor.fits(tensor.total, fitted=UNIT_ROUNDOFF["float32"] / UNIT_ROUNDOFF[tensor.claim.tensor.precision]):
+        cause = tensor.cause("value.single_precision", cost=1.5)
+        found.append(Explanation((cause,), tensor.residual(tensor.total), tensor.claim.values.size))
+    best = tuple(sorted(weaker, key=lambda pair: pair[0])[:2])
+    if not found:
+        return [replace(_pattern(tensor, "unknown.tensor"), weaker=best)]
+    strength = float(tensor.off(tensor.total).max(initial=0.0))
+    return [replace(explanation, weaker=best, strength=strength) for explanation in sorted(map(_weighed, found), key=cost_of)]
+
+
+def _weighed(explanation: Explanation) -> Explanation:
+    """Return an explanation that costs more where as many numbers were fitted as there are entries."""
+    if explanation.spare > 0:
+        return explanation
+    return replace(explanation, causes=tuple(replace(cause, cost=cause.cost + UNTESTED) for cause in explanation.causes))
+
+
+def cost_of(explanation: Explanation) -> float:
+    """Sum of the costs of an explanation's causes."""
+    return sum(cause.cost for cause in explanation.causes)
+
+
+# Multiples of the gradient and of the parameter.
+
+
+def _linear(tensor: Subject) -> Iterator[Explanation]:
+    """Yield what is a multiple of the data's share plus multiples of W and sign W."""
+    claim, data, size = tensor.claim, tensor.data, tensor.claim.values.size
+    if not claim.values.any():
+        yield Explanation((tensor.cause("value.zero"),), 1.0, size)
+        return
+    zero = Estimate(np.zeros_like(data.values), np.zeros_like(data.rounding))
+    theta = Estimate(claim.theta, np.abs(claim.theta))
+    sign = Estimate(np.sign(claim.theta), np.zeros_like(claim.theta))
+    if np.array_equal(claim.values, claim.theta) or tensor.fits(theta):
+        yield Explanation((tensor.cause("value.parameter"),), 0.0, size)
+        return
+    l2_part = Estimate(claim.l2 * claim.theta, np.abs(claim.l2 * claim.theta))
+    l1_part = Estimate(claim.l1 * sign.values, np.abs(claim.l1 * sign.values))
+    penalized = bool(claim.penalty.values.any())
+    tries = [("data", [data], claim.penalty), ("theta", [theta], data.plus(l1_part)), ("sign", [sign], data.plus(l2_part))]
+    if penalized:
+        tries += [("whole", [tensor.total], zero)]
+    tries += [("step", [tensor.total], theta)]
+    for what, parts, fixed in tries:
+        fit = _fit(tensor, parts, fixed)
+        if fit is not None:
+            spare = fit[2] - _fitted(tensor, what, fit[0][0])
+            yield Explanation(_causes_of(tensor, what, fit[0]), fit[1], spare)
+            if what in ("data", "whole") and spare > 0:
+                return
+    fit = _fit(tensor, [data, theta], l1_part)
+    if fit is not None and fit[2] > 2:
+        yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], fit[2] - 2)
+
+
+def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> tuple[list[float], float, int] | None:
+    """Fit claim − fixed by multiples of the parts, weighted by what is allowed; None where it does not fit to rounding.
+
+    Returns the multiples, the residual, and how many entries say anything of them.
+    """
+    claim, samples = tensor.claim, tensor.ground.samples
+    estimate = fixed
+    for part in parts:
+        estimate = estimate.plus(part)
+    allowed = claim.allowed(estimate, samples)
+    if any(float((np.abs(part.values) / allowed).max(initial=0.0)) < CLEAR for part in parts):
+        return None
+    columns = np.stack([(part.values / allowed).ravel() for part in parts], axis=1)
+    target = ((claim.values - fixed.values) / allowed).ravel()
+    unit = np.linalg.norm(columns, axis=0)
+    with np.errstate(all="ignore"):
+        solution, _, rank, _ = np.linalg.lstsq(columns / unit, target, rcond=1e-12)
+    if rank < len(parts):
+        return None
+    # A multiple is known as well as its clearest entry is; one that is nothing beside rounding is none.
+    clear = [float((np.abs(part.values) / allowed).max()) for part in parts]
+    known = zip(solution / unit, clear, strict=True)
+    multiples = [_snapped(tensor, float(c), min(1e-4 * abs(float(c)) + 1e-9, 4.0 / size)) for c, size in known]
+    estimate = fixed
+    for c, part in zip(multiples, parts, strict=True):
+        estimate = estimate.plus(part.scaled(c))
+    spread = max(1.0, abs(multiples[0])) if len(parts) == 1 else 1.0
+    if not tensor.fits(estimate, spread, 2.0):
+        return None
+    return multiples, tensor.residual(estimate), telling(parts[0].values, allowed)
+
+
+def telling(values: Array, allowed: Array) -> int:
+    """Count the entries from which a factor could be read."""
+    return int((np.abs(values) > CLEAR * allowed).sum())
+
+
+def _snapped(tensor: Subject, value: float, tightness: float) -> float:
+    """Return the named constant that a fitted number is, to its accuracy; else the number."""
+    return nearest_constant(tensor.ground, tensor.layer, value, tightness)
+
+
+def nearest_constant(ground: Ground, layer: int, value: float, tightness: float) -> float:
+    """Return the constant that a number is to an absolute accuracy, or the number."""
+    m, n = float(ground.samples), float(ground.problem.network.widths[-1])
+    counts = {1.0, 2.0, 4.0, m, n, m * n, m * m, float(ground.problem.network.widths[layer + 1])}
+    known = {0.0, *counts, *(1.0 / c for c in counts), *(2.0 * c for c in counts), *(0.5 / c for c in counts)}
+    known |= {2.0 / c for c in counts} | {0.5 * c for c in counts} | {3.0, 10.0, 0.1, 0.01, 0.001, 0.5, 1.5}
+    for sign in (1.0, -1.0):
+        for c in sorted(known):
+            if abs(value - sign * c) <= tightness:
+                return sign * c
+    short = float(f"{value:.4g}")
+    return short if abs(value - short) <= tightness else value
+
+
+def _fitted(tensor: Subject, what: str, value: float) -> int:
+    """Return how many entries a fitted number cost: none where it is a constant that can be named."""
+    m, n = float(tensor.ground.samples), float(tensor.ground.problem.network.widths[-1])
+    if what == "sign":
+        return 1
+    if what == "theta":
+        return int(_penalty_cause(tensor, value).code in ("penalty.factor", "penalty.added"))
+    return int(abs(value) not in {1.0, 2.0, 0.5, m, 1.0 / m, n, 1.0 / n})
+
+
+def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Cause, ...]:
+    if what == "data":
+        return (tensor.cause("factor", multiples[0], cost=factor_cost(tensor.ground, multiples[0])),)
+    if what == "whole":
+        return (tensor.cause("factor.whole", multiples[0], cost=factor_cost(tensor.ground, multiples[0])),)
+    if what == "theta":
+        return (_penalty_cause(tensor, multiples[0]),)
+    if what == "sign":
+        return (tensor.cause("penalty.sign_added", multiples[0] - tensor.claim.l1, cost=1.15),)
+    if what == "step":
+        return (tensor.cause("value.step_taken", multiples[0], cost=1.1),)
+    c, k = multiples
+    causes = [tensor.cause("factor", c, cost=factor_cost(tensor.ground, c))] if c != 1.0 else []
+    return (*causes, _penalty_cause(tensor, k))
+
+
+def factor_cost(ground: Ground, c: float) -> float:
+    """Usual constants come before unusual ones."""
+    m, n = ground.samples, ground.problem.network.widths[-1]
+    usual = {2.0, 0.5, float(m), 1.0 / m, float(n), 1.0 / n}
+    return 1.0 if abs(c) in usual or c == -1.0 else 1.05
+
+
+def _penalty_cause(tensor: Subject, k: float) -> Cause:
+    """Name the mistake that makes the multiple of the parameter k where l2 is declared."""
+    l2, m = tensor.claim.l2, tensor.ground.samples
+    if l2 == 0.0:
+        return tensor.cause("penalty.added", k)
+    ratio = nearest_constant(tensor.ground, tensor.layer, k / l2, 1e-6 * abs(k / l2) + 1e-12)
+    forms = {0.0: "penalty.missing", -1.0: "penalty.sign", float(m): "penalty.not_divided", 1.0 / m: "penalty.divided"}
+    forms |= {2.0: "penalty.twice", 0.5: "penalty.half"}
+    return tensor.cause(forms.get(ratio, "penalty.factor"), ratio)
+
+
+# Other numbers in place of the right ones.
+
+Form = tuple[Cause, Estimate]
+
+
+def _forms(tensor: Subject) -> Iterator[Form]:
+    yield from _bias_forms(tensor) if tensor.kind == "b" else _weight_forms(tensor)
+    yield from _example_forms(tensor)
+    yield from _other_tensors(tensor)
+    yield from _clipped(tensor)
+
+
+def _with_penalty(tensor: Subject, values: Array, rounding: Array) -> Estimate:
+    return Estimate(values, rounding).plus(tensor.claim.penalty)
+
+
+def _weight_forms(tensor: Subject) -> Iterator[Form]:
+    data, total = tensor.data, tensor.total
+    n_out, n_in = data.values.shape
+    if min(n_out, n_in) > 1:
+        if n_out == n_in:
+            yield tensor.cause("order.transposed"), _with_penalty(tensor, data.values.T, data.rounding.T)
+            yield tensor.cause("order.transposed"), Estimate(total.values.T, total.rounding.T)
+        else:
+            for way in ("C", "F"):
+                turned = [_flattened(array, way) for array in total]
+                yield tensor.cause("order.flattened", other=way), Estimate(*turned)
+    yield from _permuted(tensor)
+    for cause, delta, error, inputs, inputs_error in _other_factors(tensor):
+        columns = tensor.ground.probes[tensor.layer]
+        probe = weights_estimate(delta, error, inputs, inputs_error, columns)
+        if _probe_fits(tensor, probe, columns):
+            whole = weights_estimate(delta, error, inputs, inputs_error)
+            yield cause, whole.plus(tensor.claim.penalty)
+
+
+def _flattened(array: Array, way: str) -> Array:
+    """Return the entries of an array flattened in one order and put back in the other."""
+    return array.T.reshape(array.shape) if way == "C" else array.reshape(array.shape[::-1]).T
+
+
+def _probe_fits(tensor: Subject, probe: Estimate, columns: Offsets) -> bool:
+    claim = tensor.claim
+    penalty = Estimate(claim.penalty.values[:, columns], claim.penalty.rounding[:, columns])
+    estimate = probe.plus(penalty)
+    allowed = 2.0 * claim.allowed(estimate, tensor.ground.samples)
+    if claim.spread is not None:
+        allowed = allowed + claim.spread[:, columns]
+    return bool((np.abs(claim.values[:, columns] - estimate.values) <= allowed).all())
+
+
+def _other_factors(tensor: Subject) -> Iterator[tuple[Cause, Array, Array, Array, Array | None]]:
+    """Yield products δᵀa of which one factor is another one, with the rounding of both."""
+    ground, layer, flow = tensor.ground, tensor.layer, tensor.flow
+    inputs, error = ground.inputs(layer), ground.inputs_error(layer)
+    yield tensor.cause("product.arrived", cost=1.02), flow.arrived, flow.arrived_error, inputs, error
+    for k, right in enumerate(ground.right):
+        if k != layer and right.delta.shape == flow.delta.shape:
+            yield tensor.cause("product.other_delta", other=k), right.delta, right.error, inputs, error
+    if layer:
+        z, z_error = ground.plane(codes.Z, layer - 1), ground.numerical.base.z_error[layer - 1]
+        yield tensor.cause("product.z"), flow.delta, flow.error, z, z_error
+        mask = ground.problem.mask(layer)
+        if mask is not None:
+            with np.errstate(all="ignore"):
+                kept = np.where(mask > 0.0, inputs / mask, 0.0)
+            yield tensor.cause("product.unscaled"), flow.delta, flow.error, kept, error
+    for k in range(ground.depth):
+        if k != layer and ground.inputs(k).shape == inputs.shape:
+            cause = tensor.cause("product.other_inputs", other=k)
+            yield cause, flow.delta, flow.error, ground.inputs(k), ground.inputs_error(k)
+
+
+def _permuted(tensor: Subject) -> Iterator[Form]:
+    """Yield the total with its rows, or its columns, in the order in which the claim seems to have them."""
+    total, claim = tensor.total, tensor.claim.values
+    draw = np.random.default_rng(0)
+    for axis, code in ((0, "order.rows"), (1, "order.columns")):
+        if total.values.shape[axis] < 2:
+            continue
+        weights = draw.standard_normal(total.values.shape[1 - axis])
+        ours, theirs = ((array @ weights if axis == 0 else weights @ array) for array in (total.values, claim))
+        order = np.empty(ours.size, dtype=np.int64)
+        order[np.argsort(theirs, kind="stable")] = np.argsort(ours, kind="stable")
+        if (order != np.arange(order.size)).any():
+            taken = [np.take(array, order, axis=axis) for array in total]
+            yield tensor.cause(code, cost=1.08), Estimate(*taken)
+
+
+def _bias_forms(tensor: Subject) -> Iterator[Form]:
+    ground, layer, flow, data = tensor.ground, tensor.layer, tensor.flow, tensor.data
+    n = data.values.size
+    if n > 1:
+        size = np.full(n, float(np.linalg.norm(flow.error)))
+        yield tensor.cause("bias.one_number"), _with_penalty(tensor, np.full(n, data.values.sum()), size)
+        yield tensor.cause("bias.one_mean"), _with_penalty(tensor, np.full(n, data.values.mean()), size / n)
+        whole = ground.samples * n
+        yield tensor.cause("bias.one_mean", other="all"), _with_penalty(tensor, np.full(n, flow.delta.mean()), size / whole)
+        order = np.empty(n, dtype=np.int64)
+        order[np.argsort(tensor.claim.values, kind="stable")] = np.argsort(tensor.total.values, kind="stable")
+        yield tensor.cause("order.rows", cost=1.08), Estimate(tensor.total.values[order], tensor.total.rounding[order])
+    inputs = ground.inputs(layer)
+    sums = inputs.sum(axis=1)
+    error = np.sqrt(np.square(np.abs(inputs).sum(axis=1)) @ np.square(flow.error))
+    if ground.inputs_error(layer) is not None:
+        error = error + np.sqrt(np.square(ground.inputs_error(layer).sum(axis=1)) @ np.square(flow.delta))  # type: ignore[union-attr]
+    yield tensor.cause("bias.from_weights"), _with_penalty(tensor, flow.delta.T @ sums, error)
+    if n == ground.samples and n > 1:
+        wrong = flow.delta.sum(axis=1)
+        yield tensor.cause("bias.wrong_axis"), _with_penalty(tensor, wrong, np.sqrt(np.square(flow.error).sum(axis=1)))
+    arrived = flow.arrived.sum(axis=0)
+    rounding = np.sqrt(np.square(flow.arrived_error).sum(axis=0))
+    yield tensor.cause("product.arrived", cost=1.02), _with_penalty(tensor, arrived, rounding)
+    for k, right in enumerate(ground.right):
+        if k != layer and right.delta.shape == flow.delta.shape:
+            estimate = ground.predicted_bias(right)
+            yield tensor.cause("product.other_delta", other=k), estimate.plus(tensor.claim.penalty)
+
+
+def _example_forms(tensor: Subject) -> Iterator[Form]:
+    """Yield one example's share alone, with or without the 1/m, and all but one example's."""
+    m = tensor.ground.samples
+    if m < 2:
+        return
+    rest = tensor.claim.values - tensor.claim.penalty.values
+    for code, target, factors in (
+        ("examples.only", rest, (1.0, float(m))),
+        ("examples.missing", tensor.data.values - rest, (1.0,)),
+    ):
+        for factor in factors:
+            s = _example(tensor, target / factor)
+            if s is None:
+                continue
+            share = _share(tensor, s).scaled(factor)
+            if code == "examples.missing":
+                share = Estimate(tensor.data.values - share.values, tensor.data.rounding + share.rounding)
+            cause = tensor.cause(code, None if factor == 1.0 else factor, other=s, cost=1.0 if s in (0, m - 1) else 1.1)
+            yield cause, share.plus(tensor.claim.penalty)
+
+
+def _example(tensor: Subject, target: Array) -> int | None:
+    """Return the example whose share a target is nearest to, judged on a few entries."""
+    delta = tensor.flow.delta
+    if tensor.kind == "b":
+        shares, wanted = delta, target[None]
+    else:
+        columns = tensor.ground.probes[tensor.layer]
+        rows = np.argsort(-np.abs(delta).max(axis=0))[:8]
+        inputs = tensor.ground.inputs(tensor.layer)[:, columns]
+        shares = (delta[:, rows, None] * inputs[:, None, :]).reshape(len(delta), -1)
+        wanted = target[rows][:, columns].reshape(1, -1)
+    distance = np.linalg.norm(shares - wanted, axis=1)
+    s = int(np.argmin(distance))
+    return s if distance[s] <= 1e-3 * np.linalg.norm(wanted) else None
+
+
+def _share(tensor: Subject, s: int) -> Estimate:
+    """Return one example's share of the gradient."""
+    delta, error = tensor.flow.delta[s], tensor.flow.error[s]
+    if tensor.kind == "b":
+        return Estimate(delta.copy(), error.copy())
+    inputs = tensor.ground.inputs(tensor.layer)[s]
+    rounding = np.outer(error, np.abs(inputs))
+    inputs_error = tensor.ground.inputs_error(tensor.layer)
+    if inputs_error is not None:
+        rounding += np.outer(np.abs(delta), inputs_error[s])
+    return Estimate(np.outer(delta, inputs), rounding)
+
+
+def _other_tensors(tensor: Subject) -> Iterator[Form]:
+    """Yield the right gradients of other layers that have the same shape."""
+    ground = tensor.ground
+    for k in range(ground.depth):
+        if k != tensor.layer:
+            other = ground.claim(k, tensor.kind)
+            if other is not None and other.values.shape == tensor.claim.values.shape:
+                right = ground.right[k]
+                data = ground.predicted_weights(k, right) if tensor.kind == "W" else ground.predicted_bias(right)
+                yield tensor.cause("order.other_tensor", other=k), data.plus(other.penalty)
+
+
+def _clipped(tensor: Subject) -> Iterator[Form]:
+    """Yield the total held between −c and c, where c is the claim's largest entry and taken more than once."""
+    total, claim = tensor.total, tensor.claim.values
+    limit = float(np.abs(claim).max())
+    if limit > 0.0 and np.count_nonzero(np.abs(claim) == limit) > 1:
+        yield tensor.cause("value.clipped", limit, cost=1.15), Estimate(np.clip(total.values, -limit, limit), total.rounding)
+
+
+# Where only a part is wrong.
+
+
+def _partial(tensor: Subject) -> list[Explanation]:
+    """Return the row, column or entry that alone is wrong; nothing where more is."""
+    wrong = tensor.off(tensor.total) > 1.0
+    size, count = wrong.size, int(wrong.sum())
+    # What is right says something only where it is not zero anyway.
+    allowed = tensor.claim.allowed(tensor.total, tensor.ground.samples)
+    right = telling(np.where(wrong, 0.0, tensor.total.values), allowed)
+    if count * 2 > size or right < 2:
+        return []
+    code, other = _place(wrong)
+    if code is None:
+        return []
+    cause = tensor.cause(code, other=other, cost=1.3)
+    rest = replace(tensor.claim, values=np.where(wrong, tensor.total.values, tensor.claim.values))
+    return [Explanation((cause,), replace(tensor, claim=rest).residual(tensor.total), right)]
+
+
+def _place(wrong: Truth) -> tuple[str | None, str | int | None]:
+    if wrong.sum() == 1:
+        index = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        return "part.entry", ",".join(str(int(i)) for i in index)
+    if wrong.ndim == 2:
+        rows, columns = (np.flatnonzero(wrong.any(axis=axis)) for axis in (1, 0))
+        if rows.size == 1 and wrong.shape[0] > 1:
+            return "part.row", int(rows[0])
+        if columns.size == 1 and wrong.shape[1] > 1:
+            return "part.column", int(columns[0])
+    return None, None
+
+
+def _pattern(tensor: Subject, code: str) -> Explanation:
+    cause = tensor.cause(code)
+    off = tensor.off(tensor.total)
+    wrong = off > 1.0
+    described = described_entries(wrong, ("unit", "input"))
+    lines = picture(np.abs(tensor.claim.values - tensor.total.values) * wrong) if wrong.ndim > 1 else ()
+    return Explanation((cause,), tensor.residual(tensor.total), 0, found=False, pattern=described, picture=lines)
+
+
+def picture(distance: Array) -> tuple[str, ...]:
+    """Return a coarse map of an array: rows of cells, each as dark as the largest distance in it, blank where it is 0."""
+    distance = np.where(np.isfinite(distance), distance, np.nan_to_num(distance, posinf=0.0).max(initial=1.0))
+    rows, columns = (np.unique(np.linspace(0, n, most + 1).astype(int)) for n, most in zip(distance.shape, MAP, strict=True))
+    cells = np.maximum.reduceat(np.maximum.reduceat(distance, rows[:-1], axis=0), columns[:-1], axis=1)
+    largest = float(cells.max(initial=0.0))
+    if not largest:
+        return ()
+    with np.errstate(divide="ignore"):
+        shade = np.clip(len(SHADES) - 1 + np.floor(np.log10(cells / largest) * 1.5), 1, len(SHADES) - 1)
+    return tuple(
+        "".join(SHADES[int(s)] if cell else " " for s, cell in zip(*pair, strict=True))
+        for pair in zip(shade, cells, strict=True)
+    )
+
+
+def described_entries(wrong: Truth, nouns: tuple[str, str]) -> str:
+    """Say which entries are wrong, by row and column where they are few of them."""
+    parts = []
+    for axis, noun in enumerate(nouns[: wrong.ndim]):
+        lines = np.flatnonzero(wrong.any(axis=tuple(k for k in range(wrong.ndim) if k != axis)))
+        if lines.size == wrong.shape[axis]:
+            parts.append(f"every {noun}")
+        elif lines.size <= 6:
+            parts.append(f"{noun}{'s' * (lines.size > 1)} {', '.join(str(int(k)) for k in lines)}")
+        else:
+            parts.append(f"{lines.size:,} of {wrong.shape[axis]:,} {noun}s")
+    return f"{int(wrong.sum()):,} of {wrong.size:,} entries, in {' and '.join(parts)}"
+
+
+# The same forms, made instead of recognised.
+
+
+def wrong_values(tensor: Subject) -> Iterator[tuple[Cause, Array]]:
+    """Yield every form of a tensor's right gradient that can be planted, with its values."""
+    data, total, m = tensor.data.values, tensor.total.values, tensor.ground.samples
+    n = tensor.ground.problem.network.widths[-1]
+    penalty = tensor.claim.penalty.values
+    for c in dict.fromkeys([2.0, 0.5, -1.0, 4.0, float(m), 1.0 / m, float(n), 0.01, 1.37]):
+        if c != 1.0:
+            yield tensor.cause("factor", c), c * data + penalty
+    yield tensor.cause("value.zero"), np.zeros_like(total)
+    yield tensor.cause("value.parameter"), tensor.claim.theta.copy()
+    yield tensor.cause("value.step_taken", -0.1), tensor.claim.theta - 0.1 * total
+    yield tensor.cause("penalty.sign_added", 0.3), total + 0.3 * np.sign(tensor.claim.theta)
+    if not tensor.claim.l2:
+        yield tensor.cause("penalty.added", 0.7), total + 0.7 * tensor.claim.theta
+    right = replace(tensor, claim=replace(tensor.claim, values=total))
+    structural = (*_bias_forms(right),) if tensor.kind == "b" else (*_weight_forms(right),)
+    for cause, estimate in (*structural, *_other_tensors(right)):
+        yield cause, estimate.values
+    if tensor.kind == "W":
+        for cause, delta, _, other, _ in _other_factors(tensor):
+            yield cause, delta.T @ other + penalty
+    if total.shape[0] > 1:
+        yield tensor.cause("order.rows"), np.roll(total, 1, axis=0)
+    if total.ndim > 1 and total.shape[1] > 1:
+        yield tensor.cause("order.columns"), np.roll(total, 1, axis=1)
+    if m > 1:
+        for s in (0, m - 1):
+            share = _share(tensor, s).values
+            yield tensor.cause("examples.only", other=s), share + penalty
+            yield tensor.cause("examples.missing", other=s), total - share
+    yield from _wrong_parts(tensor)
+
+
+def _wrong_parts(tensor: Subject) -> Iterator[tuple[Cause, Array]]:
+    total = tensor.total.values
+    if total.size > 3:
+        wrong = total.copy()
+        wrong.flat[-1] += STRAY_PART * np.abs(total).max()
+        yield tensor.cause("part.entry"), wrong
+    if total.ndim > 1 and total.shape[0] > 2 and total.shape[1] > 1:
+        wrong = total.copy()
+        wrong[0] += STRAY_PART * np.abs(total).max() * (1.0 + np.arange(total.shape[1]))
+        yield tensor.cause("part.row"), wrong
+    if total.ndim > 1 and total.shape[1] > 2 and total.shape[0] > 1:
+        wrong = total.copy()
+        wrong[:, -1] -= STRAY_PART * np.abs(total).max() * (1.0 + np.arange(total.shape[0]))
+        yield tensor.cause("part.column"), wrong

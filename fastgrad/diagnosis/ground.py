@@ -1,0 +1,282 @@
+"""What every hypothesis is made of and held against: the base point, the claims, flows with their rounding, predictions.
+
+A flow is ∂J/∂z of one layer as some backward pass has it, right or with a mistake, with an estimate of its rounding by
+the same error analysis as `backprop.RoundingScale`; what it predicts for W and b is compared with the claim at the
+verdict's own tolerance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad.backprop import rounding_scale
+from fastgrad.forward import UNIT_ROUNDOFF, claim_roundoff, growth
+from fastgrad.kernels import codes, propagate
+from fastgrad.network import Array, Intermediate, Offsets, Problem, Tensor
+from fastgrad.numerical import ON_KINK, Numerical, intermediates
+from fastgrad.product import product, root_product, squared
+from fastgrad.verdict import TOLERANCE, UNDERFLOW
+
+Kind = Literal["W", "b"]
+KINDS: tuple[Kind, ...] = ("W", "b")
+Truth = npt.NDArray[np.bool_]
+
+PROBED = 48
+"""Columns of a W on which a hypothesis is tried before all of it is computed: what is wrong there is wrong."""
+
+
+class Estimate(NamedTuple):
+    """Numbers that a hypothesis gives, and what rounding typically does to each, in units of u."""
+
+    values: Array
+    rounding: Array
+
+    def scaled(self, factor: float) -> Estimate:
+        """Return the same, multiplied."""
+        return Estimate(factor * self.values, abs(factor) * self.rounding)
+
+    def plus(self, other: Estimate) -> Estimate:
+        """Return the sum."""
+        return Estimate(self.values + other.values, self.rounding + other.rounding)
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """∂J/∂a and ∂J/∂z of a layer as a backward pass has them, shape (m, n_l), and the rounding of each in units of u.
+
+    Whoever updates W on the way down has the gradient from what W changed by, and so with a rounding of W / η; `recovered`
+    is that 1 / η, and 0 elsewhere.
+    """
+
+    arrived: Array
+    arrived_error: Array
+    delta: Array
+    error: Array
+    recovered: float = 0.0
+
+    def scaled(self, factor: float) -> Flow:
+        """Return the flow of which ∂J/∂z was multiplied on the way."""
+        size = abs(factor)
+        return Flow(factor * self.arrived, size * self.arrived_error, factor * self.delta, size * self.error)
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """The claimed gradient of one tensor, W as (n_out, n_in), with its parameter and what the declared penalty adds."""
+
+    tensor: Tensor
+    values: Array
+    theta: Array
+    l2: float
+    l1: float
+    spread: Array | None
+    """Width of the range of right values where units or weights sit on kinks; None where there is none."""
+
+    @cached_property
+    def penalty(self) -> Estimate:
+        """The gradient of the declared penalty."""
+        values = self.l2 * self.theta + self.l1 * np.sign(self.theta)
+        return Estimate(values, 2.0 * np.abs(values))
+
+    def allowed(self, estimate: Estimate, samples: int) -> Array:
+        """Return what the claim may differ from an estimate: the verdict's tolerance, on the estimate's own scale."""
+        rounding = estimate.rounding + growth(samples) * np.abs(estimate.values)
+        precision = self.tensor.precision
+        allowed: Array = TOLERANCE * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
+        return allowed
+
+
+class Given(NamedTuple):
+    """One of the user's own dZ and dA, in our scale, and whether it is right."""
+
+    name: str
+    values: Array
+    right: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """A problem as diagnosis sees it.
+
+    Attributes
+    ----------
+    problem : Problem
+        With its claimed gradient.
+    numerical : Numerical
+        The gradient that was held against it, with the forward pass.
+    nearest : dict
+        By layer (from 0), of the mistakes in its flow that were tried and do not explain the claim, the one that came
+        nearest: how far off it is, and its code.
+    """
+
+    problem: Problem
+    numerical: Numerical
+    nearest: dict[int, tuple[float, str]] = field(default_factory=dict)
+
+    @property
+    def depth(self) -> int:
+        """Number of layers."""
+        return self.problem.network.depth
+
+    @property
+    def samples(self) -> int:
+        """Number of examples."""
+        return self.problem.samples
+
+    @cached_property
+    def claims(self) -> dict[tuple[int, Kind], Claim]:
+        """The claimed gradients by layer (from 0) and kind."""
+        claims: dict[tuple[int, Kind], Claim] = {}
+        for tensor in self.problem.tensors:
+            if tensor.gradient_name is not None and self.problem.claimed is not None:
+                claims[tensor.layer, tensor.kind] = self._claim(tensor, self.problem.claimed)
+        return claims
+
+    def _claim(self, tensor: Tensor, claimed: Array) -> Claim:
+        place = slice(tensor.start, tensor.stop)
+        l2, l1 = next(((l2, l1) for where, l2, l1 in self.problem.network.penalties if where == place), (0.0, 0.0))
+        spread, shape = None, tensor.canonical_shape
+        if self.numerical.lower is not None and self.numerical.upper is not None:
+            spread = np.nan_to_num(self.numerical.upper[place] - self.numerical.lower[place]).reshape(shape)
+        return Claim(tensor, claimed[place].reshape(shape), self.problem.theta[place].reshape(shape), l2, l1, spread)
+
+    def claim(self, layer: int, kind: Kind) -> Claim | None:
+        """Return the claim of a tensor, None where there is none."""
+        return self.claims.get((layer, kind))
+
+    def plane(self, plane: int, layer: int) -> Array:
+        """View of a plane of the table of units."""
+        return self.numerical.base.plane(plane, layer)
+
+    def inputs(self, layer: int) -> Array:
+        """Return what enters a layer, after its dropout."""
+        return self.numerical.base.activations[layer]
+
+    def inputs_error(self, layer: int) -> Array | None:
+        """Return its rounding in units of u; that of X is none."""
+        return self.numerical.base.a_error[layer - 1] if layer else None
+
+    def W(self, layer: int) -> Array:
+        """Weights of a layer."""
+        return self.problem.network.W(self.problem.theta, layer)
+
+    @cached_property
+    def probes(self) -> tuple[Offsets, ...]:
+        """For each layer the columns of W on which hypotheses are tried first: those of the largest inputs, and others."""
+        probes = []
+        for layer in range(self.depth):
+            width = self.problem.network.widths[layer]
+            if width <= PROBED:
+                probes.append(np.arange(width))
+                continue
+            size = np.einsum("sj,sj->j", self.inputs(layer), self.inputs(layer))
+            largest = np.argpartition(-size, PROBED // 2)[: PROBED // 2]
+            spaced = np.linspace(0, width - 1, PROBED // 2).astype(np.int64)
+            probes.append(np.unique(np.concatenate([largest, spaced])))
+        return tuple(probes)
+
+    @cached_property
+    def right(self) -> tuple[Flow, ...]:
+        """The right flow of every layer."""
+        scale = rounding_scale(self.problem, self.numerical.base)
+        flows: list[Flow] = []
+        arrived = self.numerical.base.tables.outputs[codes.LOSS_SLOPE]
+        for layer in reversed(range(self.depth)):
+            unit, values = scale.disturbed[layer]
+            error = unit * np.sqrt(values)
+            delta = arrived * self.plane(codes.SLOPE, layer)
+            # Where f′ is tiny the flow that arrived has the error of ∂J/∂z, which has it in full, only roughly.
+            flows.append(Flow(arrived, self._arrived_error(layer, flows[-1] if flows else None, error), delta, error))
+            if layer:
+                arrived = product(delta, self.W(layer))
+        return tuple(reversed(flows))
+
+    def _arrived_error(self, layer: int, above: Flow | None, error: Array) -> Array:
+        if above is None:
+            outputs, tables = self.numerical.base.tables.outputs, self.numerical.base.tables
+            if tables.layers[codes.CODE, layer] == codes.IDENTITY:
+                return error
+            size = 2.0 * outputs[codes.FACTOR] * (np.abs(outputs[codes.OUTPUT]) + np.abs(outputs[codes.TARGET]))
+            moved = 2.0 * np.abs(outputs[codes.LOSS_CURVATURE]) * self.numerical.base.a_error[-1]
+            rough: Array = moved + size + np.abs(outputs[codes.LOSS_SLOPE])
+            return rough
+        return self.sent(above, self.W(layer + 1))[1]
+
+    @cached_property
+    def given(self) -> dict[tuple[str, int], Given]:
+        """The user's own dZ and dA by kind and layer (from 0), in our scale, each held against the numerical one."""
+        if not self.problem.intermediates:
+            return {}
+        # Many leave the 1/m to dW and db: the first array, nearest to the output, tells.
+        numerical, scale = intermediates(self.problem), 1.0
+        for factor in (1.0, float(self.samples), 1.0 / float(self.numerical.base.tables.outputs[codes.FACTOR].max())):
+            if self._held(self.problem.intermediates[0], factor, numerical).right:
+                scale = factor
+                break
+        return {(one.kind, one.layer): self._held(one, scale, numerical) for one in self.problem.intermediates}
+
+    def _held(self, one: Intermediate, scale: float, numerical: dict[str, Array]) -> Given:
+        flow, values = self.right[one.layer], one.values / scale
+        ours = numerical.get(f"d{one.kind}{one.layer + 1}", flow.arrived)
+        error = flow.error if one.kind == "Z" else flow.arrived_error
+        allowed = TOLERANCE * claim_roundoff(self.problem) * (error + 4.0 * np.abs(ours)) + UNDERFLOW["float64"]
+        mask = self.problem.mask(one.layer + 1) if one.kind == "A" else None
+        with np.errstate(invalid="ignore"):
+            right = np.abs(values - ours) <= allowed
+            if mask is not None:
+                right |= np.abs(values - ours * mask) <= allowed
+        return Given(one.name, values, bool((right | self._on_kinks[:, None]).all()))
+
+    @cached_property
+    def _on_kinks(self) -> Truth:
+        """Examples of which some unit may sit on a kink: there more than one flow is right."""
+        near = np.zeros(self.samples, dtype=bool)
+        for layer in range(self.depth):
+            reach = ON_KINK * claim_roundoff(self.problem) * self.numerical.base.z_error[layer]
+            near |= (self.plane(codes.KINK, layer) <= reach).any(axis=1)
+        return near
+
+    def sent(self, flow: Flow, W: Array) -> tuple[Array, Array]:
+        """Return what a flow sends down through weights (n_out, n_in): ∂J/∂a below, and its rounding."""
+        arrived = product(flow.delta, W)
+        spread = squared(np.hypot(flow.error, growth(W.shape[0]) * flow.delta))
+        error = np.hypot(root_product(spread, squared(W)), growth(W.shape[0]) * arrived)
+        return arrived, error
+
+    def through(self, arrived: Array, arrived_error: Array, slope: Array, slope_error: Array) -> Flow:
+        """Return the flow that comes of multiplying with a derivative."""
+        delta = arrived * slope
+        error = np.hypot(np.hypot(arrived_error * slope, arrived * slope_error), (1.0 + growth(self.samples)) * delta)
+        return Flow(arrived, arrived_error, delta, error)
+
+    def predicted_weights(self, layer: int, flow: Flow, columns: Offsets | slice = slice(None)) -> Estimate:
+        """Return the data's share of dW under a flow, in some columns."""
+        return weights_estimate(flow.delta, flow.error, self.inputs(layer), self.inputs_error(layer), columns)
+
+    def predicted_bias(self, flow: Flow) -> Estimate:
+        """Return the data's share of db under a flow."""
+        return Estimate(flow.delta.sum(axis=0), np.sqrt(np.square(flow.error).sum(axis=0)))
+
+
+def weights_estimate(
+    delta: Array, error: Array, inputs: Array, inputs_error: Array | None, columns: Offsets | slice = slice(None)
+) -> Estimate:
+    """Return Σ_s δ a and its rounding, from the flow, the inputs and the rounding of each."""
+    chosen = inputs[:, columns]
+    rounding = root_product(squared(error).T, squared(chosen))
+    if inputs_error is not None:
+        np.hypot(rounding, root_product(squared(delta).T, squared(inputs_error[:, columns])), out=rounding)
+    return Estimate(product(delta.T, chosen), rounding)
+
+
+def tabulated(code: int, parameter: float, z: Array) -> tuple[Array, Array, Array]:
+    """Return f(z), f′(z) and the typical rounding of f′ itself, in units of u."""
+    value, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+    table = np.empty((5, *z.shape))
+    propagate.tabulate_layer(code, parameter, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0)
+    return value, table[codes.SLOPE], slope_scale

@@ -1,0 +1,363 @@
+"""The backward pass with one named mistake at one place of its flow: the output's ∂J/∂z, a derivative f′, a way down.
+
+`search` tries these where the wrong layers begin, `selftest` plants them. Each yields the flow that it gives, computed;
+a mistake that changes nothing at this point yields nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from fastgrad.diagnosis.ground import Flow, Ground, tabulated
+from fastgrad.forward import base_point
+from fastgrad.kernels import codes
+from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
+
+Other = int | float | str | None
+Formula = Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One mistake at one place.
+
+    Attributes
+    ----------
+    code : str
+        Which one, from the table in `codes`.
+    layer : int
+        Where, from 0.
+    kind : {"W", "b", "Z"}
+        In dW, in db, or in the flow ∂J/∂z, which takes all layers below with it.
+    factor : float or None
+        The constant of a factor.
+    other : int, float, str or None
+        What else tells it apart: another layer (from 0), an example, an activation, a learning rate.
+    cost : float
+        How unusual it is; of explanations that fit alike the usual one comes first.
+    """
+
+    code: str
+    layer: int
+    kind: str
+    factor: float | None = None
+    other: Other = None
+    cost: float = 1.0
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What two places share that have the same mistake."""
+        factor = None if self.factor is None else float(f"{self.factor:.9g}")
+        return self.code.removesuffix(".whole"), self.kind == "Z", factor, self.other
+
+
+Step = tuple[Cause, Flow]
+
+
+def flow_mistakes(ground: Ground, layer: int, above: Flow | None) -> Iterator[Step]:
+    """Yield every mistake on the way into ∂J/∂z of a layer, given the flow of the layer above (None at the output)."""
+    right = right_flow(ground, layer, above)
+    yield from _slope_mistakes(ground, layer, right)
+    if above is None:
+        yield from _output_mistakes(ground, right)
+    else:
+        yield from _way_mistakes(ground, layer, above)
+
+
+def right_flow(ground: Ground, layer: int, above: Flow | None) -> Flow:
+    """Return the flow of a layer with no mistake between it and the flow above."""
+    if above is None:
+        return ground.right[layer]
+    if above is ground.right[layer + 1]:
+        return ground.right[layer]
+    return replace(_down(ground, layer, *ground.sent(above, ground.W(layer + 1))), recovered=above.recovered)
+
+
+def _down(ground: Ground, layer: int, arrived: Array, arrived_error: Array) -> Flow:
+    slope, error = ground.plane(codes.SLOPE, layer), ground.numerical.base.slope_error[layer]
+    return ground.through(arrived, arrived_error, slope, error)
+
+
+def _differs(values: Array, right: Array, least: float = 1e-6) -> bool:
+    """Whether a mistake changes anything, far above rounding."""
+    return bool((np.abs(values - right) > least * np.abs(right).max(initial=0.0)).any())
+
+
+# The derivative.
+
+
+def _slope_mistakes(ground: Ground, layer: int, right: Flow) -> Iterator[Step]:
+    base, network = ground.numerical.base, ground.problem.network
+    z, mask, slope = (ground.plane(plane, layer) for plane in (codes.Z, codes.SCALE, codes.SLOPE))
+    code, parameter = network.activation_codes[layer], network.activation_parameters[layer]
+    if layer + 1 == network.depth and network.from_logits:
+        return
+    name = parse_activation(network.activations[layer])[0]
+    for mistake, other, formula, cost in _formulas(ground, layer, name, code, parameter):
+        wrong = formula(z)
+        if not np.isfinite(wrong).all() or not _differs(wrong * mask, slope):
+            continue
+        step = 1e-6 * (1.0 + np.abs(z))
+        with np.errstate(all="ignore"):
+            growing = np.nan_to_num(np.abs(formula(z + step) - formula(z - step)) / (2.0 * step), posinf=0.0)
+        # Across a jump a quotient says nothing: rounding that moves z by 1e-16 does not reach it.
+        growing[growing * step > 0.01] = 0.0
+        error = mask * (growing * base.z_error[layer] + 4.0 * (1.0 + np.abs(wrong)))
+        yield Cause(mistake, layer, "Z", other=other, cost=cost), _with_slope(ground, right, wrong * mask, error)
+    for mistake, wrong in _mask_mistakes(ground, layer, slope, mask, code, parameter, z):
+        if _differs(wrong, slope):
+            yield Cause(mistake, layer, "Z"), _with_slope(ground, right, wrong, 4.0 * np.abs(wrong) + base.slope_error[layer])
+    for k in range(network.depth - 1):
+        if k != layer and network.widths[k + 1] == network.widths[layer + 1]:
+            wrong = ground.plane(codes.SLOPE, k)
+            if _differs(wrong, slope):
+                flow = _with_slope(ground, right, wrong, base.slope_error[k])
+                yield Cause("slope.other_layer", layer, "Z", other=k, cost=1.1), flow
+
+
+def _with_slope(ground: Ground, right: Flow, slope: Array, error: Array) -> Flow:
+    return ground.through(right.arrived, right.arrived_error, slope, error)
+
+
+def _formulas(
+    ground: Ground, layer: int, name: str, code: int, parameter: float
+) -> Iterator[tuple[str, Other, Formula, float]]:
+    """Yield the wrong formulas for f′, as functions of z."""
+
+    def value(z: Array) -> Array:
+        return tabulated(code, parameter, z)[0]
+
+    def slope(z: Array) -> Array:
+        return tabulated(code, parameter, z)[1]
+
+    yield "slope.missing", None, np.ones_like, 1.0
+    yield "slope.twice", None, lambda z: np.square(slope(z)), 1.05
+    yield "slope.at_value", None, lambda z: slope(value(z)), 1.0
+    for form, of_both in _WRONG_FORMS.get(name, {}).items():
+        yield "slope.form", form, _of_z(of_both, value), 1.02
+    others = [*(parse_activation(text) for text in ground.problem.network.activations[:-1]), ("relu", 0.0), ("sigmoid", 0.0)]
+    for other, p in dict.fromkeys([*others, ("tanh", 0.0)]):
+        if (other, p) != (name, parameter) and other in ACTIVATION_CODES and other != "identity":
+            yield "slope.other_activation", other, partial(_slope_of, ACTIVATION_CODES[other], p), 1.03
+
+
+def _of_z(formula: Callable[[Array, Array], Array], value: Formula) -> Formula:
+    return lambda z: formula(z, value(z))
+
+
+def _slope_of(code: int, parameter: float, z: Array) -> Array:
+    return tabulated(code, parameter, z)[1]
+
+
+_WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
+    "tanh": {
+        "a": lambda z, a: a,
+        "1 - a": lambda z, a: 1.0 - a,
+        "1 + a^2": lambda z, a: 1.0 + a * a,
+        "sqrt(1 - a^2)": lambda z, a: (1.0 - a * a) ** 0.5,
+        "1 - z^2": lambda z, a: 1.0 - z * z,
+        "a(1 - a)": lambda z, a: a * (1.0 - a),
+        "a^2": lambda z, a: a * a,
+    },
+    "sigmoid": {
+        "a": lambda z, a: a,
+        "1 - a": lambda z, a: 1.0 - a,
+        "z(1 - z)": lambda z, a: z * (1.0 - z),
+        "a(1 + a)": lambda z, a: a * (1.0 + a),
+        "1 - a^2": lambda z, a: 1.0 - a * a,
+        "a^2": lambda z, a: a * a,
+    },
+    "relu": {"z <= 0": lambda z, a: np.where(z <= 0.0, 1.0, 0.0), "z": lambda z, a: a},
+    "softplus": {"a": lambda z, a: a},
+    "exp": {"z": lambda z, a: z},
+    "sin": {"sin z": lambda z, a: a},
+    "arctan": {"1/(1 + z)": lambda z, a: 1.0 / (1.0 + z)},
+}
+"""Wrong forms of f′ that people write, of z and a."""
+
+
+def _mask_mistakes(
+    ground: Ground, layer: int, slope: Array, mask: Array, code: int, parameter: float, z: Array
+) -> Iterator[tuple[str, Array]]:
+    if ground.problem.mask(layer + 1) is not None:
+        bare = tabulated(code, parameter, z)[1]
+        yield "dropout.mask_missing", bare
+        yield "dropout.scale_missing", bare * (mask > 0.0)
+        yield "dropout.scale_twice", slope * mask
+
+
+# The output.
+
+
+def _output_mistakes(ground: Ground, right: Flow) -> Iterator[Step]:
+    layer, network = ground.depth - 1, ground.problem.network
+    outputs = ground.numerical.base.tables.outputs
+    factor = outputs[codes.FACTOR]
+    error = right.error + 4.0 * np.abs(right.delta)
+    for code, other, delta in _output_deltas(ground, right.delta, outputs, factor):
+        if np.isfinite(delta).all() and _differs(delta, right.delta, 1e-13 if code in _GUARDS else 1e-6):
+            size = error + 4.0 * np.abs(delta) + 4.0 * factor
+            yield Cause(code, layer, "Z", other=other), Flow(right.arrived, right.arrived_error, delta, size)
+    slope, slope_error = ground.plane(codes.SLOPE, layer), ground.numerical.base.slope_error[layer]
+    order = _other_order(ground)
+    shuffled = [] if order is None else [("labels.order", " ".join(map(str, order)), ground.problem.Y[order])]
+    for code, other, targets in (*_wrong_targets(ground.problem.Y), *shuffled):
+        if network.loss_name == "softmax_crossentropy":  # as people write it, p - y, whatever y sums to
+            arrived = right.delta + factor * (ground.problem.Y - targets)
+        else:
+            arrived = _loss_slope(ground, targets)
+        if np.isfinite(arrived).all() and _differs(arrived * slope, right.delta):
+            size = right.arrived_error + 4.0 * (np.abs(arrived) + factor)
+            cost = 1.2 if code == "labels.order" else 1.1
+            yield Cause(code, layer, "Z", other=other, cost=cost), ground.through(arrived, size, slope, slope_error)
+    if network.loss_code in OF_A_DIFFERENCE:
+        for other, arrived in (
+            ("squared", outputs[codes.OUTPUT] - outputs[codes.TARGET]),
+            ("absolute", np.sign(outputs[codes.OUTPUT] - outputs[codes.TARGET])),
+        ):
+            arrived = factor * arrived
+            if _differs(arrived / factor, right.arrived / max(float(np.abs(right.arrived).max()), 1e-300)):
+                size = right.arrived_error + 4.0 * np.abs(arrived)
+                cause = Cause("loss.other", layer, "Z", other=other, cost=1.2)
+                yield cause, ground.through(arrived, size, slope, slope_error)
+
+
+def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: Array) -> Iterator[tuple[str, Other, Array]]:
+    """Yield wrong ∂J/∂z of an output whose loss works on the logits."""
+    loss, z, y = ground.problem.network.loss_name, outputs[codes.OUTPUT], outputs[codes.TARGET]
+    if loss == "binary_crossentropy":
+        p = tabulated(codes.SIGMOID, 0.0, z)[0]
+        yield "output.extra_slope", None, delta * p * (1.0 - p)
+        yield "output.divided_by_p", None, delta / np.maximum(p, 1e-300)
+        yield "labels.missing", None, factor * p
+        for guard in EPSILONS:
+            slope = (1.0 - y) / (1.0 - p + guard) - y / (p + guard)
+            yield "loss.epsilon", guard, factor * slope * p * (1.0 - p)
+            yield "loss.clipped", guard, factor * (np.clip(p, guard, 1.0 - guard) - y)
+            yield "loss.clipped", -guard, delta * ((p > guard) & (p < 1.0 - guard))
+    if ground.problem.network.loss_code == codes.SQUARED + codes.OF_SOFTMAX:
+        p = outputs[codes.PROBABILITY]
+        yield "slope.missing", None, 2.0 * factor * (p - y)
+        yield "output.diagonal", None, 2.0 * factor * (p - y) * p * (1.0 - p)
+    if loss == "softmax_crossentropy":
+        p = outputs[codes.PROBABILITY]
+        for guard in EPSILONS:
+            slope = -y / (p + guard)
+            yield "loss.epsilon", guard, factor * p * (slope - (slope * p).sum(axis=1, keepdims=True))
+            yield "loss.clipped", guard, factor * (np.clip(p, guard, 1.0 - guard) - y)
+        yield "output.extra_slope", None, delta * p * (1.0 - p)
+        yield "output.diagonal", None, -factor * y * (1.0 - p)
+        yield "output.diagonal", "y(p - y)", y * delta
+        with np.errstate(all="ignore"):
+            yield "output.divided_by_p", None, delta / p
+            yield "output.divided_by_p", "-y(1 - p)/p", -factor * y * (1.0 - p) / p
+        e = p - y
+        yield "loss.other", "squared", factor * p * (e - (e * p).sum(axis=1, keepdims=True))
+
+
+EPSILONS = tuple(10.0**-k for k in range(2, 16))
+"""What people add to a probability before its logarithm, or clip it at."""
+_GUARDS = ("loss.epsilon", "loss.clipped")
+
+
+def _other_order(ground: Ground) -> Array | None:
+    """Return the examples whose labels the output's ∂J/∂z has, where dW and db of the last layer determine it.
+
+    They do where no example's inputs, with a 1 for b, are a combination of the others'.
+    """
+    layer = ground.depth - 1
+    weights, bias = ground.claim(layer, "W"), ground.claim(layer, "b")
+    inputs, Y = ground.inputs(layer), ground.numerical.base.tables.outputs[codes.TARGET]
+    factor = ground.numerical.base.tables.outputs[codes.FACTOR]
+    if weights is None or ground.samples > inputs.shape[1] + 1 or ground.problem.network.loss_name not in LOGIT_OUTPUT:
+        return None
+    parts, claimed = [inputs], [(weights.values - weights.penalty.values).T]
+    if bias is not None:
+        parts.append(np.ones((ground.samples, 1)))
+        claimed.append((bias.values - bias.penalty.values)[None])
+    delta, _, rank, _ = np.linalg.lstsq(np.hstack(parts).T, np.vstack(claimed), rcond=1e-8)
+    if rank < ground.samples or not np.isfinite(delta).all():
+        return None
+    targets = Y + (ground.right[layer].delta - delta) / factor
+    distance = np.abs(targets[:, None, :] - Y[None]).max(axis=2)
+    order: Array = np.argmin(distance, axis=1)
+    return order if (distance[np.arange(len(Y)), order] < 1e-4).all() else None
+
+
+def _wrong_targets(Y: Array) -> Iterator[tuple[str, Other, Array]]:
+    samples, outputs = Y.shape
+    yield "labels.mean", None, np.broadcast_to(Y.mean(axis=0), Y.shape)
+    if outputs > 1:
+        for shift in (1, -1):
+            yield "labels.class_shifted", shift, np.roll(Y, shift, axis=1)
+        yield "labels.class_reversed", None, Y[:, ::-1]
+    if samples > 1:
+        for shift in (1, -1):
+            yield "labels.example_shifted", shift, np.roll(Y, shift, axis=0)
+        yield "labels.example_reversed", None, Y[::-1]
+    if min(samples, outputs) > 1:
+        yield "labels.layout", None, Y.T.reshape(samples, outputs)
+        yield "labels.layout", "back", Y.reshape(outputs, samples).T
+    if np.isin(Y, (0.0, 1.0)).all():
+        yield "labels.swapped", None, 1.0 - Y
+
+
+def _loss_slope(ground: Ground, targets: Array) -> Array:
+    """Return ∂J/∂a of the output for other targets, from a network of the last layer alone."""
+    network, layer = ground.problem.network, ground.depth - 1
+    last = replace(
+        network, widths=network.widths[-2:], activations=network.activations[-1:], biases=network.biases[-1:], l2=(), l1=()
+    )
+    theta = ground.problem.theta[network.weight_slice(layer).start :]
+    Y = np.ascontiguousarray(targets)
+    alone = replace(ground.problem, network=last, theta=theta, X=ground.inputs(layer), Y=Y, masks=())
+    slope: Array = base_point(alone).tables.outputs[codes.LOSS_SLOPE]
+    return slope
+
+
+# The way down.
+
+
+def _way_mistakes(ground: Ground, layer: int, above: Flow) -> Iterator[Step]:
+    network, right = ground.problem.network, right_flow(ground, layer, above)
+    W = ground.W(layer + 1)
+    for cause, flow, weights in _other_products(ground, layer, above, W):
+        sent = ground.sent(flow, weights)
+        if _differs(sent[0], right.arrived):
+            yield cause, _down(ground, layer, *sent)
+    if network.widths[layer + 1] == network.widths[layer + 2]:
+        yield Cause("way.no_weights", layer, "Z", cost=1.1), _down(ground, layer, above.delta, above.error)
+    for k in range(layer + 1, ground.depth):
+        if network.widths[k + 1] == network.widths[layer + 1]:
+            other = ground.right[k]
+            if _differs(other.arrived, right.arrived):
+                cause = Cause("way.other_arrived", layer, "Z", other=k, cost=1.1)
+                yield cause, _down(ground, layer, other.arrived, other.arrived_error)
+
+
+def _other_products(ground: Ground, layer: int, above: Flow, W: Array) -> Iterator[tuple[Cause, Flow, Array]]:
+    """Yield mistakes that are another product of a flow and weights."""
+    network = ground.problem.network
+    if W.shape[0] == W.shape[1]:
+        yield Cause("way.transposed", layer, "Z"), above, W.T
+    for k in range(ground.depth):
+        if k != layer + 1 and ground.W(k).shape == W.shape:
+            yield Cause("way.other_weights", layer, "Z", other=k), above, ground.W(k)
+    undelta = replace(above, delta=above.arrived, error=above.arrived_error)
+    yield Cause("way.arrived", layer, "Z", cost=1.05), undelta, W
+    for k in range(layer + 2, ground.depth):
+        if network.widths[k + 1] == network.widths[layer + 2]:
+            yield Cause("way.other_delta", layer, "Z", other=k), ground.right[k], W
+
+
+def updated_way(ground: Ground, layer: int, above: Flow) -> tuple[Flow, Flow] | None:
+    """Return the right flow and what it loses for each unit of a learning rate when W was updated too early."""
+    claim = ground.claim(layer + 1, "W")
+    if claim is None or not np.isfinite(claim.values).all():
+        return None
+    right = right_flow(ground, layer, above)
+    return right, _down(ground, layer, *ground.sent(above, claim.values))

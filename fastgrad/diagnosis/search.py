@@ -1,0 +1,311 @@
+"""The search: from the output inwards, which mistakes, one after the other, make the claimed numbers.
+
+A state is a backward pass so far: the flow that arrives and the mistakes that it took to explain the layers above.
+At each layer the right step is tried first; where it does not explain what is claimed there, every mistake in the flow
+and every form of the tensors is. States that explain more, with fewer and more usual mistakes, come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from heapq import heappop, heappush
+from itertools import count
+from itertools import product as pairs
+
+import numpy as np
+
+from fastgrad.diagnosis.forms import CLEAR, Explanation, explain, factor_cost, nearest_constant, subject, telling
+from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
+from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
+from fastgrad.network import Array, Offsets
+
+MOST_STEPS = 150
+"""Layers gone through, over all states, before only the most promising state is followed."""
+MOST_FORMS = 6
+"""Explanations of one tensor that are followed."""
+REPEATED = 0.05
+"""What the same mistake costs at each further place."""
+UNKNOWN, UNKNOWN_AGAIN = 6.0, 1.2
+"""What the first tensor costs that nothing explains, and each further one: so much that three mistakes which explain
+the numbers to rounding are preferred, and that a mistake below an unknown one is still looked for."""
+CLOSE = 0.4
+"""Explanations that cost so much more than the best have as many mistakes; they are named beside it."""
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Mistakes that explain the layers so far, and the flow that they leave.
+
+    Attributes
+    ----------
+    causes : tuple of Cause
+        In the order of the search.
+    flow : Flow or None
+        ∂J/∂z of the lowest layer so far; None at the output.
+    layer : int
+        The layer to come, from 0; -1 at the end.
+    tensors : tuple of (int, str, Explanation)
+        Layer, kind and explanation of every tensor so far.
+    """
+
+    causes: tuple[Cause, ...]
+    flow: Flow | None
+    layer: int
+    tensors: tuple[tuple[int, Kind, Explanation], ...] = ()
+
+    @cached_property
+    def cost(self) -> float:
+        """What the mistakes cost together."""
+        return total_cost(self.causes)
+
+
+def total_cost(causes: Iterable[Cause]) -> float:
+    """Add up mistakes, the same one at several places counted once and a little."""
+    groups: dict[tuple[object, ...], list[Cause]] = {}
+    for cause in causes:
+        groups.setdefault(cause.key, []).append(cause)
+    total = 0.0
+    for group in groups.values():
+        if group[0].code == "unknown.tensor":
+            total += UNKNOWN + UNKNOWN_AGAIN * (len(group) - 1)
+        else:
+            total += max(cause.cost for cause in group) + REPEATED * (len(group) - 1)
+    return total
+
+
+def search(ground: Ground) -> list[State]:
+    """Return the explanations of the whole gradient, the best first, with those as good as it.
+
+    States are followed in the order of their cost, which only grows: the first that reaches the input is the best.
+    """
+    order = count()
+    queue = [(0.0, next(order), State((), None, ground.depth - 1))]
+    seen: dict[tuple[int, int | None], Steps] = {}
+    found: dict[frozenset[Cause], State] = {}
+    taken, limit = 0, np.inf
+    while queue:
+        _, _, state = heappop(queue)
+        if state.cost > limit or (found and taken > MOST_STEPS):
+            break
+        if state.layer < 0:
+            found.setdefault(frozenset(state.causes), state)
+            limit = min(limit, state.cost + CLOSE)
+            continue
+        key = state.layer, None if state.flow is None else id(state.flow)
+        if key not in seen:
+            taken += 1
+            seen[key] = _steps(ground, state.layer, state.flow)
+        for step in seen[key]:
+            for grown in _grown(state, *step):
+                # Once too much has been tried, what has come furthest goes first.
+                priority = grown.cost if taken <= MOST_STEPS else grown.cost + 100.0 * grown.layer
+                heappush(queue, (priority, next(order), grown))
+    return list(found.values())
+
+
+def _grown(
+    state: State, causes: tuple[Cause, ...], flow: Flow, weights: list[Explanation], bias: list[Explanation]
+) -> Iterator[State]:
+    """Yield a state with one more layer, in each way in which its tensors are explained."""
+    for W, b in pairs(weights[:MOST_FORMS], bias[:MOST_FORMS]):
+        found = (*state.causes, *causes, *W.causes, *b.causes)
+        tensors = (*state.tensors, (state.layer, KINDS[0], W), (state.layer, KINDS[1], b))
+        yield State(found, flow, state.layer - 1, tensors)
+
+
+RIGHT = [Explanation((), 0.0, 1)]
+
+Steps = list[tuple[tuple[Cause, ...], Flow, list[Explanation], list[Explanation]]]
+
+
+def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
+    """Return the ways through a layer: mistakes in its flow, the flow, and how its tensors are then explained."""
+    right = right_flow(ground, layer, above)
+    weights, bias = _explained(ground, layer, right)
+    steps: Steps = [((), right, weights, bias)]
+    judged = [kind for kind in KINDS if (layer, kind) in ground.claims]
+    if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
+        return steps
+    flows: list[Flow] = [right]
+    for causes, candidate in _agreeing(ground, layer, above, right):
+        same = next((flow for flow in flows if _same(flow, candidate)), None)
+        if same is None:
+            flows.append(candidate)
+            found = _explained(ground, layer, candidate)
+        else:
+            found = next((W, b) for _, flow, W, b in steps if flow is same)
+        steps.append((causes, same or candidate, *found))
+    return steps
+
+
+def _agreeing(ground: Ground, layer: int, above: Flow | None, right: Flow) -> list[tuple[tuple[Cause, ...], Flow]]:
+    """Return the candidates that agree with the user's own dZ, where it came along; dZ itself where none does."""
+    given = ground.given.get(("Z", layer))
+    if given is None:
+        return list(_candidates(ground, layer, above, right))
+    if given.right and np.array_equal(right.delta, ground.right[layer].delta):
+        return []
+    own = replace(right, delta=given.values, error=np.maximum(right.error, np.abs(given.values)))
+    candidates = [(causes, flow) for causes, flow in _candidates(ground, layer, above, right) if _near(flow, own)]
+    if not candidates and np.isfinite(own.delta).all() and not _near(right, own):
+        candidates = [((Cause("unknown.flow", layer, "Z", cost=2.5),), own)]
+    return candidates
+
+
+def _near(first: Flow, second: Flow) -> bool:
+    """Whether two flows are one to what single precision would show."""
+    return bool((np.abs(first.delta - second.delta) <= 1e-6 * np.abs(second.delta).max(initial=0.0)).all())
+
+
+def _explained(ground: Ground, layer: int, flow: Flow) -> tuple[list[Explanation], list[Explanation]]:
+    tensors = [subject(ground, layer, kind, flow) for kind in KINDS]
+    weights, bias = (RIGHT if tensor is None else explain(tensor) for tensor in tensors)
+    return weights, bias
+
+
+def _same(first: Flow, second: Flow) -> bool:
+    return bool((np.abs(first.delta - second.delta) <= 1e-14 * (first.error + second.error)).all())
+
+
+def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterable[tuple[tuple[Cause, ...], Flow]]:
+    """Yield the mistakes in the flow into a layer that explain one of its tensors, with a factor where it takes one."""
+    probe = _Probe(ground, layer)
+    for c in dict.fromkeys([*probe.factors(right, named=False), *probe.factors(right, named=True)]):
+        if c == 1.0:
+            continue
+        yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
+    for cause, flow in flow_mistakes(ground, layer, above):
+        factors = probe.factors(flow, named=True)
+        if not factors:
+            off = probe.distance(flow)
+            ground.nearest[layer] = min(ground.nearest.get(layer, (np.inf, "")), (off, cause.code))
+        for c in factors:
+            factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
+            yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
+    if above is not None and (pair := updated_way(ground, layer, above)) is not None:
+        rate = probe.rate(*pair)
+        if rate is not None:
+            start, change = pair
+            usual = 1.0 if rate == float(f"{rate:.3g}") else 1.3
+            cause = Cause("way.updated_weights", layer, "Z", other=rate, cost=usual)
+            delta = start.delta - rate * change.delta
+            arrived = start.arrived - rate * change.arrived
+            error = start.error + abs(rate) * change.error
+            arrived_error = start.arrived_error + abs(rate) * change.arrived_error
+            yield (cause,), Flow(arrived, arrived_error, delta, error, recovered=1.0 / abs(rate))
+
+
+class _Probe:
+    """Some columns of a layer's W, and its b, on which flows are tried before they are followed."""
+
+    def __init__(self, ground: Ground, layer: int) -> None:
+        self.ground, self.layer = ground, layer
+        self.columns: Offsets = ground.probes[layer]
+        self.weights, self.bias = ground.claim(layer, "W"), ground.claim(layer, "b")
+
+    def factors(self, flow: Flow, named: bool) -> list[float]:
+        """Return the constants by which a flow explains W or b: 1, or one that can be named; any other if not `named`."""
+        if self.weights is None and self.bias is None:
+            return [1.0] if named else []
+        found = []
+        for claim, estimate in self._predictions(flow):
+            c = self._factor(claim, estimate, True, named)
+            if c is None and claim.theta.ndim > 1 and (claim.l2 or not named):
+                c = self._factor(claim, estimate, False, named)
+            if c is not None and c not in found and (named or c != 1.0):
+                found.append(c)
+        return found
+
+    def distance(self, flow: Flow) -> float:
+        """Return how far the claims are from a flow's, relative to the size of what is added up; the largest."""
+        largest = 0.0
+        for claim, estimate in self._predictions(flow):
+            total = estimate.plus(claim.penalty)
+            size = total.rounding + np.abs(total.values)
+            off = np.abs(claim.values - total.values)[size > 0.0] / size[size > 0.0]
+            largest = max(largest, float(off.max(initial=0.0)))
+        return largest
+
+    def _predictions(self, flow: Flow) -> Iterable[tuple[Claim, Estimate]]:
+        if self.weights is not None:
+            yield _cut(self.weights, self.columns), self.ground.predicted_weights(self.layer, flow, self.columns)
+        if self.bias is not None:
+            yield self.bias, self.ground.predicted_bias(flow)
+
+    def _factor(self, claim: Claim, estimate: Estimate, penalty: bool, named: bool) -> float | None:
+        """Return c if the claim is c times an estimate, with the declared penalty or another multiple of W beside it."""
+        allowed = claim.allowed(estimate.plus(claim.penalty), self.ground.samples)
+        parts = [estimate.values] if penalty else [estimate.values, claim.theta]
+        if named and not telling(estimate.values, allowed) and penalty:
+            # Nothing goes through: the flow explains zeros.
+            return 1.0 if bool((np.abs(claim.values - claim.penalty.values) <= allowed).all()) else None
+        # One entry tells a factor that can be named; of any other the layers below must tell that it is one.
+        needed = len(parts) + (not named and not self.layer)
+        if telling(estimate.values, allowed) < needed or not np.isfinite(claim.values).all():
+            return None
+        target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
+        clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
+        if penalty and not _is_multiple(estimate.values, target, allowed):
+            return None
+        solution = _least_squares([part / allowed for part in parts], target / allowed)
+        if solution is None or clear < CLEAR or abs(solution[0]) * clear < CLEAR:  # a factor 0 but for rounding
+            return None
+        tightness = min(1e-4 * abs(solution[0]), 4.0 / clear)
+        c = nearest_constant(self.ground, self.layer, solution[0], tightness)
+        if named and not _is_named(self.ground, c):
+            return None
+        fitted = c * estimate.values
+        if not penalty:
+            rest = _least_squares([claim.theta / allowed], (target - fitted) / allowed)
+            fitted = fitted + (rest[0] if rest else 0.0) * claim.theta
+        bound = 2.0 * claim.allowed(Estimate(fitted, abs(c) * estimate.rounding), self.ground.samples)
+        if claim.spread is not None:
+            bound = bound + max(1.0, abs(c)) * claim.spread
+        return c if bool((np.abs(target - fitted) <= bound).all()) else None
+
+    def rate(self, start: Flow, change: Flow) -> float | None:
+        """Return the η of which start − η·change explains W or b."""
+        for (claim, first), (_, second) in zip(self._predictions(start), self._predictions(change), strict=True):
+            total = first.plus(claim.penalty)
+            allowed = claim.allowed(total, self.ground.samples)
+            rest = (total.values - claim.values) / allowed
+            solution = _least_squares([second.values / allowed], rest)
+            if solution is None or telling(second.values, allowed) < 2:
+                continue
+            clear = float(np.abs(second.values / allowed).max(initial=0.0))
+            short = float(f"{solution[0]:.3g}")
+            rate = short if abs(short - solution[0]) * clear < 4.0 else solution[0]
+            if clear * abs(rate) > CLEAR and (np.abs(rest - rate * second.values / allowed) <= 2.0).all():
+                return rate
+        return None
+
+
+def _cut(claim: Claim, columns: Offsets) -> Claim:
+    spread = None if claim.spread is None else claim.spread[:, columns]
+    return Claim(claim.tensor, claim.values[:, columns], claim.theta[:, columns], claim.l2, claim.l1, spread)
+
+
+def _least_squares(parts: list[Array], target: Array) -> list[float] | None:
+    columns = np.stack([part.ravel() for part in parts], axis=1)
+    unit = np.linalg.norm(columns, axis=0)
+    if not (np.isfinite(unit).all() and (unit > 0.0).all()) or not np.isfinite(target).all():
+        return None
+    solution, _, rank, _ = np.linalg.lstsq(columns / unit, target.ravel(), rcond=1e-12)
+    return [float(c) for c in solution / unit] if rank == len(parts) else None
+
+
+def _is_multiple(values: Array, target: Array, allowed: Array) -> bool:
+    """Whether one can be a multiple of the other, by two of the clearest entries: most hypotheses end here."""
+    flat, wanted, bound = values.ravel(), target.ravel(), allowed.ravel()
+    first, other = int(np.argmax(np.abs(flat))), int(np.argmax(np.abs(wanted)))
+    off = abs(flat[first] * wanted[other] - flat[other] * wanted[first])
+    size = bound[other] * (abs(flat[first]) + abs(wanted[first])) + bound[first] * (abs(wanted[other]) + abs(flat[other]))
+    return bool(off <= 8.0 * size)
+
+
+def _is_named(ground: Ground, c: float) -> bool:
+    m, n = float(ground.samples), float(ground.problem.network.widths[-1])
+    whole = {1.0, m, n, m * n}
+    return abs(c) in {part * count for count in (*whole, *(1.0 / count for count in whole)) for part in (0.5, 1.0, 2.0)}

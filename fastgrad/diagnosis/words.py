@@ -1,0 +1,208 @@
+"""From causes to findings: one sentence of what was done, one of how to repair it, the formula, in the user's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.ground import Ground
+from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.network import LOGIT_OUTPUT, Tensor, parse_activation
+
+DERIVATIVES = {
+    "tanh": "1 - a²",
+    "sigmoid": "a(1 - a)",
+    "relu": "1 where z > 0, else 0",
+    "identity": "1",
+    "softplus": "σ(z)",
+    "softsign": "1/(1 + |z|)²",
+    "arctan": "1/(1 + z²)",
+    "sin": "cos z",
+    "exp": "a",
+    "leaky_relu": "1 where z > 0, else the slope",
+    "elu": "1 where z > 0, else α·e^z",
+    "silu": "σ(z)(1 + z(1 - σ(z)))",
+}
+
+
+PENALTY_FACTORS = ("penalty.not_divided", "penalty.divided", "penalty.twice", "penalty.half")
+
+
+def number(value: float) -> str:
+    """Return a factor to four digits, more where it is close to 1; whole ones as they are."""
+    if value == round(value) and abs(value) < 1e6:
+        return f"{value:,.0f}"
+    digits = 4
+    while digits < 17 and abs(float(f"{value:.{digits}g}")) == 1.0:
+        digits += 1
+    return f"{value:.{digits}g}"
+
+
+def readings(ground: Ground, cause: Cause) -> list[Cause]:
+    """Return what a factor can mean here, each as a cause with a code of its own; the likeliest first."""
+    if cause.code in PENALTY_FACTORS and cause.factor is not None:
+        ratios = {"penalty.not_divided": float(ground.samples), "penalty.divided": 1.0 / ground.samples}
+        ratios |= {"penalty.twice": 2.0, "penalty.half": 0.5}
+        return [cause, *(replace(cause, code=code) for code, c in ratios.items() if c == cause.factor and code != cause.code)]
+    if cause.code not in ("factor", "factor.whole") or cause.factor is None:
+        return [cause]
+    c, m, n = cause.factor, float(ground.samples), float(ground.problem.network.widths[-1])
+    named = [("factor.sign", -1.0), ("factor.examples", m), ("factor.examples_twice", 1.0 / m)]
+    named += [("factor.outputs", n), ("factor.outputs_twice", 1.0 / n), ("factor.two", 2.0), ("factor.half", 0.5)]
+    found = [replace(cause, code=code) for code, value in named if c == value and value != 1.0]
+    batch = m / c if c else 0.0
+    if not found and c > 0.0 and abs(batch - round(batch)) < 1e-9 * batch and 1 < round(batch) <= 65536:
+        found = [replace(cause, code="factor.batch", other=round(batch)), replace(cause, code="factor.constant")]
+        if c == round(c) or 1.0 / c == round(1.0 / c):
+            found.reverse()
+    return found or [replace(cause, code="factor.constant")]
+
+
+def tensor_of(ground: Ground, cause: Cause) -> Tensor | None:
+    """Return the tensor that a cause is about, or the W of its layer."""
+    kind = "b" if cause.kind == "b" else "W"
+    return next((t for t in ground.problem.tensors if t.layer == cause.layer and t.kind == kind), None)
+
+
+def gradient_name(ground: Ground, cause: Cause) -> str:
+    """Return the user's name of the gradient in which a cause is, dZ where it is in the flow."""
+    if cause.kind == "Z":
+        return f"dZ{cause.layer + 1}"
+    tensor = tensor_of(ground, cause)
+    return f"d{cause.kind}{cause.layer + 1}" if tensor is None else tensor.gradient_name or f"d{tensor.name}"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Return "dW1, db1 and dW2", the last ones counted where they are many."""
+    names = list(dict.fromkeys(names))
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def weights_name(ground: Ground, layer: int) -> str:
+    """Return the user's name of a layer's W."""
+    return next((t.name for t in ground.problem.tensors if t.layer == layer and t.kind == "W"), f"W{layer + 1}")
+
+
+def fill(ground: Ground, causes: list[Cause], text: str, place: str = "") -> str:
+    """Put the names and numbers of causes of one kind into a text of the table."""
+    cause = causes[0]
+    return text.format_map(_fields(ground, causes, cause, place))
+
+
+def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> dict[str, object]:
+    layer, network = cause.layer + 1, ground.problem.network
+    names = sorted({(c.layer, c.kind, gradient_name(ground, c)) for c in causes})
+    many, tensor = len(names) > 1, tensor_of(ground, cause)
+    factor = cause.factor if cause.factor is not None else 1.0
+    claim = ground.claim(cause.layer, "b" if cause.kind == "b" else "W")
+    above = min(cause.layer + 1, ground.depth - 1)
+    layers = sorted({c.layer + 1 for c in causes})
+    dZ = listed(f"dZ{k}" for k in layers)
+    f = parse_activation(network.activations[cause.layer])[0]
+    is_layer = cause.code in ("slope.other_layer", "order.other_tensor", "product.other_delta", "way.other_delta")
+    is_layer = is_layer or cause.code == "way.other_arrived"
+    other = cause.other + 1 if is_layer and isinstance(cause.other, int) else cause.other
+    return {
+        "grads": listed(name for *_, name in names),
+        "grad": gradient_name(ground, cause),
+        "parameter": tensor.name if tensor is not None else "W",
+        "are": "are" if many else "is",
+        "have": "have" if many else "has",
+        "hold": "hold" if many else "holds",
+        "lack": "lack" if many else "lacks",
+        "is_missing": "lack" if len(layers) > 1 else "lacks",
+        "factor": number(factor),
+        "inverse": number(1.0 / factor) if factor else "0",
+        "large": "too large" if factor > 1.0 else "the right gradient",
+        "other": other,
+        "times": f", {number(factor)} times" if cause.factor is not None else "",
+        "other_W": weights_name(ground, cause.other) if isinstance(cause.other, int) and cause.other < ground.depth else "",
+        "m": ground.samples,
+        "once": "the gradient" if cause.kind == "Z" else gradient_name(ground, cause),
+        "layer": layer,
+        "above": layer + 1,
+        "below": layer - 1,
+        "dZ": dZ,
+        "dA": listed(f"dA{k}" for k in layers),
+        "Z": f"Z{layer}",
+        "A": f"A{layer}",
+        "f": f,
+        "derivative": DERIVATIVES.get(f, "f′(z)"),
+        "W_above": weights_name(ground, above),
+        "loss": network.loss,
+        "l2": number(claim.l2) if claim is not None else "0",
+        "right": _right(ground, cause),
+        "wrong": gradient_name(ground, cause),
+        "way": _way(ground, cause.layer),
+        "place": place,
+    }
+
+
+def _rows(ground: Ground) -> bool:
+    """Whether the examples lie in rows; where X leaves it open, as the weights have it."""
+    if ground.problem.examples is not None:
+        return ground.problem.examples == "rows"
+    return any(tensor.transposed for tensor in ground.problem.tensors)
+
+
+def _right(ground: Ground, cause: Cause) -> str:
+    """Return the right formula of what a cause is in, in the user's layout."""
+    layer, grad = cause.layer + 1, gradient_name(ground, cause)
+    inputs = f"A{layer - 1}" if layer > 1 else "X"
+    if cause.kind == "Z":
+        network = ground.problem.network
+        if layer < ground.depth or network.loss not in LOGIT_OUTPUT:
+            return f"{grad} = dA{layer} ⊙ f′(Z{layer})"
+        return f"{grad} = (A{layer} - Y)/m" if network.reduction == "mean" else f"{grad} = A{layer} - Y"
+    if cause.kind == "b":
+        return f"{grad} = Σ dZ{layer} over the examples"
+    if not _rows(ground):
+        return f"{grad} = dZ{layer}·{inputs}ᵀ"
+    tensor = tensor_of(ground, cause)
+    return f"{grad} = {inputs}ᵀ·dZ{layer}" if tensor is None or tensor.transposed else f"{grad} = dZ{layer}ᵀ·{inputs}"
+
+
+def _way(ground: Ground, layer: int) -> str:
+    if layer + 1 >= ground.depth:
+        return ""
+    W = weights_name(ground, layer + 1)
+    is_turned = any(tensor.transposed for tensor in ground.problem.tensors)
+    flow = (f"dZ{layer + 2}·{W}" + "ᵀ" * is_turned) if _rows(ground) else f"{W}ᵀ·dZ{layer + 2}"
+    return f"dA{layer + 1} = {flow}"
+
+
+def sentences(ground: Ground, causes: list[Cause], place: str = "") -> tuple[str, str, str]:
+    """Return what was done, how to repair it, and the right formula."""
+    entry = CODES[causes[0].code]
+    sentence, repair, formula = (fill(ground, causes, text, place) for text in (entry.sentence, entry.repair, entry.formula))
+    loss = _other_loss(ground, causes)
+    if loss:
+        network = ground.problem.network
+        yours = f"{network.loss}, {network.reduction.replace('_', ' ')} over the examples"
+        sentence += f" This is exactly the gradient of {loss}; your loss is {yours}: change one of the two."
+    return sentence, repair, formula
+
+
+def _other_loss(ground: Ground, causes: list[Cause]) -> str:
+    """Return the loss of which a gradient is right that has the same mistake everywhere; empty where there is none."""
+    cause, network = causes[0], ground.problem.network
+    at_output = cause.kind == "Z" and cause.layer + 1 == ground.depth
+    f, code = parse_activation(network.activations[-1])[0], cause.code
+    if at_output and code == "slope.missing" and f == "sigmoid" and network.loss == "squared_error":
+        return "the cross-entropy, whose dZ is a - y"
+    if at_output and code == "output.extra_slope" and f == "sigmoid":
+        return "half the squared error"
+    if code.startswith("factor"):
+        if not at_output and len(causes) < len(ground.claims):
+            return ""
+        if code == "factor.examples_twice" and network.reduction == "sum":
+            return "the loss averaged over the examples"
+        penalized = any(claim.penalty.values.any() for claim in ground.claims.values())
+        return CODES[code].loss + (", penalty apart" if at_output and penalized and CODES[code].loss else "")
+    if code == "penalty.added":
+        return CODES[code].loss
+    concerned = {(place, kind) for (place, kind), claim in ground.claims.items() if claim.penalty.values.any()}
+    return CODES[code].loss if {(one.layer, one.kind) for one in causes} >= concerned else ""
