@@ -215,6 +215,7 @@ def test_more_arrays_than_a_network_has_are_refused(path, monkeypatch):
     assert "it holds 13 arrays; a model file has 10 at most" in refused(path, fuzz.wrong_model())[0]
 
 
+@pytest.mark.compiled
 def test_hundreds_of_layers_take_seconds(path):
     """Of a network of 200 layers every layer looks at those above it, but no more than once."""
     one = np.full((1, 1), 0.9)
