@@ -1,4 +1,4 @@
-"""The tables at the end of a bench: medians, their spread, and how many times faster than the loop."""
+"""The tables at the end of a bench: medians, their spread, how many times faster than the loop; who detected what."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import numba
 import numpy as np
 import pytest
+
+from detection import Detections
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class Results:
 
 
 _KEY = pytest.StashKey[Results]()
+_DETECTIONS = pytest.StashKey[Detections]()
 
 
 def pytest_configure(config):
     """Leave the reporting to the tables below."""
     config.stash[_KEY] = Results()
+    config.stash[_DETECTIONS] = Detections()
     # A bench that is skipped or fails before it times anything says so itself.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used")
     config.option.benchmark_quiet = True
@@ -64,6 +68,12 @@ def pytest_configure(config):
 def results(request) -> Results:
     """Give the session's tables."""
     return request.config.stash[_KEY]
+
+
+@pytest.fixture(scope="session")
+def detections(request) -> Detections:
+    """Give the session's count of who detected what."""
+    return request.config.stash[_DETECTIONS]
 
 
 @pytest.fixture
@@ -97,6 +107,8 @@ def pytest_terminal_summary(terminalreporter, config):
         terminalreporter.write_line("")
         for line in table(task, timings):
             terminalreporter.write_line(line.rstrip())
+    for line in config.stash[_DETECTIONS].lines():
+        terminalreporter.write_line(line.rstrip())
 
 
 def machine() -> str:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numba
 import pytest
-from classifiers import classifier, timed
 
 from fastgrad.network import Problem
 from fastgrad.numerical import numerical_gradient
 from fastgrad.plots import clean_axes, require
+
+from classifiers import classifier, timed
 
 LIMIT = 4.0
 """Seconds that a point may take; larger ones of the same curve are left out."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from classifiers import arithmetic, classifier, timed
 
 DEEP = (784, *(2048,) * 6, 10)

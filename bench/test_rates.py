@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from classifiers import arithmetic, backpropagation, classifier, timed
-from peak import peak_rate
 
 from fastgrad.numerical import numerical_gradient
 
+from classifiers import arithmetic, backpropagation, classifier, timed
 from networks import relative_difference
+from peak import peak_rate
 
 NETWORKS = [((784, 256, 128, 10), 8), ((784, 512, 512, 10), 1)]
 ROWS = 4096

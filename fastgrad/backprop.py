@@ -14,7 +14,7 @@ from fastgrad.forward import BasePoint, growth
 from fastgrad.kernels import codes
 from fastgrad.network import Array, Offsets, Problem
 from fastgrad.outputs import slope_error
-from fastgrad.product import Squared, product, root_product, root_product_of, squared
+from fastgrad.product import Squared, product, root_product, root_product_of, scaled, squared
 
 
 def gradient(problem: Problem, base: BasePoint) -> Array:
@@ -91,11 +91,11 @@ class RoundingScale:
         """R of single entries of a layer's W."""
         disturbed, squares = self.disturbed[layer], self.base.squares[layer]
         scale = np.sqrt(np.einsum("sk,sk->k", disturbed.values[:, unit], squares.values[:, source]))
-        scale *= disturbed.unit * squares.unit
+        scaled(scale, disturbed.unit, squares.unit)
         if layer:
             delta, error = self.delta[layer], squared(self.base.a_error[layer - 1][:, source])
             rest = np.sqrt(np.einsum("sk,sk->k", delta.values[:, unit], error.values))
-            np.hypot(scale, delta.unit * error.unit * rest, out=scale)
+            np.hypot(scale, scaled(rest, delta.unit, error.unit), out=scale)
         start = int(self.problem.network.weight_offsets[layer])
         return self._with_penalty(scale, start + unit * self.problem.network.widths[layer] + source)
 
@@ -105,7 +105,8 @@ class RoundingScale:
         if kind == "b":
             return delta.unit * float(np.sqrt(delta.values.sum() / delta.values.shape[1]))
         total = float(delta.values.sum(axis=1) @ squares.values.sum(axis=1))
-        return delta.unit * squares.unit * float(np.sqrt(total / (delta.values.shape[1] * squares.values.shape[1])))
+        mean = total / (delta.values.shape[1] * squares.values.shape[1])
+        return float(scaled(np.sqrt([mean]), delta.unit, squares.unit)[0])
 
     def _with_penalty(self, scale: Array, place: slice | Offsets) -> Array:
         first = place.start if isinstance(place, slice) else int(place.min(initial=0))

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.modelfile import available_memory, load_arrays
+from fastgrad.memory import available_memory
+from fastgrad.modelfile import load_arrays
 from fastgrad.network import Array, Offsets
 
 OWN = Path(__file__).parent / "data" / "digits.npz"

@@ -15,9 +15,14 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, propagate
+from fastgrad.memory import available_memory
 from fastgrad.network import POSITIVE_OUTPUT, Array, Network, Offsets, Problem
 from fastgrad.product import Squared, product, root_product_of, squared
 
+TABLES = 16
+"""Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
+ALWAYS_THERE = 2**28
+"""Bytes that are taken without asking the system, which costs as much time as a small check."""
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
 
 
@@ -105,7 +110,14 @@ def growth(terms: int) -> float:
 
 
 def base_point(problem: Problem) -> BasePoint:
-    """Run the forward pass of a problem."""
+    """Run the forward pass of a problem.
+
+    Raises
+    ------
+    InputError
+        If what is tabulated of all examples and units does not fit into memory.
+    """
+    _require_memory(problem)
     network, theta = problem.network, problem.theta
     samples, units = problem.samples, sum(network.widths[1:])
     layers, shapes = layer_table(network), np.array(network.activation_parameters)
@@ -183,6 +195,17 @@ def _drop(mask: Array, a: Array, value_scale: Array, slope_scale: Array, units: 
     units[codes.KINK][mask == 0.0] = np.inf
 
 
+def _require_memory(problem: Problem) -> None:
+    """Refuse what a small file of few parameters may ask for: its examples times its units."""
+    units = sum(problem.network.widths)
+    needed = TABLES * 8 * problem.samples * units
+    if needed > ALWAYS_THERE and needed > (available := available_memory()):
+        raise InputError(
+            f"{problem.samples:,} examples of {units:,} units need about {needed / 2**30:,.1f} GiB, "
+            f"{available / 2**30:,.1f} GiB of memory are free; check fewer examples"
+        )
+
+
 def layer_table(network: Network) -> Offsets:
     """Build the kernels' table of layers, shape (4, L + 1)."""
     table = np.zeros((4, network.depth + 1), dtype=np.int64)
@@ -204,5 +227,4 @@ def penalty_value(problem: Problem) -> float:
 
 def claim_roundoff(problem: Problem) -> float:
     """Return the coarsest unit roundoff among the claimed gradients; that of float64 where there are none."""
-    precisions = [tensor.precision for tensor in problem.tensors if tensor.gradient_name is not None]
-    return max((UNIT_ROUNDOFF[precision] for precision in precisions), default=UNIT_ROUNDOFF["float64"])
+    return max((UNIT_ROUNDOFF[precision] for precision in problem.claimed_precisions), default=UNIT_ROUNDOFF["float64"])

@@ -10,7 +10,6 @@ import contextlib
 import math
 import os
 import secrets
-import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,12 +20,15 @@ import numpy.typing as npt
 
 from fastgrad.errors import InputError
 from fastgrad.interpret import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, as_flat, interpret, separate
+from fastgrad.memory import available_memory
 from fastgrad.network import Problem
 
 Raw = npt.NDArray[Any]
 PathLike = str | os.PathLike[str]
 
 CHUNK = 1 << 20
+MOST_ARRAYS = 10_000
+"""Arrays that a file may hold: a network of thousands of layers has that many, a hostile file has more."""
 DEFLATE_LIMIT = 1040
 """A deflated byte becomes at most 1032; a directory that claims more is not honest."""
 
@@ -284,6 +286,8 @@ def _array_infos(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
     if not infos:
         raise InputError("there are no arrays in it")
+    if len(infos) > MOST_ARRAYS:
+        raise InputError(f"it holds {len(infos):,} arrays; a model file has {MOST_ARRAYS:,} at most")
     seen: set[str] = set()
     for info in infos:
         name = info.filename.removesuffix(".npy")
@@ -334,24 +338,14 @@ def _reading(name: str) -> Iterator[None]:
 
 
 def _require_memory(members: Sequence[_Member]) -> None:
-    total, available = sum(member.size for member in members), available_memory()
+    """Refuse what would not fit: the arrays as they are, and twice as double precision numbers, read and worked on."""
+    total, available = sum(member.size + 16 * math.prod(member.shape) for member in members), available_memory()
     if total > available:
-        largest = max(members, key=lambda member: member.size)
+        largest = max(members, key=lambda member: math.prod(member.shape))
         raise InputError(
             f"its arrays need {total / 2**30:,.1f} GiB, {available / 2**30:,.1f} GiB of memory are free; the largest "
             f"is {largest.name} {largest.shape}"
         )
-
-
-def available_memory() -> int:
-    """Return how many bytes may be taken, as far as the system tells; sys.maxsize where it does not."""
-    with contextlib.suppress(OSError, ValueError, StopIteration):
-        with open("/proc/meminfo", encoding="ascii") as stream:
-            line = next(line for line in stream if line.startswith("MemAvailable:"))
-        return int(line.split()[1]) * 1024
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return sys.maxsize
 
 
 def _read(archive: zipfile.ZipFile, member: _Member) -> Raw:

@@ -326,7 +326,7 @@ class Network:
                 places[f"b{layer + 1}"] = self.bias_slice(layer)
         return places
 
-    @property
+    @cached_property
     def penalties(self) -> tuple[Penalty, ...]:
         """The tensors that a penalty takes in."""
         none = (0.0,) * len(self.tensor_slices)
@@ -518,6 +518,11 @@ class Problem:
         """Weights of labels 0 and 1; between them, in proportion."""
         zero, one = self.network.class_weights
         return np.asarray(zero + (one - zero) * self._plain_labels)
+
+    @cached_property
+    def claimed_precisions(self) -> frozenset[str]:
+        """The precisions of the claimed gradients."""
+        return frozenset(tensor.precision for tensor in self.tensors if tensor.gradient_name is not None)
 
     @property
     def samples(self) -> int:

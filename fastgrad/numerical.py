@@ -441,22 +441,26 @@ def _plan(problem: Problem, base: BasePoint, method: Method, step: float | None)
     absolute weights take the place of max|W|. By default B is chosen so that no move is larger than `SMALL_MOVE` and none
     reaches half way to a kink; steps are powers of two, so that dividing by them is exact.
     """
-    return [_plan_layer(problem, base, method, layer, step) for layer in range(problem.network.depth)]
+    slopes, norms = _largest(problem, base)
+    nearest = np.array([_nearest_kink(problem, base, layer) for layer in range(problem.network.depth)])
+    room = np.append(np.minimum(SMALL_MOVE, 0.5 * nearest), 0.0)
+    room[-1] = min(SMALL_MOVE * outputs.unit(base), 0.5 * _nearest_loss_kink(problem, base))
+    return [
+        _plan_layer(problem, base, method, layer, step, room, _amplification(problem, layer, slopes, norms))
+        for layer in range(problem.network.depth)
+    ]
 
 
-def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, step: float | None) -> tuple[Array, Array]:
+def _plan_layer(
+    problem: Problem, base: BasePoint, method: Method, layer: int, step: float | None, room: Array, amplification: Array
+) -> tuple[Array, Array]:
     reach = np.ones(1)
     if method == "parameter":
         unit, squares = base.squares[layer]
         reach = np.append(unit * np.sqrt(squares.max(axis=0)), reach)
-    amplification = _amplification(problem, base, layer)
-    room = np.array([SMALL_MOVE] * (problem.network.depth + 1))
     if step is not None:
         move, steps = step * float(reach.max()), np.full(reach.size, step)
     else:
-        for above in range(layer, problem.network.depth):
-            room[above] = min(SMALL_MOVE, 0.5 * _nearest_kink(problem, base, above))
-        room[-1] = min(SMALL_MOVE * outputs.unit(base), 0.5 * _nearest_loss_kink(problem, base))
         with np.errstate(divide="ignore"):
             move = float(np.min(room[layer:] / amplification[layer:]))
         if not move > SMALLEST_STEP_MOVE:
@@ -471,17 +475,20 @@ def _plan_layer(problem: Problem, base: BasePoint, method: Method, layer: int, s
     return steps, bounds
 
 
-def _amplification(problem: Problem, base: BasePoint, layer: int) -> Array:
+def _largest(problem: Problem, base: BasePoint) -> tuple[Array, Array]:
+    """Return twice the largest f′ of each layer, shape (L,), and of each W the largest sum of absolute weights of a unit."""
+    slopes = [2.0 * float(np.abs(base.plane(codes.SLOPE, layer)).max()) for layer in range(problem.network.depth)]
+    norms = [float(np.abs(problem.network.W(problem.theta, layer)).sum(axis=1).max()) for layer in range(problem.network.depth)]
+    return np.array(slopes), np.array(norms)
+
+
+def _amplification(problem: Problem, layer: int, slopes: Array, norms: Array) -> Array:
     """Bound the moves of each z above a layer, and of the outputs, by those of the layer's own z; shape (L + 1,)."""
-    network = problem.network
-    factors = np.ones(network.depth + 1)
-    for above in range(layer, network.depth):
-        slope = 2.0 * float(np.abs(base.plane(codes.SLOPE, above)).max())
-        norm = 1.0
-        if above + 1 < network.depth:
-            W = np.abs(network.W(problem.theta, above + 1))
-            norm = float(W.max() if above == layer else W.sum(axis=1).max())
-        factors[above + 1] = factors[above] * slope * norm
+    factors = np.ones(problem.network.depth + 1)
+    steps = slopes[layer:] * np.append(norms[layer + 1 :], 1.0)
+    if layer + 1 < problem.network.depth:
+        steps[0] = slopes[layer] * float(np.abs(problem.network.W(problem.theta, layer + 1)).max())
+    factors[layer + 1 :] = np.cumprod(steps)
     return factors
 
 

@@ -5,6 +5,7 @@ BLAS threads spin for tens of milliseconds after a product they shared, on the c
 
 from __future__ import annotations
 
+from math import frexp, prod
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +63,7 @@ def squared(a: Array) -> Squared:
     largest = float(max(a.max(initial=0.0), -a.min(initial=0.0)))
     if not 0.0 < largest < np.inf:
         return Squared(1.0, np.square(a))
-    unit = float(np.exp2(np.ceil(np.log2(largest))))
+    unit = 2.0 ** min(max(frexp(largest)[1], -1022), 1023)  # it and its inverse are normal numbers
     values = np.empty(a.shape)
     fill_squares(a.reshape(-1), 1.0 / unit, SMALLEST_SQUARE, values.reshape(-1))
     return Squared(unit, values)
@@ -70,9 +71,7 @@ def squared(a: Array) -> Squared:
 
 def root_product(left: Squared, right: Squared) -> Array:
     """√(left² @ right²): the size of a product's sums where the signs of the terms are random."""
-    result = np.sqrt(product(left.values, right.values))
-    result *= left.unit * right.unit
-    return result
+    return scaled(np.sqrt(product(left.values, right.values)), left.unit, right.unit)
 
 
 def root_product_of(left: Squared, matrix: Array, *, transposed: bool = False) -> Array:
@@ -85,3 +84,12 @@ def root_product_of(left: Squared, matrix: Array, *, transposed: bool = False) -
     for block in blocks:
         np.hypot(result, root_product(Squared(left.unit, left.values[:, block]), squared(matrix[block])), out=result)
     return result
+
+
+def scaled(values: Array, *units: float) -> Array:
+    """Multiply in place by powers of two, one after the other where their product is out of range."""
+    factor = prod(units)
+    with np.errstate(over="ignore"):
+        for unit in (factor,) if 0.0 < factor < np.inf else units:
+            values *= unit
+    return values

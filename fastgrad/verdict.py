@@ -26,6 +26,7 @@ this share of its terms it is zero for a reason, symmetry or a minimum, and a cl
 UNDERFLOW = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24}
 """Absolute error where results become subnormal: they may be flushed to zero; half precision, which has few others, keeps
 them."""
+LARGEST = float(np.finfo(np.float64).max)
 BLOCK = 2**20
 """Entries whose rounding is computed at a time: a network's gradient may not fit into memory many times over."""
 JUDGED = 2**14
@@ -284,10 +285,13 @@ def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None, tol
 
 
 def _is_lost(tally: _Tally, size: float) -> bool:
-    """Tell whether so much is allowed that a gradient of nothing but zeros could pass for one of this size."""
+    """Tell whether so much is allowed that a gradient of nothing but zeros could pass for one of this size.
+
+    So it is where what is allowed overflows: then anything would pass.
+    """
     typical = max(size * sqrt(tally.checked), tally.norms.numerical)
     share = CANCELLED if tally.zeros_pass else LOST
-    return not tally.wrong and size > 0.0 and tally.allowed > share * typical
+    return not tally.wrong and typical > 0.0 and not tally.allowed <= min(share * typical, LARGEST)
 
 
 def _verdict(tally: _Tally) -> Verdict:

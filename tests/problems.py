@@ -37,12 +37,12 @@ OUTPUTS = {
 
 
 @cache
-def random_case(seed, activations=ALL, largest_scale=30.0, inputs=None):
-    """Draw a reference.Case from a seed."""
+def random_case(seed, activations=ALL, largest_scale=30.0, inputs=None, widths=None, samples=None):
+    """Draw a reference.Case from a seed; what is given is kept."""
     draw = np.random.default_rng(seed)
-    depth = int(draw.integers(1, DEEPEST + 1))
-    widths = tuple(_up_to(draw, WIDEST) for _ in range(depth + 1))
-    samples, scale = _up_to(draw, MOST_SAMPLES), 10.0 ** draw.uniform(-2.0, math.log10(largest_scale))
+    depth = int(draw.integers(1, DEEPEST + 1)) if widths is None else len(widths) - 1
+    widths = widths or tuple(_up_to(draw, WIDEST) for _ in range(depth + 1))
+    samples, scale = samples or _up_to(draw, MOST_SAMPLES), 10.0 ** draw.uniform(-2.0, math.log10(largest_scale))
     loss = str(draw.choice(LOSSES))
     names = [str(name) for name in draw.choice(activations, depth)]
     if loss in OUTPUTS:

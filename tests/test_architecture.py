@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 ROOMS = (
     {"errors", "_version"},
-    {"kernels"},
+    {"kernels", "memory"},
     {"network", "report", "demo"},
     {"product", "functions"},
     {"forward"},

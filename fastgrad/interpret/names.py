@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise, product
 from typing import Any, Literal, NamedTuple
 
@@ -126,6 +127,7 @@ class _Name(NamedTuple):
     gradient: bool = False
 
 
+@lru_cache(maxsize=2**16)  # every parameter looks at the names of all gradients
 def _parse(name: str) -> _Name | None:
     """Read a name; None where it cannot be that of a parameter or of a gradient."""
     said = _Name()
