@@ -452,7 +452,9 @@ def exact_loss_difference(
         return mp.mpf(0)
     moved = [zk + dk for zk, dk in zip(z, delta, strict=True)]
     largest = max(map(abs, [*z, *y, *moves]))
-    with mp.workdps(digits + _digits_lost(largest, min(moves)) + _digits_hidden([*z, *moved])):
+    exponentials = output != "identity" or name not in {"poisson", "kl_divergence"}
+    hidden = _digits_hidden([*z, *moved]) if exponentials else 0
+    with mp.workdps(digits + _digits_lost(largest, min(moves)) + hidden):
         targets = _numbers(y, mp)
         before = _numbers(z, mp)
         after = [zk + mp.mpf(dk) for zk, dk in zip(before, delta, strict=True)]

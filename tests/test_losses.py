@@ -267,7 +267,7 @@ def test_difference_of_a_loss_that_follows_a_softmax(name, z):
         _, outputs, top = table(code + codes.OF_SOFTMAX, z, y, p=p)
         if name == "absolute_error" and outputs[codes.LOSS_KINK].min() < 1e-12:
             continue  # p rounded is on the other side of y, or on it
-        moves = moves_of(len(z), SMALL if small else MOVES)
+        moves = moves_of(len(z), SMALL if small else MOVES)[:, ::4]  # 50 digits of all of them take minutes
         found = by_rows(code + codes.OF_SOFTMAX, outputs, top, moves, SMALL_MOVE if small else np.inf, p)
         for c, move in enumerate(moves.T):
             exact = exact_of_softmax(name, z, move, y)
