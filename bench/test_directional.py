@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fastgrad.checking import check_problem
-from fastgrad.derivative import along_everything, prepare
+from fastgrad.directional_derivative import along_everything, prepare
 from fastgrad.network import Network, Problem, Tensor
 from fastgrad.signs import rows_of, whole_tensor
 

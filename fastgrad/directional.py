@@ -14,7 +14,7 @@ import numba
 import numpy as np
 
 from fastgrad.audit import NOISE, losses_along
-from fastgrad.derivative import Carried, Setting, along, along_everything, prepare, with_room
+from fastgrad.directional_derivative import Carried, Setting, along, along_everything, prepare, with_room
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint
 from fastgrad.measured import Measured, measure, penalty_on

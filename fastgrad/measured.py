@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from fastgrad import outputs
-from fastgrad.derivative import Carried, Setting, along, first_moves
+from fastgrad.directional_derivative import Carried, Setting, along, first_moves
 from fastgrad.forward import UNIT_ROUNDOFF, growth
 from fastgrad.network import Array, Offsets
 from fastgrad.numerical import range_product

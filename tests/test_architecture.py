@@ -18,7 +18,7 @@ ROOMS = (
     {"outputs"},
     {"interpret", "conventions", "numerical", "backprop", "blindspots"},
     {"modelfile", "verdict", "audit", "signs"},
-    {"derivative"},
+    {"directional_derivative"},
     {"measured"},
     {"diagnosis", "directional", "backward"},
     {"disturbances"},
