@@ -6,18 +6,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numba
 import numpy as np
 
-from fastgrad import directional
 from fastgrad.audit import audit
-from fastgrad.backward import BackwardReport, Function, check_backward
 from fastgrad.blindspots import blind_spots
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
-from fastgrad.diagnosis import diagnose
-from fastgrad.directional import DIRECTIONS, Directional, chance_of_cancelling, check_directions
 from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint
@@ -26,6 +22,11 @@ from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient, require
 from fastgrad.report import Audit, Report, counted
 from fastgrad.verdict import TOLERANCE, Judgement, judge
+
+# What few checks need is imported where they do: a right gradient in a file then waits for none of it.
+if TYPE_CHECKING:
+    from fastgrad.backward import BackwardReport, Function
+    from fastgrad.directional import Directional
 
 CROSS_CHECKED = 100
 """Parameters that "auto" perturbs one by one where it made the gradient from pre-activations."""
@@ -151,6 +152,8 @@ def check(
     if backward is not None:
         if gradients is not None:
             raise InputError("give either gradients or the function that makes them (backward=), not both")
+        from fastgrad.backward import check_backward
+
         return check_backward(check_one, backward, parameters, X, Y, described, masks, seed)
     return check_one(interpret_parts(parameters, gradients, X, Y, described, masks))
 
@@ -220,20 +223,26 @@ def check_problem(
     report = replace(report, audit=audited, advice=advice, derived_tolerance=TOLERANCE)
     if found.interrupted:
         raise Interrupted(report)
-    return replace(report, findings=diagnose(problem, numerical)) if report.verdict == "wrong" else report
+    if report.verdict != "wrong":
+        return report
+    from fastgrad.diagnosis import diagnose
+
+    return replace(report, findings=diagnose(problem, numerical))
 
 
 def _check_directional(
     problem: Problem, directions: int | None, seed: int, tolerance: float, threads: int | None, progress: Progress | None
 ) -> Report:
     """Check along random directions, each with a step of its own that moves every parameter."""
+    from fastgrad import directional
+
     directional.load_kernels()
     began = time.perf_counter()
 
     def look(problem: Problem) -> tuple[Directional, bool]:
-        count = DIRECTIONS if directions is None else directions
+        count = directional.DIRECTIONS if directions is None else directions
         try:
-            found = check_directions(
+            found = directional.check_directions(
                 problem, directions=count, seed=seed, tolerance=tolerance, threads=threads, progress=progress
             )
         except Interrupted as stop:
@@ -257,7 +266,7 @@ def _check_directional(
         report,
         directions=found.directions,
         direction_seed=seed,
-        chances=tuple((count, chance_of_cancelling(count, found.directions)) for count in (1, 2, 10)),
+        chances=tuple((count, directional.chance_of_cancelling(count, found.directions)) for count in (1, 2, 10)),
         audit=found.audit,
         advice=_advice(problem, found.base, found),
         derived_tolerance=TOLERANCE,
