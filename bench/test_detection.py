@@ -27,7 +27,7 @@ BLOCK = 10
 
 def judges() -> dict[str, Judge]:
     """Return everybody whose library is here, by the name in the table."""
-    found = {f"fastgrad, {method}": fastgrad_by(method) for method in ("parameter", "preactivation", "textbook")}
+    found = {f"fastgrad, {method}": fastgrad_by(method) for method in ("parameter", "preactivation", "directional", "textbook")}
     if importlib.util.find_spec("torch"):
         found |= {f"PyTorch gradcheck, {words}": torch_gradcheck(words == "fast") for words in ("slow", "fast")}
     if importlib.util.find_spec("jax"):

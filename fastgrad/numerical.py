@@ -299,8 +299,9 @@ class Tracker:
         self.interrupted = False
 
     def __enter__(self) -> Tracker:
-        # Only the main thread may handle signals, and only it is interrupted.
-        self._handles = threading.current_thread() is threading.main_thread()
+        # Only the main thread may handle signals, and only it is interrupted; a job in the background may ignore them.
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        self._handles = threading.current_thread() is threading.main_thread() and not ignored
         if self._handles:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self

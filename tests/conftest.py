@@ -1,6 +1,7 @@
 """What all tests share: kernels without compilation, and the bridge from a reference case to a Problem of fastgrad."""
 
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -16,6 +17,14 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("compiled"):
                 item.add_marker(pytest.mark.skip(reason="needs compiled kernels; NUMBA_DISABLE_JIT is set"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def listening():
+    """Hear Ctrl-C even where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,15 @@ def test_a_second_one_stops_at_once(problem, short_pieces):
     assert not isinstance(stopped.value, Interrupted)
 
 
+def test_a_job_that_ignores_the_signal_goes_on_to_the_end(problem, short_pieces):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        found = numerical.numerical_gradient(problem, progress=ctrl_c)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert found.selected is None
+
+
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_the_command_prints_the_report_and_leaves_with_130(problem, short_pieces, tmp_path, monkeypatch, arguments):
     monkeypatch.setattr(terminal.ProgressBar, "__call__", lambda self, done, total: ctrl_c(done, total))
