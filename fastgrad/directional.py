@@ -23,7 +23,7 @@ from fastgrad.numerical import Progress, Tracker, require, thread_count
 from fastgrad.product import product
 from fastgrad.report import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
 from fastgrad.signs import ROWS_OF_W, Region, norm, whole_layer, whole_tensor
-from fastgrad.verdict import CANCELLED, LOST, TOLERANCE
+from fastgrad.verdict import CANCELLED, LOST, TOLERANCE, unjudged
 
 DIRECTIONS = 8
 """Directions by default: two wrong entries that cancel are then missed with a probability of 0.4 %."""
@@ -150,7 +150,7 @@ def check_directions(
         audit = _audit(setting, measured, seed) if finished else None
     if not reports:
         raise KeyboardInterrupt
-    reports += [_unfinished(tensor, tolerance) for tensor in problem.tensors[len(reports) :]]
+    reports += [unjudged(tensor, tolerance) for tensor in problem.tensors[len(reports) :]]
     result = _summed_up(setting, tuple(reports), measured, seed, audit)
     if not finished:
         raise Interrupted(result)
@@ -245,8 +245,8 @@ def _plainly_pushed(setting: Setting, layer: int, a: Array) -> Array:
 def _report(setting: Setting, tensor: Tensor, region: Region, found: Measured, tolerance: float) -> TensorReport:
     """Sum a tensor up, and look for its wrong entries."""
     if tensor.gradient_name is None:
-        return _unfinished(tensor, tolerance)
-    blank = replace(_unfinished(tensor, tolerance), checked=tensor.size)
+        return unjudged(tensor, tolerance)
+    blank = replace(unjudged(tensor, tolerance), checked=tensor.size)
     broken = _not_finite(setting, tensor)
     if broken:
         return _with_located(replace(blank, verdict="wrong"), broken, len(broken) == MOST_LOCATED)
@@ -260,24 +260,6 @@ def _report(setting: Setting, tensor: Tensor, region: Region, found: Measured, t
         ratio = _ratio(found, region)
         return _with_located(replace(judged, ratio=ratio), *_locate(setting, tensor, region, found, ratio, tolerance))
     return replace(judged, outcomes=_outcomes(judged.verdict, tensor.size))
-
-
-def _unfinished(tensor: Tensor, tolerance: float) -> TensorReport:
-    """Return the report of a tensor that was not looked at."""
-    return TensorReport(
-        name=tensor.name,
-        gradient_name=tensor.gradient_name,
-        shape=tensor.shape,
-        verdict="not judged",
-        relative_difference=nan,
-        checked=0,
-        wrong=0,
-        worst=None,
-        ratio=None,
-        tolerance=tolerance,
-        precision=tensor.precision,
-        outcomes=Outcomes(not_judged=tensor.size),
-    )
 
 
 def _with_located(report: TensorReport, located: tuple[Entry, ...], more: bool) -> TensorReport:

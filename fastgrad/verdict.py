@@ -130,7 +130,7 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None, to
     reports = []
     for tensor in problem.tensors:
         if tensor.gradient_name is None or problem.claimed is None:
-            reports.append(_unjudged(tensor, tolerance))
+            reports.append(unjudged(tensor, tolerance))
             continue
         tally = _Tally()
         for block in _blocks(problem, numerical, scale, extra, tensor, tolerance):
@@ -264,7 +264,7 @@ def _fits(block: _Block, ratio: float) -> bool:
 
 def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None, tolerance: float) -> TensorReport:
     if tally.checked == 0:
-        return _unjudged(tensor, tolerance)
+        return unjudged(tensor, tolerance)
     place, claimed, numerical = tally.worst
     lost = _is_lost(tally, size)
     return TensorReport(
@@ -337,7 +337,8 @@ def chance_of_missing(entries: int, drawn: int, wrong: int) -> float:
     return float(np.exp(np.log1p(-drawn / (entries - i)).sum()))
 
 
-def _unjudged(tensor: Tensor, tolerance: float) -> TensorReport:
+def unjudged(tensor: Tensor, tolerance: float) -> TensorReport:
+    """Return the report of a tensor that was not looked at."""
     return TensorReport(
         name=tensor.name,
         gradient_name=tensor.gradient_name,

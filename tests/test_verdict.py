@@ -166,8 +166,7 @@ def test_ordinary_backward_passes_of_random_networks_are_right(seed):
     single = problems.rounded(case, np.float32)
     found = numerical_gradient(problems.problem(single, precision="float32"))
     reports = tensors_of(problems.plain_gradient(single, np.float32, seed), "float32", found=found, case=single)
-    # Single precision may leave nothing to judge where the output saturates, but never a mistake.
-    assert {report.verdict for report in reports.values()} <= {"right", "right in float32", "at a kink", "not judged"}
+    assert {report.verdict for report in reports.values()} <= {"right", "right in float32", "at a kink"}
 
 
 def test_single_precision_that_underflows_is_no_mistake():
