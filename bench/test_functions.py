@@ -82,7 +82,10 @@ class Counted:
     def __call__(self, x):
         """Count and call."""
         self.calls += 1
-        return self.f(x)
+        try:
+            return self.f(x)
+        except ArithmeticError:  # a step of somebody's that leaves the domain is for them to survive, as in compiled code
+            return math.nan
 
 
 def tried(differentiator, f, task):
@@ -149,7 +152,7 @@ def verdict(passed):
 
 def allclose(gradient):
     """Return the check that people write: numpy.allclose of claimed and numerical gradient, with its tolerances."""
-    return lambda task, claimed: verdict(np.allclose(gradient(task.real, task.x.copy()), claimed))
+    return lambda task, claimed: verdict(np.allclose(gradient(Counted(task.real), task.x.copy()), claimed))
 
 
 def test_false_alarms(results):
