@@ -23,6 +23,7 @@ from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.kernels import activations, codes, propagate, textbook
 from fastgrad.kernels.compile import addresses
+from fastgrad.kernels.rows import TILE
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.product import product
 
@@ -591,7 +592,7 @@ def _by_parameter(
     work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
     small = _use_threads(work * local.size, threads)
     exact = _exact_kernels(base, layer, bounds)
-    for piece in tracker.pieces(order.size, work * propagate.TILE / (WORK_RATE["parameter"] * threads)):
+    for piece in tracker.pieces(order.size, work * TILE / (WORK_RATE["parameter"] * threads)):
         propagate.parameter_differences(
             propagate.parameter_tiles.address,
             exact,
@@ -619,10 +620,10 @@ def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
     A tile keeps to one unit where a unit has inputs enough to fill one. Tiles of the same inputs and different units
     follow each other, so that the inputs of all samples are read from memory once.
     """
-    unit = np.where(local < n_in * n_out, local // n_in if n_in >= propagate.TILE else 0, n_out)
+    unit = np.where(local < n_in * n_out, local // n_in if n_in >= TILE else 0, n_out)
     begins = np.flatnonzero(np.diff(unit, prepend=-1))
     rank = np.arange(local.size) - np.repeat(begins, np.diff(begins, append=local.size))
-    starts = np.flatnonzero(rank % propagate.TILE == 0)
+    starts = np.flatnonzero(rank % TILE == 0)
     order = np.lexsort((unit[starts], rank[starts]))
     return np.append(starts, local.size), order
 

@@ -12,6 +12,7 @@ import pytest
 from mpmath import mp
 
 from fastgrad.kernels import codes, losses
+from fastgrad.kernels.rows import ROW, SPACING
 from fastgrad.numerical import SMALL_MOVE
 
 import reference
@@ -73,10 +74,15 @@ def table(code, a, y, factor=1.0, p=0.0):
 
 def by_rows(code, outputs, top, moves, bound, p=0.0):
     """Differences under the moves of shape (n, C), by the kernel that takes rows."""
-    total = np.zeros(moves.shape[1])
-    work = np.concatenate([moves.ravel(), np.full(2 * moves.shape[1], np.nan)])
-    differences(code, p, outputs, top, work, bound, total)
-    return total
+    n, count = moves.shape
+    total = np.zeros((-(-count // ROW), ROW))
+    for number, row in enumerate(total):
+        work = np.zeros((n + 2, SPACING))
+        work[n:] = np.nan
+        some = moves[:, number * ROW : (number + 1) * ROW]
+        work[:n, : some.shape[1]] = some
+        differences(code, p, outputs, top, work.ravel(), bound, row)
+    return total.ravel()[:count]
 
 
 def alone(code, outputs, top, k, moves, p=0.0):

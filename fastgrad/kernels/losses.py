@@ -33,6 +33,7 @@ from fastgrad.kernels.codes import (
     TARGET,
 )
 from fastgrad.kernels.compile import helper, outlined
+from fastgrad.kernels.rows import COLUMNS, ROW, SPACING, STRIDE
 
 
 @outlined
@@ -361,18 +362,16 @@ def add_small_difference(code, outputs, top, s, work, source, spare, total):
 @helper
 def add_element(outputs, s, k, work, source, total):
     """Add two Taylor terms of the loss of output k."""
-    width = np.uint64(total.size)
-    at, g, h = np.uint64(source + k) * width, outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
-    for c in range(width):
+    at, g, h = np.uint64(source + k) * STRIDE, outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
+    for c in range(COLUMNS):
         total[c] += work[at + c] * (g + work[at + c] * h)
 
 
 @outlined
 def add_element_large(code, p, outputs, s, k, work, source, total):
     """Add the exact difference of the loss of output k."""
-    width = np.uint64(total.size)
-    at, a, y, factor = np.uint64(source + k) * width, outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
-    for c in range(width):
+    at, a, y, factor = np.uint64(source + k) * STRIDE, outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
+    for c in range(COLUMNS):
         total[c] += factor * element_difference(code, p, a, y, work[at + c])
 
 
@@ -384,36 +383,36 @@ def add_softmax(outputs, top, s, work, source, spare, total):
     move together, and so no term is larger than the probability it comes with. It is
     Σ g d + ½Σy(Σ p d² − (Σ p d)²), whose last two sums are made in the two rows of work from `spare` on.
     """
-    width, mass, factor = np.uint64(total.size), 0.0, outputs[FACTOR, s, 0]
-    base, mean = np.uint64(source + top[s]) * width, np.uint64(spare) * width
-    square = mean + width
+    mass, factor = 0.0, outputs[FACTOR, s, 0]
+    base, mean = np.uint64(source + top[s]) * STRIDE, np.uint64(spare) * STRIDE
+    square = mean + STRIDE
     for k in range(outputs.shape[2]):
         mass += outputs[TARGET, s, k]
-    for c in range(mean, square + width):
-        work[c] = 0.0
+    for c in range(COLUMNS):
+        work[mean + c], work[square + c] = 0.0, 0.0
     for k in range(outputs.shape[2]):
         if k != top[s]:
-            at, g, p = np.uint64(source + k) * width, outputs[LOSS_SLOPE, s, k], outputs[PROBABILITY, s, k]
-            for c in range(width):
+            at, g, p = np.uint64(source + k) * STRIDE, outputs[LOSS_SLOPE, s, k], outputs[PROBABILITY, s, k]
+            for c in range(COLUMNS):
                 d = work[at + c] - work[base + c]
                 total[c] += g * d
                 work[mean + c] += p * d
                 work[square + c] += p * d * d
-    for c in range(width):
+    for c in range(COLUMNS):
         total[c] += 0.5 * factor * mass * (work[square + c] - work[mean + c] * work[mean + c])
 
 
 @outlined
 def add_softmax_large(outputs, tops, s, work, source, total):
     """Do what `add_softmax` does for any move: Σy·log(1 + Σ p expm1(d)) − Σ y d; from the logits where that overflows."""
-    width, top, logits, factor, mass = np.uint64(total.size), tops[s], outputs[OUTPUT, s], outputs[FACTOR, s, 0], 0.0
-    base = np.uint64(source + top) * width
+    top, logits, factor, mass = tops[s], outputs[OUTPUT, s], outputs[FACTOR, s, 0], 0.0
+    base = np.uint64(source + top) * STRIDE
     for k in range(logits.size):
         mass += outputs[TARGET, s, k]
-    for c in range(width):
+    for c in range(COLUMNS):
         largest, linear, excess = 0.0, 0.0, 0.0
         for k in range(outputs.shape[2]):
-            d = work[np.uint64(source + k) * width + c] - work[base + c]
+            d = work[np.uint64(source + k) * STRIDE + c] - work[base + c]
             largest = max(largest, d)
             linear += outputs[TARGET, s, k] * d
             excess += outputs[PROBABILITY, s, k] * expm1(d)
@@ -422,17 +421,17 @@ def add_softmax_large(outputs, tops, s, work, source, total):
             continue
         largest, scaled = -inf, 0.0
         for k in range(logits.size):
-            largest = max(largest, logits[k] - logits[top] + work[np.uint64(source + k) * width + c] - work[base + c])
+            largest = max(largest, logits[k] - logits[top] + work[np.uint64(source + k) * STRIDE + c] - work[base + c])
         for k in range(logits.size):
-            scaled += exp(logits[k] - logits[top] + work[np.uint64(source + k) * width + c] - work[base + c] - largest)
+            scaled += exp(logits[k] - logits[top] + work[np.uint64(source + k) * STRIDE + c] - work[base + c] - largest)
         total[c] += factor * (mass * (largest + log(scaled) + log(outputs[PROBABILITY, s, top])) - linear)
 
 
 @outlined
 def add_coupled(code, p, outputs, top, s, small, work, source, total):
     """Do what `add_softmax` does for the rarer losses that couple the outputs; column by column, which is less to compile."""
-    for c in range(total.size):
-        total[c] += coupled_difference(code, p, outputs, top[s], s, small, work, source * total.size + c, total.size)
+    for c in range(ROW):
+        total[c] += coupled_difference(code, p, outputs, top[s], s, small, work, source * SPACING + c, SPACING)
 
 
 @outlined
