@@ -320,10 +320,8 @@ def perturb(layers, shapes, units, exact, layer, s, bound, inputs, steps, runs, 
 
 
 @parallel_entry
-def parameter_differences(
-    work_address, exact, t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward
-):
-    """Loss differences for ±step of single parameters of one layer.
+def parameter_differences(work_address, exact, t, layer, inputs, steps, bounds, selected, tiles, order, chunks, values):
+    """Central difference quotients for ±step of single parameters of one layer.
 
     Parameters
     ----------
@@ -349,8 +347,8 @@ def parameter_differences(
         Tiles to work through; neighbours should share inputs, which then are in cache.
     chunks : int
         Independent pieces of work.
-    forward, backward : ndarray, shape (p,)
-        Out: J(θ+h) − J(θ) and J(θ−h) − J(θ).
+    values : ndarray, shape (p,)
+        Out: ((J(θ+h) − J(θ)) − (J(θ−h) − J(θ)))/2h.
     """
     theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
     loss_code, loss_parameter = t.loss_code, t.loss_parameter
@@ -362,14 +360,14 @@ def parameter_differences(
         call(work_address, (
             theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds,
             selected, tiles, order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, memory, active,
-            terms, runs, groups, forward, backward,
+            terms, runs, groups, values,
         ))  # fmt: skip
 
 
-@worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1], f8[::1])")
+@worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1])")
 def parameter_tiles(
     theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected, tiles,
-    order, begin, end, memory, active, terms, runs, groups, forward, backward,
+    order, begin, end, memory, active, terms, runs, groups, values,
 ):  # fmt: skip
     """Work through the tiles order[begin] to order[end − 1]: every sample, then the sums over them."""
     last, n_in = layers.shape[1] - 2, layers[WIDTH, layer]
@@ -404,8 +402,9 @@ def parameter_tiles(
                 theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
                 n_above, terms, n_terms, first, work, active, total,
             )  # fmt: skip
-        for c in range(high - low):
-            forward[low + c], backward[low + c] = total[c], total[TILE + c]
+        for g in range(count):
+            for c in range(runs[g, 1], runs[g, 2]):
+                values[low + c] = (total[c] - total[TILE + c]) / (2.0 * steps[runs[g, 3] + c - runs[g, 1]])
 
 
 @helper
@@ -448,8 +447,8 @@ def finish_units(exact, outputs, top, loss_code, loss_parameter, bound, s, chang
 
 
 @parallel_entry
-def preactivation_differences(work_address, exact, t, layer, step, bounds, samples, chunks, forward, backward):
-    """Loss differences for ±step of the single pre-activations of one layer, sample by sample.
+def preactivation_differences(work_address, exact, t, layer, step, bounds, samples, chunks, values):
+    """Central difference quotients for ±step of the single pre-activations of one layer, sample by sample.
 
     Parameters
     ----------
@@ -469,8 +468,8 @@ def preactivation_differences(work_address, exact, t, layer, step, bounds, sampl
         Samples to take.
     chunks : int
         Independent pieces of work.
-    forward, backward : ndarray, shape (p, n_l), zero
-        Out: the loss at z ± step less the loss at z. Units that pass nothing on keep 0.
+    values : ndarray, shape (p, n_l), zero
+        Out: as in `parameter_differences`. Units that pass nothing on keep 0.
     """
     theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
     loss_code, loss_parameter = t.loss_code, t.loss_parameter
@@ -478,21 +477,21 @@ def preactivation_differences(work_address, exact, t, layer, step, bounds, sampl
     # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
     for chunk in prange(chunks):
         memory, active = np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64)
-        changeable, changed = np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
+        changeable, changed = np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
         call(work_address, (
             theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
-            chunk, chunks, memory, active, changeable, changed, forward, backward,
+            chunk, chunks, memory, active, changeable, changed, values,
         ))  # fmt: skip
 
 
-@worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], i8[::1], i8[::1], f8[:,::1], f8[:,::1])")
+@worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], i8[::1], i8[::1], f8[:,::1])")
 def preactivation_tiles(
     theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
-    begin, stride, memory, active, changeable, changed, forward, backward,
+    begin, stride, memory, active, changeable, changed, values,
 ):  # fmt: skip
     """Work through every stride-th pair of a sample and a tile of its changeable units, from pair `begin` on."""
     last = layers.shape[1] - 2
-    tiles = (forward.shape[1] + TILE - 1) // TILE
+    tiles = (values.shape[1] + TILE - 1) // TILE
     first, total, work = parts(memory)
     clear(work)
     for number in range(begin, tiles * samples.size, stride):
@@ -524,7 +523,7 @@ def preactivation_tiles(
                 n_above, first, 0, first, work, active, total,
             )  # fmt: skip
         for c in range(n_changed):
-            forward[which, changed[c]], backward[which, changed[c]] = total[c], total[TILE + c]
+            values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * step)
 
 
 @helper
