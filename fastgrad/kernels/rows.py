@@ -42,6 +42,8 @@ PANEL = LANES * VECTORS
 """Columns whose sums, for `BLOCK` rows, stay in registers."""
 BLOCK = 6
 """Rows whose sums stay in registers: one load of the source serves as many products."""
+SPAN = 8 * BLOCK
+"""Rows whose weights, over `DEPTH` inner indices, stay in the second cache from panel to panel."""
 
 
 @helper
@@ -58,11 +60,12 @@ def multiply(theta, start, n_columns, active, outputs, n_out, inputs, n_in, work
     """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order."""
     for begin in range(0, max(n_in, 1), DEPTH):  # without inner indices the sums are zeros, which have to be written
         count = min(DEPTH, n_in - begin)
-        for panel in range(0, ROW, PANEL):
-            add_panel(
-                begin, count, panel, theta, start, n_columns, active, outputs, n_out, inputs,
-                work, (source + begin) * SPACING + panel, target,
-            )  # fmt: skip
+        for low in range(0, n_out, SPAN):
+            for panel in range(0, ROW, PANEL):
+                add_panel(
+                    begin, count, panel, theta, start, n_columns, active, outputs + low, min(SPAN, n_out - low), inputs,
+                    work, (source + begin) * SPACING + panel, target + low,
+                )  # fmt: skip
 
 
 @outlined
