@@ -42,11 +42,21 @@ SCALARS: dict[str, Callable[[Any], Any]] = {
 """How a single number becomes a machine word, by its type in signatures."""
 
 
+NULL = c_void_p()
+
+
 class Parameter(NamedTuple):
     """One of a kernel's parameters: its type and, of an array, its dimensions."""
 
     kind: str
+    dtype: np.dtype[Any]
     dimensions: int | None
+
+    @classmethod
+    def all_of(cls, signature: str) -> tuple[Parameter, ...]:
+        """Read those of a signature such as void(i8, f8[:,::1])."""
+        found = re.findall(r"(\w\d)(?:\[([^\]]*)1\])?", signature.partition("(")[2])
+        return tuple(cls(kind, np.dtype(kind), shape.count(":") - 1 if shape else None) for kind, shape in found)
 
     def words(self, value: Any) -> list[Any]:
         """Return the machine words that numba passes it in; of an array owner, size, address, shape and strides.
@@ -59,11 +69,11 @@ class Parameter(NamedTuple):
         if self.dimensions is None:
             return [value if isinstance(value, c_int64) else SCALARS[self.kind](value)]
         flags = value.flags
-        if value.dtype != self.kind or value.ndim != self.dimensions or not (flags.c_contiguous and flags.aligned):
+        if value.dtype != self.dtype or value.ndim != self.dimensions or not (flags.c_contiguous and flags.aligned):
             raise TypeError(f"a kernel takes {self}, found {value.dtype}, shape {value.shape}, strides {value.strides}")
         address = c_void_p(value.__array_interface__["data"][0])
-        sizes = map(c_int64, (value.size, value.itemsize))
-        return [c_void_p(), c_void_p(), *sizes, address, *map(c_int64, value.shape), *map(c_int64, value.strides)]
+        sizes = (value.size, value.itemsize)
+        return [NULL, NULL, *map(c_int64, sizes), address, *map(c_int64, value.shape), *map(c_int64, value.strides)]
 
     @property
     def types(self) -> list[str]:
@@ -93,9 +103,10 @@ class MachineCode(NamedTuple):
         line, _, code = content.partition(b"\n")
         try:
             header = json.loads(line)
-        except ValueError:
+            whole = header["object"] == hashlib.sha256(code).hexdigest()
+        except (ValueError, KeyError):
             return None
-        return cls(**{**header, "object": code}) if header["object"] == hashlib.sha256(code).hexdigest() else None
+        return cls(**{**header, "object": code}) if whole else None
 
 
 class Loaded(NamedTuple):
@@ -187,10 +198,7 @@ def _write(file: Path, content: bytes) -> None:
 
 def _load(code: MachineCode) -> Loaded:
     """Place machine code in memory."""
-    parameters = tuple(
-        Parameter(kind, shape.count(":") - 1 if shape else None)
-        for kind, shape in re.findall(r"(\w\d)(\[[^\]]*\])?", code.signature.partition("(")[2])
-    )
+    parameters = Parameter.all_of(code.signature)
     expected = ["ptr", "ptr", *(kind for parameter in parameters for kind in parameter.types)]
     if code.types != expected:
         raise RuntimeError(f"this version of numba passes arguments otherwise than fastgrad knows: {code.types}")
@@ -251,7 +259,7 @@ def most_threads() -> int:
         If that variable holds no such number.
     """
     said = os.environ.get("NUMBA_NUM_THREADS")
-    if said is not None:
+    if said:
         if not (said.isdecimal() and int(said)):
             raise InputError(f"the variable NUMBA_NUM_THREADS must be a whole number of at least 1, found {said!r}")
         return int(said)
