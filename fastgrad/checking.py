@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
-import numba
 import numpy as np
 
 from fastgrad.audit import audit
@@ -18,6 +17,7 @@ from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precisio
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
+from fastgrad.kernels.native import most_threads
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient, require
 from fastgrad.report import Audit, Report, counted
@@ -329,7 +329,7 @@ def _wrong(judgement: Judgement) -> bool:
 def _audit(problem: Problem, exact: Numerical, seed: int) -> Audit:
     """Audit in a small share of the time that the gradient takes on one core, whatever the number of threads."""
     share = 1.0 if exact.selected is None else exact.selected.size / problem.network.size
-    seconds = estimate(problem, exact.method, share) * numba.get_num_threads()
+    seconds = estimate(problem, exact.method, share) * most_threads()
     return audit(problem, exact, seed, max(LEAST_AUDIT, AUDIT_SHARE * seconds))
 
 
@@ -415,7 +415,7 @@ def _report(
         description=describe(problem),
         notes=notes,
         seconds=seconds,
-        threads=threads or numba.get_num_threads(),
+        threads=threads or most_threads(),
         scheme=numerical.scheme,
     )
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.kernels.squares import fill_squares
+from fastgrad.kernels.launch import fill_squares
 from fastgrad.network import Array
 
 SERIAL = 2**18
@@ -65,7 +65,7 @@ def squared(a: Array) -> Squared:
         return Squared(1.0, np.square(a))
     unit = 2.0 ** min(max(frexp(largest)[1], -1022), 1023)  # it and its inverse are normal numbers
     values = np.empty(a.shape)
-    fill_squares(a.reshape(-1), 1.0 / unit, SMALLEST_SQUARE, values.reshape(-1))
+    fill_squares(np.ascontiguousarray(a).reshape(-1), 1.0 / unit, SMALLEST_SQUARE, values.reshape(-1))
     return Squared(unit, values)
 
 

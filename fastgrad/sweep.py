@@ -217,7 +217,8 @@ def sweep_steps(
     exact = propagated()
     places = np.arange(problem.network.size) if exact.selected is None else exact.selected
     reference, errors, tracker = exact.values[places], [], Tracker(progress, len(steps))
-    with thread_count(threads) as used, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    used = thread_count(threads)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         losses = cache(textbook_losses(problem, exact.base, places, used))
         for step in steps:
             found = [_textbook(problem, places, losses, step, scheme) for scheme in SCHEMES]

@@ -12,7 +12,7 @@ import pytest
 from mpmath import mp
 
 from fastgrad.kernels import codes, losses
-from fastgrad.kernels.rows import ROW, SPACING
+from fastgrad.kernels.codes import ROW, SPACING
 from fastgrad.numerical import SMALL_MOVE
 
 import reference

@@ -28,12 +28,14 @@ from fastgrad.kernels.codes import (
     POISSON,
     POISSON_OF_LOGIT,
     PROBABILITY,
+    ROW,
     SOFTMAX_CROSSENTROPY,
+    SPACING,
     SQUARED_HINGE,
     TARGET,
 )
 from fastgrad.kernels.compile import helper, outlined
-from fastgrad.kernels.rows import COLUMNS, ROW, SPACING, STRIDE
+from fastgrad.kernels.rows import COLUMNS, STRIDE
 
 
 @outlined

@@ -7,10 +7,8 @@ whatever the tiling.
 """
 
 from math import isfinite
-from typing import NamedTuple
 
 import numpy as np
-from numba import prange
 
 from fastgrad.kernels import activations, losses
 from fastgrad.kernels.codes import (
@@ -23,15 +21,18 @@ from fastgrad.kernels.codes import (
     LOSS_CURVATURE,
     LOSS_KINK,
     LOSS_SLOPE,
+    ROW,
     SCALE,
     SLOPE,
+    SPACING,
     START,
+    TILE,
     UNIT,
     WIDTH,
     Z,
 )
-from fastgrad.kernels.compile import call, entry, helper, outlined, parallel_entry, wide_vectors, worker
-from fastgrad.kernels.rows import COLUMNS, ROW, SPACING, STRIDE, TILE, expand, expand_and_multiply, first_line, multiply
+from fastgrad.kernels.compile import call, helper, outlined, wide_vectors, worker
+from fastgrad.kernels.rows import COLUMNS, STRIDE, expand, expand_and_multiply, first_line, multiply
 
 ONE, HALF = np.uint64(1), np.uint64(TILE)
 
@@ -40,59 +41,6 @@ ONE, HALF = np.uint64(1), np.uint64(TILE)
 BASE = "f8[::1], i8[:,::1], f8[::1], f8[:,:,::1], i8[::1], f8[:,:,::1], i8[::1], i8, f8"
 PARAMETERS = "i8, f8[:,::1], f8[::1], f8[::1], i8[::1], i8[::1], i8[::1], i8, i8"
 PREACTIVATIONS = "i8, f8, f8[::1], i8[::1], i8, i8"
-
-
-class Tables(NamedTuple):
-    """The base point as kernels see it; U counts the units of all layers above the input, m the samples.
-
-    Few arrays, because helpers take them one by one: a tuple's arrays are counted as referenced, atomically, in every
-    function that it is passed to, which took longer than the arithmetic.
-    """
-
-    theta: np.ndarray
-    """Parameters, shape (P,)."""
-    layers: np.ndarray
-    """int64, shape (4, L + 1); its rows, like the planes below, are named in `codes`."""
-    shapes: np.ndarray
-    """Shape (L,): the parameter of each layer's activation, such as a slope."""
-    units: np.ndarray
-    """Shape (5, m, U)."""
-    outputs: np.ndarray
-    """Shape (7, m, n_L)."""
-    top: np.ndarray
-    """int64, shape (m,): largest logit; of a hinge the target class."""
-    loss_code: int
-    loss_parameter: float
-    """δ of Huber, the margin of a hinge."""
-
-
-@entry
-def tabulate_layer(code, p, z, a, value_scale, slope_scale, units, low):
-    """Fill a layer's activations and rounding scales, shape (m, n), and its columns of the table of units, from `low` on."""
-    for s in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            a[s, i] = activations.value(code, p, z[s, i])
-            value_scale[s, i] = activations.value_scale(code, p, z[s, i])
-            slope_scale[s, i] = activations.slope_scale(code, p, z[s, i])
-            units[Z, s, low + i] = z[s, i]
-            units[SLOPE, s, low + i] = activations.slope(code, p, z[s, i])
-            units[CURVATURE, s, low + i] = activations.half_curvature(code, p, z[s, i])
-            units[KINK, s, low + i] = activations.kink_distance(code, p, z[s, i])
-            units[SCALE, s, low + i] = 1.0
-
-
-@entry
-def tabulate_loss(code, p, outputs, top, loss):
-    """Fill the table of outputs from outputs, targets and factors, each sample's `top` and its loss, factor included."""
-    for s in range(loss.size):
-        loss[s], top[s] = losses.tabulate_sample(code, p, outputs, s)
-
-
-@entry
-def tabulate_coupled_loss(code, p, outputs, top, loss):
-    """Do what `tabulate_loss` does for losses from `codes.COUPLED` on."""
-    for s in range(loss.size):
-        loss[s], top[s] = losses.tabulate_coupled(code, p, outputs, s)
 
 
 @worker("void(i8, f8, f8, f8, f8[::1], u8, u8)")
@@ -319,51 +267,6 @@ def perturb(layers, shapes, units, exact, layer, s, bound, inputs, steps, runs, 
                 first[HALF + low + c] = -d * (f1 - d * f2)
 
 
-@parallel_entry
-def parameter_differences(work_address, exact, t, layer, inputs, steps, bounds, selected, tiles, order, chunks, values):
-    """Central difference quotients for ±step of single parameters of one layer.
-
-    Parameters
-    ----------
-    work_address : int
-        Address of `parameter_tiles`.
-    exact : ndarray of int64, shape (3,)
-        Addresses of the kernels of exact differences, as in `codes`; 0 for what no move needs.
-    t : Tables
-        The base point.
-    layer : int
-        The layer, from 0.
-    inputs : ndarray, shape (m, n_in)
-        The layer's inputs.
-    steps : ndarray, shape (n_in + 1,)
-        The step of a parameter by its input, a bias's last.
-    bounds : ndarray, shape (L + 1,)
-        Largest possible change of each layer's z and, last, of the outputs; inf where two Taylor terms are not enough.
-    selected : ndarray of int64, shape (p,)
-        Parameters, counted from the layer's first weight, ascending.
-    tiles : ndarray of int64, shape (t + 1,)
-        Where in `selected` each tile begins, and the end; at most `TILE` in one.
-    order : ndarray of int64
-        Tiles to work through; neighbours should share inputs, which then are in cache.
-    chunks : int
-        Independent pieces of work.
-    values : ndarray, shape (p,)
-        Out: ((J(θ+h) − J(θ)) − (J(θ−h) − J(θ)))/2h.
-    """
-    theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
-    loss_code, loss_parameter = t.loss_code, t.loss_parameter
-    rows = widest_above(layers, layer)
-    # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
-    for chunk in prange(chunks):
-        memory, active, terms = np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64), np.empty(2 * rows)
-        runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
-        call(work_address, (
-            theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds,
-            selected, tiles, order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, memory, active,
-            terms, runs, groups, values,
-        ))  # fmt: skip
-
-
 @worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1])")
 def parameter_tiles(
     theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected, tiles,
@@ -421,18 +324,6 @@ def clear(array):
         array[k] = 0.0
 
 
-@helper
-def widest_above(layers, layer):
-    """Return the largest number of units in a layer above one, and at least the two rows that a loss may need.
-
-    For the last layer that is the outputs, which its losses want room for.
-    """
-    rows = max(2, layers[WIDTH, layers.shape[1] - 1])
-    for above in range(layer + 2, layers.shape[1]):
-        rows = max(rows, layers[WIDTH, above])
-    return rows
-
-
 @outlined
 def finish_units(exact, outputs, top, loss_code, loss_parameter, bound, s, changed, n_changed, first, work, total):
     """Do what `finish` does where each column has a changed output of its own."""
@@ -444,44 +335,6 @@ def finish_units(exact, outputs, top, loss_code, loss_parameter, bound, s, chang
             else:
                 at = np.uint64(q)
                 call(exact[EXACT_SINGLE], (loss_code, loss_parameter, outputs, top, s, k, first, at, at + ONE, work, total))
-
-
-@parallel_entry
-def preactivation_differences(work_address, exact, t, layer, step, bounds, samples, chunks, values):
-    """Central difference quotients for ±step of the single pre-activations of one layer, sample by sample.
-
-    Parameters
-    ----------
-    work_address : int
-        Address of `preactivation_tiles`.
-    exact : ndarray of int64, shape (3,)
-        Addresses of the kernels of exact differences, as in `codes`; 0 for what no move needs.
-    t : Tables
-        The base point.
-    layer : int
-        The layer, from 0.
-    step : float
-        The step.
-    bounds : ndarray, shape (L + 1,)
-        As in `parameter_differences`.
-    samples : ndarray of int64, shape (p,)
-        Samples to take.
-    chunks : int
-        Independent pieces of work.
-    values : ndarray, shape (p, n_l), zero
-        Out: as in `parameter_differences`. Units that pass nothing on keep 0.
-    """
-    theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
-    loss_code, loss_parameter = t.loss_code, t.loss_parameter
-    rows = widest_above(layers, layer)
-    # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
-    for chunk in prange(chunks):
-        memory, active = np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64)
-        changeable, changed = np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
-        call(work_address, (
-            theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
-            chunk, chunks, memory, active, changeable, changed, values,
-        ))  # fmt: skip
 
 
 @worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], i8[::1], i8[::1], f8[:,::1])")

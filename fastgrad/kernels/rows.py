@@ -13,16 +13,9 @@ from llvmlite import binding, ir
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
+from fastgrad.kernels.codes import LINE, ROW, SPACING
 from fastgrad.kernels.compile import helper, outlined
 
-TILE = 64
-"""Perturbations in a tile."""
-ROW = 2 * TILE
-"""Length of a row: each perturbation with both signs. Fixed, so that rows cannot overlap for the compiler."""
-LINE = 8
-"""Numbers in a line of the cache."""
-SPACING = ROW + LINE
-"""From the first number of a row to that of the next."""
 # Column indices are unsigned: numba tests signed ones for being negative, which keeps loops over them from vectorising.
 COLUMNS, STRIDE = np.uint64(ROW), np.uint64(SPACING)
 DEPTH = 128
