@@ -28,7 +28,7 @@ TABULATE = (
 
 def run(script, **environment):
     """Run a script in a process of its own; return the words it prints."""
-    command = [sys.executable, "-c", PREPARATION + script]
+    command = [sys.executable, "-P", "-c", PREPARATION + script]  # -P: of this folder nothing
     done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_compiled_again(tmp_path):
 @pytest.mark.compiled
 def test_a_changed_helper_is_never_served_from_the_cache(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "fastgrad", ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     script = TABULATE + "print(filled[0][0, 0])\n"
     assert run(script, **environment) == ["3.0"]
     source = tmp_path / "fastgrad" / "kernels" / "activations.py"
