@@ -12,7 +12,6 @@ import pytest
 from mpmath import mp
 
 from fastgrad.kernels import codes, losses
-from fastgrad.kernels.codes import ROW, SPACING
 from fastgrad.numerical import SMALL_MOVE
 
 import reference
@@ -57,7 +56,8 @@ def tabulate(code, p, outputs, top):
 @numba.njit(error_model="numpy", fastmath={"contract"})
 def differences(code, p, outputs, top, work, bound, total):
     """Add to total the loss's change under the moves in the first rows of work."""
-    losses.add_difference(code, p, outputs, top, 0, bound, work, 0, outputs.shape[2], total)
+    columns = np.uint64(total.size)
+    losses.add_difference(code, p, outputs, top, 0, bound, work, 0, outputs.shape[2], total, columns, columns)
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
@@ -74,15 +74,10 @@ def table(code, a, y, factor=1.0, p=0.0):
 
 def by_rows(code, outputs, top, moves, bound, p=0.0):
     """Differences under the moves of shape (n, C), by the kernel that takes rows."""
-    n, count = moves.shape
-    total = np.zeros((-(-count // ROW), ROW))
-    for number, row in enumerate(total):
-        work = np.zeros((n + 2, SPACING))
-        work[n:] = np.nan
-        some = moves[:, number * ROW : (number + 1) * ROW]
-        work[:n, : some.shape[1]] = some
-        differences(code, p, outputs, top, work.ravel(), bound, row)
-    return total.ravel()[:count]
+    total = np.zeros(moves.shape[1])
+    work = np.concatenate([moves.ravel(), np.full(2 * moves.shape[1], np.nan)])
+    differences(code, p, outputs, top, work, bound, total)
+    return total
 
 
 def alone(code, outputs, top, k, moves, p=0.0):

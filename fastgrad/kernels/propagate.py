@@ -50,10 +50,10 @@ def exact_activation(code, p, z, scale, moves, begin, count):
         moves[c] = scale * activations.difference(code, p, z, moves[c])
 
 
-@worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, f8, f8[::1], i8, i8, f8[::1])")
-def exact_loss(code, p, outputs, top, s, bound, work, source, spare, total):
+@worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, f8, f8[::1], i8, i8, f8[::1], u8, u8)")
+def exact_loss(code, p, outputs, top, s, bound, work, source, spare, total, columns, stride):
     """Do what `losses.add_difference` does."""
-    losses.add_difference(code, p, outputs, top, s, bound, work, source, spare, total)
+    losses.add_difference(code, p, outputs, top, s, bound, work, source, spare, total, columns, stride)
 
 
 @worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, i8, f8[::1], u8, u8, f8[::1], f8[::1])")
@@ -195,9 +195,11 @@ def climb(
     if n_terms and layer == last:
         expand(terms, n_terms, first, n_below, work, source)
     if exact[EXACT_LOSS]:
-        call(exact[EXACT_LOSS], (loss_code, loss_parameter, outputs, top, s, bounds[last + 1], work, source, target, total))
+        call(exact[EXACT_LOSS], (
+            loss_code, loss_parameter, outputs, top, s, bounds[last + 1], work, source, target, total, COLUMNS, STRIDE,
+        ))  # fmt: skip
     else:
-        losses.add_small_difference(loss_code, outputs, top, s, work, source, target, total)
+        losses.add_small_difference(loss_code, outputs, top, s, work, source, target, total, COLUMNS, STRIDE)
 
 
 @outlined
