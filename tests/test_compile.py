@@ -71,6 +71,17 @@ def test_a_damaged_file_is_compiled_again(tmp_path):
 
 
 @pytest.mark.compiled
+def test_a_kernel_that_cannot_be_kept_still_runs(tmp_path):
+    script = (
+        "from pathlib import Path\n"
+        "def full(file, content):\n    raise OSError(28, 'No space left on device')\n"
+        "Path.write_bytes = full\n"
+    )
+    assert run(script + TABULATE + "print(filled[0][0, 0])\n", NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.compiled
 def test_a_changed_helper_is_never_served_from_the_cache(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "fastgrad", ignore=shutil.ignore_patterns("__pycache__"))
     environment = {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}

@@ -16,7 +16,7 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import CFUNCTYPE, addressof, c_double, c_int32, c_int64, c_uint64, c_void_p
 from functools import cache, cached_property, partial
 from importlib import import_module
@@ -151,12 +151,12 @@ class Kernel:
     def _loaded(self) -> Loaded:
         folder = cache_folder()
         file = None if folder is None else folder / f"{self.module}.{self.name}"
-        code = MachineCode.from_bytes(file.read_bytes()) if file is not None and file.exists() else None
+        code = None if file is None else _read(file)
         if code is None:
             _announce()
             code = self._worker.machine_code()
             if file is not None:
-                _write(file, code.to_bytes())
+                _write(file, code)
         return _load(code)
 
 
@@ -189,11 +189,25 @@ def _run_code(function: Callable[..., int], words: list[Any], _kept: Any) -> Non
         raise RuntimeError("a kernel raised an exception")
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all: another process may be reading or writing it."""
+def _read(file: Path) -> MachineCode | None:
+    """Read what an earlier process wrote, if one did."""
+    try:
+        return MachineCode.from_bytes(file.read_bytes())
+    except OSError:
+        return None
+
+
+def _write(file: Path, code: MachineCode) -> None:
+    """Write a file whole or not at all: another process may be reading or writing it.
+
+    Where there is no room for it, the next process compiles again.
+    """
     temporary = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-    temporary.write_bytes(content)
-    os.replace(temporary, file)
+    with suppress(OSError):
+        temporary.write_bytes(code.to_bytes())
+        os.replace(temporary, file)
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def _load(code: MachineCode) -> Loaded:
