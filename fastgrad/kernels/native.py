@@ -13,6 +13,8 @@ import os
 import platform
 import re
 import secrets
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -143,6 +145,15 @@ class Kernel:
             words += parameter.words(value)
         return partial(_run_code, self._loaded.function, words, (spare, arguments))
 
+    def is_kept(self) -> bool:
+        """Whether an earlier process left its code, or this one has it."""
+        folder = cache_folder()
+        return "_loaded" in self.__dict__ or (folder is not None and (folder / self._file_name).exists())
+
+    @property
+    def _file_name(self) -> str:
+        return f"{self.module}.{self.name}"
+
     @property
     def _worker(self) -> Any:
         return getattr(import_module(f"fastgrad.kernels.{self.module}"), self.name)
@@ -150,7 +161,7 @@ class Kernel:
     @cached_property
     def _loaded(self) -> Loaded:
         folder = cache_folder()
-        file = None if folder is None else folder / f"{self.module}.{self.name}"
+        file = None if folder is None else folder / self._file_name
         code = None if file is None else _read(file)
         if code is None:
             _announce()
@@ -165,7 +176,10 @@ _listeners: list[Callable[[], None]] = []
 
 @contextmanager
 def announcing(tell: Callable[[], None]) -> Iterator[None]:
-    """Have a function called before the first kernel that is compiled meanwhile: somebody waits some seconds then."""
+    """Have a function called before the first kernel that is compiled meanwhile: somebody waits some seconds then.
+
+    For who waits, `load_together` takes a second process; a program that uses the library gets none unasked.
+    """
     _listeners.append(tell)
     try:
         yield
@@ -177,6 +191,35 @@ def _announce() -> None:
     """Call it."""
     while _listeners:
         _listeners.pop()()
+
+
+def load_together(*kernels: Kernel) -> None:
+    """Load kernels; to compile several, a second process takes all but the first, the longest, where somebody waits.
+
+    numba compiles one function at a time in a process. What goes wrong in the other one is done again in this.
+    """
+    if WITHOUT_COMPILATION:
+        return
+    missing = [kernel for kernel in kernels if not kernel.is_kept()]
+    if len(missing) > 1 and _listeners and cache_folder() is not None and most_threads() > 1 and sys.executable:
+        _announce()
+        command = [sys.executable, "-P", "-c", _COMPILE, *(kernel._file_name for kernel in missing[1:])]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+            try:
+                missing[0].address  # noqa: B018  (compiles it)
+            except BaseException:
+                other.kill()
+                raise
+    for kernel in kernels:
+        kernel.address  # noqa: B018
+
+
+_COMPILE = """\
+import sys
+from fastgrad.kernels.native import Kernel
+for name in sys.argv[1:]:
+    Kernel(*name.split(".")).address
+"""
 
 
 def _run_function(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
