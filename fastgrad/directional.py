@@ -20,9 +20,9 @@ from fastgrad.kernels.native import most_threads
 from fastgrad.measured import Measured, measure, penalty_on
 from fastgrad.network import Array, Network, Problem, Tensor
 from fastgrad.numerical import Progress, Tracker, require, thread_count
-from fastgrad.product import product
+from fastgrad.product import norm, product
 from fastgrad.report import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
-from fastgrad.signs import ROWS_OF_W, Region, norm, whole_layer, whole_tensor
+from fastgrad.signs import ROWS_OF_W, Region, whole_layer, whole_tensor
 from fastgrad.verdict import CANCELLED, LOST, TOLERANCE, unjudged
 
 DIRECTIONS = 8

@@ -452,8 +452,8 @@ def _plan_layer(
 ) -> tuple[Array, Array]:
     reach = np.ones(1)
     if method == "parameter":
-        unit, squares = base.squares[layer]
-        reach = np.append(unit * np.sqrt(squares.max(axis=0)), reach)
+        inputs = base.activations[layer]
+        reach = np.append(np.maximum(inputs.max(axis=0), -inputs.min(axis=0)), reach)
     if step is not None:
         move, steps = step * float(reach.max()), np.full(reach.size, step)
     else:
@@ -581,8 +581,8 @@ def _by_parameter(
     """Central differences of a layer's parameters, counted from its first weight."""
     steps, bounds = plan
     n_in, n_out = problem.network.widths[layer : layer + 2]
-    tiles, order = _tiles(local, n_in, n_out)
-    forward, backward = np.full(local.size, np.nan), np.full(local.size, np.nan)
+    tiles, order = _tiles(np.minimum(local // (n_in if n_in >= codes.TILE else n_in * n_out), n_out))
+    values = np.full(local.size, np.nan)
     work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
     used = _threads_for(work * local.size, threads)
     exact = _exact_kernels(base, layer, bounds)
@@ -598,27 +598,23 @@ def _by_parameter(
             tiles,
             order[piece],
             used,
-            forward,
-            backward,
+            values,
         )
         tracker.advance(int((tiles[order[piece] + 1] - tiles[order[piece]]).sum()))
-    source = np.where(local < n_in * n_out, local % n_in, n_in)
-    values: Array = (forward - backward) / (2.0 * steps[source])
     return values
 
 
-def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
-    """Cut a layer's selected parameters into tiles, and order them by input: return their bounds and the order.
+def _tiles(group: Offsets) -> tuple[Offsets, Offsets]:
+    """Cut a layer's parameters into tiles that keep to one group, and order the tiles; return their bounds and the order.
 
-    A tile keeps to one unit where a unit has inputs enough to fill one. Tiles of the same inputs and different units
-    follow each other, so that the inputs of all samples are read from memory once.
+    The groups, ascending, are the units where a unit has inputs enough to fill a tile. Tiles of the same inputs and different
+    units follow each other, so that the inputs of all samples are read from memory once.
     """
-    unit = np.where(local < n_in * n_out, local // n_in if n_in >= codes.TILE else 0, n_out)
-    begins = np.flatnonzero(np.diff(unit, prepend=-1))
-    rank = np.arange(local.size) - np.repeat(begins, np.diff(begins, append=local.size))
-    starts = np.flatnonzero(rank % codes.TILE == 0)
-    order = np.lexsort((unit[starts], rank[starts]))
-    return np.append(starts, local.size), order
+    begins = np.flatnonzero(np.diff(group, prepend=-1))
+    counts = -(-np.diff(begins, append=group.size) // codes.TILE)
+    rank = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = np.repeat(begins, counts) + codes.TILE * rank
+    return np.append(starts, group.size), np.lexsort((group[starts], rank))
 
 
 def _by_preactivation(
@@ -627,7 +623,7 @@ def _by_preactivation(
     """Central differences of a layer's pre-activations, dZ of shape (m, n_l); after Ctrl-C they are not all there."""
     (step,), bounds = plan
     shape = base.activations[layer + 1].shape
-    forward, backward = np.zeros(shape), np.zeros(shape)
+    dZ = np.zeros(shape)
     work = 2.0 * _above(problem, layer) * shape[1] * _cost(bounds[layer:])
     used = _threads_for(work * shape[0], threads)
     exact = _exact_kernels(base, layer, bounds)
@@ -640,10 +636,8 @@ def _by_preactivation(
             bounds,
             np.arange(piece.start, piece.stop),
             used,
-            forward[piece],
-            backward[piece],
+            dZ[piece],
         )
-    dZ: Array = (forward - backward) / (2.0 * step)
     return dZ
 
 

@@ -16,7 +16,7 @@ from fastgrad.forward import growth
 from fastgrad.kernels import launch
 from fastgrad.kernels.codes import GROUP, GROUPS, PATTERNS, WORD
 from fastgrad.network import Array, Network, Tensor
-from fastgrad.product import squared
+from fastgrad.product import norm
 
 SAMPLES = 32
 """Columns that tables of signed sums are made for at a time; a table holds four times its columns."""
@@ -170,12 +170,6 @@ def _power_near(values: Array) -> float:
     """Return a power of two near the largest entry, 1 where there is none or it is no number."""
     largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     return float(np.exp2(np.ceil(np.log2(largest)))) if 0.0 < largest < np.inf else 1.0
-
-
-def norm(values: Array) -> float:
-    """Euclidean norm of small and huge numbers."""
-    unit, squares = squared(values)
-    return unit * float(np.sqrt(squares.sum()))
 
 
 def direction_key(seed: int, direction: int) -> int:

@@ -58,6 +58,10 @@ TILE = 64
 """Perturbations in a tile."""
 ROW = 2 * TILE
 """Length of a tile's row: each perturbation with both signs. Fixed, so that rows cannot overlap for the compiler."""
+LINE = 8
+"""Numbers in a line of the cache."""
+SPACING = ROW + LINE
+"""From the first number of a row to that of the next."""
 
 WORD = 64
 """Random signs in a word."""

@@ -13,7 +13,7 @@ import numba
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
-from fastgrad.kernels.native import MachineCode, cache_folder
+from fastgrad.kernels.native import MachineCode
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -99,23 +99,3 @@ wide_vectors = _no_matter if config.DISABLE_JIT else intrinsic(_ask_for_wide_vec
 
 LLVM takes 256 on Intel's processors, whose clock once fell with wider ones; for long loops that is half of what they can.
 """
-
-
-def entry(function: Function) -> Function:
-    """Compile and cache a serial function that Python calls."""
-    return _cached(function, **FLAGS)
-
-
-def parallel_entry(function: Function) -> Function:
-    """Compile and cache a function with prange loops; only Python may call it (numba#4807)."""
-    return _cached(function, parallel=True, **FLAGS)
-
-
-def _cached(function: Function, **flags: Any) -> Function:
-    folder = cache_folder()
-    # numba reads its cache folder when a function is decorated, and has no argument for it.
-    before, config.CACHE_DIR = config.CACHE_DIR, str(folder or "")
-    try:
-        return numba.njit(cache=folder is not None, **flags)(function)  # type: ignore[no-any-return]
-    finally:
-        config.CACHE_DIR = before

@@ -97,10 +97,12 @@ def loss_moves(exact, outputs, top, loss_code, loss_parameter, bound, work, tota
     samples, rows, _ = work.shape
     flat = work.reshape(work.size)
     for s in range(samples):
-        here, source = total[s], s * rows
+        here, source, columns = total[s], s * rows, np.uint64(total.shape[1])
         for c in range(here.size):
             here[c] = 0.0
         if exact[0]:
-            call(exact[0], (loss_code, loss_parameter, outputs, top, s, bound, flat, source, source + rows - 2, here))
+            call(exact[0], (
+                loss_code, loss_parameter, outputs, top, s, bound, flat, source, source + rows - 2, here, columns, columns,
+            ))  # fmt: skip
         else:
-            losses.add_small_difference(loss_code, outputs, top, s, flat, source, source + rows - 2, here)
+            losses.add_small_difference(loss_code, outputs, top, s, flat, source, source + rows - 2, here, columns, columns)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.kernels.codes import ROW, TILE, WIDTH, WORD
+from fastgrad.kernels.codes import ROW, SPACING, TILE, WIDTH, WORD
 from fastgrad.kernels.native import Kernel, share_out
 
 Array = npt.NDArray[np.float64]
@@ -68,10 +68,9 @@ def parameter_differences(
     tiles: Offsets,
     order: Offsets,
     threads: int,
-    forward: Array,
-    backward: Array,
+    values: Array,
 ) -> None:
-    """Loss differences for ±step of single parameters of one layer.
+    """Central difference quotients for ±step of single parameters of one layer.
 
     Parameters
     ----------
@@ -95,16 +94,16 @@ def parameter_differences(
         Tiles to work through; neighbours should share inputs, which then are in cache.
     threads : int
         Threads to use.
-    forward, backward : ndarray, shape (p,)
-        Out: J(θ+h) − J(θ) and J(θ−h) − J(θ).
+    values : ndarray, shape (p,)
+        Out: ((J(θ+h) − J(θ)) − (J(θ−h) − J(θ)))/2h.
     """
     rows = _widest_above(tables, layer)
 
     def prepare(begin: c_int64, end: c_int64) -> Callable[[], None]:
         return parameter_tiles.prepare(
             *tables.with_exact(exact), layer, inputs, steps, bounds, selected, tiles, order, begin, end,
-            np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64), np.empty(ROW), np.empty(ROW),
-            np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64), forward, backward,
+            np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64), np.empty(2 * rows),
+            np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64), values,
         )  # fmt: skip
 
     _share_run(order.size, threads, prepare)
@@ -118,10 +117,9 @@ def preactivation_differences(
     bounds: Array,
     samples: Offsets,
     threads: int,
-    forward: Array,
-    backward: Array,
+    values: Array,
 ) -> None:
-    """Loss differences for ±step of the single pre-activations of one layer, sample by sample.
+    """Central difference quotients for ±step of the single pre-activations of one layer, sample by sample.
 
     Parameters
     ----------
@@ -131,16 +129,16 @@ def preactivation_differences(
         The step.
     samples : ndarray of int64, shape (p,)
         Samples to take.
-    forward, backward : ndarray, shape (p, n_l), zero
-        Out: the loss at z ± step less the loss at z. Units that pass nothing on keep 0.
+    values : ndarray, shape (p, n_l), zero
+        Out: as in `parameter_differences`. Units that pass nothing on keep 0.
     """
     rows = _widest_above(tables, layer)
 
     def prepare(begin: c_int64, stride: int) -> Callable[[], None]:
         return preactivation_tiles.prepare(
             *tables.with_exact(exact), layer, step, bounds, samples, begin, stride,
-            np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64), np.empty(ROW), np.empty(ROW),
-            np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64), forward, backward,
+            np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64),
+            np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64), values,
         )  # fmt: skip
 
     _share_strides(threads, prepare)
