@@ -59,6 +59,21 @@ def test_what_an_earlier_process_compiled_is_loaded_without_numba(tmp_path):
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize(("executable", "compiled_here"), [("sys.executable", False), ("'/bin/false'", True), ("None", True)])
+def test_a_second_process_compiles_for_who_waits_and_need_not(tmp_path, executable, compiled_here):
+    script = (
+        f"sys.executable, here, load = {executable}, [], native.Kernel._worker.fget\n"
+        "native.Kernel._worker = property(lambda kernel: here.append(kernel.name) or load(kernel))\n"
+        "with native.announcing(lambda: print('waits')):\n"
+        "    native.load_together(launch.tabulate_layer, launch.fill_squares)\n"
+        "print('fill_squares' in here, len(here), launch.fill_squares.is_kept())\n"
+    )
+    words = ["waits", str(compiled_here), str(1 + compiled_here), "True"]
+    assert run(script, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_NUM_THREADS="2") == words
+    assert run(script, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_NUM_THREADS="2") == ["False", "0", "True"]
+
+
+@pytest.mark.compiled
 def test_a_damaged_file_is_compiled_again(tmp_path):
     script = TABULATE + "print(filled[0][0, 0])\n"
     assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
@@ -68,6 +83,17 @@ def test_a_damaged_file_is_compiled_again(tmp_path):
         file.write_bytes(damaged)
         assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
         assert native.MachineCode.from_bytes(file.read_bytes()) is not None
+
+
+@pytest.mark.compiled
+def test_a_kernel_that_cannot_be_kept_still_runs(tmp_path):
+    script = (
+        "from pathlib import Path\n"
+        "def full(file, content):\n    raise OSError(28, 'No space left on device')\n"
+        "Path.write_bytes = full\n"
+    )
+    assert run(script + TABULATE + "print(filled[0][0, 0])\n", NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.compiled

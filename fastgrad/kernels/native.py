@@ -13,10 +13,12 @@ import os
 import platform
 import re
 import secrets
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import CFUNCTYPE, addressof, c_double, c_int32, c_int64, c_uint64, c_void_p
 from functools import cache, cached_property, partial
 from importlib import import_module
@@ -143,6 +145,15 @@ class Kernel:
             words += parameter.words(value)
         return partial(_run_code, self._loaded.function, words, (spare, arguments))
 
+    def is_kept(self) -> bool:
+        """Whether an earlier process left its code, or this one has it."""
+        folder = cache_folder()
+        return "_loaded" in self.__dict__ or (folder is not None and (folder / self._file_name).exists())
+
+    @property
+    def _file_name(self) -> str:
+        return f"{self.module}.{self.name}"
+
     @property
     def _worker(self) -> Any:
         return getattr(import_module(f"fastgrad.kernels.{self.module}"), self.name)
@@ -150,13 +161,13 @@ class Kernel:
     @cached_property
     def _loaded(self) -> Loaded:
         folder = cache_folder()
-        file = None if folder is None else folder / f"{self.module}.{self.name}"
-        code = MachineCode.from_bytes(file.read_bytes()) if file is not None and file.exists() else None
+        file = None if folder is None else folder / self._file_name
+        code = None if file is None else _read(file)
         if code is None:
             _announce()
             code = self._worker.machine_code()
             if file is not None:
-                _write(file, code.to_bytes())
+                _write(file, code)
         return _load(code)
 
 
@@ -165,7 +176,10 @@ _listeners: list[Callable[[], None]] = []
 
 @contextmanager
 def announcing(tell: Callable[[], None]) -> Iterator[None]:
-    """Have a function called before the first kernel that is compiled meanwhile: somebody waits some seconds then."""
+    """Have a function called before the first kernel that is compiled meanwhile: somebody waits some seconds then.
+
+    For who waits, `load_together` takes a second process; a program that uses the library gets none unasked.
+    """
     _listeners.append(tell)
     try:
         yield
@@ -179,6 +193,35 @@ def _announce() -> None:
         _listeners.pop()()
 
 
+def load_together(*kernels: Kernel) -> None:
+    """Load kernels; to compile several, a second process takes all but the first, the longest, where somebody waits.
+
+    numba compiles one function at a time in a process. What goes wrong in the other one is done again in this.
+    """
+    if WITHOUT_COMPILATION:
+        return
+    missing = [kernel for kernel in kernels if not kernel.is_kept()]
+    if len(missing) > 1 and _listeners and cache_folder() is not None and most_threads() > 1 and sys.executable:
+        _announce()
+        command = [sys.executable, "-P", "-c", _COMPILE, *(kernel._file_name for kernel in missing[1:])]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+            try:
+                missing[0].address  # noqa: B018  (compiles it)
+            except BaseException:
+                other.kill()
+                raise
+    for kernel in kernels:
+        kernel.address  # noqa: B018
+
+
+_COMPILE = """\
+import sys
+from fastgrad.kernels.native import Kernel
+for name in sys.argv[1:]:
+    Kernel(*name.split(".")).address
+"""
+
+
 def _run_function(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     function(*(value.value if isinstance(value, c_int64) else value for value in arguments))
 
@@ -189,11 +232,25 @@ def _run_code(function: Callable[..., int], words: list[Any], _kept: Any) -> Non
         raise RuntimeError("a kernel raised an exception")
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all: another process may be reading or writing it."""
+def _read(file: Path) -> MachineCode | None:
+    """Read what an earlier process wrote, if one did."""
+    try:
+        return MachineCode.from_bytes(file.read_bytes())
+    except OSError:
+        return None
+
+
+def _write(file: Path, code: MachineCode) -> None:
+    """Write a file whole or not at all: another process may be reading or writing it.
+
+    Where there is no room for it, the next process compiles again.
+    """
     temporary = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-    temporary.write_bytes(content)
-    os.replace(temporary, file)
+    with suppress(OSError):
+        temporary.write_bytes(code.to_bytes())
+        os.replace(temporary, file)
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def _load(code: MachineCode) -> Loaded:
