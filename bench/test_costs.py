@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from fastgrad.directional_derivative import along_everything, prepare
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.network import Problem
 from fastgrad.numerical import METHODS, estimate, forward_work, numerical_gradient
 from fastgrad.plots import FAINT, STYLE, require

@@ -20,7 +20,8 @@ from fastgrad import outputs
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.kernels import codes, launch
-from fastgrad.kernels.native import addresses, load_together, most_threads
+from fastgrad.kernels.native import addresses, load_together
+from fastgrad.machine import most_threads
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.product import product
 
