@@ -15,7 +15,8 @@ import pytest
 from fastgrad.directional_derivative import along_everything, prepare
 from fastgrad.machine import most_threads
 from fastgrad.network import Problem
-from fastgrad.numerical import METHODS, estimate, forward_work, numerical_gradient
+from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical.methods import METHODS, estimate, forward_work
 from fastgrad.plots import FAINT, STYLE, require
 
 from classifiers import classifier, timed

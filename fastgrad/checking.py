@@ -14,12 +14,14 @@ from fastgrad.audit import audit
 from fastgrad.blindspots import blind_spots
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
-from fastgrad.errors import InputError, Interrupted
+from fastgrad.errors import InputError, Interrupted, require
 from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.machine import most_threads
 from fastgrad.network import Array, Problem
-from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient, require
+from fastgrad.numerical import Numerical, load_kernels, numerical_gradient
+from fastgrad.numerical.methods import choose_method, estimate
+from fastgrad.numerical.tracking import Progress
 from fastgrad.report import Audit, Report, counted
 from fastgrad.verdict import TOLERANCE, Judgement, judge
 

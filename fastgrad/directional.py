@@ -14,12 +14,12 @@ import numpy as np
 
 from fastgrad.audit import NOISE, losses_along
 from fastgrad.directional_derivative import Carried, Setting, along, along_everything, prepare, with_room
-from fastgrad.errors import InputError, Interrupted
+from fastgrad.errors import InputError, Interrupted, require
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint
 from fastgrad.machine import most_threads
 from fastgrad.measured import Measured, measure, penalty_on
 from fastgrad.network import Array, Network, Problem, Tensor
-from fastgrad.numerical import Progress, Tracker, require, thread_count
+from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.product import norm, product
 from fastgrad.report import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
 from fastgrad.signs import ROWS_OF_W, Region, whole_layer, whole_tensor

@@ -19,7 +19,8 @@ from fastgrad.forward import BasePoint, base_point, growth
 from fastgrad.kernels import codes, launch
 from fastgrad.kernels.native import addresses
 from fastgrad.network import Array, Problem
-from fastgrad.numerical import SMALL_MOVE, Mask, loss_on_kink, on_kink, slope_range
+from fastgrad.numerical.kinks import Mask, loss_on_kink, on_kink, slope_range
+from fastgrad.numerical.steps import SMALL_MOVE
 from fastgrad.product import product
 from fastgrad.signs import Region, Signs, sum_growth, whole_layer
 

@@ -1,5 +1,7 @@
 """The ways of ending without an answer: what cannot be checked, and Ctrl-C."""
 
+from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -19,3 +21,10 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, finished: Any) -> None:
         super().__init__()
         self.finished = finished
+
+
+def require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
+    """Refuse an argument that is not of its kind; a whole number will do for any number, a truth value for none."""
+    kinds = Integral if kind is int else Real
+    if isinstance(value, bool) or not isinstance(value, kinds) or not holds(value):
+        raise InputError(f"{name} must be {meaning}, found {value!r}")

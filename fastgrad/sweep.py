@@ -21,20 +21,11 @@ from rich.text import Text
 from fastgrad.checking import describe
 from fastgrad.errors import InputError
 from fastgrad.network import Array, Offsets, Problem
-from fastgrad.numerical import (
-    SCHEMES,
-    Losses,
-    Progress,
-    Scheme,
-    Tracker,
-    add_penalty,
-    difference,
-    forward_work,
-    load_kernels,
-    numerical_gradient,
-    textbook_losses,
-    thread_count,
-)
+from fastgrad.numerical import load_kernels, numerical_gradient
+from fastgrad.numerical.methods import SCHEMES, Scheme, forward_work
+from fastgrad.numerical.penalty import add_penalty
+from fastgrad.numerical.textbook import Losses, difference, textbook_losses
+from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.product import norm
 from fastgrad.report import SCHEMA, counted, duration
 

@@ -11,7 +11,8 @@ import numpy as np
 from fastgrad.backprop import RoundingScale, rounding_scale
 from fastgrad.forward import UNIT_ROUNDOFF, growth
 from fastgrad.network import Array, Offsets, Problem, Tensor
-from fastgrad.numerical import Mask, Numerical
+from fastgrad.numerical import Numerical
+from fastgrad.numerical.kinks import Mask
 from fastgrad.product import norm
 from fastgrad.report import Entry, Outcomes, Sensitivity, TensorReport, Verdict
 

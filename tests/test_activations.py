@@ -14,7 +14,7 @@ from mpmath import mp
 
 from fastgrad.kernels import activations
 from fastgrad.network import ACTIVATION_CODES, parse_activation
-from fastgrad.numerical import SMALL_MOVE
+from fastgrad.numerical.steps import SMALL_MOVE
 
 import reference
 

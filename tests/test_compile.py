@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import fastgrad
 from fastgrad import directional, numerical
 from fastgrad.errors import InputError
 from fastgrad.kernels import launch, native, sharing
 from fastgrad.machine import most_threads
+from fastgrad.numerical.methods import METHODS
 
 import problems
 import reference
 
-PACKAGE = Path(numerical.__file__).parent
+PACKAGE = Path(fastgrad.__file__).parent
 KERNELS = [one for one in vars(launch).values() if isinstance(one, native.Kernel)]
 PREPARATION = "import sys\nimport numpy as np\nfrom fastgrad.kernels import codes, launch, native\n"
 TABULATE = (
@@ -43,7 +45,7 @@ def test_no_network_and_no_option_makes_a_kernel_compile_twice(problem_of, monke
     for seed in range(6):
         case = reference.random_case(seed, loss="squared_hinge" if seed == 5 else None)
         problem = problem_of(case)
-        for method in numerical.METHODS:
+        for method in METHODS:
             numerical.numerical_gradient(problem, method=method, threads=1 + seed % 2)
             numerical.numerical_gradient(problem, method=method, step=1e-4, sample=3, seed=seed)
         directional.check_directions(problems.problem(case, np.ones(case.theta.size)), threads=1)

@@ -17,7 +17,8 @@ from fastgrad.forward import base_point
 from fastgrad.interpret import Description, interpret, interpret_parts
 from fastgrad.machine import most_threads
 from fastgrad.modelfile import load, save_arrays
-from fastgrad.numerical import METHODS, intermediates, numerical_gradient
+from fastgrad.numerical import intermediates, numerical_gradient
+from fastgrad.numerical.methods import METHODS
 from fastgrad_cli.main import main
 
 KEEP = 0.7

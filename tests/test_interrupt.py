@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from fastgrad import demo, modelfile, numerical
 from fastgrad.checking import check_problem
 from fastgrad.errors import Interrupted
+from fastgrad.numerical import tracking
+from fastgrad.numerical.methods import METHODS
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
 
@@ -16,7 +18,7 @@ from fastgrad_cli.main import main
 @pytest.fixture
 def short_pieces(monkeypatch):
     """Cut work into pieces so short that a small network has many."""
-    monkeypatch.setattr(numerical, "PIECE_SECONDS", 1e-9)
+    monkeypatch.setattr(tracking, "PIECE_SECONDS", 1e-9)
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def ctrl_c(done, total):
     signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("method", numerical.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_what_was_finished_comes_with_the_exception(problem, short_pieces, method):
     before = signal.getsignal(signal.SIGINT)
     whole = numerical.numerical_gradient(problem, method=method)
@@ -44,7 +46,7 @@ def test_what_was_finished_comes_with_the_exception(problem, short_pieces, metho
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("method", numerical.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_the_report_judges_what_was_finished(problem, short_pieces, method):
     with pytest.raises(Interrupted) as stopped:
         check_problem(problem, method=method, progress=ctrl_c)

@@ -12,7 +12,7 @@ import pytest
 from mpmath import mp
 
 from fastgrad.kernels import codes, losses
-from fastgrad.numerical import SMALL_MOVE
+from fastgrad.numerical.steps import SMALL_MOVE
 
 import reference
 

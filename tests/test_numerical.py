@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastgrad import numerical
 from fastgrad.checking import estimate_check
 from fastgrad.errors import InputError
 from fastgrad.machine import most_threads
-from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical import methods, numerical_gradient
+from fastgrad.numerical.methods import estimate
+from fastgrad.numerical.selection import select
 from fastgrad.verdict import judge
 
 import problems
@@ -160,7 +161,7 @@ TOTAL = 30 * 20 + 20 + 20 * 10 + 10 + 10 * 3 + 3
 
 
 def drawn(sample, seed=0, case=LAYERED):
-    selected = numerical.select(problems.problem(case), sample, seed)
+    selected = select(problems.problem(case), sample, seed)
     return np.arange(len(case.theta)) if selected is None else selected
 
 
@@ -225,7 +226,7 @@ def test_estimates_are_positive_and_grow_with_the_network(method):
     small, large = (
         problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
     )
-    assert 0.0 < numerical.estimate(small, method) < numerical.estimate(large, method)
+    assert 0.0 < estimate(small, method) < estimate(large, method)
 
 
 @pytest.mark.parametrize("method", [*METHODS, "textbook", "directional"])
@@ -244,7 +245,7 @@ def test_auto_takes_every_parameter_where_that_is_quick():
 
 
 def test_auto_perturbs_pre_activations_where_parameters_take_long(monkeypatch):
-    monkeypatch.setattr(numerical, "AFFORDABLE_SECONDS", 0.0)
+    monkeypatch.setattr(methods, "AFFORDABLE_SECONDS", 0.0)
     assert numerical_gradient(problems.problem(reference.random_case(0)), method="auto").method == "preactivation"
 
 

@@ -11,7 +11,8 @@ from fastgrad.conventions import explain_loss
 from fastgrad.errors import InputError
 from fastgrad.forward import base_point
 from fastgrad.interpret import Description, interpret_parts
-from fastgrad.numerical import METHODS, numerical_gradient
+from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical.methods import METHODS
 
 import reference
 

@@ -10,7 +10,7 @@ import pytest
 
 from fastgrad import numerical
 from fastgrad.machine import most_threads
-from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical import numerical_gradient, propagated, tracking
 
 import problems
 import reference
@@ -86,7 +86,7 @@ def test_network_without_activation_depth_or_width():
 def test_same_bits_with_one_thread_and_two(monkeypatch, method, seed):
     if most_threads() < 2:
         pytest.skip("this machine has one core")
-    monkeypatch.setattr(numerical, "PARALLEL_SECONDS", 0.0)
+    monkeypatch.setattr(propagated, "PARALLEL_SECONDS", 0.0)
     problem = problems.problem(problems.random_case(seed))
     one, two = (numerical_gradient(problem, method=method, threads=threads) for threads in (1, 2))
     np.testing.assert_array_equal(one.values, two.values)
@@ -109,7 +109,7 @@ def test_a_sample_has_the_bits_of_the_whole(method, step, seed):
 def test_pieces_change_no_bit_and_report_all_progress(monkeypatch, method):
     problem = problems.problem(reference.random_case(5, widths=(9, 8, 7, 2), loss="mse", samples=3))
     whole = numerical_gradient(problem, method=method)
-    monkeypatch.setattr(numerical, "PIECE_SECONDS", 1e-9)
+    monkeypatch.setattr(tracking, "PIECE_SECONDS", 1e-9)
     seen = []
     pieces = numerical_gradient(problem, method=method, progress=lambda done, total: seen.append((done, total)))
     np.testing.assert_array_equal(pieces.values, whole.values)

@@ -11,7 +11,8 @@ from click.testing import CliRunner
 from fastgrad import demo, modelfile, plots
 from fastgrad.errors import InputError
 from fastgrad.machine import most_threads
-from fastgrad.numerical import SCHEMES, numerical_gradient
+from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical.methods import SCHEMES
 from fastgrad.sweep import Curve, Sweep, relative_difference, sweep_steps
 from fastgrad_cli.main import main
 

@@ -8,7 +8,8 @@ from fastgrad.errors import InputError
 from fastgrad.forward import base_point
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.modelfile import load, save
-from fastgrad.numerical import METHODS, numerical_gradient
+from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical.methods import METHODS
 
 M, CLASSES = 7, 3
 DRAW = np.random.default_rng(0)

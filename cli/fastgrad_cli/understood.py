@@ -15,7 +15,7 @@ from fastgrad.checking import estimate_check
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.forward import base_point
 from fastgrad.network import Network, Problem, Tensor
-from fastgrad.numerical import METHODS
+from fastgrad.numerical.methods import METHODS
 from fastgrad.report import counted, duration, printable, significant
 from fastgrad_cli.terminal import SCHEMA
 

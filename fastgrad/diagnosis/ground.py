@@ -18,7 +18,8 @@ from fastgrad.backprop import rounding_scale
 from fastgrad.forward import UNIT_ROUNDOFF, claim_roundoff, growth
 from fastgrad.kernels import codes, launch
 from fastgrad.network import Array, Intermediate, Offsets, Problem, Tensor
-from fastgrad.numerical import ON_KINK, Numerical, intermediates
+from fastgrad.numerical import Numerical, intermediates
+from fastgrad.numerical.kinks import ON_KINK
 from fastgrad.product import product, root_product, squared
 from fastgrad.verdict import TOLERANCE, UNDERFLOW
 

@@ -1,0 +1,240 @@
+"""The numerical gradient of a problem: which parameters, which steps, which method, in pieces that report progress.
+
+Called by check. Does not judge: values, and where a kink makes more than one value right, their range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from fastgrad.errors import InputError, Interrupted, require
+from fastgrad.forward import BasePoint, base_point
+from fastgrad.kernels import launch
+from fastgrad.kernels.native import load_together
+from fastgrad.network import Array, Network, Offsets, Problem
+from fastgrad.numerical.kinks import kinked_units
+from fastgrad.numerical.methods import WORK_RATE, Method, Scheme, choose_method, choose_scheme, forward_work
+from fastgrad.numerical.penalty import add_penalty
+from fastgrad.numerical.propagated import by_preactivation, central_differences, kink_range
+from fastgrad.numerical.selection import select
+from fastgrad.numerical.steps import plan_steps
+from fastgrad.numerical.textbook import difference, textbook_losses
+from fastgrad.numerical.tracking import Progress, Tracker, thread_count
+
+LONGEST = {
+    "parameter": launch.parameter_tiles,
+    "preactivation": launch.preactivation_tiles,
+    "textbook": launch.losses_of_some,
+}
+"""The kernel of each method that takes longest to compile."""
+TEXTBOOK_STEP = 1e-7
+"""The courses' step, for --method textbook without --step."""
+
+
+@dataclass(frozen=True, eq=False)
+class Numerical:
+    """A numerical gradient.
+
+    Attributes
+    ----------
+    values : ndarray, shape (P,)
+        Central differences in theta's order; nan where a parameter was not selected.
+    lower, upper : ndarray, shape (P,), or None
+        Where samples sit on kinks, or weights on that of an L1 penalty, the range of values that the slopes between the
+        one-sided ones give; else None.
+    selected : ndarray of int64, or None
+        Indices of the parameters evaluated, ascending; None for all.
+    method : {"parameter", "preactivation", "textbook"}
+        How it was made.
+    step : float or None
+        The fixed step; None where each parameter had its own.
+    step_range : tuple of float
+        Smallest and largest step used.
+    kinked_samples : int
+        Samples with a pre-activation on a kink.
+    base : BasePoint
+        The forward pass at theta.
+    scheme : {"central", "forward", "five-point"}
+        Which difference the values are.
+    """
+
+    values: Array
+    lower: Array | None
+    upper: Array | None
+    selected: Offsets | None
+    method: Method
+    step: float | None
+    step_range: tuple[float, float]
+    kinked_samples: int
+    base: BasePoint
+    scheme: Scheme = "central"
+
+
+def numerical_gradient(
+    problem: Problem,
+    *,
+    method: str = "parameter",
+    step: float | None = None,
+    scheme: str = "central",
+    sample: int | float | str | None = None,
+    places: Offsets | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Numerical:
+    """Compute the differences of J: central ones, or with method "textbook" those of another scheme.
+
+    Parameters
+    ----------
+    problem : Problem
+        Network, parameters and data.
+    method : {"auto", "parameter", "preactivation", "textbook"}
+        "parameter" perturbs every parameter and propagates the difference; "preactivation" perturbs every pre-activation
+        of every sample, from which dW and db follow, z being linear in both; "textbook" runs two whole forward passes for
+        every parameter; "auto" is "parameter" while that takes some ten seconds, else "preactivation".
+    step : float, optional
+        The same step for all that is perturbed. By default each has its own, so small that truncation is below rounding;
+        "textbook" takes 1e-7.
+    scheme : {"central", "forward", "five-point"}
+        The difference of method "textbook"; the other methods know the central one only.
+    sample : int, float or str, optional
+        How many parameters to evaluate: 500, or "5%" of them; drawn without replacement, stratified by tensor.
+    places : ndarray of int64, optional
+        Which parameters to evaluate, in place of a sample: indices into theta, ascending.
+    seed : int
+        Seed of the draw.
+    threads : int, optional
+        Threads to use; by default all there are.
+    progress : callable, optional
+        Called with (parameters done, parameters in all).
+
+    Returns
+    -------
+    Numerical
+        Values and steps.
+
+    Raises
+    ------
+    InputError
+        If an argument cannot be used.
+    Interrupted
+        On Ctrl-C, with the Numerical of the parameters that were finished, if there are any.
+
+    Notes
+    -----
+    ====================  ============================================================  ==========
+    forward               (J(θ + h) − J(θ))/h                                           error O(h)
+    central               (J(θ + h) − J(θ − h))/2h                                      O(h²)
+    five-point            (8(J(θ + h) − J(θ − h)) − (J(θ + 2h) − J(θ − 2h)))/12h        O(h⁴)
+    ====================  ============================================================  ==========
+    """
+    chosen = choose_method(problem, method, sample)
+    rule = choose_scheme(scheme, chosen)
+    if step is not None:
+        require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
+    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
+    selected = select(problem, sample, seed) if places is None else places
+    used = thread_count(threads)
+    with (
+        np.errstate(over="ignore", under="ignore", invalid="ignore"),
+        Tracker(progress, problem.network.size if selected is None else selected.size) as tracker,
+    ):
+        base = base_point(problem)
+        if not np.isfinite(base.loss):
+            raise InputError(
+                f"the loss of this network is {base.loss}: its outputs overflow double precision, there is no gradient to check"
+            )
+        if chosen == "textbook":
+            found = _textbook(problem, base, selected, step or TEXTBOOK_STEP, rule, used, tracker)
+        else:
+            found = _propagated(problem, base, chosen, selected, step, used, tracker)
+    if tracker.interrupted:
+        raise _interruption(found)
+    if found.step is not None and not np.isfinite(found.values if selected is None else found.values[selected]).all():
+        raise InputError(
+            f"with a step of {found.step:g} the loss is no number at some perturbed parameter (its logarithm of an output, or "
+            "an overflow); take a smaller step, or method parameter without one"
+        )
+    return found
+
+
+def _interruption(found: Numerical) -> KeyboardInterrupt:
+    """Return what to raise after Ctrl-C: parameters that have no value were not finished."""
+    finished: Offsets = np.flatnonzero(~np.isnan(found.values))
+    return Interrupted(replace(found, selected=finished)) if finished.size else KeyboardInterrupt()
+
+
+@cache
+def load_kernels(method: Method) -> None:
+    """Load, or compile, what a method runs, so that no measured time contains it."""
+    load_together(LONGEST[method], launch.tabulate_loss, launch.tabulate_layer, launch.fill_squares)
+    network = Network((1, 1), ("identity",), "squared_error", "mean", (True,))
+    one = np.ones((1, 1))
+    numerical_gradient(Problem(network, np.ones(2), one, one, (), None, None), method=method, threads=1)
+
+
+def _textbook(
+    problem: Problem, base: BasePoint, selected: Offsets | None, step: float, scheme: Scheme, threads: int, tracker: Tracker
+) -> Numerical:
+    places = np.arange(problem.network.size) if selected is None else selected
+    values = np.full(problem.network.size, np.nan)
+    work = 2.0 * forward_work(problem) * problem.samples
+    for piece in tracker.pieces(places.size, work / (WORK_RATE["textbook"] * threads)):
+        values[places[piece]] = difference(textbook_losses(problem, base, places[piece], threads), step, scheme)
+        tracker.advance(piece.stop - piece.start)
+    lower, upper = add_penalty(problem, step, values, None, None, scheme)
+    return Numerical(values, lower, upper, selected, "textbook", step, (step, step), 0, base, scheme)
+
+
+def _propagated(
+    problem: Problem,
+    base: BasePoint,
+    method: Method,
+    selected: Offsets | None,
+    step: float | None,
+    threads: int,
+    tracker: Tracker,
+) -> Numerical:
+    plan = plan_steps(problem, base, method, step)
+    kinked = kinked_units(problem, base)
+    lower = upper = None
+    if kinked.any():  # first, for without it nothing that Ctrl-C leaves could be judged
+        lower, upper = kink_range(problem, base, threads, kinked, tracker)
+    values = central_differences(problem, base, plan, method, selected, threads, tracker)
+    if lower is not None and upper is not None:
+        lower, upper = np.fmin(lower, values), np.fmax(upper, values)
+    lower, upper = add_penalty(problem, step, values, lower, upper)
+    used = np.concatenate([steps for steps, _ in plan])
+    span = (float(used.min()), float(used.max()))
+    samples = int(kinked.any(axis=1).sum())
+    return Numerical(values, lower, upper, selected, method, step, span, samples, base)
+
+
+def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, Array]:
+    """Numerical dZ_l and dA_l, each of shape (m, n_l).
+
+    Parameters
+    ----------
+    problem : Problem
+        Network, parameters and data.
+    threads : int, optional
+        Threads to use.
+
+    Returns
+    -------
+    dict
+        "dZ1" to "dZL" by perturbing pre-activations, and "dA1" to "dA{L-1}" from them: the next layer's z is linear in a,
+        which is taken after its dropout.
+    """
+    result: dict[str, Array] = {}
+    used = thread_count(threads)
+    base = base_point(problem)
+    plan = plan_steps(problem, base, "preactivation", None)
+    for layer in reversed(range(problem.network.depth)):
+        result[f"dZ{layer + 1}"] = by_preactivation(problem, base, plan[layer], layer, used, Tracker(None, 0))
+        if layer:
+            result[f"dA{layer}"] = result[f"dZ{layer + 1}"] @ problem.network.W(problem.theta, layer)
+    return result

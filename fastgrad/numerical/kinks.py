@@ -1,0 +1,73 @@
+"""Which units and outputs sit on a kink, as far as rounding can tell, and what slopes are right there."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad import outputs
+from fastgrad.forward import BasePoint, claim_roundoff
+from fastgrad.kernels import codes
+from fastgrad.network import Array, Offsets, Problem
+from fastgrad.product import product
+
+Mask = npt.NDArray[np.bool_]
+ON_KINK = 16.0
+"""Multiple of the rounding error of z within which a kink counts as touched: among a million units some reach five times
+the typical error, and errors of sums that share terms add up."""
+
+
+def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
+    """Tell which pre-activations of a layer are so near a kink that rounding may have put them on either side."""
+    distance = base.plane(codes.KINK, layer)
+    if distance.min(initial=np.inf) == np.inf:  # no kink anywhere: nobody has to know how far rounding goes
+        return np.zeros(distance.shape, dtype=np.bool_)
+    return np.asarray(distance <= ON_KINK * claim_roundoff(problem) * base.z_error[layer])
+
+
+def nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
+    """Distance of a layer's pre-activation nearest to a kink, those on one left out; inf where there is none."""
+    distance = base.plane(codes.KINK, layer)
+    return float(np.min(distance, where=~on_kink(problem, base, layer), initial=np.inf))
+
+
+def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
+    """Tell likewise of the outputs and the kinks of the loss, shape (m, n_L)."""
+    distance = base.tables.outputs[codes.LOSS_KINK]
+    if distance.min(initial=np.inf) == np.inf:
+        return np.zeros(distance.shape, dtype=np.bool_)
+    return np.asarray(distance <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base))
+
+
+def nearest_loss_kink(problem: Problem, base: BasePoint) -> float:
+    """Distance likewise of the outputs and the kinks of the loss."""
+    distance = base.tables.outputs[codes.LOSS_KINK]
+    return float(np.min(distance, where=~loss_on_kink(problem, base), initial=np.inf))
+
+
+def kinked_units(problem: Problem, base: BasePoint) -> Mask:
+    """Tell for each sample and unit, and each output of the loss, whether it sits on a kink, shape (m, U + n_L)."""
+    layers = [on_kink(problem, base, layer) for layer in range(problem.network.depth)]
+    return np.concatenate([*layers, loss_on_kink(problem, base)], axis=1)
+
+
+def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
+    """Smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
+    positive, negative = np.maximum(factor, 0.0), np.minimum(factor, 0.0)
+    return (
+        product(low, positive) + product(high, negative),
+        product(high, positive) + product(low, negative),
+    )
+
+
+def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
+    """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
+    from fastgrad.kernels import activations  # with numba, which few checks need
+
+    left = base.plane(codes.SLOPE, layer)[rows].copy()
+    right = left.copy()
+    code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])
+    for s, i in np.argwhere(on_kink(problem, base, layer)[rows]):
+        z, scale = (float(base.plane(plane, layer)[rows[s], i]) for plane in (codes.Z, codes.SCALE))
+        left[s, i], right[s, i] = (scale * slope for slope in activations.one_sided_slopes(code, p, z))
+    return left, right

@@ -1,0 +1,80 @@
+"""The steps of the propagated difference, and how far the moves that they cause can reach."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastgrad import outputs
+from fastgrad.forward import BasePoint
+from fastgrad.kernels import codes
+from fastgrad.network import Array, Problem
+from fastgrad.numerical.kinks import nearest_kink, nearest_loss_kink
+from fastgrad.numerical.methods import Method
+
+SMALL_MOVE = 2.0**-28
+"""Largest move of any pre-activation for which two Taylor terms of f give its exact difference in double precision: the
+third is δ²·f‴/6f′ relative to the first, and |f‴/6f′| ≤ ⅓ for tanh and ⅙ for sigmoid, so at most 2⁻⁵⁷."""
+SMALLEST_STEP_MOVE = 2.0**-560
+"""Below this, weights are so large that moves could underflow on the way; the exact differences serve instead."""
+Plan = list[tuple[Array, Array]]
+"""For each layer its steps and the bounds of the moves above, shape (L + 1,). A parameter's step goes by its input, a
+bias's comes last, shape (n_in + 1,); pre-activations of a layer share one, shape (1,)."""
+
+
+def plan_steps(problem: Problem, base: BasePoint, method: Method, step: float | None) -> Plan:
+    """Choose steps and bound the moves that they can cause.
+
+    A unit's z moving by at most B moves its activation by at most F·B, F the largest slope of the layer (twice the
+    tabulated one, for the slope may grow within the move), and the next layer's z by max|W|·F·B; from there on sums of
+    absolute weights take the place of max|W|. By default B is chosen so that no move is larger than `SMALL_MOVE` and none
+    reaches half way to a kink; steps are powers of two, so that dividing by them is exact.
+    """
+    slopes, norms = _largest(problem, base)
+    nearest = np.array([nearest_kink(problem, base, layer) for layer in range(problem.network.depth)])
+    room = np.append(np.minimum(SMALL_MOVE, 0.5 * nearest), 0.0)
+    room[-1] = min(SMALL_MOVE * outputs.unit(base), 0.5 * nearest_loss_kink(problem, base))
+    return [
+        _plan_layer(problem, base, method, layer, step, room, _amplification(problem, layer, slopes, norms))
+        for layer in range(problem.network.depth)
+    ]
+
+
+def _plan_layer(
+    problem: Problem, base: BasePoint, method: Method, layer: int, step: float | None, room: Array, amplification: Array
+) -> tuple[Array, Array]:
+    reach = np.ones(1)
+    if method == "parameter":
+        inputs = base.activations[layer]
+        reach = np.append(np.maximum(inputs.max(axis=0), -inputs.min(axis=0)), reach)
+    if step is not None:
+        move, steps = step * float(reach.max()), np.full(reach.size, step)
+    else:
+        with np.errstate(divide="ignore"):
+            move = float(np.min(room[layer:] / amplification[layer:]))
+        if not move > SMALLEST_STEP_MOVE:
+            move = SMALL_MOVE
+        steps = np.exp2(np.floor(np.log2(move / np.where(reach > 0.0, reach, 1.0))))
+    bounds = np.full(problem.network.depth + 1, np.inf)
+    bounds[layer:] = move * amplification[layer:]
+    bounds[~(bounds <= SMALL_MOVE)] = np.inf
+    # The logarithms of the other losses that have a unit are polynomials; 1.001 is for rounding.
+    if base.tables.loss_code in {codes.POISSON, codes.KL_DIVERGENCE} and bounds[-1] > 1.001 * SMALL_MOVE * outputs.unit(base):
+        bounds[-1] = np.inf
+    return steps, bounds
+
+
+def _largest(problem: Problem, base: BasePoint) -> tuple[Array, Array]:
+    """Return twice the largest f′ of each layer, shape (L,), and of each W the largest sum of absolute weights of a unit."""
+    slopes = [2.0 * float(np.abs(base.plane(codes.SLOPE, layer)).max()) for layer in range(problem.network.depth)]
+    norms = [float(np.abs(problem.network.W(problem.theta, layer)).sum(axis=1).max()) for layer in range(problem.network.depth)]
+    return np.array(slopes), np.array(norms)
+
+
+def _amplification(problem: Problem, layer: int, slopes: Array, norms: Array) -> Array:
+    """Bound the moves of each z above a layer, and of the outputs, by those of the layer's own z; shape (L + 1,)."""
+    factors = np.ones(problem.network.depth + 1)
+    steps = slopes[layer:] * np.append(norms[layer + 1 :], 1.0)
+    if layer + 1 < problem.network.depth:
+        steps[0] = slopes[layer] * float(np.abs(problem.network.W(problem.theta, layer + 1)).max())
+    factors[layer + 1 :] = np.cumprod(steps)
+    return factors

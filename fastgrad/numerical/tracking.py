@@ -1,0 +1,68 @@
+"""Work in pieces: counted, passed on, stopped by Ctrl-C between two of them, on so many threads."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+from fastgrad.errors import require
+from fastgrad.machine import most_threads
+
+Progress = Callable[[int, int], None]
+PIECE_SECONDS = 0.3
+"""Aim of the time of one call of a kernel: progress is shown and Ctrl-C heard between calls."""
+
+
+def thread_count(threads: int | None) -> int:
+    """Return the threads meant, all where none are said, or raise InputError."""
+    most = most_threads()
+    if threads is not None:
+        require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)
+    return threads or most
+
+
+class Tracker:
+    """Counts parameters done, passes the count on, cuts work into pieces, and hears Ctrl-C between them.
+
+    Within the context the first Ctrl-C is only noted, so that it stops nothing halfway; a second one acts as ever.
+    """
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total, self.done = progress, total, 0
+        self.interrupted = False
+
+    def __enter__(self) -> Tracker:
+        # Only the main thread may handle signals, and only it is interrupted; a job in the background may ignore them.
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        self._handles = threading.current_thread() is threading.main_thread() and not ignored
+        if self._handles:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handles:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, *_: object) -> None:
+        self.interrupted = True
+        signal.signal(signal.SIGINT, self._before)
+
+    def advance(self, count: int) -> None:
+        """Count some more."""
+        self.done += count
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+    def pieces(self, count: int, seconds: float) -> Iterator[slice]:
+        """Cut equal pieces of work, of some seconds each as a guess, into runs of about `PIECE_SECONDS`.
+
+        The guess serves for the first run, from then on the clock. None follow Ctrl-C.
+        """
+        low, length = 0, max(1, int(PIECE_SECONDS / seconds))
+        while low < count and not self.interrupted:
+            began = time.perf_counter()
+            yield slice(low, min(low + length, count))
+            low += length
+            length = max(1, int(length * min(2.0, PIECE_SECONDS / max(time.perf_counter() - began, 1e-9))))
