@@ -5,16 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from fastgrad.diagnosis.ground import Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
+from fastgrad.diagnosis.ground import Claim, Estimate, Flow, Ground, Kind, Truth, batches, weights_estimate
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.kernels import codes
-from fastgrad.network import Array, Offsets
+from fastgrad.network import Array
 
 CLEAR = 1e3
 """A gradient must be that many times what rounding may do to it before a factor can be read from it."""
@@ -294,7 +295,7 @@ Form = tuple[Cause, Estimate]
 def _forms(tensor: Subject) -> Iterator[Form]:
     yield from _bias_forms(tensor) if tensor.kind == "b" else _weight_forms(tensor)
     yield from _example_forms(tensor)
-    yield from _other_tensors(tensor)
+    yield from _of_other_layers(tensor, partial(_fitting_heads, tensor))
     yield from _clipped(tensor)
 
 
@@ -314,12 +315,8 @@ def _weight_forms(tensor: Subject) -> Iterator[Form]:
                 turned = [_flattened(array, way) for array in total]
                 yield tensor.cause("order.flattened", other=way), Estimate(*turned)
     yield from _permuted(tensor)
-    for cause, delta, error, inputs, inputs_error in _other_factors(tensor):
-        columns = tensor.ground.probes[tensor.layer]
-        probe = weights_estimate(delta, error, inputs, inputs_error, columns)
-        if _probe_fits(tensor, probe, columns):
-            whole = weights_estimate(delta, error, inputs, inputs_error)
-            yield cause, whole.plus(tensor.claim.penalty)
+    for cause, delta, error, inputs, inputs_error in _fitting(tensor, [*_other_factors(tensor)]):
+        yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
 
 
 def _flattened(array: Array, way: str) -> Array:
@@ -327,18 +324,49 @@ def _flattened(array: Array, way: str) -> Array:
     return array.T.reshape(array.shape) if way == "C" else array.reshape(array.shape[::-1]).T
 
 
-def _probe_fits(tensor: Subject, probe: Estimate, columns: Offsets) -> bool:
-    claim = tensor.claim
-    penalty = Estimate(claim.penalty.values[:, columns], claim.penalty.rounding[:, columns])
-    estimate = probe.plus(penalty)
+Factors = tuple[Cause, Array, Array, Array, Array | None]
+"""A cause, ∂J/∂z and its rounding, the inputs and theirs."""
+
+
+def _fitting(tensor: Subject, factors: list[Factors]) -> Iterator[Factors]:
+    """Yield the products that fit on the columns that are probed; those that share a factor are tried side by side."""
+    own = tensor.ground.inputs(tensor.layer)
+    for shared in (True, False):
+        for some in batches([one for one in factors if (one[3] is own) == shared], tensor.flow.delta.size + own.size):
+            fits = _probes_fit(tensor, (_side_by_side_deltas if shared else _side_by_side_inputs)(tensor, some))
+            yield from (one for one, fit in zip(some, fits, strict=True) if fit)
+
+
+def _side_by_side_deltas(tensor: Subject, factors: Sequence[Factors]) -> Estimate:
+    """Return products of several ∂J/∂z with the tensor's inputs in the columns that are probed, shape (n, n_out, columns)."""
+    delta, error = (np.hstack([one[place] for one in factors]) for place in (1, 2))
+    columns = tensor.ground.probes[tensor.layer]
+    found = weights_estimate(delta, error, factors[0][3], factors[0][4], columns)
+    return Estimate(*(part.reshape(len(factors), -1, columns.size) for part in found))
+
+
+def _side_by_side_inputs(tensor: Subject, factors: Sequence[Factors]) -> Estimate:
+    """Return products of the tensor's ∂J/∂z with several inputs likewise."""
+    columns = tensor.ground.probes[tensor.layer]
+    inputs = np.hstack([one[3][:, columns] for one in factors])
+    errors = np.hstack([np.zeros_like(one[3][:, columns]) if one[4] is None else one[4][:, columns] for one in factors])
+    found = weights_estimate(factors[0][1], factors[0][2], inputs, errors)
+    return Estimate(*(np.stack(np.split(part, len(factors), axis=1)) for part in found))
+
+
+def _probes_fit(tensor: Subject, probes: Estimate) -> Truth:
+    """Of each product, whether the claim is it in the columns that are probed."""
+    claim, columns = tensor.claim, tensor.ground.probes[tensor.layer]
+    estimate = probes.plus(Estimate(claim.penalty.values[:, columns], claim.penalty.rounding[:, columns]))
     allowed = 2.0 * claim.allowed(estimate, tensor.ground.samples)
     if claim.spread is not None:
         allowed = allowed + claim.spread[:, columns]
-    return bool((np.abs(claim.values[:, columns] - estimate.values) <= allowed).all())
+    fits: Truth = (np.abs(claim.values[:, columns] - estimate.values) <= allowed).all(axis=(1, 2))
+    return fits
 
 
-def _other_factors(tensor: Subject) -> Iterator[tuple[Cause, Array, Array, Array, Array | None]]:
-    """Yield products δᵀa of which one factor is another one, with the rounding of both."""
+def _other_factors(tensor: Subject) -> Iterator[Factors]:
+    """Yield products δᵀa of which one factor is another one."""
     ground, layer, flow = tensor.ground, tensor.layer, tensor.flow
     inputs, error = ground.inputs(layer), ground.inputs_error(layer)
     yield tensor.cause("product.arrived", cost=1.02), flow.arrived, flow.arrived_error, inputs, error
@@ -399,10 +427,6 @@ def _bias_forms(tensor: Subject) -> Iterator[Form]:
     arrived = flow.arrived.sum(axis=0)
     rounding = np.sqrt(np.square(flow.arrived_error).sum(axis=0))
     yield tensor.cause("product.arrived", cost=1.02), _with_penalty(tensor, arrived, rounding)
-    for k, right in enumerate(ground.right):
-        if k != layer and right.delta.shape == flow.delta.shape:
-            estimate = ground.predicted_bias(right)
-            yield tensor.cause("product.other_delta", other=k), estimate.plus(tensor.claim.penalty)
 
 
 def _example_forms(tensor: Subject) -> Iterator[Form]:
@@ -455,16 +479,31 @@ def _share(tensor: Subject, s: int) -> Estimate:
     return Estimate(np.outer(delta, inputs), rounding)
 
 
-def _other_tensors(tensor: Subject) -> Iterator[Form]:
-    """Yield the right gradients of other layers that have the same shape."""
-    ground = tensor.ground
-    for k in range(ground.depth):
-        if k != tensor.layer:
-            other = ground.claim(k, tensor.kind)
-            if other is not None and other.values.shape == tensor.claim.values.shape:
-                right = ground.right[k]
-                data = ground.predicted_weights(k, right) if tensor.kind == "W" else ground.predicted_bias(right)
-                yield tensor.cause("order.other_tensor", other=k), data.plus(other.penalty)
+def _of_other_layers(tensor: Subject, places: Callable[[Estimate], Iterable[int]]) -> Iterator[Form]:
+    """Yield what other layers of the same shape give: their gradients, and their dZ summed up; those whose heads fit."""
+    ground, heads = tensor.ground, tensor.ground.heads.get((tensor.kind, tensor.claim.values.shape))
+    if heads is None:
+        return
+    for k in places(heads.data.plus(heads.penalty)):
+        other = ground.claim(heads.layers[k], tensor.kind)
+        if heads.layers[k] != tensor.layer and other is not None:
+            cause = tensor.cause("order.other_tensor", other=heads.layers[k])
+            yield cause, ground.rightly(heads.layers[k], tensor.kind).plus(other.penalty)
+    if tensor.kind == "b":
+        for k in places(heads.data.plus(tensor.claim.penalty)):
+            if heads.layers[k] != tensor.layer:
+                cause = tensor.cause("product.other_delta", other=heads.layers[k])
+                yield cause, ground.rightly(heads.layers[k], "b").plus(tensor.claim.penalty)
+
+
+def _fitting_heads(tensor: Subject, heads: Estimate) -> list[int]:
+    """Return which of several estimates, given in the entries at the head of a tensor, the claim can be."""
+    head, claim = tensor.ground.head(tensor.claim.values), tensor.claim
+    allowed = 2.0 * claim.allowed(heads, tensor.ground.samples)
+    if claim.spread is not None:
+        allowed = allowed + tensor.ground.head(claim.spread)
+    fits = np.abs(head - heads.values) <= allowed
+    return np.flatnonzero(fits.all(axis=tuple(range(1, fits.ndim)))).tolist()
 
 
 def _clipped(tensor: Subject) -> Iterator[Form]:
@@ -566,7 +605,7 @@ def wrong_values(tensor: Subject) -> Iterator[tuple[Cause, Array]]:
         yield tensor.cause("penalty.added", 0.7), total + 0.7 * tensor.claim.theta
     right = replace(tensor, claim=replace(tensor.claim, values=total))
     structural = (*_bias_forms(right),) if tensor.kind == "b" else (*_weight_forms(right),)
-    for cause, estimate in (*structural, *_other_tensors(right)):
+    for cause, estimate in (*structural, *_of_other_layers(right, lambda heads: range(len(heads.values)))):
         yield cause, estimate.values
     if tensor.kind == "W":
         for cause, delta, _, other, _ in _other_factors(tensor):

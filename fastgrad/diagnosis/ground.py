@@ -7,9 +7,10 @@ verdict's own tolerance.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +26,14 @@ from fastgrad.verdict import TOLERANCE, UNDERFLOW
 Kind = Literal["W", "b"]
 KINDS: tuple[Kind, ...] = ("W", "b")
 Truth = npt.NDArray[np.bool_]
+Item = TypeVar("Item")
 
 PROBED = 48
 """Columns of a W on which a hypothesis is tried before all of it is computed: what is wrong there is wrong."""
+HEAD = 8
+"""Columns of a W by which it is told from other layers' of the same shape."""
+AT_ONCE = 2**20
+"""Numbers of a flow that are tried side by side, 8 MiB: what is many and small goes fast, what is large takes no memory."""
 
 
 class Estimate(NamedTuple):
@@ -64,6 +70,27 @@ class Flow:
         size = abs(factor)
         return Flow(factor * self.arrived, size * self.arrived_error, factor * self.delta, size * self.error)
 
+    def columns(self, place: slice) -> Flow:
+        """Return the flow of some units."""
+        return Flow(self.arrived[:, place], self.arrived_error[:, place], self.delta[:, place], self.error[:, place])
+
+
+def side_by_side(flows: Sequence[Flow]) -> Flow:
+    """Put flows together as that of one wide layer, on which all of them are tried at once."""
+    return Flow(
+        np.hstack([flow.arrived for flow in flows]),
+        np.hstack([flow.arrived_error for flow in flows]),
+        np.hstack([flow.delta for flow in flows]),
+        np.hstack([flow.error for flow in flows]),
+    )
+
+
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield as many items at a time as have some `AT_ONCE` numbers, each having so many."""
+    most = max(1, AT_ONCE // max(size, 1))
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
+
 
 @dataclass(frozen=True, eq=False)
 class Claim:
@@ -89,6 +116,22 @@ class Claim:
         precision = self.tensor.precision
         allowed: Array = TOLERANCE * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
         return allowed
+
+
+class Heads(NamedTuple):
+    """Of layers whose W, or b, have one shape: the right gradients' entries at the head of each, stacked.
+
+    Attributes
+    ----------
+    layers : list of int
+        From 0.
+    data, penalty : Estimate
+        Shape (layers, ...); the penalty is 0 where there is no claim.
+    """
+
+    layers: list[int]
+    data: Estimate
+    penalty: Estimate
 
 
 class Given(NamedTuple):
@@ -257,6 +300,34 @@ class Ground:
     def predicted_weights(self, layer: int, flow: Flow, columns: Offsets | slice = slice(None)) -> Estimate:
         """Return the data's share of dW under a flow, in some columns."""
         return weights_estimate(flow.delta, flow.error, self.inputs(layer), self.inputs_error(layer), columns)
+
+    @cached_property
+    def heads(self) -> dict[tuple[Kind, tuple[int, ...]], Heads]:
+        """The heads of all tensors that share their shape with others, by kind and shape."""
+        alike: dict[tuple[Kind, tuple[int, ...]], list[int]] = {}
+        for layer in range(self.depth):
+            alike.setdefault(("W", self.W(layer).shape), []).append(layer)
+            alike.setdefault(("b", self.W(layer).shape[:1]), []).append(layer)
+        return {key: self._heads(key[0], layers) for key, layers in alike.items() if len(layers) > 1}
+
+    def _heads(self, kind: Kind, layers: list[int]) -> Heads:
+        data, penalties = [], []
+        for layer in layers:
+            data.append(self.rightly(layer, kind, slice(HEAD)))
+            claim = self.claim(layer, kind)
+            zero = Estimate(*map(np.zeros_like, data[-1]))
+            penalties.append(zero if claim is None else Estimate(*map(self.head, claim.penalty)))
+        return Heads(layers, *(Estimate(*map(np.stack, zip(*parts, strict=True))) for parts in (data, penalties)))
+
+    @staticmethod
+    def head(array: Array) -> Array:
+        """Return the entries at the head of a tensor: all of a b, the first columns of a W."""
+        return array[:, :HEAD] if array.ndim > 1 else array
+
+    def rightly(self, layer: int, kind: Kind, columns: slice = slice(None)) -> Estimate:
+        """Return the data's share of a layer's right gradient, of W in some columns."""
+        right = self.right[layer]
+        return self.predicted_weights(layer, right, columns) if kind == "W" else self.predicted_bias(right)
 
     def predicted_bias(self, flow: Flow) -> Estimate:
         """Return the data's share of db under a flow."""

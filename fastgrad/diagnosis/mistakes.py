@@ -1,21 +1,26 @@
 """The backward pass with one named mistake at one place of its flow: the output's ∂J/∂z, a derivative f′, a way down.
 
-`search` tries these where the wrong layers begin, `selftest` plants them. Each yields the flow that it gives, computed;
-a mistake that changes nothing at this point yields nothing.
+`search` tries these where the wrong layers begin, `plants` plants them. Each yields the flow that it gives, computed;
+a mistake that changes nothing at this point yields nothing. They come in families, whose flows lie side by side: a deep
+network has as many mistakes of the kind "another layer's" at each layer as it has layers, and they are tried at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.diagnosis.ground import Flow, Ground, tabulated
+from fastgrad.diagnosis.ground import Flow, Ground, batches, side_by_side, tabulated
 from fastgrad.forward import base_point
 from fastgrad.kernels import codes
 from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
+
+LEAST_CHANGE = 1e-6
+"""What a mistake must change, beside the largest number: far above rounding."""
 
 Other = int | float | str | None
 Formula = Callable[[Array], Array]
@@ -58,14 +63,37 @@ class Cause:
 Step = tuple[Cause, Flow]
 
 
-def flow_mistakes(ground: Ground, layer: int, above: Flow | None) -> Iterator[Step]:
+class Family(NamedTuple):
+    """Mistakes on the way into one layer, and their flows as that of one wide layer."""
+
+    causes: list[Cause]
+    flows: Flow
+
+    def flow(self, index: int) -> Flow:
+        """Return the flow of one of them."""
+        width = self.flows.delta.shape[1] // len(self.causes)
+        return self.flows.columns(slice(index * width, (index + 1) * width))
+
+
+def flow_families(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterator[Family]:
     """Yield every mistake on the way into ∂J/∂z of a layer, given the flow of the layer above (None at the output)."""
-    right = right_flow(ground, layer, above)
-    yield from _slope_mistakes(ground, layer, right)
-    if above is None:
-        yield from _output_mistakes(ground, right)
-    else:
-        yield from _way_mistakes(ground, layer, above)
+    steps = [*_slope_mistakes(ground, layer, right)]
+    steps += _output_mistakes(ground, right) if above is None else _way_mistakes(ground, layer, above, right)
+    for some in batches(steps, right.delta.size):
+        yield Family([cause for cause, _ in some], side_by_side([flow for _, flow in some]))
+    for family in _of_other_layers(ground, layer, above, right):
+        yield from _that_differ(family, right)
+
+
+def _that_differ(family: Family, right: Flow) -> Iterator[Family]:
+    """Yield the mistakes of a family that change anything."""
+    width, samples, count = right.delta.shape[1], len(right.delta), len(family.causes)
+    off = np.abs(family.flows.delta.reshape(samples, count, width) - right.delta[:, None]).max(axis=(0, 2), initial=0.0)
+    kept = np.flatnonzero(off > LEAST_CHANGE * np.abs(right.delta).max(initial=0.0)).tolist()
+    if len(kept) == count:
+        yield family
+    elif kept:
+        yield Family([family.causes[k] for k in kept], side_by_side([family.flow(k) for k in kept]))
 
 
 def right_flow(ground: Ground, layer: int, above: Flow | None) -> Flow:
@@ -78,11 +106,13 @@ def right_flow(ground: Ground, layer: int, above: Flow | None) -> Flow:
 
 
 def _down(ground: Ground, layer: int, arrived: Array, arrived_error: Array) -> Flow:
+    """Return ∂J/∂z of what arrived at a layer, or of several such side by side."""
     slope, error = ground.plane(codes.SLOPE, layer), ground.numerical.base.slope_error[layer]
-    return ground.through(arrived, arrived_error, slope, error)
+    count = arrived.shape[1] // slope.shape[1]
+    return ground.through(arrived, arrived_error, np.tile(slope, count), np.tile(error, count))
 
 
-def _differs(values: Array, right: Array, least: float = 1e-6) -> bool:
+def _differs(values: Array, right: Array, least: float = LEAST_CHANGE) -> bool:
     """Whether a mistake changes anything, far above rounding."""
     return bool((np.abs(values - right) > least * np.abs(right).max(initial=0.0)).any())
 
@@ -111,12 +141,6 @@ def _slope_mistakes(ground: Ground, layer: int, right: Flow) -> Iterator[Step]:
     for mistake, wrong in _mask_mistakes(ground, layer, slope, mask, code, parameter, z):
         if _differs(wrong, slope):
             yield Cause(mistake, layer, "Z"), _with_slope(ground, right, wrong, 4.0 * np.abs(wrong) + base.slope_error[layer])
-    for k in range(network.depth - 1):
-        if k != layer and network.widths[k + 1] == network.widths[layer + 1]:
-            wrong = ground.plane(codes.SLOPE, k)
-            if _differs(wrong, slope):
-                flow = _with_slope(ground, right, wrong, base.slope_error[k])
-                yield Cause("slope.other_layer", layer, "Z", other=k, cost=1.1), flow
 
 
 def _with_slope(ground: Ground, right: Flow, slope: Array, error: Array) -> Flow:
@@ -322,42 +346,61 @@ def _loss_slope(ground: Ground, targets: Array) -> Array:
 # The way down.
 
 
-def _way_mistakes(ground: Ground, layer: int, above: Flow) -> Iterator[Step]:
-    network, right = ground.problem.network, right_flow(ground, layer, above)
+def _way_mistakes(ground: Ground, layer: int, above: Flow, right: Flow) -> Iterator[Step]:
     W = ground.W(layer + 1)
-    for cause, flow, weights in _other_products(ground, layer, above, W):
-        sent = ground.sent(flow, weights)
+    undelta = replace(above, delta=above.arrived, error=above.arrived_error)
+    tries = [(Cause("way.arrived", layer, "Z", cost=1.05), ground.sent(undelta, W))]
+    if W.shape[0] == W.shape[1]:
+        tries.insert(0, (Cause("way.transposed", layer, "Z"), ground.sent(above, W.T)))
+        tries.append((Cause("way.no_weights", layer, "Z", cost=1.1), (above.delta, above.error)))
+    for cause, sent in tries:
         if _differs(sent[0], right.arrived):
             yield cause, _down(ground, layer, *sent)
-    if network.widths[layer + 1] == network.widths[layer + 2]:
-        yield Cause("way.no_weights", layer, "Z", cost=1.1), _down(ground, layer, above.delta, above.error)
-    for k in range(layer + 1, ground.depth):
-        if network.widths[k + 1] == network.widths[layer + 1]:
-            other = ground.right[k]
-            if _differs(other.arrived, right.arrived):
-                cause = Cause("way.other_arrived", layer, "Z", other=k, cost=1.1)
-                yield cause, _down(ground, layer, other.arrived, other.arrived_error)
 
 
-def _other_products(ground: Ground, layer: int, above: Flow, W: Array) -> Iterator[tuple[Cause, Flow, Array]]:
-    """Yield mistakes that are another product of a flow and weights."""
-    network = ground.problem.network
-    if W.shape[0] == W.shape[1]:
-        yield Cause("way.transposed", layer, "Z"), above, W.T
-    for k in range(ground.depth):
-        if k != layer + 1 and ground.W(k).shape == W.shape:
-            yield Cause("way.other_weights", layer, "Z", other=k), above, ground.W(k)
-    undelta = replace(above, delta=above.arrived, error=above.arrived_error)
-    yield Cause("way.arrived", layer, "Z", cost=1.05), undelta, W
-    for k in range(layer + 2, ground.depth):
-        if network.widths[k + 1] == network.widths[layer + 2]:
-            yield Cause("way.other_delta", layer, "Z", other=k), ground.right[k], W
+def _of_other_layers(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterator[Family]:
+    """Yield what is made of another layer's derivative, weights, dZ or dA."""
+    network, size = ground.problem.network, right.delta.size
+    alike = [k for k in range(ground.depth) if network.widths[k + 1] == network.widths[layer + 1]]
+    if not (above is None and network.from_logits):
+        for some in batches([k for k in alike if k not in (layer, ground.depth - 1)], size):
+            yield _family("slope.other_layer", layer, some, 1.1, _with_other_slopes(ground, right, some))
+    if above is None:
+        return
+    shape = ground.W(layer + 1).shape
+    for some in batches([k for k in range(ground.depth) if k != layer + 1 and ground.W(k).shape == shape], size):
+        sent = ground.sent(above, np.hstack([ground.W(k) for k in some]))
+        yield _family("way.other_weights", layer, some, 1.0, _down(ground, layer, *sent))
+    for some in batches([k for k in range(layer + 2, ground.depth) if network.widths[k + 1] == shape[0]], size):
+        yield _family("way.other_delta", layer, some, 1.0, _down(ground, layer, *_sent_by_others(ground, layer, some)))
+    for some in batches([k for k in alike if k > layer], size):
+        others = side_by_side([ground.right[k] for k in some])
+        yield _family("way.other_arrived", layer, some, 1.1, _down(ground, layer, others.arrived, others.arrived_error))
 
 
-def updated_way(ground: Ground, layer: int, above: Flow) -> tuple[Flow, Flow] | None:
-    """Return the right flow and what it loses for each unit of a learning rate when W was updated too early."""
+def _family(code: str, layer: int, others: Sequence[int], cost: float, flows: Flow) -> Family:
+    return Family([Cause(code, layer, "Z", other=k, cost=cost) for k in others], flows)
+
+
+def _with_other_slopes(ground: Ground, right: Flow, layers: Sequence[int]) -> Flow:
+    """Return the flows of a layer with the derivatives of others, side by side."""
+    slopes = np.hstack([ground.plane(codes.SLOPE, k) for k in layers])
+    errors = np.hstack([ground.numerical.base.slope_error[k] for k in layers])
+    arrived, arrived_error = (np.tile(array, len(layers)) for array in (right.arrived, right.arrived_error))
+    return ground.through(arrived, arrived_error, slopes, errors)
+
+
+def _sent_by_others(ground: Ground, layer: int, layers: Sequence[int]) -> tuple[Array, Array]:
+    """Return what the dZ of other layers send down through the weights above a layer, side by side."""
+    flows = [ground.right[k] for k in layers]
+    below = replace(flows[0], delta=np.vstack([f.delta for f in flows]), error=np.vstack([f.error for f in flows]))
+    arrived, error = ground.sent(below, ground.W(layer + 1))
+    return np.hstack(np.split(arrived, len(flows))), np.hstack(np.split(error, len(flows)))
+
+
+def updated_way(ground: Ground, layer: int, above: Flow) -> Flow | None:
+    """Return what the flow loses for each unit of a learning rate when W was updated too early."""
     claim = ground.claim(layer + 1, "W")
     if claim is None or not np.isfinite(claim.values).all():
         return None
-    right = right_flow(ground, layer, above)
-    return right, _down(ground, layer, *ground.sent(above, claim.values))
+    return _down(ground, layer, *ground.sent(above, claim.values))

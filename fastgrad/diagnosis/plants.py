@@ -11,7 +11,7 @@ import numpy as np
 from fastgrad.diagnosis import diagnose
 from fastgrad.diagnosis.forms import Subject, subject, wrong_values
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
-from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
+from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_way
 from fastgrad.diagnosis.words import gradient_name, readings
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, numerical_gradient
@@ -149,10 +149,11 @@ class Nursery:
             if c != 1.0:
                 cause = Cause("factor", layer, "Z", c)
                 yield Plant(cause, self._gradient(ground, {layer: ground.right[layer].scaled(c)}))
-        for cause, flow in flow_mistakes(ground, layer, above):
-            yield Plant(cause, self._gradient(ground, {layer: flow}))
-        if above is not None and (pair := updated_way(ground, layer, above)) is not None:
-            start, change = pair
+        start = ground.right[layer]
+        for family in flow_families(ground, layer, above, start):
+            for k, cause in enumerate(family.causes):
+                yield Plant(cause, self._gradient(ground, {layer: family.flow(k)}))
+        if above is not None and (change := updated_way(ground, layer, above)) is not None:
             flow = Flow(
                 start.arrived - 0.1 * change.arrived, start.arrived_error, start.delta - 0.1 * change.delta, start.error
             )

@@ -17,8 +17,8 @@ from itertools import product as pairs
 import numpy as np
 
 from fastgrad.diagnosis.forms import CLEAR, Explanation, explain, factor_cost, nearest_constant, subject, telling
-from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
-from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
+from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
+from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_way
 from fastgrad.network import Array, Offsets
 
 MOST_STEPS = 150
@@ -176,24 +176,25 @@ def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> 
         if c == 1.0:
             continue
         yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
-    for cause, flow in flow_mistakes(ground, layer, above):
-        factors = probe.factors(flow, named=True)
-        if not factors:
-            off = probe.distance(flow)
-            ground.nearest[layer] = min(ground.nearest.get(layer, (np.inf, "")), (off, cause.code))
-        for c in factors:
-            factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
-            yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
-    if above is not None and (pair := updated_way(ground, layer, above)) is not None:
-        rate = probe.rate(*pair)
+    for family in flow_families(ground, layer, above, right):
+        possible, distances = probe.tried(family)
+        for k, cause in enumerate(family.causes):
+            flow = family.flow(k)
+            factors = probe.factors(flow, named=True) if possible[k] else []
+            if not factors:
+                ground.nearest[layer] = min(ground.nearest.get(layer, (np.inf, "")), (float(distances[k]), cause.code))
+            for c in factors:
+                factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
+                yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
+    if above is not None and (change := updated_way(ground, layer, above)) is not None:
+        rate = probe.rate(right, change)
         if rate is not None:
-            start, change = pair
             usual = 1.0 if rate == float(f"{rate:.3g}") else 1.3
             cause = Cause("way.updated_weights", layer, "Z", other=rate, cost=usual)
-            delta = start.delta - rate * change.delta
-            arrived = start.arrived - rate * change.arrived
-            error = start.error + abs(rate) * change.error
-            arrived_error = start.arrived_error + abs(rate) * change.arrived_error
+            delta = right.delta - rate * change.delta
+            arrived = right.arrived - rate * change.arrived
+            error = right.error + abs(rate) * change.error
+            arrived_error = right.arrived_error + abs(rate) * change.arrived_error
             yield (cause,), Flow(arrived, arrived_error, delta, error, recovered=1.0 / abs(rate))
 
 
@@ -218,15 +219,30 @@ class _Probe:
                 found.append(c)
         return found
 
-    def distance(self, flow: Flow) -> float:
-        """Return how far the claims are from a flow's, relative to the size of what is added up; the largest."""
-        largest = 0.0
-        for claim, estimate in self._predictions(flow):
-            total = estimate.plus(claim.penalty)
+    def tried(self, family: Family) -> tuple[Truth, Array]:
+        """Return of each flow of a family whether a multiple of it may explain W or b, and how far they are off it.
+
+        That distance is relative to the size of what is added up; the largest. Most hypotheses end here.
+        """
+        count = len(family.causes)
+        possible, distances = np.full(count, self.weights is None and self.bias is None), np.zeros(count)
+        for claim, estimate in self._predictions(family.flows):
+            values, rounding = (part.reshape(count, -1) for part in estimate)
+            claimed, penalty = claim.values.ravel(), Estimate(*(part.ravel() for part in claim.penalty))
+            total = Estimate(values, rounding).plus(penalty)
             size = total.rounding + np.abs(total.values)
-            off = np.abs(claim.values - total.values)[size > 0.0] / size[size > 0.0]
-            largest = max(largest, float(off.max(initial=0.0)))
-        return largest
+            off = np.where(size > 0.0, np.abs(claimed - total.values) / np.where(size > 0.0, size, 1.0), 0.0)
+            distances = np.maximum(distances, np.where(np.isnan(off), np.inf, off).max(axis=1, initial=0.0))
+            bound = claim.allowed(Estimate(np.abs(total.values) + np.abs(claimed), total.rounding), self.ground.samples)
+            possible |= ~(np.abs(values) > CLEAR * bound).any(axis=1)  # nothing goes through: it may explain zeros
+            if claim.spread is not None:
+                bound = bound + claim.spread.ravel()
+            possible |= _are_multiples(values, claimed - penalty.values, bound)
+            if claim.l2:
+                theta = claim.theta.ravel()
+                rest = claimed - claim.l1 * np.sign(theta)
+                possible |= _are_multiples(*_without(theta, values, rest, bound))
+        return possible, distances
 
     def _predictions(self, flow: Flow) -> Iterable[tuple[Claim, Estimate]]:
         if self.weights is not None:
@@ -247,8 +263,6 @@ class _Probe:
             return None
         target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
         clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
-        if penalty and not _is_multiple(estimate.values, target, allowed):
-            return None
         solution = _least_squares([part / allowed for part in parts], target / allowed)
         if solution is None or clear < CLEAR or abs(solution[0]) * clear < CLEAR:  # a factor 0 but for rounding
             return None
@@ -296,13 +310,26 @@ def _least_squares(parts: list[Array], target: Array) -> list[float] | None:
     return [float(c) for c in solution / unit] if rank == len(parts) else None
 
 
-def _is_multiple(values: Array, target: Array, allowed: Array) -> bool:
-    """Whether one can be a multiple of the other, by two of the clearest entries: most hypotheses end here."""
-    flat, wanted, bound = values.ravel(), target.ravel(), allowed.ravel()
-    first, other = int(np.argmax(np.abs(flat))), int(np.argmax(np.abs(wanted)))
-    off = abs(flat[first] * wanted[other] - flat[other] * wanted[first])
-    size = bound[other] * (abs(flat[first]) + abs(wanted[first])) + bound[first] * (abs(wanted[other]) + abs(flat[other]))
-    return bool(off <= 8.0 * size)
+def _are_multiples(values: Array, target: Array, bound: Array) -> Truth:
+    """Of each row of values, whether the target can be a multiple of it, each known to a bound.
+
+    The row's largest entry v gives the factor t/v; then v·t' = v'·t for all others, but for what the bounds allow. Eight
+    times that, since what follows fits the factor by all entries.
+    """
+    rows, first = np.arange(len(values)), np.argmax(np.abs(values), axis=1)
+    v, t, allowed = (array[:, None] for array in (values[rows, first], target[first], bound[rows, first]))
+    off = np.abs(v * target - values * t)
+    size = bound * (np.abs(v) + np.abs(t)) + allowed * (np.abs(target) + np.abs(values))
+    fits: Truth = (off <= 8.0 * size).all(axis=1)
+    return fits
+
+
+def _without(theta: Array, values: Array, target: Array, bound: Array) -> tuple[Array, Array, Array]:
+    """Return values and target less the multiple of theta that makes them 0 where theta is largest."""
+    place = int(np.argmax(np.abs(theta)))
+    share = theta / theta[place] if theta[place] else np.zeros_like(theta)
+    rest = bound + bound[:, place, None] * np.abs(share)
+    return values - values[:, place, None] * share, target - target[place] * share, rest
 
 
 def _is_named(ground: Ground, c: float) -> bool:
