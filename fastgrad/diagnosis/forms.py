@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from fastgrad.diagnosis.ground import Claim, Estimate, Flow, Ground, Kind, Truth, batches, weights_estimate
+from fastgrad.diagnosis.ground import HEAD, Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.kernels import codes
-from fastgrad.network import Array
+from fastgrad.network import Array, Offsets
 
 CLEAR = 1e3
 """A gradient must be that many times what rounding may do to it before a factor can be read from it."""
@@ -315,7 +315,7 @@ def _weight_forms(tensor: Subject) -> Iterator[Form]:
                 turned = [_flattened(array, way) for array in total]
                 yield tensor.cause("order.flattened", other=way), Estimate(*turned)
     yield from _permuted(tensor)
-    for cause, delta, error, inputs, inputs_error in _fitting(tensor, [*_other_factors(tensor)]):
+    for cause, delta, error, inputs, inputs_error in _possible_factors(tensor):
         yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
 
 
@@ -328,51 +328,41 @@ Factors = tuple[Cause, Array, Array, Array, Array | None]
 """A cause, ∂J/∂z and its rounding, the inputs and theirs."""
 
 
-def _fitting(tensor: Subject, factors: list[Factors]) -> Iterator[Factors]:
-    """Yield the products that fit on the columns that are probed; those that share a factor are tried side by side."""
-    own = tensor.ground.inputs(tensor.layer)
-    for shared in (True, False):
-        for some in batches([one for one in factors if (one[3] is own) == shared], tensor.flow.delta.size + own.size):
-            fits = _probes_fit(tensor, (_side_by_side_deltas if shared else _side_by_side_inputs)(tensor, some))
-            yield from (one for one, fit in zip(some, fits, strict=True) if fit)
-
-
-def _side_by_side_deltas(tensor: Subject, factors: Sequence[Factors]) -> Estimate:
-    """Return products of several ∂J/∂z with the tensor's inputs in the columns that are probed, shape (n, n_out, columns)."""
-    delta, error = (np.hstack([one[place] for one in factors]) for place in (1, 2))
+def _possible_factors(tensor: Subject) -> Iterator[Factors]:
+    """Yield the products with another factor that the claim can be; those with another layer's are tried side by side."""
     columns = tensor.ground.probes[tensor.layer]
-    found = weights_estimate(delta, error, factors[0][3], factors[0][4], columns)
-    return Estimate(*(part.reshape(len(factors), -1, columns.size) for part in found))
+    for one in _own_factors(tensor):
+        probe = weights_estimate(*one[1:], columns)
+        if _fit_parts(tensor, Estimate(*(part[None] for part in probe)), columns):
+            yield one
+    ground, layer, flow = tensor.ground, tensor.layer, tensor.flow
+    inputs, error, head = ground.inputs(layer), ground.inputs_error(layer), np.arange(HEAD)[: tensor.claim.values.shape[1]]
+    for row in ground.rows[flow.delta.shape[1]]:
+        many = weights_estimate(row.delta, row.error, inputs, error, head)
+        parts = Estimate(*(part.reshape(len(row.layers), -1, head.size) for part in many))
+        yield from _with_other_deltas(tensor, [row.layers[k] for k in _fit_parts(tensor, parts, head)])
+    entered = ground.entered[inputs.shape[1]]
+    many = weights_estimate(flow.delta, flow.error, entered.values, entered.error)
+    parts = Estimate(*(part.reshape(len(part), -1, head.size).swapaxes(0, 1) for part in many))
+    yield from _with_other_inputs(tensor, [entered.layers[k] for k in _fit_parts(tensor, parts, head)])
 
 
-def _side_by_side_inputs(tensor: Subject, factors: Sequence[Factors]) -> Estimate:
-    """Return products of the tensor's ∂J/∂z with several inputs likewise."""
-    columns = tensor.ground.probes[tensor.layer]
-    inputs = np.hstack([one[3][:, columns] for one in factors])
-    errors = np.hstack([np.zeros_like(one[3][:, columns]) if one[4] is None else one[4][:, columns] for one in factors])
-    found = weights_estimate(factors[0][1], factors[0][2], inputs, errors)
-    return Estimate(*(np.stack(np.split(part, len(factors), axis=1)) for part in found))
-
-
-def _probes_fit(tensor: Subject, probes: Estimate) -> Truth:
-    """Of each product, whether the claim is it in the columns that are probed."""
-    claim, columns = tensor.claim, tensor.ground.probes[tensor.layer]
-    estimate = probes.plus(Estimate(claim.penalty.values[:, columns], claim.penalty.rounding[:, columns]))
+def _fit_parts(tensor: Subject, parts: Estimate, columns: Offsets) -> list[int]:
+    """Return which of several estimates, stacked, of some columns of the data's share the claim can be."""
+    claim = tensor.claim
+    estimate = parts.plus(Estimate(claim.penalty.values[:, columns], claim.penalty.rounding[:, columns]))
     allowed = 2.0 * claim.allowed(estimate, tensor.ground.samples)
     if claim.spread is not None:
         allowed = allowed + claim.spread[:, columns]
-    fits: Truth = (np.abs(claim.values[:, columns] - estimate.values) <= allowed).all(axis=(1, 2))
-    return fits
+    fits = np.abs(claim.values[:, columns] - estimate.values) <= allowed
+    return np.flatnonzero(fits.all(axis=(1, 2))).tolist()
 
 
-def _other_factors(tensor: Subject) -> Iterator[Factors]:
-    """Yield products δᵀa of which one factor is another one."""
+def _own_factors(tensor: Subject) -> Iterator[Factors]:
+    """Yield products δᵀa of which one factor is another one of the same layer."""
     ground, layer, flow = tensor.ground, tensor.layer, tensor.flow
     inputs, error = ground.inputs(layer), ground.inputs_error(layer)
     yield tensor.cause("product.arrived", cost=1.02), flow.arrived, flow.arrived_error, inputs, error
-    for k, right in enumerate(ground.right):
-        if k != layer and right.delta.shape == flow.delta.shape:
-            yield tensor.cause("product.other_delta", other=k), right.delta, right.error, inputs, error
     if layer:
         z, z_error = ground.plane(codes.Z, layer - 1), ground.numerical.base.z_error[layer - 1]
         yield tensor.cause("product.z"), flow.delta, flow.error, z, z_error
@@ -381,8 +371,22 @@ def _other_factors(tensor: Subject) -> Iterator[Factors]:
             with np.errstate(all="ignore"):
                 kept = np.where(mask > 0.0, inputs / mask, 0.0)
             yield tensor.cause("product.unscaled"), flow.delta, flow.error, kept, error
-    for k in range(ground.depth):
-        if k != layer and ground.inputs(k).shape == inputs.shape:
+
+
+def _with_other_deltas(tensor: Subject, layers: Iterable[int]) -> Iterator[Factors]:
+    """Yield products of the right ∂J/∂z of other layers with the tensor's inputs."""
+    ground = tensor.ground
+    inputs, error = ground.inputs(tensor.layer), ground.inputs_error(tensor.layer)
+    for k in layers:
+        if k != tensor.layer and ground.right[k].delta.shape == tensor.flow.delta.shape:
+            yield tensor.cause("product.other_delta", other=k), ground.right[k].delta, ground.right[k].error, inputs, error
+
+
+def _with_other_inputs(tensor: Subject, layers: Iterable[int]) -> Iterator[Factors]:
+    """Yield products of the tensor's ∂J/∂z with what enters other layers."""
+    ground, flow = tensor.ground, tensor.flow
+    for k in layers:
+        if k != tensor.layer and ground.inputs(k).shape == ground.inputs(tensor.layer).shape:
             cause = tensor.cause("product.other_inputs", other=k)
             yield cause, flow.delta, flow.error, ground.inputs(k), ground.inputs_error(k)
 
@@ -498,11 +502,11 @@ def _of_other_layers(tensor: Subject, places: Callable[[Estimate], Iterable[int]
 
 def _fitting_heads(tensor: Subject, heads: Estimate) -> list[int]:
     """Return which of several estimates, given in the entries at the head of a tensor, the claim can be."""
-    head, claim = tensor.ground.head(tensor.claim.values), tensor.claim
+    head, claim = tensor.ground.head, tensor.claim
     allowed = 2.0 * claim.allowed(heads, tensor.ground.samples)
     if claim.spread is not None:
-        allowed = allowed + tensor.ground.head(claim.spread)
-    fits = np.abs(head - heads.values) <= allowed
+        allowed = allowed + head(claim.spread)
+    fits = np.abs(head(claim.values) - heads.values) <= allowed
     return np.flatnonzero(fits.all(axis=tuple(range(1, fits.ndim)))).tolist()
 
 
@@ -608,7 +612,9 @@ def wrong_values(tensor: Subject) -> Iterator[tuple[Cause, Array]]:
     for cause, estimate in (*structural, *_of_other_layers(right, lambda heads: range(len(heads.values)))):
         yield cause, estimate.values
     if tensor.kind == "W":
-        for cause, delta, _, other, _ in _other_factors(tensor):
+        everywhere = range(tensor.ground.depth)
+        others = (*_with_other_deltas(tensor, everywhere), *_with_other_inputs(tensor, everywhere))
+        for cause, delta, _, other, _ in (*_own_factors(tensor), *others):
             yield cause, delta.T @ other + penalty
     if total.shape[0] > 1:
         yield tensor.cause("order.rows"), np.roll(total, 1, axis=0)

@@ -7,7 +7,7 @@ verdict's own tolerance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar
@@ -27,6 +27,7 @@ Kind = Literal["W", "b"]
 KINDS: tuple[Kind, ...] = ("W", "b")
 Truth = npt.NDArray[np.bool_]
 Item = TypeVar("Item")
+Mark = TypeVar("Mark", bound=Hashable)
 
 PROBED = 48
 """Columns of a W on which a hypothesis is tried before all of it is computed: what is wrong there is wrong."""
@@ -132,6 +133,24 @@ class Heads(NamedTuple):
     layers: list[int]
     data: Estimate
     penalty: Estimate
+
+
+class Row(NamedTuple):
+    """Layers of one width, side by side: their f′ and their right ∂J/∂z, each with its rounding, shape (m, layers·n)."""
+
+    layers: list[int]
+    slope: Array
+    slope_error: Array
+    delta: Array
+    error: Array
+
+
+class Entered(NamedTuple):
+    """What enters layers that have as many inputs, the first ones side by side, with its rounding, shape (m, layers·HEAD)."""
+
+    layers: list[int]
+    values: Array
+    error: Array
 
 
 class Given(NamedTuple):
@@ -302,13 +321,40 @@ class Ground:
         return weights_estimate(flow.delta, flow.error, self.inputs(layer), self.inputs_error(layer), columns)
 
     @cached_property
+    def rows(self) -> dict[int, list[Row]]:
+        """The layers of each width, some at a time where they are large."""
+        rows: dict[int, list[Row]] = {}
+        for width, layers in _alike(self.problem.network.widths[1:]).items():
+            rows[width] = [self._row(some) for some in batches(layers, self.samples * width)]
+        return rows
+
+    def _row(self, layers: Sequence[int]) -> Row:
+        return Row(
+            list(layers),
+            np.hstack([self.plane(codes.SLOPE, k) for k in layers]),
+            np.hstack([self.numerical.base.slope_error[k] for k in layers]),
+            np.hstack([self.right[k].delta for k in layers]),
+            np.hstack([self.right[k].error for k in layers]),
+        )
+
+    @cached_property
+    def entered(self) -> dict[int, Entered]:
+        """The heads of what enters the layers with so many inputs."""
+        entered = {}
+        for width, layers in _alike(self.problem.network.widths[:-1]).items():
+            values = np.hstack([self.inputs(k)[:, :HEAD] for k in layers])
+            errors = [self.inputs_error(k) for k in layers]
+            zeros = np.zeros((self.samples, min(width, HEAD)))
+            entered[width] = Entered(layers, values, np.hstack([zeros if e is None else e[:, :HEAD] for e in errors]))
+        return entered
+
+    @cached_property
     def heads(self) -> dict[tuple[Kind, tuple[int, ...]], Heads]:
         """The heads of all tensors that share their shape with others, by kind and shape."""
-        alike: dict[tuple[Kind, tuple[int, ...]], list[int]] = {}
-        for layer in range(self.depth):
-            alike.setdefault(("W", self.W(layer).shape), []).append(layer)
-            alike.setdefault(("b", self.W(layer).shape[:1]), []).append(layer)
-        return {key: self._heads(key[0], layers) for key, layers in alike.items() if len(layers) > 1}
+        shapes = [self.W(layer).shape for layer in range(self.depth)]
+        alike: list[tuple[Kind, tuple[int, ...], list[int]]] = [("W", *pair) for pair in _alike(shapes).items()]
+        alike += [("b", *pair) for pair in _alike([shape[:1] for shape in shapes]).items()]
+        return {(kind, shape): self._heads(kind, layers) for kind, shape, layers in alike if len(layers) > 1}
 
     def _heads(self, kind: Kind, layers: list[int]) -> Heads:
         data, penalties = [], []
@@ -332,6 +378,14 @@ class Ground:
     def predicted_bias(self, flow: Flow) -> Estimate:
         """Return the data's share of db under a flow."""
         return Estimate(flow.delta.sum(axis=0), np.sqrt(np.square(flow.error).sum(axis=0)))
+
+
+def _alike(marks: Sequence[Mark]) -> dict[Mark, list[int]]:
+    """Return for each mark the layers that have it."""
+    found: dict[Mark, list[int]] = {}
+    for layer, mark in enumerate(marks):
+        found.setdefault(mark, []).append(layer)
+    return found
 
 
 def weights_estimate(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.diagnosis.ground import Flow, Ground, batches, side_by_side, tabulated
+from fastgrad.diagnosis.ground import Flow, Ground, Truth, batches, side_by_side, tabulated
 from fastgrad.forward import base_point
 from fastgrad.kernels import codes
 from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
@@ -64,10 +64,11 @@ Step = tuple[Cause, Flow]
 
 
 class Family(NamedTuple):
-    """Mistakes on the way into one layer, and their flows as that of one wide layer."""
+    """Mistakes on the way into one layer, their flows as that of one wide layer, and which of them change anything."""
 
     causes: list[Cause]
     flows: Flow
+    changes: Truth
 
     def flow(self, index: int) -> Flow:
         """Return the flow of one of them."""
@@ -80,20 +81,13 @@ def flow_families(ground: Ground, layer: int, above: Flow | None, right: Flow) -
     steps = [*_slope_mistakes(ground, layer, right)]
     steps += _output_mistakes(ground, right) if above is None else _way_mistakes(ground, layer, above, right)
     for some in batches(steps, right.delta.size):
-        yield Family([cause for cause, _ in some], side_by_side([flow for _, flow in some]))
-    for family in _of_other_layers(ground, layer, above, right):
-        yield from _that_differ(family, right)
-
-
-def _that_differ(family: Family, right: Flow) -> Iterator[Family]:
-    """Yield the mistakes of a family that change anything."""
-    width, samples, count = right.delta.shape[1], len(right.delta), len(family.causes)
-    off = np.abs(family.flows.delta.reshape(samples, count, width) - right.delta[:, None]).max(axis=(0, 2), initial=0.0)
-    kept = np.flatnonzero(off > LEAST_CHANGE * np.abs(right.delta).max(initial=0.0)).tolist()
-    if len(kept) == count:
-        yield family
-    elif kept:
-        yield Family([family.causes[k] for k in kept], side_by_side([family.flow(k) for k in kept]))
+        flows = side_by_side([flow for _, flow in some])
+        yield Family([cause for cause, _ in some], flows, np.ones(len(some), dtype=bool))
+    for causes, flows in _of_other_layers(ground, layer, above, right):
+        if not causes:
+            continue
+        off = np.abs(flows.delta.reshape(ground.samples, len(causes), -1) - right.delta[:, None]).max(axis=(0, 2), initial=0.0)
+        yield Family(causes, flows, off > LEAST_CHANGE * np.abs(right.delta).max(initial=0.0))
 
 
 def right_flow(ground: Ground, layer: int, above: Flow | None) -> Flow:
@@ -358,43 +352,38 @@ def _way_mistakes(ground: Ground, layer: int, above: Flow, right: Flow) -> Itera
             yield cause, _down(ground, layer, *sent)
 
 
-def _of_other_layers(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterator[Family]:
-    """Yield what is made of another layer's derivative, weights, dZ or dA."""
-    network, size = ground.problem.network, right.delta.size
-    alike = [k for k in range(ground.depth) if network.widths[k + 1] == network.widths[layer + 1]]
+def _of_other_layers(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterator[tuple[list[Cause], Flow]]:
+    """Yield what is made of another layer's derivative, weights, dZ or dA; flows side by side."""
+    network, width = ground.problem.network, right.delta.shape[1]
+
+    def causes(code: str, others: Sequence[int], cost: float) -> list[Cause]:
+        return [Cause(code, layer, "Z", other=k, cost=cost) for k in others]
+
     if not (above is None and network.from_logits):
-        for some in batches([k for k in alike if k not in (layer, ground.depth - 1)], size):
-            yield _family("slope.other_layer", layer, some, 1.1, _with_other_slopes(ground, right, some))
+        for row in ground.rows[width]:
+            hidden = [k for k in row.layers if k + 1 < ground.depth]
+            place = slice(len(hidden) * width)
+            arrived, error = (np.tile(array, len(hidden)) for array in (right.arrived, right.arrived_error))
+            flows = ground.through(arrived, error, row.slope[:, place], row.slope_error[:, place])
+            yield causes("slope.other_layer", hidden, 1.1), flows
     if above is None:
         return
-    shape = ground.W(layer + 1).shape
-    for some in batches([k for k in range(ground.depth) if k != layer + 1 and ground.W(k).shape == shape], size):
+    W = ground.W(layer + 1)
+    for some in batches([k for k in range(ground.depth) if ground.W(k).shape == W.shape], max(right.delta.size, W.size)):
         sent = ground.sent(above, np.hstack([ground.W(k) for k in some]))
-        yield _family("way.other_weights", layer, some, 1.0, _down(ground, layer, *sent))
-    for some in batches([k for k in range(layer + 2, ground.depth) if network.widths[k + 1] == shape[0]], size):
-        yield _family("way.other_delta", layer, some, 1.0, _down(ground, layer, *_sent_by_others(ground, layer, some)))
-    for some in batches([k for k in alike if k > layer], size):
+        yield causes("way.other_weights", some, 1.0), _down(ground, layer, *sent)
+    for some in batches([k for k in range(layer + 2, ground.depth) if network.widths[k + 1] == len(W)], above.delta.size):
+        yield causes("way.other_delta", some, 1.0), _down(ground, layer, *_sent_by_others(ground, W, some))
+    for some in batches([k for k in range(layer + 1, ground.depth) if network.widths[k + 1] == width], right.delta.size):
         others = side_by_side([ground.right[k] for k in some])
-        yield _family("way.other_arrived", layer, some, 1.1, _down(ground, layer, others.arrived, others.arrived_error))
+        yield causes("way.other_arrived", some, 1.1), _down(ground, layer, others.arrived, others.arrived_error)
 
 
-def _family(code: str, layer: int, others: Sequence[int], cost: float, flows: Flow) -> Family:
-    return Family([Cause(code, layer, "Z", other=k, cost=cost) for k in others], flows)
-
-
-def _with_other_slopes(ground: Ground, right: Flow, layers: Sequence[int]) -> Flow:
-    """Return the flows of a layer with the derivatives of others, side by side."""
-    slopes = np.hstack([ground.plane(codes.SLOPE, k) for k in layers])
-    errors = np.hstack([ground.numerical.base.slope_error[k] for k in layers])
-    arrived, arrived_error = (np.tile(array, len(layers)) for array in (right.arrived, right.arrived_error))
-    return ground.through(arrived, arrived_error, slopes, errors)
-
-
-def _sent_by_others(ground: Ground, layer: int, layers: Sequence[int]) -> tuple[Array, Array]:
-    """Return what the dZ of other layers send down through the weights above a layer, side by side."""
+def _sent_by_others(ground: Ground, W: Array, layers: Sequence[int]) -> tuple[Array, Array]:
+    """Return what the dZ of other layers send down through weights, side by side."""
     flows = [ground.right[k] for k in layers]
     below = replace(flows[0], delta=np.vstack([f.delta for f in flows]), error=np.vstack([f.error for f in flows]))
-    arrived, error = ground.sent(below, ground.W(layer + 1))
+    arrived, error = ground.sent(below, W)
     return np.hstack(np.split(arrived, len(flows))), np.hstack(np.split(error, len(flows)))
 
 

@@ -151,8 +151,8 @@ class Nursery:
                 yield Plant(cause, self._gradient(ground, {layer: ground.right[layer].scaled(c)}))
         start = ground.right[layer]
         for family in flow_families(ground, layer, above, start):
-            for k, cause in enumerate(family.causes):
-                yield Plant(cause, self._gradient(ground, {layer: family.flow(k)}))
+            for k in np.flatnonzero(family.changes).tolist():
+                yield Plant(family.causes[k], self._gradient(ground, {layer: family.flow(k)}))
         if above is not None and (change := updated_way(ground, layer, above)) is not None:
             flow = Flow(
                 start.arrived - 0.1 * change.arrived, start.arrived_error, start.delta - 0.1 * change.delta, start.error

@@ -21,8 +21,9 @@ from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_way
 from fastgrad.network import Array, Offsets
 
-MOST_STEPS = 150
-"""Layers gone through, over all states, before only the most promising state is followed."""
+MOST_STEPS, LEAST_STEPS = 150, 40
+"""Layers gone through, over all states, before only the state is followed that has come furthest: so many that the way
+from there to the input is among the first number, and the second at least."""
 MOST_FORMS = 6
 """Explanations of one tensor that are followed."""
 REPEATED = 0.05
@@ -84,10 +85,10 @@ def search(ground: Ground) -> list[State]:
     queue = [(0.0, next(order), State((), None, ground.depth - 1))]
     seen: dict[tuple[int, int | None], Steps] = {}
     found: dict[frozenset[Cause], State] = {}
-    taken, limit = 0, np.inf
+    taken, limit, most = 0, np.inf, max(MOST_STEPS - ground.depth, LEAST_STEPS)
     while queue:
         _, _, state = heappop(queue)
-        if state.cost > limit or (found and taken > MOST_STEPS):
+        if state.cost > limit or (found and taken > most):
             break
         if state.layer < 0:
             found.setdefault(frozenset(state.causes), state)
@@ -100,7 +101,7 @@ def search(ground: Ground) -> list[State]:
         for step in seen[key]:
             for grown in _grown(state, *step):
                 # Once too much has been tried, what has come furthest goes first.
-                priority = grown.cost if taken <= MOST_STEPS else grown.cost + 100.0 * grown.layer
+                priority = grown.cost if taken <= most else grown.cost + 100.0 * grown.layer
                 heappush(queue, (priority, next(order), grown))
     return list(found.values())
 
@@ -178,14 +179,15 @@ def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> 
         yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
     for family in flow_families(ground, layer, above, right):
         possible, distances = probe.tried(family)
-        for k, cause in enumerate(family.causes):
-            flow = family.flow(k)
-            factors = probe.factors(flow, named=True) if possible[k] else []
-            if not factors:
-                ground.nearest[layer] = min(ground.nearest.get(layer, (np.inf, "")), (float(distances[k]), cause.code))
+        explaining = np.zeros_like(possible)
+        for k in np.flatnonzero(possible & family.changes).tolist():
+            cause, flow = family.causes[k], family.flow(k)
+            factors = probe.factors(flow, named=True)
+            explaining[k] = bool(factors)
             for c in factors:
                 factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
                 yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
+        _note_nearest(ground, layer, family.causes, np.where(explaining | ~family.changes, np.inf, distances))
     if above is not None and (change := updated_way(ground, layer, above)) is not None:
         rate = probe.rate(right, change)
         if rate is not None:
@@ -196,6 +198,13 @@ def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> 
             error = right.error + abs(rate) * change.error
             arrived_error = right.arrived_error + abs(rate) * change.arrived_error
             yield (cause,), Flow(arrived, arrived_error, delta, error, recovered=1.0 / abs(rate))
+
+
+def _note_nearest(ground: Ground, layer: int, causes: list[Cause], distances: Array) -> None:
+    """Keep the mistake that comes nearest of those that do not explain the claim."""
+    k = int(np.argmin(distances))
+    if distances[k] < ground.nearest.get(layer, (np.inf, ""))[0]:
+        ground.nearest[layer] = float(distances[k]), causes[k].code
 
 
 class _Probe:
