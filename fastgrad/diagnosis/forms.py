@@ -26,6 +26,8 @@ MAP = (10, 60)
 SHADES = " .:+*#@"
 STRAY_PART = 0.31
 """Share of the largest entry by which planted parts are off."""
+SMALL_RATE = 1e-3
+"""A usual learning rate."""
 UNTESTED = 0.5
 """What an explanation costs more that as many numbers were fitted to as there are."""
 
@@ -167,14 +169,17 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     sign = Estimate(np.sign(claim.theta), np.zeros_like(claim.theta))
     if np.array_equal(claim.values, claim.theta) or tensor.fits(theta):
         yield Explanation((tensor.cause("value.parameter"),), 0.0, size)
+        if tensor.fits(theta.plus(tensor.total.scaled(-SMALL_RATE))):  # a step that is lost in rounding
+            yield Explanation((tensor.cause("value.step_taken", -SMALL_RATE, cost=1.1),), 0.0, size)
         return
     l2_part = Estimate(claim.l2 * claim.theta, np.abs(claim.l2 * claim.theta))
     l1_part = Estimate(claim.l1 * sign.values, np.abs(claim.l1 * sign.values))
     penalized = bool(claim.penalty.values.any())
-    tries = [("data", [data], claim.penalty), ("theta", [theta], data.plus(l1_part)), ("sign", [sign], data.plus(l2_part))]
+    # A step first: where little but the penalty is in the gradient, it cannot be told from another multiple of that.
+    tries = [("step", [tensor.total], theta), ("data", [data], claim.penalty)]
+    tries += [("theta", [theta], data.plus(l1_part)), ("sign", [sign], data.plus(l2_part))]
     if penalized:
         tries += [("whole", [tensor.total], zero)]
-    tries += [("step", [tensor.total], theta)]
     for what, parts, fixed in tries:
         fit = _fit(tensor, parts, fixed)
         if fit is not None:
@@ -263,7 +268,7 @@ def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Caus
     if what == "sign":
         return (tensor.cause("penalty.sign_added", multiples[0] - tensor.claim.l1, cost=1.15),)
     if what == "step":
-        return (tensor.cause("value.step_taken", multiples[0], cost=1.1),)
+        return (tensor.cause("value.step_taken", multiples[0], cost=1.1 if -1.0 <= multiples[0] < 0.0 else 1.5),)
     c, k = multiples
     causes = [tensor.cause("factor", c, cost=factor_cost(tensor.ground, c))] if c != 1.0 else []
     return (*causes, _penalty_cause(tensor, k))
