@@ -12,7 +12,7 @@ from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.diagnosis.search import State, search
+from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
 from fastgrad.network import Problem
 from fastgrad.numerical import Numerical
@@ -90,8 +90,17 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
         confident=len(explained) == len(concerned) > 0
         and all(cause.cost < UNUSUAL for cause in causes)
-        and all(found.strength > CLEAR for *_, found in explained),
+        and all(found.strength > CLEAR for *_, found in explained)
+        and _is_told(ground, causes, [found for *_, found in explained]),
     )
+
+
+def _is_told(ground: Ground, causes: list[Cause], explained: list[Explanation]) -> bool:
+    """Whether a mistake in the flow shows in more entries than numbers were fitted to them; one in a tensor is judged there."""
+    if causes[0].kind != "Z":
+        return True
+    fitted = any(cause.factor is not None and not is_named(ground, cause.factor) for cause in causes)
+    return sum(found.clear for found in explained) > fitted
 
 
 def _next_best(ground: Ground, concerned: list[tuple[int, Kind, Explanation]], causes: list[Cause]) -> tuple[float | None, str]:

@@ -26,6 +26,8 @@ MAP = (10, 60)
 SHADES = " .:+*#@"
 STRAY_PART = 0.31
 """Share of the largest entry by which planted parts are off."""
+FAINT = 8.0
+"""Likewise where a step is read beside the parameter: that the claim is the parameter but for so little says enough."""
 SMALL_RATE = 1e-3
 """A usual learning rate."""
 UNTESTED = 0.5
@@ -50,6 +52,8 @@ class Explanation:
         What came nearest without explaining it, with the residual of each.
     strength : float
         How far the claim is from the right numbers, in units of what is allowed: where that is little, much would fit.
+    clear : int
+        Where the flow explains the claim: the entries, of those probed, that tell it from the right flow.
     pattern : str
         Where nothing explains the claim: which entries are wrong.
     picture : tuple of str
@@ -62,6 +66,7 @@ class Explanation:
     found: bool = True
     weaker: tuple[tuple[float, Cause], ...] = ()
     strength: float = np.inf
+    clear: int = 0
     pattern: str = ""
     picture: tuple[str, ...] = ()
 
@@ -95,6 +100,16 @@ class Subject:
             off = np.abs(self.claim.values - estimate.values) / allowed
         return np.where(np.isnan(off), np.inf, off)
 
+    def told(self, estimate: Estimate) -> float:
+        """Return how far the claim is from what the flow gives, in units of what is allowed of an estimate; the largest.
+
+        Where that is below 1 the estimate's own rounding would let both pass: that it fits says nothing.
+        """
+        allowed = self.claim.allowed(estimate, self.ground.samples)
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = np.abs(self.claim.values - self.total.values) / allowed
+        return float(np.nan_to_num(off, nan=0.0, posinf=np.inf).max(initial=0.0))
+
     def residual(self, estimate: Estimate) -> float:
         """Return the largest distance from an estimate, relative to the size of what is added up to make the entry."""
         size = estimate.rounding + np.abs(estimate.values)
@@ -121,14 +136,14 @@ def subject(ground: Ground, layer: int, kind: Kind, flow: Flow) -> Subject | Non
 def explain(tensor: Subject) -> list[Explanation]:
     """Return every explanation that fits, the usual ones first; the pattern, not `found`, where none does."""
     if tensor.fits(tensor.total):
-        return [Explanation((), tensor.residual(tensor.total), tensor.claim.values.size)]
+        return [Explanation((), tensor.residual(tensor.total), tensor.claim.values.size, clear=_clear(tensor))]
     if not np.isfinite(tensor.claim.values).all():
         return [_pattern(tensor, "value.not_finite")]
     found, weaker = list(_linear(tensor)), []
     for cause, estimate in _forms(tensor):
         residual = tensor.residual(estimate)
-        if tensor.fits(estimate):
-            found.append(Explanation((cause,), residual, tensor.claim.values.size))
+        if tensor.fits(estimate) and (told := tensor.told(estimate)) > 1.0:
+            found.append(Explanation((cause,), residual, tensor.claim.values.size, strength=told))
         else:
             weaker.append((residual, cause))
     if not found or all(explanation.spare <= 0 for explanation in found):
@@ -140,7 +155,18 @@ def explain(tensor: Subject) -> list[Explanation]:
     if not found:
         return [replace(_pattern(tensor, "unknown.tensor"), weaker=best)]
     strength = float(tensor.off(tensor.total).max(initial=0.0))
-    return [replace(explanation, weaker=best, strength=strength) for explanation in sorted(map(_weighed, found), key=cost_of)]
+    ordered = sorted(map(_weighed, found), key=cost_of)
+    return [replace(one, weaker=best, strength=min(strength, one.strength)) for one in ordered]
+
+
+def _clear(tensor: Subject) -> int:
+    """Count the entries that tell the flow from the right one, with what the flow's own rounding allows."""
+    ground, layer, kind = tensor.ground, tensor.layer, tensor.kind
+    if tensor.flow is ground.right[layer]:
+        return 0
+    place = np.s_[:, ground.probes[layer]] if kind == "W" else np.s_[:]
+    allowed = tensor.claim.allowed(tensor.total, ground.samples)[place]
+    return telling(tensor.data.values[place] - ground.probed[layer, kind], allowed)
 
 
 def _weighed(explanation: Explanation) -> Explanation:
@@ -181,7 +207,7 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     if penalized:
         tries += [("whole", [tensor.total], zero)]
     for what, parts, fixed in tries:
-        fit = _fit(tensor, parts, fixed)
+        fit = _fit(tensor, parts, fixed, FAINT if what == "step" else CLEAR)
         if fit is not None:
             spare = fit[2] - _fitted(tensor, what, fit[0][0])
             yield Explanation(_causes_of(tensor, what, fit[0]), fit[1], spare)
@@ -192,7 +218,9 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
         yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], fit[2] - 2)
 
 
-def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> tuple[list[float], float, int] | None:
+def _fit(
+    tensor: Subject, parts: list[Estimate], fixed: Estimate, least: float = CLEAR
+) -> tuple[list[float], float, int] | None:
     """Fit claim − fixed by multiples of the parts, weighted by what is allowed; None where it does not fit to rounding.
 
     Returns the multiples, the residual, and how many entries say anything of them.
@@ -202,7 +230,7 @@ def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> tuple[list[
     for part in parts:
         estimate = estimate.plus(part)
     allowed = claim.allowed(estimate, samples)
-    if any(float((np.abs(part.values) / allowed).max(initial=0.0)) < CLEAR for part in parts):
+    if any(float((np.abs(part.values) / allowed).max(initial=0.0)) < least for part in parts):
         return None
     columns = np.stack([(part.values / allowed).ravel() for part in parts], axis=1)
     target = ((claim.values - fixed.values) / allowed).ravel()

@@ -243,6 +243,15 @@ class Ground:
         return tuple(probes)
 
     @cached_property
+    def probed(self) -> dict[tuple[int, Kind], Array]:
+        """The data's share of the right gradients, of W in the columns that are probed."""
+        probed: dict[tuple[int, Kind], Array] = {}
+        for layer, right in enumerate(self.right):
+            probed[layer, "W"] = self.predicted_weights(layer, right, self.probes[layer]).values
+            probed[layer, "b"] = self.predicted_bias(right).values
+        return probed
+
+    @cached_property
     def right(self) -> tuple[Flow, ...]:
         """The right flow of every layer."""
         scale = rounding_scale(self.problem, self.numerical.base)

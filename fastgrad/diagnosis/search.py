@@ -172,7 +172,7 @@ def _same(first: Flow, second: Flow) -> bool:
 
 def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterable[tuple[tuple[Cause, ...], Flow]]:
     """Yield the mistakes in the flow into a layer that explain one of its tensors, with a factor where it takes one."""
-    probe = _Probe(ground, layer)
+    probe = _Probe(ground, layer, right)
     for c in dict.fromkeys([*probe.factors(right, named=False), *probe.factors(right, named=True)]):
         if c == 1.0:
             continue
@@ -210,10 +210,11 @@ def _note_nearest(ground: Ground, layer: int, causes: list[Cause], distances: Ar
 class _Probe:
     """Some columns of a layer's W, and its b, on which flows are tried before they are followed."""
 
-    def __init__(self, ground: Ground, layer: int) -> None:
+    def __init__(self, ground: Ground, layer: int, right: Flow) -> None:
         self.ground, self.layer = ground, layer
         self.columns: Offsets = ground.probes[layer]
         self.weights, self.bias = ground.claim(layer, "W"), ground.claim(layer, "b")
+        self.right = [estimate.values.ravel() for _, estimate in self._predictions(right)]
 
     def factors(self, flow: Flow, named: bool) -> list[float]:
         """Return the constants by which a flow explains W or b: 1, or one that can be named; any other if not `named`."""
@@ -233,9 +234,9 @@ class _Probe:
 
         That distance is relative to the size of what is added up; the largest. Most hypotheses end here.
         """
-        count = len(family.causes)
-        possible, distances = np.full(count, self.weights is None and self.bias is None), np.zeros(count)
-        for claim, estimate in self._predictions(family.flows):
+        count, unclaimed = len(family.causes), self.weights is None and self.bias is None
+        possible, told, distances = np.full(count, unclaimed), np.full(count, unclaimed), np.zeros(count)
+        for (claim, estimate), right in zip(self._predictions(family.flows), self.right, strict=True):
             values, rounding = (part.reshape(count, -1) for part in estimate)
             claimed, penalty = claim.values.ravel(), Estimate(*(part.ravel() for part in claim.penalty))
             total = Estimate(values, rounding).plus(penalty)
@@ -247,11 +248,13 @@ class _Probe:
             if claim.spread is not None:
                 bound = bound + claim.spread.ravel()
             possible |= _are_multiples(values, claimed - penalty.values, bound)
+            # Where its own rounding lets the right gradient pass as well, that it fits says nothing.
+            told |= (np.abs(claimed - penalty.values - right) > bound).any(axis=1)
             if claim.l2:
                 theta = claim.theta.ravel()
                 rest = claimed - claim.l1 * np.sign(theta)
                 possible |= _are_multiples(*_without(theta, values, rest, bound))
-        return possible, distances
+        return possible & told, distances
 
     def _predictions(self, flow: Flow) -> Iterable[tuple[Claim, Estimate]]:
         if self.weights is not None:
@@ -277,7 +280,7 @@ class _Probe:
             return None
         tightness = min(1e-4 * abs(solution[0]), 4.0 / clear)
         c = nearest_constant(self.ground, self.layer, solution[0], tightness)
-        if named and not _is_named(self.ground, c):
+        if named and not is_named(self.ground, c):
             return None
         fitted = c * estimate.values
         if not penalty:
@@ -341,7 +344,8 @@ def _without(theta: Array, values: Array, target: Array, bound: Array) -> tuple[
     return values - values[:, place, None] * share, target - target[place] * share, rest
 
 
-def _is_named(ground: Ground, c: float) -> bool:
+def is_named(ground: Ground, c: float) -> bool:
+    """Whether a factor is one that counts explain, with a 2 or a sign at most."""
     m, n = float(ground.samples), float(ground.problem.network.widths[-1])
     whole = {1.0, m, n, m * n}
     return abs(c) in {part * count for count in (*whole, *(1.0 / count for count in whole)) for part in (0.5, 1.0, 2.0)}
