@@ -206,14 +206,14 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     tries += [("theta", [theta], data.plus(l1_part)), ("sign", [sign], data.plus(l2_part))]
     if penalized:
         tries += [("whole", [tensor.total], zero)]
+    explained = False
     for what, parts, fixed in tries:
         fit = _fit(tensor, parts, fixed, FAINT if what == "step" else CLEAR)
         if fit is not None:
             spare = fit[2] - _fitted(tensor, what, fit[0][0])
             yield Explanation(_causes_of(tensor, what, fit[0]), fit[1], spare)
-            if what in ("data", "whole") and spare > 0:
-                return
-    fit = _fit(tensor, [data, theta], l1_part)
+            explained |= what in ("data", "whole") and spare > 0
+    fit = None if explained else _fit(tensor, [data, theta], l1_part)
     if fit is not None and fit[2] > 2:
         yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], fit[2] - 2)
 

@@ -298,11 +298,14 @@ class _Probe:
             allowed = claim.allowed(total, self.ground.samples)
             rest = (total.values - claim.values) / allowed
             solution = _least_squares([second.values / allowed], rest)
-            if solution is None or telling(second.values, allowed) < 2:
+            if solution is None:
                 continue
             clear = float(np.abs(second.values / allowed).max(initial=0.0))
             short = float(f"{solution[0]:.3g}")
             rate = short if abs(short - solution[0]) * clear < 4.0 else solution[0]
+            # Where one entry tells, any rate would do: a usual one it must be.
+            if telling(second.values, allowed) < 2 and not (rate == short and 0.0 < rate <= 1.0):
+                continue
             if clear * abs(rate) > CLEAR and (np.abs(rest - rate * second.values / allowed) <= 2.0).all():
                 return rate
         return None
