@@ -20,8 +20,8 @@ from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient, require
-from fastgrad.report import Audit, Report, counted
-from fastgrad.verdict import TOLERANCE, Judgement, judge
+from fastgrad.report import MOST_MAPS, Audit, ErrorMap, Report, counted
+from fastgrad.verdict import TOLERANCE, Judgement, error_map, judge
 
 # What few checks need is imported where they do: a right gradient in a file then waits for none of it.
 if TYPE_CHECKING:
@@ -227,7 +227,14 @@ def check_problem(
         return report
     from fastgrad.diagnosis import diagnose
 
-    return replace(report, findings=diagnose(problem, numerical))
+    return replace(report, findings=diagnose(problem, numerical), maps=_maps(problem, found, judgement, allowed))
+
+
+def _maps(problem: Problem, found: _Difference, judgement: Judgement, tolerance: float) -> tuple[ErrorMap, ...]:
+    """Return where the first wrong tensors are off, from the output inwards."""
+    pairs = zip(problem.tensors, judgement.tensors, strict=True)
+    wrong = sorted((tensor for tensor, judged in pairs if judged.verdict == "wrong"), key=lambda t: (-t.layer, t.kind))
+    return tuple(error_map(problem, found.numerical, tensor, found.extra, tolerance) for tensor in wrong[:MOST_MAPS])
 
 
 def _check_directional(

@@ -92,6 +92,9 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         and all(cause.cost < UNUSUAL for cause in causes)
         and all(found.strength > CLEAR for *_, found in explained)
         and _is_told(ground, causes, [found for *_, found in explained]),
+        concerns=tuple(
+            gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in concerned if (layer, kind) in ground.claims
+        ),
     )
 
 
