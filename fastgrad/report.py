@@ -808,7 +808,7 @@ def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
     lines = [f"{finding.sentence} {finding.repair} [{finding.code}]"]
     lines += [f"    {finding.formula}"] if finding.formula else []
     lines += [f"    |{line}|" for line in finding.picture]
-    lines.append(f"    {_evidence(finding)}")
+    lines += [f"    {evidence}"] if (evidence := _evidence(finding)) else []
     for other in finding.alternatives:
         lines.append(f"    It could as well be: {other.sentence} [{other.code}] What would tell: {other.separate}.")
     for line in lines:
@@ -822,11 +822,12 @@ _PLAIN = str.maketrans(
 
 
 def _evidence(finding: Finding) -> str:
-    """Say how many entries a finding explains, and how well."""
+    """Say how many entries a finding explains, and how well; of a mistake that is not known it is none."""
     if not finding.explains:
-        return f"Explains none of the {counted(finding.entries, 'entry')}."
+        return ""
     rest = "" if finding.next_best is None else f"; the next best hypothesis is off by {finding.next_best:.0e}"
-    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} to {finding.residual:.0e} of scale{rest}."
+    close = f"to {finding.residual:.0e} of scale" if finding.residual else "exactly"
+    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} {close}{rest}."
 
 
 def _loss_sentence(report: Report) -> str:

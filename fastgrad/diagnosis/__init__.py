@@ -20,6 +20,8 @@ from fastgrad.report import Alternative, Finding
 
 UNUSUAL = 1.5
 """Cost from which an explanation is offered, not asserted: as many numbers fitted as there are, or an unknown flow."""
+NEAR = 1e-2
+"""Share of scale up to which a mistake that does not explain the numbers is worth a word."""
 MOST_ALTERNATIVES = 8
 """Mistakes named beside one that cannot be told from it; equal widths and few examples make many look alike."""
 
@@ -82,7 +84,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         sentence=sentence,
         repair=repair,
         formula=formula,
-        explains=sum(_size(ground, layer, kind) for layer, kind, _ in explained),
+        explains=sum(_size(ground, layer, kind) - found.unexplained for layer, kind, found in explained),
         entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
         residual=max((found.residual for *_, found in concerned), default=0.0),
         picture=next((found.picture for *_, found in concerned if found.picture), ()),
@@ -161,7 +163,7 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
         wrong = off > 1e-6 * np.abs(ground.right[first].delta).max(initial=0.0)
         which = f" Wrong are {described_entries(wrong, ('example', 'unit'))}."
     distance, code = _next_best(ground, _concerned(state, causes), causes)
-    if distance is not None:
+    if distance is not None and distance < NEAR:
         which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
     judged = {kind for layer, kind in ground.claims if layer == first}
     if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:

@@ -54,6 +54,8 @@ class Explanation:
         How far the claim is from the right numbers, in units of what is allowed: where that is little, much would fit.
     clear : int
         Where the flow explains the claim: the entries, of those probed, that tell it from the right flow.
+    unexplained : int
+        Entries that are named as wrong but not explained.
     pattern : str
         Where nothing explains the claim: which entries are wrong.
     picture : tuple of str
@@ -67,6 +69,7 @@ class Explanation:
     weaker: tuple[tuple[float, Cause], ...] = ()
     strength: float = np.inf
     clear: int = 0
+    unexplained: int = 0
     pattern: str = ""
     picture: tuple[str, ...] = ()
 
@@ -568,7 +571,7 @@ def _partial(tensor: Subject) -> list[Explanation]:
         return []
     cause = tensor.cause(code, other=other, cost=1.3)
     rest = replace(tensor.claim, values=np.where(wrong, tensor.total.values, tensor.claim.values))
-    return [Explanation((cause,), replace(tensor, claim=rest).residual(tensor.total), right)]
+    return [Explanation((cause,), replace(tensor, claim=rest).residual(tensor.total), right, unexplained=count)]
 
 
 def _place(wrong: Truth) -> tuple[str | None, str | int | None]:
@@ -589,7 +592,13 @@ def _pattern(tensor: Subject, code: str) -> Explanation:
     off = tensor.off(tensor.total)
     wrong = off > 1.0
     described = described_entries(wrong, ("unit", "input"))
-    lines = picture(np.abs(tensor.claim.values - tensor.total.values) * wrong) if wrong.ndim > 1 else ()
+    lines: tuple[str, ...] = ()
+    if wrong.ndim > 1:
+        distance = np.abs(tensor.claim.values - tensor.total.values) * wrong
+        turned = tensor.claim.tensor.transposed
+        lines = picture(distance.T if turned else distance)
+        axes = "inputs in rows, units in columns" if turned else "units in rows, inputs in columns"
+        described += f"; the map below has {axes}, darker where further off" if lines else ""
     return Explanation((cause,), tensor.residual(tensor.total), 0, found=False, pattern=described, picture=lines)
 
 

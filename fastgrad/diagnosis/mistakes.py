@@ -155,7 +155,7 @@ def _formulas(
     yield "slope.missing", None, np.ones_like, 1.0
     yield "slope.twice", None, lambda z: np.square(slope(z)), 1.05
     yield "slope.at_value", None, lambda z: slope(value(z)), 1.0
-    for form, of_both in _WRONG_FORMS.get(name, {}).items():
+    for form, of_both in {**_COPIED_FORMS, **_WRONG_FORMS.get(name, {})}.items():
         yield "slope.form", form, _of_z(of_both, value), 1.02
     others = [*(parse_activation(text) for text in ground.problem.network.activations[:-1]), ("relu", 0.0), ("sigmoid", 0.0)]
     for other, p in dict.fromkeys([*others, ("tanh", 0.0)]):
@@ -171,6 +171,11 @@ def _slope_of(code: int, parameter: float, z: Array) -> Array:
     return tabulated(code, parameter, z)[1]
 
 
+_COPIED_FORMS: dict[str, Callable[[Array, Array], Array]] = {
+    "a(1 - a)": lambda z, a: a * (1.0 - a),
+    "1 - a^2": lambda z, a: 1.0 - a * a,
+}
+"""The derivatives of sigmoid and tanh, as they are left in code of which the activation was changed."""
 _WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
     "tanh": {
         "a": lambda z, a: a,
@@ -178,7 +183,6 @@ _WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
         "1 + a^2": lambda z, a: 1.0 + a * a,
         "sqrt(1 - a^2)": lambda z, a: (1.0 - a * a) ** 0.5,
         "1 - z^2": lambda z, a: 1.0 - z * z,
-        "a(1 - a)": lambda z, a: a * (1.0 - a),
         "a^2": lambda z, a: a * a,
     },
     "sigmoid": {
@@ -186,7 +190,6 @@ _WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
         "1 - a": lambda z, a: 1.0 - a,
         "z(1 - z)": lambda z, a: z * (1.0 - z),
         "a(1 + a)": lambda z, a: a * (1.0 + a),
-        "1 - a^2": lambda z, a: 1.0 - a * a,
         "a^2": lambda z, a: a * a,
     },
     "relu": {"z <= 0": lambda z, a: np.where(z <= 0.0, 1.0, 0.0), "z": lambda z, a: a},
