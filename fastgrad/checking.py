@@ -20,7 +20,7 @@ from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient, require
-from fastgrad.report import MOST_MAPS, Audit, ErrorMap, Report, counted
+from fastgrad.report import MOST_MAPS, Audit, ErrorMap, Report, counted, duration
 from fastgrad.verdict import TOLERANCE, Judgement, error_map, judge
 
 # What few checks need is imported where they do: a right gradient in a file then waits for none of it.
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from fastgrad.backward import BackwardReport, Function
     from fastgrad.directional import Directional
 
+AFFORDABLE = 10.0
+"""Seconds that every entry may take after directions found that some are wrong."""
 CROSS_CHECKED = 100
 """Parameters that "auto" perturbs one by one where it made the gradient from pre-activations."""
 
@@ -280,7 +282,35 @@ def _check_directional(
     )
     if interrupted:
         raise Interrupted(report)
-    return report
+    return _named_after(problem, report, tolerance, threads, progress) if report.verdict == "wrong" else report
+
+
+def _named_after(
+    problem: Problem, report: Report, tolerance: float, threads: int | None, progress: Progress | None
+) -> Report:
+    """Name the mistake that directions found: from every entry by pre-activations, where that takes little time."""
+    seconds = estimate(problem, "preactivation")
+    if seconds > AFFORDABLE:
+        note = f"no mistake was looked for: method preactivation checks every entry, in about {duration(seconds)}, and names it"
+        return replace(report, notes=(*report.notes, note))
+    load_kernels("preactivation")
+    try:
+        numerical = numerical_gradient(problem, method="preactivation", threads=threads, progress=progress)
+    except Interrupted:
+        raise Interrupted(report) from None
+    found = _Difference(numerical, numerical, None, False)
+    judgement = judge(problem, numerical, None, tolerance)
+    if not _wrong(judgement):
+        return report
+    from fastgrad.diagnosis import diagnose
+
+    note = "to name the mistake, every entry was held against the numerical gradient by method preactivation"
+    return replace(
+        report,
+        notes=(*report.notes, note),
+        findings=diagnose(problem, numerical),
+        maps=_maps(problem, found, judgement, tolerance),
+    )
 
 
 class _Difference(NamedTuple):

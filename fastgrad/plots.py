@@ -253,8 +253,8 @@ def draw_errors(report: Report, path: Path) -> None:
     """
     if not report.maps:
         raise InputError(
-            "there are no errors to draw: the gradients are right or were not judged entry by entry; a picture needs a wrong "
-            "gradient, checked by another method than directional"
+            "there are no errors to draw: the gradients are right, or were not judged entry by entry; a picture needs a wrong "
+            "gradient, and where method directional leaves the entries out, method preactivation"
         )
     heights = [min(TALLEST, max(STRIP, WIDE * len(found.errors) / len(found.errors[0]))) for found in report.maps]
     shades = _shades(report.maps)

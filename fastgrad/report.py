@@ -726,7 +726,7 @@ def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
 def _sentences(report: Report, ascii_only: bool) -> Iterator[str]:
     """Yield what stands below the table, most important first."""
     yield from (line for finding in report.findings for line in _finding_lines(finding, ascii_only))
-    if report.directions is not None:
+    if report.directions is not None and not report.findings:
         yield from _ratio_sentences(report.tensors)
     yield from _located_sentences(report.tensors)
     yield from (_closed(note) for note in report.notes)
