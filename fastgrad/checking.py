@@ -285,9 +285,7 @@ def _check_directional(
     return _named_after(problem, report, tolerance, threads, progress) if report.verdict == "wrong" else report
 
 
-def _named_after(
-    problem: Problem, report: Report, tolerance: float, threads: int | None, progress: Progress | None
-) -> Report:
+def _named_after(problem: Problem, report: Report, tolerance: float, threads: int | None, progress: Progress | None) -> Report:
     """Name the mistake that directions found: from every entry by pre-activations, where that takes little time."""
     seconds = estimate(problem, "preactivation")
     if seconds > AFFORDABLE:

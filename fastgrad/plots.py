@@ -41,8 +41,10 @@ LOOKS = {
     "propagated": (VERMILION, 4.0, 2),  # below and wide: for large steps the central curve lies on it
 }
 """Colour, width and order of the curves of a sweep."""
-WIDE, TALLEST, STRIP, HEADING, FOOT = 7.0, 4.2, 0.35, 1.3, 0.8
-"""Inches: a map's width, its greatest height and its least, what stands around it, and the bar of colours."""
+WIDE, TALLEST, HEADING, FOOT = 7.0, 4.2, 1.3, 0.8
+"""Inches: a map's width, its greatest height, what stands around it, and the bar of colours."""
+LOWEST, HIGHEST = 0.25, 0.6
+"""Inches: a row of few."""
 PALE = "#dfe8ee"
 """Colour of entries that are right."""
 MOST_TICKS = 12
@@ -256,7 +258,7 @@ def draw_errors(report: Report, path: Path) -> None:
             "there are no errors to draw: the gradients are right, or were not judged entry by entry; a picture needs a wrong "
             "gradient, and where method directional leaves the entries out, method preactivation"
         )
-    heights = [min(TALLEST, max(STRIP, WIDE * len(found.errors) / len(found.errors[0]))) for found in report.maps]
+    heights = [_height(len(found.errors), len(found.errors[0])) for found in report.maps]
     shades = _shades(report.maps)
     with clean_figure(path, (SIZE[0], sum(heights) + HEADING * len(heights) + FOOT)) as figure:
         panels = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
@@ -271,6 +273,11 @@ def draw_errors(report: Report, path: Path) -> None:
         broken = any(np.isinf(found.errors).any() for found in report.maps)
         rest = "; black: nan or inf" * broken + (f"; {counted(others, 'more wrong gradient')} not drawn" if others else "")
         bar.set_label(f"|claimed - numerical|, relative to the gradient's largest entry; pale: right{rest}", size=9.5)
+
+
+def _height(rows: int, columns: int) -> float:
+    """Return the inches of a map: square blocks where that leaves room for the rows' numbers and for other maps."""
+    return min(TALLEST, rows * min(HIGHEST, max(LOWEST, WIDE / columns)))
 
 
 def _shades(maps: tuple[ErrorMap, ...]) -> Any:
