@@ -82,12 +82,12 @@ class Net:
                 dZ = dA * slopes.get(k - 1, RIGHT[self.activations[k - 1]])(self.z[k - 1], self.a[k])
         return dW, db, flows
 
-    def check(self, dW, db, **more):
-        """Check gradients by layer."""
+    def check(self, dW, db, how=None, **more):
+        """Check gradients by layer; `how` are options, more are arrays."""
         parameters = {f"{kind}{k + 1}": array for kind in "Wb" for k, array in enumerate(getattr(self, kind))}
         gradients = {f"dW{k + 1}": array for k, array in dW.items()} | {f"db{k + 1}": array for k, array in db.items()}
         said = {"activations": self.activations, "loss": self.loss, "layout": "columns,out_in", "l2": self.l2 or None}
-        return fastgrad.check(parameters, gradients | more, self.X, self.Y, **said)
+        return fastgrad.check(parameters, gradients | more, self.X, self.Y, **said, **(how or {}))
 
 
 def named(report):
@@ -541,7 +541,7 @@ def test_a_map_knows_a_bias_inside_W():
 def test_a_map_leaves_out_what_was_not_drawn():
     net = Net((40, 30, 3), ["tanh", "softmax"], 7)
     dW, db, _ = net.backward()
-    (found,) = net.check({**dW, 0: 2.0 * dW[0]}, db, sample=200).maps
+    (found,) = net.check({**dW, 0: 2.0 * dW[0]}, db, {"sample": 200}).maps
     assert np.isfinite(found.errors).sum() == found.checked == found.count < 200
 
 
@@ -633,7 +633,7 @@ def test_a_step_taken_cannot_be_told_from_another_penalty_where_nothing_else_is_
 def test_directions_name_the_mistake_as_well():
     net = deep()
     dW, db, _ = net.backward()
-    report = net.check({**dW, 1: 2 * dW[1]}, db, method="directional")
+    report = net.check({**dW, 1: 2 * dW[1]}, db, {"method": "directional"})
     assert named(report) == [("factor.two", "dW2")]
     assert [found.gradient_name for found in report.maps] == ["dW2"]
 
@@ -642,7 +642,7 @@ def test_directions_say_how_to_have_it_named_where_that_takes_long(monkeypatch):
     monkeypatch.setattr("fastgrad.checking.AFFORDABLE", -1.0)
     net = deep()
     dW, db, _ = net.backward()
-    report = net.check({**dW, 1: 2 * dW[1]}, db, method="directional")
+    report = net.check({**dW, 1: 2 * dW[1]}, db, {"method": "directional"})
     assert not report.findings
     assert any("method preactivation checks every entry" in note for note in report.notes)
 
