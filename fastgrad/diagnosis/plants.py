@@ -80,12 +80,14 @@ class Nursery:
                     yield from self._in_tensor(tensor)
         yield from self._in_penalty()
 
+    def is_wrong(self, claimed: Array) -> bool:
+        """Whether the verdict on a claimed gradient is wrong."""
+        problem = replace(self.problem, claimed=claimed)
+        return any(tensor.verdict == "wrong" for tensor in judge(problem, self.numerical).tensors)
+
     def findings(self, claimed: Array) -> tuple[Finding, ...]:
         """Diagnose a claimed gradient; nothing where the verdict is right."""
-        problem = replace(self.problem, claimed=claimed)
-        if not any(tensor.verdict == "wrong" for tensor in judge(problem, self.numerical).tensors):
-            return ()
-        return diagnose(problem, self.numerical)
+        return diagnose(replace(self.problem, claimed=claimed), self.numerical) if self.is_wrong(claimed) else ()
 
     def with_flow(self, layer: int, flow: Flow) -> Array:
         """Return the gradient of the backward pass that has this flow at a layer."""

@@ -21,7 +21,7 @@ from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_way
 from fastgrad.network import Array, Offsets
 
-MOST_STEPS, LEAST_STEPS = 150, 40
+MOST_STEPS, LEAST_STEPS = 120, 40
 """Layers gone through, over all states, before only the state is followed that has come furthest: so many that the way
 from there to the input is among the first number, and the second at least."""
 MOST_FORMS = 6
