@@ -561,9 +561,9 @@ def _partial(tensor: Subject) -> list[Explanation]:
     """Return the row, column or entry that alone is wrong; nothing where more is."""
     wrong = tensor.off(tensor.total) > 1.0
     size, count = wrong.size, int(wrong.sum())
-    # What is right says something only where it is not zero anyway.
+    # What is right says something only where it is not zero anyway, and not the penalty alone.
     allowed = tensor.claim.allowed(tensor.total, tensor.ground.samples)
-    right = telling(np.where(wrong, 0.0, tensor.total.values), allowed)
+    right = telling(np.where(wrong, 0.0, tensor.data.values), allowed)
     if count * 2 > size or right < 2:
         return []
     code, other = _place(wrong)

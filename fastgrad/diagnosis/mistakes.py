@@ -23,7 +23,6 @@ LEAST_CHANGE = 1e-6
 """What a mistake must change, beside the largest number: far above rounding."""
 
 Other = int | float | str | None
-Formula = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -121,13 +120,14 @@ def _slope_mistakes(ground: Ground, layer: int, right: Flow) -> Iterator[Step]:
     if layer + 1 == network.depth and network.from_logits:
         return
     name = parse_activation(network.activations[layer])[0]
-    for mistake, other, formula, cost in _formulas(ground, layer, name, code, parameter):
-        wrong = formula(z)
+    step = 1e-6 * (1.0 + np.abs(z))
+    at, right_of, left_of = (_Point.of(code, parameter, place) for place in (z, z + step, z - step))
+    for mistake, other, formula, cost in _formulas(ground, name, code, parameter):
+        wrong = formula(at)
         if not np.isfinite(wrong).all() or not _differs(wrong * mask, slope):
             continue
-        step = 1e-6 * (1.0 + np.abs(z))
         with np.errstate(all="ignore"):
-            growing = np.nan_to_num(np.abs(formula(z + step) - formula(z - step)) / (2.0 * step), posinf=0.0)
+            growing = np.nan_to_num(np.abs(formula(right_of) - formula(left_of)) / (2.0 * step), posinf=0.0)
         # Across a jump a quotient says nothing: rounding that moves z by 1e-16 does not reach it.
         growing[growing * step > 0.01] = 0.0
         error = mask * (growing * base.z_error[layer] + 4.0 * (1.0 + np.abs(wrong)))
@@ -141,34 +141,40 @@ def _with_slope(ground: Ground, right: Flow, slope: Array, error: Array) -> Flow
     return ground.through(right.arrived, right.arrived_error, slope, error)
 
 
-def _formulas(
-    ground: Ground, layer: int, name: str, code: int, parameter: float
-) -> Iterator[tuple[str, Other, Formula, float]]:
-    """Yield the wrong formulas for f′, as functions of z."""
+class _Point(NamedTuple):
+    """z, f(z) and f′(z)."""
 
-    def value(z: Array) -> Array:
-        return tabulated(code, parameter, z)[0]
+    z: Array
+    value: Array
+    slope: Array
 
-    def slope(z: Array) -> Array:
-        return tabulated(code, parameter, z)[1]
+    @classmethod
+    def of(cls, code: int, parameter: float, z: Array) -> _Point:
+        return cls(z, *tabulated(code, parameter, z)[:2])
 
-    yield "slope.missing", None, np.ones_like, 1.0
-    yield "slope.twice", None, lambda z: np.square(slope(z)), 1.05
-    yield "slope.at_value", None, lambda z: slope(value(z)), 1.0
+
+Formula = Callable[[_Point], Array]
+
+
+def _formulas(ground: Ground, name: str, code: int, parameter: float) -> Iterator[tuple[str, Other, Formula, float]]:
+    """Yield the wrong formulas for f′."""
+    yield "slope.missing", None, lambda at: np.ones_like(at.z), 1.0
+    yield "slope.twice", None, lambda at: np.square(at.slope), 1.05
+    yield "slope.at_value", None, lambda at: tabulated(code, parameter, at.value)[1], 1.0
     for form, of_both in {**_COPIED_FORMS, **_WRONG_FORMS.get(name, {})}.items():
-        yield "slope.form", form, _of_z(of_both, value), 1.02
+        yield "slope.form", form, partial(_applied, of_both), 1.02
     others = [*(parse_activation(text) for text in ground.problem.network.activations[:-1]), ("relu", 0.0), ("sigmoid", 0.0)]
     for other, p in dict.fromkeys([*others, ("tanh", 0.0)]):
         if (other, p) != (name, parameter) and other in ACTIVATION_CODES and other != "identity":
             yield "slope.other_activation", other, partial(_slope_of, ACTIVATION_CODES[other], p), 1.03
 
 
-def _of_z(formula: Callable[[Array, Array], Array], value: Formula) -> Formula:
-    return lambda z: formula(z, value(z))
+def _applied(formula: Callable[[Array, Array], Array], at: _Point) -> Array:
+    return formula(at.z, at.value)
 
 
-def _slope_of(code: int, parameter: float, z: Array) -> Array:
-    return tabulated(code, parameter, z)[1]
+def _slope_of(code: int, parameter: float, at: _Point) -> Array:
+    return tabulated(code, parameter, at.z)[1]
 
 
 _COPIED_FORMS: dict[str, Callable[[Array, Array], Array]] = {
@@ -390,9 +396,13 @@ def _sent_by_others(ground: Ground, W: Array, layers: Sequence[int]) -> tuple[Ar
     return np.hstack(np.split(arrived, len(flows))), np.hstack(np.split(error, len(flows)))
 
 
-def updated_way(ground: Ground, layer: int, above: Flow) -> Flow | None:
-    """Return what the flow loses for each unit of a learning rate when W was updated too early."""
+def updated_ways(ground: Ground, layer: int, above: Flow) -> Iterator[Flow]:
+    """Yield what the flow loses for each unit of a learning rate when W was updated too early: by the claim, and by dW."""
     claim = ground.claim(layer + 1, "W")
-    if claim is None or not np.isfinite(claim.values).all():
-        return None
-    return _down(ground, layer, *ground.sent(above, claim.values))
+    if claim is None:
+        return
+    if np.isfinite(claim.values).all():
+        yield _down(ground, layer, *ground.sent(above, claim.values))
+    dW = ground.rightly(layer + 1, "W").plus(claim.penalty).values
+    if _differs(claim.values, dW):
+        yield _down(ground, layer, *ground.sent(above, dW))

@@ -11,7 +11,7 @@ import numpy as np
 from fastgrad.diagnosis import diagnose
 from fastgrad.diagnosis.forms import Subject, subject, wrong_values
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
-from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_way
+from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.diagnosis.words import gradient_name, readings
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, numerical_gradient
@@ -105,17 +105,14 @@ class Nursery:
         findings = self.findings(claimed)
         if not findings:
             return Outcome(plants[0].cause, False, False, False, ())
+        lies = [one for one in findings if one.confident and not any(self._is(one, plant.cause) for plant in plants)]
         left = list(findings)
         for plant in plants:
-            match = next((finding for finding in left if self._is(finding, plant.cause)), None)
-            done = [finding for finding in findings if finding not in left and self._is(finding, plant.cause)]
-            if match is None and done:
-                continue
-            if match is None:
-                misled = any(finding.confident for finding in left)
-                return Outcome(plant.cause, True, False, misled, findings)
-            left.remove(match)
-        return Outcome(plants[0].cause, True, not left, bool(left) and any(f.confident for f in left), findings)
+            found = [one for one in findings if self._is(one, plant.cause)]
+            if not found:
+                return Outcome(plant.cause, True, False, bool(lies), findings)
+            left = [one for one in left if one is not next((other for other in found if other in left), None)]
+        return Outcome(plants[0].cause, True, not left, bool(left and lies), findings)
 
     def _is(self, finding: Finding, cause: Cause) -> bool:
         """Whether a finding, or one of its alternatives, is a planted mistake."""
@@ -155,7 +152,7 @@ class Nursery:
         for family in flow_families(ground, layer, above, start):
             for k in np.flatnonzero(family.changes).tolist():
                 yield Plant(family.causes[k], self._gradient(ground, {layer: family.flow(k)}))
-        if above is not None and (change := updated_way(ground, layer, above)) is not None:
+        for change in () if above is None else updated_ways(ground, layer, above):
             flow = Flow(
                 start.arrived - 0.1 * change.arrived, start.arrived_error, start.delta - 0.1 * change.delta, start.error
             )

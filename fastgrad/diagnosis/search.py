@@ -18,7 +18,7 @@ import numpy as np
 
 from fastgrad.diagnosis.forms import CLEAR, Explanation, explain, factor_cost, nearest_constant, subject, telling
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
-from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_way
+from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.network import Array, Offsets
 
 MOST_STEPS, LEAST_STEPS = 120, 40
@@ -188,7 +188,7 @@ def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> 
                 factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
                 yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
         _note_nearest(ground, layer, family.causes, np.where(explaining | ~family.changes, np.inf, distances))
-    if above is not None and (change := updated_way(ground, layer, above)) is not None:
+    for change in () if above is None else updated_ways(ground, layer, above):
         rate = probe.rate(right, change)
         if rate is not None:
             usual = 1.0 if rate == float(f"{rate:.3g}") else 1.3
