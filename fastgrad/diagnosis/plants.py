@@ -20,6 +20,8 @@ from fastgrad.verdict import judge
 
 STRAY = 1.37
 """A constant that nothing in a network equals."""
+LEAST = 1e-11
+"""Share of a tensor's largest entry below which a change is too faint to be planted: an ε of 1e-15 is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,15 @@ class Nursery:
         return Ground(self.problem, self.numerical)
 
     def plants(self) -> Iterator[Plant]:
-        """Yield every mistake that applies to this network."""
+        """Yield every mistake that applies to this network: what changes something, or nothing at this point."""
+        return (plant for plant in self._plants() if not self._is_faint(plant.gradient))
+
+    def _is_faint(self, gradient: Array) -> bool:
+        places = (slice(tensor.start, tensor.stop) for tensor in self.problem.tensors)
+        off = np.abs(gradient - self.right)
+        return bool(off.any()) and all(off[place].max() <= LEAST * np.abs(self.right[place]).max() for place in places)
+
+    def _plants(self) -> Iterator[Plant]:
         for layer in reversed(range(self.ground.depth)):
             yield from self._in_flow(layer)
             for kind in KINDS:
