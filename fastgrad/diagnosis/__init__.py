@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
-from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries
+from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
-from fastgrad.network import Problem
+from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.report import Alternative, Finding
 
@@ -87,7 +87,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         explains=sum(_size(ground, layer, kind) - found.unexplained for layer, kind, found in explained),
         entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
         residual=max((found.residual for *_, found in concerned), default=0.0),
-        picture=next((found.picture for *_, found in concerned if found.picture), ()),
+        picture=_picture(ground, causes, [found for *_, found in concerned]),
         next_best=_next_best(ground, concerned, causes)[0],
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
         confident=len(explained) == len(concerned) > 0
@@ -98,6 +98,13 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
             gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in concerned if (layer, kind) in ground.claims
         ),
     )
+
+
+def _picture(ground: Ground, causes: list[Cause], concerned: list[Explanation]) -> tuple[str, ...]:
+    """Return the map of what nothing explains: of the flow where the user's own dZ tells it, else of the first tensor."""
+    if causes[0].code == "unknown.flow":
+        return picture(_distance_of_flow(ground, max(cause.layer for cause in causes)))
+    return next((found.picture for found in concerned if found.picture), ())
 
 
 def _is_told(ground: Ground, causes: list[Cause], explained: list[Explanation]) -> bool:
@@ -159,9 +166,9 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
     patterns = [found.pattern for layer, _, found in state.tensors if layer == first and found.pattern]
     which = f" Wrong are {patterns[0]}." if patterns else ""
     if causes[0].kind == "Z":
-        off = np.abs(ground.given["Z", first].values - ground.right[first].delta)
-        wrong = off > 1e-6 * np.abs(ground.right[first].delta).max(initial=0.0)
-        which = f" Wrong are {described_entries(wrong, ('example', 'unit'))}."
+        off = _distance_of_flow(ground, first)
+        map_of_it = "; the map below has examples in rows, units in columns, darker where further off"
+        which = f" Wrong are {described_entries(off > 0.0, ('example', 'unit'))}{map_of_it}."
     distance, code = _next_best(ground, _concerned(state, causes), causes)
     if distance is not None and distance < NEAR:
         which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
@@ -169,6 +176,13 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
     if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
         return f"{above}{names} the first wrong: the error enters between {_between(ground, first)}.{which}"
     return f"{names} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
+
+
+def _distance_of_flow(ground: Ground, layer: int) -> Array:
+    """Return how far the user's own dZ is off, 0 where that is little beside the largest entry."""
+    right = ground.right[layer].delta
+    off = np.abs(ground.given["Z", layer].values - right)
+    return np.where(off > 1e-6 * np.abs(right).max(initial=0.0), off, 0.0)
 
 
 def _between(ground: Ground, layer: int) -> str:

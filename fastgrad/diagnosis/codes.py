@@ -48,21 +48,20 @@ CODES: dict[str, Code] = {
     ),
     "factor.outputs": Code(
         "summed over the outputs where the loss averages",
-        "{grads} {are} {factor} times too large, the number of outputs: summed over the outputs "
-        "where the loss averages over them.",
+        "{grads} {are} {factor} times too large, the number of outputs: summed over the outputs where an average belongs.",
         "Divide by the number of outputs as well, or declare a loss that sums over them.",
         "{right}",
         _OUTPUTS,
         loss="the loss summed over the outputs",
     ),
     "factor.outputs_twice": Code(
-        "averaged over the outputs where the loss sums",
+        "averaged over the outputs once too often",
         "{grads} {are} 1/{inverse} of the right gradient, {inverse} being the number of outputs: averaged over the outputs "
-        "where the loss sums over them.",
-        "Leave the division by the number of outputs out, or declare a loss that averages over them.",
+        "once too often.",
+        "Leave one division by the number of outputs out, or declare the loss that has it.",
         "{right}",
         _OUTPUTS,
-        loss="the loss averaged over the outputs",
+        loss="the loss divided by the number of outputs once more",
     ),
     "factor.two": Code(
         "a stray factor 2",

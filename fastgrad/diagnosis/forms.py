@@ -191,7 +191,7 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     """Yield what is a multiple of the data's share plus multiples of W and sign W."""
     claim, data, size = tensor.claim, tensor.data, tensor.claim.values.size
     if not claim.values.any():
-        yield Explanation((tensor.cause("value.zero"),), 1.0, size)
+        yield Explanation((tensor.cause("value.zero"),), 0.0, size)
         return
     zero = Estimate(np.zeros_like(data.values), np.zeros_like(data.rounding))
     theta = Estimate(claim.theta, np.abs(claim.theta))
