@@ -13,6 +13,8 @@ import numba
 import numpy as np
 import pytest
 
+from fastgrad.kernels.native import most_threads
+
 from detection import Detections
 
 
@@ -115,7 +117,7 @@ def machine() -> str:
     """Say what the figures were measured with."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = f"Python {platform.python_version()}, numpy {np.__version__}, numba {numba.__version__}"
-    return f"{cores} cores, {numba.get_num_threads()} threads, {platform.machine()}; {versions}"
+    return f"{cores} cores, {most_threads()} threads, {platform.machine()}; {versions}"
 
 
 def table(task: str, timings: list[Timing]):

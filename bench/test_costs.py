@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numba
 import pytest
 
+from fastgrad.kernels.native import most_threads
 from fastgrad.network import Problem
 from fastgrad.numerical import numerical_gradient
 from fastgrad.plots import clean_axes, require
@@ -26,7 +26,7 @@ CURVES = {
     "examples (200-20-10-5)": [1, 4, 16, 64, 256, 1024],
     "depth (layers of 30 units, 16 examples)": [2, 4, 8, 16],
     "width (100-n-n-10, 4 examples)": [16, 32, 64, 128, 256],
-    "threads (1000-64-32-10, 64 examples)": list(range(1, numba.config.NUMBA_NUM_THREADS + 1)),
+    "threads (1000-64-32-10, 64 examples)": list(range(1, most_threads() + 1)),
 }
 
 

@@ -10,12 +10,12 @@ import resource
 from dataclasses import replace
 from itertools import pairwise
 
-import numba
 import numpy as np
 import pytest
 
 from fastgrad.checking import check_problem
 from fastgrad.directional_derivative import along_everything, prepare
+from fastgrad.kernels.native import most_threads
 from fastgrad.network import Network, Problem, Tensor
 from fastgrad.signs import rows_of, whole_tensor
 
@@ -76,7 +76,7 @@ def test_forward(benchmark, repeat, results, problem):
 
 def test_direction(benchmark, repeat, results, problem):
     """Both sides: the derivative along all parameters, and the signed sum of the claimed gradient."""
-    setting = prepare(problem, 1, 0, numba.get_num_threads())
+    setting = prepare(problem, 1, 0, most_threads())
     regions = [whole_tensor(tensor) for tensor in problem.tensors]
 
     def both():

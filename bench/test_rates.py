@@ -13,6 +13,7 @@ from fastgrad.numerical import numerical_gradient
 
 from classifiers import arithmetic, backpropagation, classifier, timed
 from networks import relative_difference
+from peak import peak
 
 NETWORKS = [((784, 256, 128, 10), 8), ((784, 512, 512, 10), 1)]
 ROWS = 4096
@@ -26,9 +27,15 @@ def product():
     return 2.0 * ROWS**3 / timed(lambda: A @ A, 3)
 
 
+@pytest.fixture(scope="module")
+def most():
+    """Measure the most that multiply-adds can reach."""
+    return peak()
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize(("widths", "samples"), NETWORKS, ids=lambda value: str(value))
-def test_rate(benchmark, repeat, results, product, widths, samples, activation):
+def test_rate(benchmark, repeat, results, product, most, widths, samples, activation):
     problem = classifier(widths, samples, activation)
     found = repeat(lambda: numerical_gradient(problem, method="parameter"))
     error = relative_difference(found.values, backpropagation(problem))
@@ -38,8 +45,9 @@ def test_rate(benchmark, repeat, results, product, widths, samples, activation):
     full, done = (operations / benchmark.stats.stats.median for operations in arithmetic(problem, "parameter"))
     results.take(
         benchmark,
-        f"{TASK}; NumPy's {ROWS} × {ROWS} product {product / 1e9:.0f}",
+        f"{TASK}; peak {most / 1e9:.0f}, NumPy's {ROWS} × {ROWS} product {product / 1e9:.0f}",
         f"{'-'.join(map(str, widths))} {activation}, {samples}",
         error=error,
-        remark=f"{full / 1e9:.0f} GFLOP/s, {full / product:.2f} times the product ({done / 1e9:.0f} without dead units)",
+        remark=f"{full / 1e9:.0f} GFLOP/s, {full / product:.2f} times the product, {full / most:.0%} of the peak "
+        f"(without dead units {done / 1e9:.0f}, {done / most:.0%})",
     )

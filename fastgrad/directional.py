@@ -10,19 +10,19 @@ from functools import cache
 from itertools import pairwise
 from math import ceil, comb, nan, sqrt
 
-import numba
 import numpy as np
 
 from fastgrad.audit import NOISE, losses_along
 from fastgrad.directional_derivative import Carried, Setting, along, along_everything, prepare, with_room
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint
+from fastgrad.kernels.native import most_threads
 from fastgrad.measured import Measured, measure, penalty_on
 from fastgrad.network import Array, Network, Problem, Tensor
 from fastgrad.numerical import Progress, Tracker, require, thread_count
-from fastgrad.product import product
+from fastgrad.product import norm, product
 from fastgrad.report import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
-from fastgrad.signs import ROWS_OF_W, Region, norm, whole_layer, whole_tensor
+from fastgrad.signs import ROWS_OF_W, Region, whole_layer, whole_tensor
 from fastgrad.verdict import CANCELLED, LOST, TOLERANCE, unjudged
 
 DIRECTIONS = 8
@@ -112,7 +112,7 @@ def check_directions(
     tolerance : float
         How many times the rounding of a signed sum it may be off.
     threads : int, optional
-        Threads to use; by default all that numba has.
+        Threads to use; by default all there are.
     progress : callable, optional
         Called with (parameters done, parameters in all).
 
@@ -131,11 +131,8 @@ def check_directions(
     """
     require("directions", directions, int, "a whole number of at least 1", lambda number: number >= 1)
     require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
-    with (
-        thread_count(threads) as used,
-        np.errstate(all="ignore"),
-        Tracker(progress, problem.network.size) as tracker,
-    ):
+    used = thread_count(threads)
+    with np.errstate(all="ignore"), Tracker(progress, problem.network.size) as tracker:
         setting = prepare(problem, int(directions), seed, used)
         reports, measured = [], []
         for tensor in problem.tensors:
@@ -397,4 +394,4 @@ def estimate(problem: Problem, directions: int = DIRECTIONS) -> float:
     applied = directions * sum(work) * (1.0 + 0.25 * samples)
     before = sum(work) * (samples + 10.0)
     seconds = products / WORK_RATE["product"] + applied / WORK_RATE["signs"] + before / WORK_RATE["prepare"]
-    return float(seconds / numba.get_num_threads())
+    return float(seconds / most_threads())

@@ -16,9 +16,8 @@ from fastgrad import outputs
 from fastgrad.backprop import RoundingScale, rounding_scale
 from fastgrad.errors import InputError
 from fastgrad.forward import BasePoint, base_point, growth
-from fastgrad.kernels import codes, propagate
-from fastgrad.kernels import directional as kernels
-from fastgrad.kernels.compile import addresses
+from fastgrad.kernels import codes, launch
+from fastgrad.kernels.native import addresses
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import SMALL_MOVE, Mask, loss_on_kink, on_kink, slope_range
 from fastgrad.product import product
@@ -283,7 +282,7 @@ def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array
     total = np.empty((samples, columns))
     bound = float(np.abs(moves).max(initial=0.0))
     near = tables.loss_code >= codes.COUPLED or (tables.outputs[codes.LOSS_KINK] <= bound).any()
-    exact = addresses(propagate.exact_loss if near else None)
-    kernels.loss_moves(exact, tables.outputs, tables.top, tables.loss_code, tables.loss_parameter, bound, work, total)
+    exact = addresses(launch.exact_loss if near else None)
+    launch.loss_moves(exact, tables.outputs, tables.top, tables.loss_code, tables.loss_parameter, bound, work, total)
     forward, backward = total[:, : steps.size], total[:, steps.size :]
     return (forward - backward) / (2.0 * steps)

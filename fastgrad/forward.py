@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.kernels import codes, propagate
+from fastgrad.kernels import codes, launch
 from fastgrad.memory import available_memory
 from fastgrad.network import POSITIVE_OUTPUT, Array, Network, Offsets, Problem
 from fastgrad.product import Squared, product, root_product_of, squared
@@ -55,7 +55,7 @@ class BasePoint:
     """
 
     problem: Problem
-    tables: propagate.Tables
+    tables: launch.Tables
     activations: list[Array]
     scales: list[tuple[Array, Array]]
     losses: Array
@@ -132,7 +132,7 @@ def base_point(problem: Problem) -> BasePoint:
             z += b
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         low = int(layers[codes.UNIT, layer])
-        propagate.tabulate_layer(layers[codes.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
+        launch.tabulate_layer(layers[codes.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
         mask = problem.mask(layer + 1)
         if mask is not None:
             _drop(mask, a, value_scale, slope_scale, table[:, :, low : low + z.shape[1]])
@@ -144,9 +144,9 @@ def base_point(problem: Problem) -> BasePoint:
     _require_positive(network, activations[-1])
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
     coupled = network.loss_code >= codes.COUPLED
-    tabulate: Any = propagate.tabulate_coupled_loss if coupled else propagate.tabulate_loss
+    tabulate = launch.tabulate_coupled_loss if coupled else launch.tabulate_loss
     tabulate(network.loss_code, network.loss_parameter, outputs, top, losses)
-    tables = propagate.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
+    tables = launch.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
     if network.loss_name == "kl_divergence" and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
         losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)

@@ -17,8 +17,8 @@ from fastgrad.directional_derivative import Carried, Setting, along, first_moves
 from fastgrad.forward import UNIT_ROUNDOFF, growth
 from fastgrad.network import Array, Offsets
 from fastgrad.numerical import range_product
-from fastgrad.product import squared
-from fastgrad.signs import ROWS_OF_W, Region, norm, rows_of, sum_growth
+from fastgrad.product import norm, squared
+from fastgrad.signs import ROWS_OF_W, Region, rows_of, sum_growth
 from fastgrad.verdict import TOLERANCE, UNDERFLOW
 
 COLUMNS = 256

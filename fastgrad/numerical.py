@@ -9,20 +9,18 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad import outputs
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint, base_point, claim_roundoff
-from fastgrad.kernels import activations, codes, propagate, textbook
-from fastgrad.kernels.compile import addresses
+from fastgrad.kernels import codes, launch
+from fastgrad.kernels.native import addresses, most_threads
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.product import product
 
@@ -132,7 +130,7 @@ def numerical_gradient(
     seed : int
         Seed of the draw.
     threads : int, optional
-        Threads to use; by default all that numba has.
+        Threads to use; by default all there are.
     progress : callable, optional
         Called with (parameters done, parameters in all).
 
@@ -162,8 +160,8 @@ def numerical_gradient(
         require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
     require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
     selected = select(problem, sample, seed) if places is None else places
+    used = thread_count(threads)
     with (
-        thread_count(threads) as used,
         np.errstate(over="ignore", under="ignore", invalid="ignore"),
         Tracker(progress, problem.network.size if selected is None else selected.size) as tracker,
     ):
@@ -233,7 +231,7 @@ def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
     for layer in range(network.depth):
         perturbed = network.widths[layer + 1] * (1 if method == "preactivation" else network.widths[layer] + 1)
         work += perturbed * (forward_work(problem) if method == "textbook" else _above(problem, layer))
-    return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * numba.get_num_threads()))
+    return float(2.0 * share * work * problem.samples / (WORK_RATE[method] * most_threads()))
 
 
 def require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
@@ -275,17 +273,12 @@ def sample_size(sample: int | float | str, total: int) -> int:
     return max(1, min(total, int(np.ceil(number))))
 
 
-@contextmanager
-def thread_count(threads: int | None) -> Iterator[int]:
-    """Use that many of numba's threads for a while."""
-    before, most = numba.get_num_threads(), numba.config.NUMBA_NUM_THREADS
+def thread_count(threads: int | None) -> int:
+    """Return the threads meant, all where none are said, or raise InputError."""
+    most = most_threads()
     if threads is not None:
         require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)
-    numba.set_num_threads(threads or before)
-    try:
-        yield threads or before
-    finally:
-        numba.set_num_threads(before)
+    return threads or most
 
 
 class Tracker:
@@ -370,17 +363,12 @@ def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads:
     def losses(step: float) -> tuple[Array, Array]:
         moved = places if step else places[:1]
         forward, backward = np.empty(moved.size), np.empty(moved.size)
-        textbook.textbook_losses(
-            textbook.losses_of_some.address,
-            problem.theta,
-            base.tables.layers,
-            base.tables.shapes,
+        launch.textbook_losses(
+            base.tables,
             np.array(network.biases),
             masks,
             x,
             y,
-            network.loss_code,
-            network.loss_parameter,
             np.ascontiguousarray(base.tables.outputs[codes.FACTOR].T),
             moved,
             step,
@@ -457,8 +445,8 @@ def _plan_layer(
 ) -> tuple[Array, Array]:
     reach = np.ones(1)
     if method == "parameter":
-        unit, squares = base.squares[layer]
-        reach = np.append(unit * np.sqrt(squares.max(axis=0)), reach)
+        inputs = base.activations[layer]
+        reach = np.append(np.maximum(inputs.max(axis=0), -inputs.min(axis=0)), reach)
     if step is not None:
         move, steps = step * float(reach.max()), np.full(reach.size, step)
     else:
@@ -586,14 +574,13 @@ def _by_parameter(
     """Central differences of a layer's parameters, counted from its first weight."""
     steps, bounds = plan
     n_in, n_out = problem.network.widths[layer : layer + 2]
-    tiles, order = _tiles(local, n_in, n_out)
-    forward, backward = np.full(local.size, np.nan), np.full(local.size, np.nan)
+    tiles, order = _tiles(np.minimum(local // (n_in if n_in >= codes.TILE else n_in * n_out), n_out))
+    values = np.full(local.size, np.nan)
     work = 2.0 * _above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
-    small = _use_threads(work * local.size, threads)
+    used = _threads_for(work * local.size, threads)
     exact = _exact_kernels(base, layer, bounds)
-    for piece in tracker.pieces(order.size, work * propagate.TILE / (WORK_RATE["parameter"] * threads)):
-        propagate.parameter_differences(
-            propagate.parameter_tiles.address,
+    for piece in tracker.pieces(order.size, work * codes.TILE / (WORK_RATE["parameter"] * threads)):
+        launch.parameter_differences(
             exact,
             base.tables,
             layer,
@@ -603,28 +590,24 @@ def _by_parameter(
             local,
             tiles,
             order[piece],
-            1 if small else 4 * threads,
-            forward,
-            backward,
+            used,
+            values,
         )
         tracker.advance(int((tiles[order[piece] + 1] - tiles[order[piece]]).sum()))
-    source = np.where(local < n_in * n_out, local % n_in, n_in)
-    values: Array = (forward - backward) / (2.0 * steps[source])
     return values
 
 
-def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
-    """Cut a layer's selected parameters into tiles, and order them by input: return their bounds and the order.
+def _tiles(group: Offsets) -> tuple[Offsets, Offsets]:
+    """Cut a layer's parameters into tiles that keep to one group, and order the tiles; return their bounds and the order.
 
-    A tile keeps to one unit where a unit has inputs enough to fill one. Tiles of the same inputs and different units
-    follow each other, so that the inputs of all samples are read from memory once.
+    The groups, ascending, are the units where a unit has inputs enough to fill a tile. Tiles of the same inputs and different
+    units follow each other, so that the inputs of all samples are read from memory once.
     """
-    unit = np.where(local < n_in * n_out, local // n_in if n_in >= propagate.TILE else 0, n_out)
-    begins = np.flatnonzero(np.diff(unit, prepend=-1))
-    rank = np.arange(local.size) - np.repeat(begins, np.diff(begins, append=local.size))
-    starts = np.flatnonzero(rank % propagate.TILE == 0)
-    order = np.lexsort((unit[starts], rank[starts]))
-    return np.append(starts, local.size), order
+    begins = np.flatnonzero(np.diff(group, prepend=-1))
+    counts = -(-np.diff(begins, append=group.size) // codes.TILE)
+    rank = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    starts = np.repeat(begins, counts) + codes.TILE * rank
+    return np.append(starts, group.size), np.lexsort((group[starts], rank))
 
 
 def _by_preactivation(
@@ -633,24 +616,21 @@ def _by_preactivation(
     """Central differences of a layer's pre-activations, dZ of shape (m, n_l); after Ctrl-C they are not all there."""
     (step,), bounds = plan
     shape = base.activations[layer + 1].shape
-    forward, backward = np.zeros(shape), np.zeros(shape)
+    dZ = np.zeros(shape)
     work = 2.0 * _above(problem, layer) * shape[1] * _cost(bounds[layer:])
-    small = _use_threads(work * shape[0], threads)
+    used = _threads_for(work * shape[0], threads)
     exact = _exact_kernels(base, layer, bounds)
     for piece in tracker.pieces(shape[0], work / (WORK_RATE["preactivation"] * threads)):
-        propagate.preactivation_differences(
-            propagate.preactivation_tiles.address,
+        launch.preactivation_differences(
             exact,
             base.tables,
             layer,
             step,
             bounds,
             np.arange(piece.start, piece.stop),
-            1 if small else 4 * threads,
-            forward[piece],
-            backward[piece],
+            used,
+            dZ[piece],
         )
-    dZ: Array = (forward - backward) / (2.0 * step)
     return dZ
 
 
@@ -663,9 +643,9 @@ def _exact_kernels(base: BasePoint, layer: int, bounds: Array) -> Any:
     bent = any((base.plane(codes.KINK, above) <= bounds[above]).any() for above in range(layer, last + 1))
     large = bool((tables.outputs[codes.LOSS_KINK] <= bounds[-1]).any())
     return addresses(
-        propagate.exact_activation if bent else None,
-        propagate.exact_loss if layer < last and (large or tables.loss_code >= codes.COUPLED) else None,
-        propagate.exact_single if layer == last and large else None,
+        launch.exact_activation if bent else None,
+        launch.exact_loss if layer < last and (large or tables.loss_code >= codes.COUPLED) else None,
+        launch.exact_single if layer == last and large else None,
     )
 
 
@@ -674,11 +654,9 @@ def _cost(bounds: Array) -> float:
     return EXACT_COST if np.inf in bounds else 1.0
 
 
-def _use_threads(work: float, threads: int) -> bool:
-    """Set numba's threads for an amount of work; return whether it is too small to share."""
-    small = work < PARALLEL_SECONDS * WORK_RATE["parameter"]
-    numba.set_num_threads(1 if small else threads)
-    return small
+def _threads_for(work: float, threads: int) -> int:
+    """Return the threads to use for an amount of work: one where it is too small to share."""
+    return 1 if work < PARALLEL_SECONDS * WORK_RATE["parameter"] else threads
 
 
 def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, Array]:
@@ -698,13 +676,13 @@ def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, 
         which is taken after its dropout.
     """
     result: dict[str, Array] = {}
-    with thread_count(threads) as used:
-        base = base_point(problem)
-        plan = _plan(problem, base, "preactivation", None)
-        for layer in reversed(range(problem.network.depth)):
-            result[f"dZ{layer + 1}"] = _by_preactivation(problem, base, plan[layer], layer, used, Tracker(None, 0))
-            if layer:
-                result[f"dA{layer}"] = result[f"dZ{layer + 1}"] @ problem.network.W(problem.theta, layer)
+    used = thread_count(threads)
+    base = base_point(problem)
+    plan = _plan(problem, base, "preactivation", None)
+    for layer in reversed(range(problem.network.depth)):
+        result[f"dZ{layer + 1}"] = _by_preactivation(problem, base, plan[layer], layer, used, Tracker(None, 0))
+        if layer:
+            result[f"dA{layer}"] = result[f"dZ{layer + 1}"] @ problem.network.W(problem.theta, layer)
     return result
 
 
@@ -749,6 +727,8 @@ def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]
 
 def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
     """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
+    from fastgrad.kernels import activations  # with numba, which few checks need
+
     left = base.plane(codes.SLOPE, layer)[rows].copy()
     right = left.copy()
     code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad.forward import growth
-from fastgrad.kernels import directional as kernels
+from fastgrad.kernels import launch
+from fastgrad.kernels.codes import GROUP, GROUPS, PATTERNS, WORD
 from fastgrad.network import Array, Network, Tensor
-from fastgrad.product import squared
+from fastgrad.product import norm
 
 SAMPLES = 32
 """Columns that tables of signed sums are made for at a time; a table holds four times its columns."""
@@ -27,7 +27,7 @@ SHARED_SIGNS = 2**18
 INCREMENT = 0x9E3779B97F4A7C15
 """Step of the hash's counter."""
 
-_PATTERNS = np.array([[1.0 if p >> b & 1 else -1.0 for b in range(kernels.GROUP)] for p in range(kernels.PATTERNS)])
+_PATTERNS = np.array([[1.0 if p >> b & 1 else -1.0 for b in range(GROUP)] for p in range(PATTERNS)])
 
 Keys = npt.NDArray[np.uint64]
 
@@ -105,7 +105,7 @@ class Signs:
 
     def words(self, layer: int, kind: str) -> int:
         """Words of signs in a row of a tensor; a b is one row."""
-        return -(-self.network.widths[layer + (kind == "b")] // kernels.WORD)
+        return -(-self.network.widths[layer + (kind == "b")] // WORD)
 
     def counter(self, layer: int, kind: str) -> int:
         """Return the number of a tensor's first word."""
@@ -124,20 +124,19 @@ class Signs:
 
     def products(self, direction: int, region: Region, inputs: Array) -> Array:
         """U of a region of W times inputs of shape (c, n_in); shape (c, rows)."""
-        first, last = region.left // kernels.WORD, -(-region.right // kernels.WORD)
+        first, last = region.left // WORD, -(-region.right // WORD)
         counter, words = self.counter(region.layer, "W"), self.words(region.layer, "W")
         out = np.empty((inputs.shape[0], region.high - region.low))
         for begin in range(0, inputs.shape[0], SAMPLES):
             some = inputs[begin : begin + SAMPLES, region.left : region.right]
-            padded = np.zeros(((last - first) * kernels.WORD, some.shape[0]))
-            padded[region.left - first * kernels.WORD :][: some.shape[1]] = some.T
-            groups = padded.reshape(-1, kernels.GROUP, some.shape[0])
-            table = (_PATTERNS @ groups).reshape(last - first, kernels.GROUPS, kernels.PATTERNS, some.shape[0])
+            padded = np.zeros(((last - first) * WORD, some.shape[0]))
+            padded[region.left - first * WORD :][: some.shape[1]] = some.T
+            groups = padded.reshape(-1, GROUP, some.shape[0])
+            table = (_PATTERNS @ groups).reshape(last - first, GROUPS, PATTERNS, some.shape[0])
             sums = np.zeros((out.shape[1], some.shape[0]))
-            kernels.signed_products(
-                kernels.product_rows.address, self.keys[direction], counter, words, first, region.low,
-                len(table), table.reshape(-1), len(sums), sums.reshape(-1), self._chunks(region.size),
-            )  # fmt: skip
+            at = counter + first + region.low * words
+            key, threads = self.keys[direction], self._threads_for(region.size)
+            launch.signed_products(key, at, words, len(table), table.reshape(-1), threads, sums)
             out[begin : begin + SAMPLES] = sums.T
         return out
 
@@ -147,18 +146,15 @@ class Signs:
             return np.array([(values * self.of(k, region)).sum() for k in range(self.keys.size)]), norm(values)
         unit = _power_near(values)
         by_row, squares = np.empty((self.keys.size, len(values))), np.empty(len(values))
-        kernels.signed_sums(
-            kernels.sum_rows.address, self.keys, self.counter(region.layer, "W"), self.words(region.layer, "W"),
-            region.low, region.left, region.right, values.shape[1], values.reshape(-1), 1.0 / unit, by_row, squares,
-            self._chunks(region.size),
-        )  # fmt: skip
+        words = self.words(region.layer, "W")
+        at = self.counter(region.layer, "W") + region.low * words
+        threads = self._threads_for(region.size)
+        launch.signed_sums(self.keys, at, words, region.left, region.right, values, 1.0 / unit, threads, by_row, squares)
         return by_row.sum(axis=1), unit * float(np.sqrt(squares.sum()))
 
-    def _chunks(self, signs: int) -> int:
-        """Return the number of pieces that rows of signs are shared out in, and set numba's threads for them."""
-        small = signs < SHARED_SIGNS
-        numba.set_num_threads(1 if small else self.threads)
-        return 1 if small else 4 * self.threads
+    def _threads_for(self, signs: int) -> int:
+        """Return the threads to use for so many signs: one where they are too few to share."""
+        return 1 if signs < SHARED_SIGNS else self.threads
 
 
 def sum_growth(region: Region) -> float:
@@ -174,12 +170,6 @@ def _power_near(values: Array) -> float:
     """Return a power of two near the largest entry, 1 where there is none or it is no number."""
     largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     return float(np.exp2(np.ceil(np.log2(largest)))) if 0.0 < largest < np.inf else 1.0
-
-
-def norm(values: Array) -> float:
-    """Euclidean norm of small and huge numbers."""
-    unit, squares = squared(values)
-    return unit * float(np.sqrt(squares.sum()))
 
 
 def direction_key(seed: int, direction: int) -> int:

@@ -35,6 +35,7 @@ from fastgrad.numerical import (
     textbook_losses,
     thread_count,
 )
+from fastgrad.product import norm
 from fastgrad.report import SCHEMA, counted, duration
 
 LARGEST, SMALLEST = 1e-1, 1e-13
@@ -216,7 +217,8 @@ def sweep_steps(
     exact = propagated()
     places = np.arange(problem.network.size) if exact.selected is None else exact.selected
     reference, errors, tracker = exact.values[places], [], Tracker(progress, len(steps))
-    with thread_count(threads) as used, np.errstate(over="ignore", under="ignore", invalid="ignore"):
+    used = thread_count(threads)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         losses = cache(textbook_losses(problem, exact.base, places, used))
         for step in steps:
             found = [_textbook(problem, places, losses, step, scheme) for scheme in SCHEMES]
@@ -264,14 +266,10 @@ def _textbook(problem: Problem, places: Offsets, losses: Losses, step: float, sc
 
 def relative_difference(found: Array, reference: Array) -> float:
     """‖found − reference‖/(‖found‖ + ‖reference‖): 0 where both are zero, 1 where a value found is no number."""
-    size = float(max(np.abs(found).max(), np.abs(reference).max()))
+    size = norm(found) + norm(reference)
     if not math.isfinite(size):
         return 1.0
-    if size == 0.0:
-        return 0.0
-    # Divided first, so that no square overflows or underflows.
-    found, reference = found / size, reference / size
-    return float(np.linalg.norm(found - reference) / (np.linalg.norm(found) + np.linalg.norm(reference)))
+    return norm(found - reference) / size if size else 0.0
 
 
 def _curve_to_dict(curve: Curve) -> dict[str, Any]:

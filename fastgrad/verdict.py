@@ -12,6 +12,7 @@ from fastgrad.backprop import RoundingScale, rounding_scale
 from fastgrad.forward import UNIT_ROUNDOFF, growth
 from fastgrad.network import Array, Offsets, Problem, Tensor
 from fastgrad.numerical import Mask, Numerical
+from fastgrad.product import norm
 from fastgrad.report import Entry, ErrorMap, Outcomes, Sensitivity, TensorReport, Verdict
 
 TOLERANCE = 32.0
@@ -52,9 +53,9 @@ class _Norms:
     numerical: float = 0.0
 
     def add(self, difference: Array, claimed: Array, numerical: Array) -> None:
-        self.difference = hypot(self.difference, _norm(difference))
-        self.claimed = hypot(self.claimed, _norm(claimed))
-        self.numerical = hypot(self.numerical, _norm(numerical))
+        self.difference = hypot(self.difference, norm(difference))
+        self.claimed = hypot(self.claimed, norm(claimed))
+        self.numerical = hypot(self.numerical, norm(numerical))
 
     def merge(self, other: _Norms) -> None:
         self.difference = hypot(self.difference, other.difference)
@@ -260,7 +261,7 @@ def _count(tally: _Tally, block: _Block) -> None:
         excess = np.where(np.isnan(off), np.inf, off / block.allowed)
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
-    tally.allowed = hypot(tally.allowed, _norm(block.allowed))
+    tally.allowed = hypot(tally.allowed, norm(block.allowed))
     tally.checked += off.size
     tally.wrong += int(wrong.sum())
     _sort_out(tally, block, off, wrong)
@@ -397,11 +398,3 @@ def unjudged(tensor: Tensor, tolerance: float) -> TensorReport:
         precision=tensor.precision,
         outcomes=Outcomes(not_judged=tensor.size),
     )
-
-
-def _norm(values: Array) -> float:
-    """Euclidean norm, scaled by the largest entry; nan where there is one, inf where there is one and no nan."""
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0.0 or not np.isfinite(largest):
-        return largest
-    return largest * float(np.linalg.norm(values / largest))

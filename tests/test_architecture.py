@@ -81,8 +81,8 @@ def test_library_knows_nothing_of_the_command_line(path):
 def test_numba_stays_in_the_kernels():
     users = {path for path in LIBRARY if "numba" in {module.split(".")[0] for module in imported_modules(path)}}
     rooms = {room_of(module_name(path)) for path in users}
-    # functions compiles loops around the user's own functions; the others set and tell the number of threads.
-    assert rooms <= {"kernels", "numerical", "signs", "directional", "checking", "functions"}
+    # functions compiles loops around the user's own functions.
+    assert rooms <= {"kernels", "functions"}
 
 
 def test_functions_know_nothing_of_networks():

@@ -1,58 +1,81 @@
-"""What is compiled: once for each entry point whatever the network, and anew whenever a kernel's source has changed."""
+"""What is compiled: each kernel once whatever the network, anew when a kernel's source has changed, and said aloud."""
 
 import os
 import shutil
 import subprocess
 import sys
+from ctypes import c_int64
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fastgrad import numerical
-from fastgrad.kernels import propagate, textbook
+from fastgrad import directional, numerical
+from fastgrad.errors import InputError
+from fastgrad.kernels import codes, launch, native
 
+import problems
 import reference
 
 PACKAGE = Path(numerical.__file__).parent
-ENTRIES = [
-    propagate.tabulate_layer,
-    propagate.tabulate_loss,
-    propagate.tabulate_coupled_loss,
-    propagate.parameter_differences,
-    propagate.preactivation_differences,
-    textbook.textbook_losses,
-]
+KERNELS = [one for one in vars(launch).values() if isinstance(one, native.Kernel)]
+PREPARATION = "import sys\nimport numpy as np\nfrom fastgrad.kernels import codes, launch, native\n"
+TABULATE = (
+    "z, filled, units = np.full((1, 1), 3.0), [np.empty((1, 1)) for _ in range(3)], np.empty((5, 1, 1))\n"
+    "launch.tabulate_layer(codes.IDENTITY, 0.0, z, *filled, units, 0)\n"
+)
+
+
+def run(script, **environment):
+    """Run a script in a process of its own; return the words it prints."""
+    command = [sys.executable, "-P", "-c", PREPARATION + script]  # -P: of this folder nothing
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
+    return done.stdout.split()
 
 
 @pytest.mark.compiled
-def test_no_network_and_no_option_makes_a_kernel_compile_twice(problem_of):
+def test_no_network_and_no_option_makes_a_kernel_compile_twice(problem_of, monkeypatch):
+    loaded = []
+    load = native._load
+    monkeypatch.setattr(native, "_load", lambda code: loaded.append(code.symbol) or load(code))
+    for kernel in KERNELS:
+        kernel.__dict__.pop("_loaded", None)
     for seed in range(6):
-        problem = problem_of(reference.random_case(seed, loss="squared_hinge" if seed == 5 else None))
+        case = reference.random_case(seed, loss="squared_hinge" if seed == 5 else None)
+        problem = problem_of(case)
         for method in numerical.METHODS:
             numerical.numerical_gradient(problem, method=method, threads=1 + seed % 2)
             numerical.numerical_gradient(problem, method=method, step=1e-4, sample=3, seed=seed)
-    assert {entry.__name__: len(entry.signatures) for entry in ENTRIES} == {entry.__name__: 1 for entry in ENTRIES}
+        directional.check_directions(problems.problem(case, np.ones(case.theta.size)), threads=1)
+    assert len(loaded) == len(set(loaded)) <= len(KERNELS) == 13
+
+
+@pytest.mark.compiled
+def test_what_an_earlier_process_compiled_is_loaded_without_numba(tmp_path):
+    script = f"said = []\nwith native.announcing(lambda: said.append(1)):\n    {TABULATE.replace(chr(10), chr(10) + '    ')}\n"
+    script += "print(len(said), 'numba' in sys.modules, filled[0][0, 0])\n"
+    assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["1", "True", "3.0"]
+    assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["0", "False", "3.0"]
+
+
+@pytest.mark.compiled
+def test_a_damaged_file_is_compiled_again(tmp_path):
+    script = TABULATE + "print(filled[0][0, 0])\n"
+    assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
+    (file,) = tmp_path.rglob("tabulate.layer")
+    whole = file.read_bytes()
+    for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), b"", b"{}\n"):
+        file.write_bytes(damaged)
+        assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
+        assert native.MachineCode.from_bytes(file.read_bytes()) is not None
 
 
 @pytest.mark.compiled
 def test_a_changed_helper_is_never_served_from_the_cache(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "fastgrad", ignore=shutil.ignore_patterns("__pycache__"))
-    script = (
-        "import numpy as np\n"
-        "from fastgrad.kernels.codes import IDENTITY\n"
-        "from fastgrad.kernels.propagate import tabulate_layer\n"
-        "z, filled, units = np.full((1, 1), 3.0), [np.empty((1, 1)) for _ in range(3)], np.empty((5, 1, 1))\n"
-        "tabulate_layer(IDENTITY, 0.0, z, *filled, units, 0)\n"
-        "print(filled[0][0, 0])\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-
-    def printed():
-        command = [sys.executable, "-c", script]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
-        return float(done.stdout)
-
-    assert printed() == 3.0
+    environment = {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    script = TABULATE + "print(filled[0][0, 0])\n"
+    assert run(script, **environment) == ["3.0"]
     source = tmp_path / "fastgrad" / "kernels" / "activations.py"
     text = source.read_text(encoding="utf-8")
     before = os.stat(source)
@@ -61,4 +84,87 @@ def test_a_changed_helper_is_never_served_from_the_cache(tmp_path):
     source.write_text(changed, encoding="utf-8")
     # Even a file that claims to be as old as it was.
     os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert printed() == -3.0
+    assert run(script, **environment) == ["-3.0"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros(4, dtype=np.float32),
+        np.zeros((2, 2)),
+        np.zeros(8)[::2],
+        np.frombuffer(bytes(33), dtype=np.uint8)[1:].view(np.float64),
+        np.zeros(4, dtype=">f8"),
+    ],
+)
+def test_an_array_of_another_type_is_refused(values):
+    with pytest.raises(TypeError, match="a kernel takes"):
+        launch.fill_squares(values, 1.0, 0.0, np.empty(4))
+
+
+@pytest.mark.compiled
+def test_numbers_and_arrays_arrive_as_they_are():
+    out = np.empty(3)
+    launch.fill_squares(np.array([1.0, -2.0, 1e-200]), 0.5, 2.0**-500, out)
+    np.testing.assert_array_equal(out, [0.25, 1.0, 2.0**-500])
+    with pytest.raises(TypeError):
+        launch.tabulate_layer(0.5, 0.0, *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0)
+    with pytest.raises(ValueError, match="zip"):
+        launch.fill_squares(out, 1.0, 0.0)
+
+
+def test_signatures_are_read():
+    kinds = native.Parameter.all_of("void(i8, f8, u8[::1], f8[:,::1], b1[::1], f8[:,:,::1])")
+    assert [(kind.kind, kind.dimensions) for kind in kinds] == [
+        ("i8", None), ("f8", None), ("u8", 1), ("f8", 2), ("b1", 1), ("f8", 3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pieces", "threads"), [(1, 1), (5, 1), (5, 2), (2, 7), (0, 2)])
+def test_every_piece_of_work_is_done_once(pieces, threads):
+    done, prepared = [], []
+
+    def prepare():
+        prepared.append(1)
+        return done.append
+
+    native.share_out(pieces, threads, prepare)
+    assert sorted(done) == list(range(pieces))
+    assert len(prepared) <= max(1, min(threads, pieces))
+
+
+def test_what_goes_wrong_on_another_thread_is_heard():
+    turn = iter(range(2))
+
+    def prepare():
+        if next(turn):
+            raise MemoryError("too little")
+        return lambda piece: None
+
+    with pytest.raises(MemoryError, match="too little"):
+        native.share_out(4, 2, prepare)
+
+
+@pytest.mark.parametrize("said", ["0", "two", "-1", "2.0"])
+def test_a_variable_that_is_no_number_of_threads(monkeypatch, said):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", said)
+    with pytest.raises(InputError, match="NUMBA_NUM_THREADS must be a whole number of at least 1"):
+        native.most_threads()
+
+
+def test_threads_as_the_variable_has_them(monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    assert native.most_threads() == 3
+    monkeypatch.delenv("NUMBA_NUM_THREADS")
+    assert native.most_threads() >= 1
+
+
+def test_prepared_numbers_may_change():
+    begin = c_int64(3)
+    z, filled, units = np.full((1, 1), 2.0), [np.empty((1, 1)) for _ in range(3)], np.empty((5, 1, 4))
+    run = launch.tabulate_layer.prepare(codes.IDENTITY, 0.0, z, *filled, units, begin)
+    for place in (3, 1):
+        begin.value = place
+        run()
+        assert units[codes.Z, 0, place] == 2.0

@@ -5,7 +5,6 @@ import math
 import signal
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
 
@@ -16,7 +15,7 @@ from fastgrad.checking import check_problem
 from fastgrad.directional import chance_of_cancelling, check_directions
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import base_point
-from fastgrad.kernels import directional as kernels
+from fastgrad.kernels.native import most_threads
 from fastgrad.numerical import numerical_gradient
 from fastgrad.signs import Region, whole_tensor
 
@@ -545,20 +544,11 @@ def test_same_bits_for_any_number_of_threads():
     problem = problems.problem(case)
     claimed = gradient(problem, base_point(problem))
     claimed[12345] *= 1.01
-    two_or_all = min(2, numba.config.NUMBA_NUM_THREADS)
+    two_or_all = min(2, most_threads())
     found = [check_directions(problems.problem(case, claimed), threads=threads) for threads in (1, two_or_all)]
     assert found[0].tensors == found[1].tensors
     assert found[0].tensors[0].located[0].index == divmod(12345, 300)
     assert found[0].relative_difference == found[1].relative_difference
-
-
-@pytest.mark.compiled
-def test_nothing_is_compiled_twice():
-    for seed in range(6):
-        case = problems.random_case(seed)
-        check_directions(problems.problem(case, np.ones(case.theta.size)), threads=1)
-    for entry in (kernels.signed_products, kernels.signed_sums, kernels.loss_moves):
-        assert len(entry.signatures) == 1
 
 
 def test_seed_decides():

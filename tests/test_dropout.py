@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 
-import numba
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -16,6 +15,7 @@ from fastgrad.conventions import explain_loss
 from fastgrad.errors import InputError
 from fastgrad.forward import base_point
 from fastgrad.interpret import Description, interpret, interpret_parts
+from fastgrad.kernels.native import most_threads
 from fastgrad.modelfile import load, save_arrays
 from fastgrad.numerical import METHODS, intermediates, numerical_gradient
 from fastgrad_cli.main import main
@@ -208,7 +208,7 @@ def test_intermediates_are_of_the_dropped_activations():
 @pytest.mark.parametrize("method", ["parameter", "preactivation"])
 def test_same_bits_for_any_number_of_threads(method):
     problem = Net("relu", samples=40).problem()
-    two_or_all = min(2, numba.config.NUMBA_NUM_THREADS)
+    two_or_all = min(2, most_threads())
     one, two = (numerical_gradient(problem, method=method, threads=threads).values for threads in (1, two_or_all))
     np.testing.assert_array_equal(one, two)
 

@@ -56,7 +56,8 @@ def tabulate(code, p, outputs, top):
 @numba.njit(error_model="numpy", fastmath={"contract"})
 def differences(code, p, outputs, top, work, bound, total):
     """Add to total the loss's change under the moves in the first rows of work."""
-    losses.add_difference(code, p, outputs, top, 0, bound, work, 0, outputs.shape[2], total)
+    columns = np.uint64(total.size)
+    losses.add_difference(code, p, outputs, top, 0, bound, work, 0, outputs.shape[2], total, columns, columns)
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})

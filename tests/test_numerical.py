@@ -3,12 +3,13 @@
 import itertools
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
 
 from fastgrad import numerical
+from fastgrad.checking import estimate_check
 from fastgrad.errors import InputError
+from fastgrad.kernels.native import most_threads
 from fastgrad.numerical import numerical_gradient
 from fastgrad.verdict import judge
 
@@ -204,16 +205,8 @@ def test_draw_refuses_what_is_no_number_of_parameters(sample):
 
 @pytest.mark.parametrize("threads", [0, -1, 10_000])
 def test_threads_that_there_are_not(threads):
-    before = numba.get_num_threads()
-    with pytest.raises(InputError, match=f"from 1 to {numba.config.NUMBA_NUM_THREADS} on this machine, found {threads}"):
+    with pytest.raises(InputError, match=f"from 1 to {most_threads()} on this machine, found {threads}"):
         numerical_gradient(problems.problem(reference.random_case(0)), threads=threads)
-    assert numba.get_num_threads() == before
-
-
-def test_thread_count_is_put_back():
-    before = numba.get_num_threads()
-    numerical_gradient(problems.problem(reference.random_case(0)), threads=1)
-    assert numba.get_num_threads() == before
 
 
 @pytest.mark.parametrize("step", [0.0, -1e-5, float("nan"), float("inf")])
@@ -233,6 +226,15 @@ def test_estimates_are_positive_and_grow_with_the_network(method):
         problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
     )
     assert 0.0 < numerical.estimate(small, method) < numerical.estimate(large, method)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "textbook", "directional"])
+def test_the_estimate_of_a_check_counts_what_small_networks_cost_as_well(method):
+    times = []
+    for depth in (1, 2, 8):
+        case = reference.random_case(0, widths=(3,) * (depth + 1), loss="mse", samples=3)
+        times.append(estimate_check(problems.problem(case), method))
+    assert 2e-3 < times[0] < times[1] < times[2] < 0.1
 
 
 def test_auto_takes_every_parameter_where_that_is_quick():

@@ -5,11 +5,11 @@ FASTGRAD_TEST_NETWORKS=1000 draws as many networks as the project's figures stan
 
 import os
 
-import numba
 import numpy as np
 import pytest
 
 from fastgrad import numerical
+from fastgrad.kernels.native import most_threads
 from fastgrad.numerical import numerical_gradient
 
 import problems
@@ -84,7 +84,7 @@ def test_network_without_activation_depth_or_width():
 @pytest.mark.parametrize("method", [*METHODS, "textbook"])
 @pytest.mark.parametrize("seed", [5, 11, 17])
 def test_same_bits_with_one_thread_and_two(monkeypatch, method, seed):
-    if numba.config.NUMBA_NUM_THREADS < 2:
+    if most_threads() < 2:
         pytest.skip("this machine has one core")
     monkeypatch.setattr(numerical, "PARALLEL_SECONDS", 0.0)
     problem = problems.problem(problems.random_case(seed))

@@ -4,13 +4,13 @@ import json
 import sys
 from dataclasses import replace
 
-import numba
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from fastgrad import demo, modelfile, plots
 from fastgrad.errors import InputError
+from fastgrad.kernels.native import most_threads
 from fastgrad.numerical import SCHEMES, numerical_gradient
 from fastgrad.sweep import Curve, Sweep, relative_difference, sweep_steps
 from fastgrad_cli.main import main
@@ -120,7 +120,7 @@ def test_values_that_are_no_numbers_have_the_largest_error():
 
 def test_same_seed_same_bits_on_any_number_of_threads():
     problem = problems.problem(CASE)
-    threads = {1, min(2, numba.config.NUMBA_NUM_THREADS)}
+    threads = {1, min(2, most_threads())}
     sweeps = [sweep_steps(problem, smallest=1e-8, sample=20, seed=5, threads=count).curves for count in (1, *threads)]
     assert all(found == sweeps[0] for found in sweeps)
     assert sweep_steps(problem, smallest=1e-8, sample=20, seed=6).curves != sweeps[0]

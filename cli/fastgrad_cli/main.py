@@ -398,12 +398,11 @@ def _require_gradients(problem: Problem, file: str) -> None:
 
 @contextlib.contextmanager
 def _working(doing: str = "numerical gradient") -> Iterator[terminal.ProgressBar]:
-    """Say that kernels are being compiled if they are, and give a progress bar."""
-    from fastgrad.kernels.compile import is_compiled
+    """Say that kernels are being compiled when they are, and give a progress bar."""
+    from fastgrad.kernels import native
 
-    if not is_compiled():
-        terminal.note("Compiling the kernels for this machine. This takes about a quarter of a minute and is remembered.")
-    with terminal.ProgressBar(doing) as progress:
+    said = "Compiling kernels for this machine. This takes up to a quarter of a minute and is remembered."
+    with native.announcing(lambda: terminal.note(said)), terminal.ProgressBar(doing) as progress:
         yield progress
 
 

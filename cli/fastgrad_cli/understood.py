@@ -11,11 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad import directional
+from fastgrad.checking import estimate_check
 from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.forward import base_point
 from fastgrad.network import Network, Problem, Tensor
-from fastgrad.numerical import METHODS, estimate
+from fastgrad.numerical import METHODS
 from fastgrad.report import counted, duration, printable, significant
 from fastgrad_cli.terminal import SCHEMA
 
@@ -33,8 +33,7 @@ class Understood:
     def of(cls, problem: Problem) -> Understood:
         """Evaluate the loss of a problem, compare it with the user's, and estimate the work."""
         base = base_point(problem)
-        seconds: dict[str, float] = {method: estimate(problem, method) for method in METHODS}
-        seconds["directional"] = directional.estimate(problem)
+        seconds = {method: estimate_check(problem, method) for method in (*METHODS, "directional")}
         return cls(problem, base.loss, explain_loss(problem, base), seconds)
 
     def to_dict(self) -> dict[str, Any]:
@@ -73,7 +72,7 @@ class Understood:
         yield Text()
         yield Text(f"{counted(network.size, 'parameter')}, {counted(self.problem.samples, 'example')}")
         work = ", ".join(f"{duration(seconds)} by method {method}" for method, seconds in self.seconds.items())
-        yield Text(f"Estimated work of a check: {work}")
+        yield Text(f"Estimated time of a check: {work}")
         for note in self.problem.notes:
             yield Text(f"Note: {printable(note)}")
 

@@ -20,6 +20,7 @@ from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.interpret import Description
 from fastgrad.interpret.names import listed
 from fastgrad.network import Array, Problem
+from fastgrad.product import norm
 from fastgrad.report import Report, significant
 
 __all__ = ["BackwardReport", "Function", "check_backward"]
@@ -198,8 +199,8 @@ def _different(problem: Problem, difference: Array, sizes: Sequence[Array]) -> l
         place = slice(tensor.start, tensor.stop)
         if tensor.gradient_name is None:
             continue
-        size = max(float(np.linalg.norm(array[place])) for array in sizes)
-        if not np.linalg.norm(difference[place]) <= np.sqrt(UNIT_ROUNDOFF[tensor.precision]) * size:
+        size = max(norm(array[place]) for array in sizes)
+        if not norm(difference[place]) <= np.sqrt(UNIT_ROUNDOFF[tensor.precision]) * size:
             names.append(tensor.gradient_name)
     return names
 

@@ -17,6 +17,7 @@ from fastgrad.interpret import target_form
 from fastgrad.interpret.names import Raw
 from fastgrad.network import LOGIT_OUTPUT, Array, Problem
 from fastgrad.numerical import load_kernels, numerical_gradient
+from fastgrad.product import norm
 
 FEWEST_EXAMPLES, MOST_CLASSES = 5, 30
 """Examples of a point of our own: at least so many, and one more than there are outputs, as far as these are no more."""
@@ -122,10 +123,10 @@ def grown(given: Given, point: Point, steps: int) -> Point:
     for _ in range(steps):
         if numerical is None:
             numerical = numerical_gradient(problem, method="preactivation").values
-        length = float(np.linalg.norm(numerical))
+        length = norm(numerical)
         if length == 0.0:
             break
-        move = stride * float(np.linalg.norm(problem.theta)) / length
+        move = stride * norm(problem.theta) / length
         candidate = _moved(given, point, problem, problem.theta - move * numerical)
         reached = base_point(candidate).loss
         if reached < loss and first - reached <= (1.0 - LEAST_LOSS) * abs(first):

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fastgrad.backprop import rounding_scale
 from fastgrad.forward import UNIT_ROUNDOFF, claim_roundoff, growth
-from fastgrad.kernels import codes, propagate
+from fastgrad.kernels import codes, launch
 from fastgrad.network import Array, Intermediate, Offsets, Problem, Tensor
 from fastgrad.numerical import ON_KINK, Numerical, intermediates
 from fastgrad.product import product, root_product, squared
@@ -412,5 +412,5 @@ def tabulated(code: int, parameter: float, z: Array) -> tuple[Array, Array, Arra
     """Return f(z), f′(z) and the typical rounding of f′ itself, in units of u."""
     value, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
     table = np.empty((5, *z.shape))
-    propagate.tabulate_layer(code, parameter, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0)
+    launch.tabulate_layer(code, parameter, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0)
     return value, table[codes.SLOPE], slope_scale

@@ -53,3 +53,19 @@ OUTPUT_PLANES = 7
 # Addresses of the kernels of exact differences, which are compiled where two Taylor terms are not enough: through an
 # activation, of a loss whose outputs all move, of one where one output moves alone.
 EXACT_ACTIVATION, EXACT_LOSS, EXACT_SINGLE = 0, 1, 2
+
+TILE = 64
+"""Perturbations in a tile."""
+ROW = 2 * TILE
+"""Length of a tile's row: each perturbation with both signs. Fixed, so that rows cannot overlap for the compiler."""
+LINE = 8
+"""Numbers in a line of the cache."""
+SPACING = ROW + LINE
+"""From the first number of a row to that of the next."""
+
+WORD = 64
+"""Random signs in a word."""
+GROUP = 4
+"""Signs that choose a row of a table of sums together: 16 rows for 4 columns, so that 64 columns take 16 additions."""
+GROUPS = WORD // GROUP
+PATTERNS = 2**GROUP

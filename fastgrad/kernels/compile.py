@@ -1,23 +1,19 @@
-"""How kernels are compiled and where compiled code is kept; the one place that knows the flags and says why each is there.
+"""How kernels are compiled; the one place that knows the flags and says why each is there.
 
-Compiled entry points are cached in a folder named after the content of every kernel file, so that a stale kernel is
-impossible: numba itself does not notice a change in a function that a cached one took from another file.
+Called by the files of kernels, none of which is imported but to compile: `native` keeps and loads what comes of it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 from collections.abc import Callable
-from functools import cache, cached_property
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding as llvm
 import numba
-import numpy as np
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
+
+from fastgrad.kernels.native import MachineCode
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -43,35 +39,27 @@ def outlined(function: Function) -> Function:
 
 
 class Worker:
-    """A compiled function that `call` reaches by its address, cached like an entry point.
-
-    What a prange loop holds is optimised and translated three times over, with all that it calls by name: for itself,
-    for the function that threads run, for the entry point. What is called by its address is compiled once.
-    """
+    """A function to be compiled apart from all that call it, which they do by its address; `native` keeps and loads it."""
 
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
         self.function, self.signature = function, signature
 
-    @cached_property
-    def address(self) -> Any:
-        """Where its code is, compiled or loaded now; without compilation the function itself."""
-        if config.DISABLE_JIT:
-            return self.function
-        dispatcher = cast(Any, _cached(self.function, **INNER))
+    def machine_code(self) -> MachineCode:
+        """Compile it."""
+        dispatcher = cast(Any, numba.njit(**INNER)(self.function))
         dispatcher.compile(self.signature)
-        (self.compiled,) = dispatcher.overloads.values()  # kept, for its code lives as long as it does
-        return self.compiled.library.get_pointer_to_function(self.compiled.fndesc.llvm_func_name)
+        (compiled,) = dispatcher.overloads.values()
+        symbol, library = compiled.fndesc.llvm_func_name, compiled.library
+        module = llvm.parse_assembly(library.get_llvm_str())
+        types = ["ptr" if str(part.type).endswith("*") else str(part.type) for part in module.get_function(symbol).arguments]
+        wanted = [one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")]
+        _, _, (code, _) = library.serialize_using_object_code()
+        return MachineCode(symbol, self.signature, types, wanted, code)
 
 
 def worker(signature: str) -> Callable[[Callable[..., Any]], Worker]:
     """Compile a function of that signature for `call`; it returns nothing and allocates nothing."""
     return lambda function: Worker(function, signature)
-
-
-def addresses(*workers: Worker | None) -> Any:
-    """Return the addresses of workers as an array for kernels, 0 where there is none; those there are get compiled now."""
-    found = [0 if one is None else one.address for one in workers]
-    return found if config.DISABLE_JIT else np.array(found, dtype=np.int64)
 
 
 def _call_directly(address: Any, arguments: tuple[Any, ...]) -> None:
@@ -111,50 +99,3 @@ wide_vectors = _no_matter if config.DISABLE_JIT else intrinsic(_ask_for_wide_vec
 
 LLVM takes 256 on Intel's processors, whose clock once fell with wider ones; for long loops that is half of what they can.
 """
-
-
-def entry(function: Function) -> Function:
-    """Compile and cache a serial function that Python calls."""
-    return _cached(function, **FLAGS)
-
-
-def parallel_entry(function: Function) -> Function:
-    """Compile and cache a function with prange loops; only Python may call it (numba#4807)."""
-    return _cached(function, parallel=True, **FLAGS)
-
-
-@cache
-def cache_folder() -> Path | None:
-    """Folder of the compiled code of exactly these kernel files, or None where no folder can be written."""
-    content = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.glob("*.py")):
-        content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
-    home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    for base in (
-        Path(home) / "fastgrad",
-        Path(tempfile.gettempdir()) / f"fastgrad-{os.getuid() if hasattr(os, 'getuid') else 'user'}",
-    ):
-        folder = base / content.hexdigest()[:16]
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
-            return folder
-    return None
-
-
-def is_compiled() -> bool:
-    """Whether an earlier run left compiled kernels to load, or none are needed."""
-    folder = cache_folder()
-    return bool(config.DISABLE_JIT) or (folder is not None and any(folder.rglob("*.nbi")))
-
-
-def _cached(function: Function, **flags: Any) -> Function:
-    folder = cache_folder()
-    # numba reads its cache folder when a function is decorated, and has no argument for it.
-    before, config.CACHE_DIR = config.CACHE_DIR, str(folder or "")
-    try:
-        return numba.njit(cache=folder is not None, **flags)(function)  # type: ignore[no-any-return]
-    finally:
-        config.CACHE_DIR = before

@@ -5,17 +5,11 @@ columns of a row. What a row comes to does not depend on how rows are shared amo
 """
 
 import numpy as np
-from numba import prange
 
 from fastgrad.kernels import losses
-from fastgrad.kernels.compile import call, entry, helper, parallel_entry, worker
+from fastgrad.kernels.codes import GROUP, GROUPS, PATTERNS, WORD
+from fastgrad.kernels.compile import call, helper, worker
 
-WORD = 64
-"""Signs in a word."""
-GROUP = 4
-"""Signs that choose a row of a table of sums together: 16 rows for 4 columns, so that 64 columns take 16 additions."""
-GROUPS = WORD // GROUP
-PATTERNS = 2**GROUP
 ROWS = 256
 """Rows that share the tables of one word while they are in cache."""
 FOUR, EIGHT = np.uint64(GROUP), np.uint64(2 * GROUP)
@@ -36,42 +30,9 @@ def word(key, counter):
     return mixed(key + np.uint64(counter) * np.uint64(0x9E3779B97F4A7C15))
 
 
-@parallel_entry
-def signed_products(work_address, key, counter, words, first, low, n_words, table, rows, out, chunks):
-    """Add the products of rows of signs with some columns.
-
-    Parameters
-    ----------
-    work_address : int
-        Of `product_rows`.
-    key : uint64
-        The direction.
-    counter, words : int
-        The number of the tensor's first word, and its words in a row.
-    first, low : int
-        The first word of a row and the first row to take.
-    n_words : int
-        Words to take, w.
-    table : ndarray, shape (w · 16 · 16 · c,)
-        For each word, group and pattern of four signs: the signed sum of the four columns' values, for c things.
-    rows : int
-        Rows to take, r.
-    out : ndarray, shape (r · c,)
-        What is added to.
-    chunks : int
-        Independent pieces of work.
-    """
-    width = np.uint64(out.size // rows)
-    for chunk in prange(chunks):
-        call(work_address, (
-            key, counter + first + low * words, words, n_words, table, width, out,
-            chunk * rows // chunks, (chunk + 1) * rows // chunks,
-        ))  # fmt: skip
-
-
 @worker("void(u8, i8, i8, i8, f8[::1], u8, f8[::1], i8, i8)")
 def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
-    """Do what `signed_products` does for the rows begin to end − 1."""
+    """Do what `launch.signed_products` does for the rows begin to end − 1."""
     group = np.uint64(PATTERNS) * width
     for low in range(begin, end, ROWS):
         for w in range(n_words):
@@ -88,45 +49,9 @@ def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
                         out[to + c] += (sums[p0 + c] + sums[p1 + c]) + (sums[p2 + c] + sums[p3 + c])
 
 
-@parallel_entry
-def signed_sums(work_address, keys, counter, words, low, left, right, n, values, unit, sums, squares, chunks):
-    """Sum the rows of a matrix with random signs.
-
-    Parameters
-    ----------
-    work_address : int
-        Of `sum_rows`.
-    keys : ndarray of uint64, shape (k,)
-        The directions.
-    counter, words, low : int
-        As in `signed_products`.
-    left, right : int
-        Columns to take.
-    n : int
-        Columns of the tensor.
-    values : ndarray, shape (r · n,)
-        The rows, from row `low` of the tensor on.
-    unit : float
-        Inverse of a power of two near the largest entry.
-    sums : ndarray, shape (k, r)
-        Out: Σ ±value over the columns.
-    squares : ndarray, shape (r,)
-        Out: Σ (unit·value)².
-    chunks : int
-        Independent pieces of work.
-    """
-    rows = squares.size
-    for chunk in prange(chunks):
-        block, totals = np.empty(WORD), np.empty((keys.size + 1) * WORD)
-        call(work_address, (
-            keys, counter + low * words, words, left, right, n, values, unit, sums, squares, block, totals,
-            chunk * rows // chunks, (chunk + 1) * rows // chunks,
-        ))  # fmt: skip
-
-
 @worker("void(u8[::1], i8, i8, i8, i8, i8, f8[::1], f8, f8[:,::1], f8[::1], f8[::1], f8[::1], i8, i8)")
 def sum_rows(keys, counter, words, left, right, n, values, unit, sums, squares, block, totals, begin, end):
-    """Do what `signed_sums` does for the rows begin to end − 1; totals holds 64 partial sums of each of its results."""
+    """Do what `launch.signed_sums` does for the rows begin to end − 1; totals holds 64 partial sums of each of its results."""
     last = np.uint64(keys.size * WORD)
     for r in range(begin, end):
         for c in range(np.uint64(totals.size)):
@@ -161,7 +86,7 @@ def load(values, row, start, left, right, block):
         block[c] = values[row + start + c] if left <= start + c < right else 0.0
 
 
-@entry
+@worker("void(i8[::1], f8[:,:,::1], i8[::1], i8, f8, f8, f8[:,:,::1], f8[:,::1])")
 def loss_moves(exact, outputs, top, loss_code, loss_parameter, bound, work, total):
     """Fill total, shape (m, c), with what each sample's loss moves by when its output k moves by row k of work[s].
 
@@ -172,10 +97,12 @@ def loss_moves(exact, outputs, top, loss_code, loss_parameter, bound, work, tota
     samples, rows, _ = work.shape
     flat = work.reshape(work.size)
     for s in range(samples):
-        here, source = total[s], s * rows
+        here, source, columns = total[s], s * rows, np.uint64(total.shape[1])
         for c in range(here.size):
             here[c] = 0.0
         if exact[0]:
-            call(exact[0], (loss_code, loss_parameter, outputs, top, s, bound, flat, source, source + rows - 2, here))
+            call(exact[0], (
+                loss_code, loss_parameter, outputs, top, s, bound, flat, source, source + rows - 2, here, columns, columns,
+            ))  # fmt: skip
         else:
-            losses.add_small_difference(loss_code, outputs, top, s, flat, source, source + rows - 2, here)
+            losses.add_small_difference(loss_code, outputs, top, s, flat, source, source + rows - 2, here, columns, columns)

@@ -328,92 +328,91 @@ def hinge_difference(code, h, delta):
 
 
 @outlined
-def add_difference(code, p, outputs, top, s, bound, work, source, spare, total):
+def add_difference(code, p, outputs, top, s, bound, work, source, spare, total, columns, stride):
     """Add to total the difference of sample s's loss when output k moves by row source + k of work, by at most `bound`.
 
-    The two rows from `spare` on are scratch. Exact for any move, whatever the loss.
+    A row has `columns` numbers and lies `stride` from the next, both unsigned. The two rows from `spare` on are scratch.
+    Exact for any move, whatever the loss.
     """
     if code == SOFTMAX_CROSSENTROPY:
         if bound < inf:
-            add_softmax(outputs, top, s, work, source, spare, total)
+            add_softmax(outputs, top, s, work, source, spare, total, columns, stride)
         else:
-            add_softmax_large(outputs, top, s, work, source, total)
+            add_softmax_large(outputs, top, s, work, source, total, columns, stride)
     elif code < COUPLED:
         for k in range(outputs.shape[2]):
             if outputs[LOSS_KINK, s, k] > bound:
-                add_element(outputs, s, k, work, source, total)
+                add_element(outputs, s, k, work, source, total, columns, stride)
             else:
-                add_element_large(code, p, outputs, s, k, work, source, total)
+                add_element_large(code, p, outputs, s, k, work, source, total, columns, stride)
     else:
-        add_coupled(code, p, outputs, top, s, bound < inf, work, source, total)
+        add_coupled(code, p, outputs, top, s, bound < inf, work, source, total, columns, stride)
 
 
 @helper
-def add_small_difference(code, outputs, top, s, work, source, spare, total):
+def add_small_difference(code, outputs, top, s, work, source, spare, total, columns, stride):
     """Do what `add_difference` does for softmax cross-entropy and elementwise losses, where two Taylor terms are enough."""
     if code == SOFTMAX_CROSSENTROPY:
-        add_softmax(outputs, top, s, work, source, spare, total)
+        add_softmax(outputs, top, s, work, source, spare, total, columns, stride)
     else:
         for k in range(outputs.shape[2]):
-            add_element(outputs, s, k, work, source, total)
+            add_element(outputs, s, k, work, source, total, columns, stride)
 
 
 @helper
-def add_element(outputs, s, k, work, source, total):
+def add_element(outputs, s, k, work, source, total, columns, stride):
     """Add two Taylor terms of the loss of output k."""
-    width = np.uint64(total.size)
-    at, g, h = np.uint64(source + k) * width, outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
-    for c in range(width):
+    at, g, h = np.uint64(source + k) * stride, outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
+    for c in range(columns):
         total[c] += work[at + c] * (g + work[at + c] * h)
 
 
 @outlined
-def add_element_large(code, p, outputs, s, k, work, source, total):
+def add_element_large(code, p, outputs, s, k, work, source, total, columns, stride):
     """Add the exact difference of the loss of output k."""
-    width = np.uint64(total.size)
-    at, a, y, factor = np.uint64(source + k) * width, outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
-    for c in range(width):
+    at, a, y, factor = np.uint64(source + k) * stride, outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
+    for c in range(columns):
         total[c] += factor * element_difference(code, p, a, y, work[at + c])
 
 
 @helper
-def add_softmax(outputs, top, s, work, source, spare, total):
+def add_softmax(outputs, top, s, work, source, spare, total, columns, stride):
     """Add the difference of softmax cross-entropy for small moves.
 
     Moves are taken relative to the largest logit's, d_k = move_k − move_top: the loss does not change when all logits
     move together, and so no term is larger than the probability it comes with. It is
     Σ g d + ½Σy(Σ p d² − (Σ p d)²), whose last two sums are made in the two rows of work from `spare` on.
     """
-    width, mass, factor = np.uint64(total.size), 0.0, outputs[FACTOR, s, 0]
-    base, mean = np.uint64(source + top[s]) * width, np.uint64(spare) * width
-    square = mean + width
+    mass, factor = 0.0, outputs[FACTOR, s, 0]
+    base, mean = np.uint64(source + top[s]) * stride, np.uint64(spare) * stride
+    square = mean + stride
     for k in range(outputs.shape[2]):
         mass += outputs[TARGET, s, k]
-    for c in range(mean, square + width):
-        work[c] = 0.0
+    for c in range(columns):
+        work[mean + c], work[square + c] = 0.0, 0.0
     for k in range(outputs.shape[2]):
         if k != top[s]:
-            at, g, p = np.uint64(source + k) * width, outputs[LOSS_SLOPE, s, k], outputs[PROBABILITY, s, k]
-            for c in range(width):
+            at, g, p = np.uint64(source + k) * stride, outputs[LOSS_SLOPE, s, k], outputs[PROBABILITY, s, k]
+            for c in range(columns):
                 d = work[at + c] - work[base + c]
                 total[c] += g * d
                 work[mean + c] += p * d
                 work[square + c] += p * d * d
-    for c in range(width):
+    for c in range(columns):
         total[c] += 0.5 * factor * mass * (work[square + c] - work[mean + c] * work[mean + c])
 
 
 @outlined
-def add_softmax_large(outputs, tops, s, work, source, total):
+def add_softmax_large(outputs, tops, s, work, source, total, columns, stride):
     """Do what `add_softmax` does for any move: Σy·log(1 + Σ p expm1(d)) − Σ y d; from the logits where that overflows."""
-    width, top, logits, factor, mass = np.uint64(total.size), tops[s], outputs[OUTPUT, s], outputs[FACTOR, s, 0], 0.0
-    base = np.uint64(source + top) * width
+    top, logits, factor, mass = tops[s], outputs[OUTPUT, s], outputs[FACTOR, s, 0], 0.0
+    base = np.uint64(source + top) * stride
     for k in range(logits.size):
         mass += outputs[TARGET, s, k]
-    for c in range(width):
+    for c in range(columns):
         largest, linear, excess = 0.0, 0.0, 0.0
         for k in range(outputs.shape[2]):
-            d = work[np.uint64(source + k) * width + c] - work[base + c]
+            d = work[np.uint64(source + k) * stride + c] - work[base + c]
             largest = max(largest, d)
             linear += outputs[TARGET, s, k] * d
             excess += outputs[PROBABILITY, s, k] * expm1(d)
@@ -422,17 +421,19 @@ def add_softmax_large(outputs, tops, s, work, source, total):
             continue
         largest, scaled = -inf, 0.0
         for k in range(logits.size):
-            largest = max(largest, logits[k] - logits[top] + work[np.uint64(source + k) * width + c] - work[base + c])
+            largest = max(largest, logits[k] - logits[top] + work[np.uint64(source + k) * stride + c] - work[base + c])
         for k in range(logits.size):
-            scaled += exp(logits[k] - logits[top] + work[np.uint64(source + k) * width + c] - work[base + c] - largest)
+            scaled += exp(logits[k] - logits[top] + work[np.uint64(source + k) * stride + c] - work[base + c] - largest)
         total[c] += factor * (mass * (largest + log(scaled) + log(outputs[PROBABILITY, s, top])) - linear)
 
 
 @outlined
-def add_coupled(code, p, outputs, top, s, small, work, source, total):
+def add_coupled(code, p, outputs, top, s, small, work, source, total, columns, stride):
     """Do what `add_softmax` does for the rarer losses that couple the outputs; column by column, which is less to compile."""
-    for c in range(total.size):
-        total[c] += coupled_difference(code, p, outputs, top[s], s, small, work, source * total.size + c, total.size)
+    for c in range(columns):
+        total[c] += coupled_difference(
+            code, p, outputs, top[s], s, small, work, source * np.int64(stride) + c, np.int64(stride)
+        )
 
 
 @outlined

@@ -6,10 +6,9 @@ that pass nothing on (a rectifier that is off) drop out of the products, and sum
 whatever the tiling.
 """
 
-from typing import NamedTuple
+from math import isfinite
 
 import numpy as np
-from numba import prange
 
 from fastgrad.kernels import activations, losses
 from fastgrad.kernels.codes import (
@@ -22,83 +21,26 @@ from fastgrad.kernels.codes import (
     LOSS_CURVATURE,
     LOSS_KINK,
     LOSS_SLOPE,
+    ROW,
     SCALE,
     SLOPE,
+    SPACING,
     START,
+    TILE,
     UNIT,
     WIDTH,
     Z,
 )
-from fastgrad.kernels.compile import call, entry, helper, outlined, parallel_entry, wide_vectors, worker
+from fastgrad.kernels.compile import call, helper, outlined, wide_vectors, worker
+from fastgrad.kernels.rows import COLUMNS, STRIDE, expand, expand_and_multiply, first_line, multiply
 
-TILE = 64
-"""Perturbations in a tile."""
-ROW = 2 * TILE
-"""Length of a tile's row: each perturbation with both signs. Fixed, so that rows cannot overlap for the compiler."""
-# Column indices are unsigned: numba tests signed ones for being negative, which keeps loops over them from vectorising.
 ONE, HALF = np.uint64(1), np.uint64(TILE)
-STRIDE, STRIDE2, STRIDE3 = np.uint64(ROW), np.uint64(2 * ROW), np.uint64(3 * ROW)
-BLOCK = 64
-"""Rows of the inner index of a product kept in cache: 64 KiB."""
 
 
 # Types of workers' arguments. First come those of the base point, from theta to the loss's parameter.
 BASE = "f8[::1], i8[:,::1], f8[::1], f8[:,:,::1], i8[::1], f8[:,:,::1], i8[::1], i8, f8"
 PARAMETERS = "i8, f8[:,::1], f8[::1], f8[::1], i8[::1], i8[::1], i8[::1], i8, i8"
 PREACTIVATIONS = "i8, f8, f8[::1], i8[::1], i8, i8"
-
-
-class Tables(NamedTuple):
-    """The base point as kernels see it; U counts the units of all layers above the input, m the samples.
-
-    Few arrays, because helpers take them one by one: a tuple's arrays are counted as referenced, atomically, in every
-    function that it is passed to, which took longer than the arithmetic.
-    """
-
-    theta: np.ndarray
-    """Parameters, shape (P,)."""
-    layers: np.ndarray
-    """int64, shape (4, L + 1); its rows, like the planes below, are named in `codes`."""
-    shapes: np.ndarray
-    """Shape (L,): the parameter of each layer's activation, such as a slope."""
-    units: np.ndarray
-    """Shape (5, m, U)."""
-    outputs: np.ndarray
-    """Shape (7, m, n_L)."""
-    top: np.ndarray
-    """int64, shape (m,): largest logit; of a hinge the target class."""
-    loss_code: int
-    loss_parameter: float
-    """δ of Huber, the margin of a hinge."""
-
-
-@entry
-def tabulate_layer(code, p, z, a, value_scale, slope_scale, units, low):
-    """Fill a layer's activations and rounding scales, shape (m, n), and its columns of the table of units, from `low` on."""
-    for s in range(z.shape[0]):
-        for i in range(z.shape[1]):
-            a[s, i] = activations.value(code, p, z[s, i])
-            value_scale[s, i] = activations.value_scale(code, p, z[s, i])
-            slope_scale[s, i] = activations.slope_scale(code, p, z[s, i])
-            units[Z, s, low + i] = z[s, i]
-            units[SLOPE, s, low + i] = activations.slope(code, p, z[s, i])
-            units[CURVATURE, s, low + i] = activations.half_curvature(code, p, z[s, i])
-            units[KINK, s, low + i] = activations.kink_distance(code, p, z[s, i])
-            units[SCALE, s, low + i] = 1.0
-
-
-@entry
-def tabulate_loss(code, p, outputs, top, loss):
-    """Fill the table of outputs from outputs, targets and factors, each sample's `top` and its loss, factor included."""
-    for s in range(loss.size):
-        loss[s], top[s] = losses.tabulate_sample(code, p, outputs, s)
-
-
-@entry
-def tabulate_coupled_loss(code, p, outputs, top, loss):
-    """Do what `tabulate_loss` does for losses from `codes.COUPLED` on."""
-    for s in range(loss.size):
-        loss[s], top[s] = losses.tabulate_coupled(code, p, outputs, s)
 
 
 @worker("void(i8, f8, f8, f8, f8[::1], u8, u8)")
@@ -108,10 +50,10 @@ def exact_activation(code, p, z, scale, moves, begin, count):
         moves[c] = scale * activations.difference(code, p, z, moves[c])
 
 
-@worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, f8, f8[::1], i8, i8, f8[::1])")
-def exact_loss(code, p, outputs, top, s, bound, work, source, spare, total):
+@worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, f8, f8[::1], i8, i8, f8[::1], u8, u8)")
+def exact_loss(code, p, outputs, top, s, bound, work, source, spare, total, columns, stride):
     """Do what `losses.add_difference` does."""
-    losses.add_difference(code, p, outputs, top, s, bound, work, source, spare, total)
+    losses.add_difference(code, p, outputs, top, s, bound, work, source, spare, total, columns, stride)
 
 
 @worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, i8, f8[::1], u8, u8, f8[::1], f8[::1])")
@@ -135,8 +77,23 @@ def list_active(layers, units, layer, s, bound, active, at):
 
 
 @helper
-def enter(theta, layers, shapes, units, exact, layer, s, bound, active, here, count, groups, n_groups, first, work, target):
-    """Fill work from row `target` on with the moves of the layer above a changed unit: f(z + w·first) − f(z).
+def list_terms(theta, layers, units, layer, unit, s, bound, active, count, terms):
+    """List what a move x of one activation makes of f of each listed unit above: x·(terms[r] + x·terms[count + r]).
+
+    Of f(z + w·x) these are w·f′ and w²·½f″; a dropout's factor is in them. Return whether two Taylor terms are enough for all.
+    """
+    low, start, width, small = layers[UNIT, layer], layers[START, layer] + unit, layers[WIDTH, layer], True
+    for r in range(count):
+        i = active[r]
+        w = theta[start + i * width]
+        terms[r], terms[count + r] = w * units[SLOPE, s, low + i], w * (w * units[CURVATURE, s, low + i])
+        small = small and units[KINK, s, low + i] > bound and isfinite(terms[count + r])
+    return small
+
+
+@outlined
+def enter(theta, layers, shapes, units, exact, layer, s, bound, active, count, groups, n_groups, first, work):
+    """Fill rows of work with the moves of the listed units of the layer above a changed one: f(z + w·first) − f(z).
 
     groups lists runs of columns that share a changed unit: unit, first column, last column + 1. Here and below exact
     differences are multiplied by the unit's dropout; Taylor coefficients have it in them.
@@ -144,16 +101,20 @@ def enter(theta, layers, shapes, units, exact, layer, s, bound, active, here, co
     wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
-        i, at = active[here + r], np.uint64(target + r) * STRIDE
+        i, at = active[r], np.uint64(r) * STRIDE
         u, row = low + i, layers[START, layer] + i * layers[WIDTH, layer]
         z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
         for g in range(n_groups):
             w = theta[row + groups[g, 0]]
+            linear, quadratic = w * f1, w * (w * f2)  # the same bits as by `list_terms`
             begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
             if general:
                 for c in range(begin, end):
                     work[at + c] = w * first[c]
                 call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at + begin, end - begin))
+            elif isfinite(quadratic):
+                for c in range(begin, end):
+                    work[at + c] = first[c] * (linear + first[c] * quadratic)
             else:
                 for c in range(begin, end):
                     d = w * first[c]
@@ -169,84 +130,13 @@ def activate(layers, shapes, units, exact, layer, s, bound, active, here, count,
         u, at = low + active[here + r], np.uint64(target + r) * STRIDE
         z, f1, f2 = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u]
         if units[KINK, s, u] <= bound:
-            call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at, STRIDE))
+            call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at, COLUMNS))
         elif f2 != 0.0:
-            for c in range(STRIDE):
+            for c in range(COLUMNS):
                 work[at + c] *= f1 + work[at + c] * f2
         elif f1 != 1.0:
-            for c in range(STRIDE):
+            for c in range(COLUMNS):
                 work[at + c] *= f1
-
-
-@helper
-def multiply(theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target):
-    """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order.
-
-    Four rows and four inner indices at a time keep sixteen weights in registers and make one load of a row serve four
-    products; blocks of the inner index keep the rows of the source in the level-2 cache.
-    """
-    for c in range(np.uint64(target) * STRIDE, np.uint64(target + n_out) * STRIDE):
-        work[c] = 0.0
-    n4_out = n_out - n_out % 4
-    for begin in range(0, n_in, BLOCK):
-        end = min(begin + BLOCK, n_in)
-        end4 = end - (end - begin) % 4
-        for r in range(0, n4_out, 4):
-            w0, w1 = start + active[outputs + r] * n_columns, start + active[outputs + r + 1] * n_columns
-            w2, w3 = start + active[outputs + r + 2] * n_columns, start + active[outputs + r + 3] * n_columns
-            for k in range(begin, end4, 4):
-                add_four_rows(theta, w0, w1, w2, w3, active, inputs + k, work, source + k, target + r)
-            for k in range(end4, end):
-                j = active[inputs + k]
-                for w, q in ((w0, r), (w1, r + 1), (w2, r + 2), (w3, r + 3)):
-                    add_row(theta[w + j], work, source + k, target + q)
-        for r in range(n4_out, n_out):
-            w0 = start + active[outputs + r] * n_columns
-            for k in range(begin, end4, 4):
-                add_to_row(theta, w0, active, inputs + k, work, source + k, target + r)
-            for k in range(end4, end):
-                add_row(theta[w0 + active[inputs + k]], work, source + k, target + r)
-
-
-@helper
-def add_four_rows(theta, w0, w1, w2, w3, active, inputs, work, source, target):
-    """Add four weights times rows source to source + 3 to each of rows target to target + 3."""
-    wide_vectors()
-    j0, j1, j2, j3 = active[inputs], active[inputs + 1], active[inputs + 2], active[inputs + 3]
-    w00, w01, w02, w03 = theta[w0 + j0], theta[w0 + j1], theta[w0 + j2], theta[w0 + j3]
-    w10, w11, w12, w13 = theta[w1 + j0], theta[w1 + j1], theta[w1 + j2], theta[w1 + j3]
-    w20, w21, w22, w23 = theta[w2 + j0], theta[w2 + j1], theta[w2 + j2], theta[w2 + j3]
-    w30, w31, w32, w33 = theta[w3 + j0], theta[w3 + j1], theta[w3 + j2], theta[w3 + j3]
-    p0, q0 = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
-    p1, p2, p3 = p0 + STRIDE, p0 + STRIDE2, p0 + STRIDE3
-    q1, q2, q3 = q0 + STRIDE, q0 + STRIDE2, q0 + STRIDE3
-    for c in range(STRIDE):
-        x0, x1, x2, x3 = work[p0 + c], work[p1 + c], work[p2 + c], work[p3 + c]
-        work[q0 + c] = work[q0 + c] + w00 * x0 + w01 * x1 + w02 * x2 + w03 * x3
-        work[q1 + c] = work[q1 + c] + w10 * x0 + w11 * x1 + w12 * x2 + w13 * x3
-        work[q2 + c] = work[q2 + c] + w20 * x0 + w21 * x1 + w22 * x2 + w23 * x3
-        work[q3 + c] = work[q3 + c] + w30 * x0 + w31 * x1 + w32 * x2 + w33 * x3
-
-
-@helper
-def add_to_row(theta, w, active, inputs, work, source, target):
-    """Add four weights times rows source to source + 3 to row target."""
-    wide_vectors()
-    w0, w1 = theta[w + active[inputs]], theta[w + active[inputs + 1]]
-    w2, w3 = theta[w + active[inputs + 2]], theta[w + active[inputs + 3]]
-    p0, q = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
-    p1, p2, p3 = p0 + STRIDE, p0 + STRIDE2, p0 + STRIDE3
-    for c in range(STRIDE):
-        work[q + c] = work[q + c] + w0 * work[p0 + c] + w1 * work[p1 + c] + w2 * work[p2 + c] + w3 * work[p3 + c]
-
-
-@helper
-def add_row(weight, work, source, target):
-    """Add weight times row source to row target."""
-    wide_vectors()
-    p, q = np.uint64(source) * STRIDE, np.uint64(target) * STRIDE
-    for c in range(STRIDE):
-        work[q + c] = work[q + c] + weight * work[p + c]
 
 
 @outlined
@@ -280,12 +170,13 @@ def enter_units(
 
 @helper
 def climb(
-    theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below, work, active, total
-):
+    theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below,
+    terms, n_terms, first, work, active, total,
+):  # fmt: skip
     """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
 
-    The first `n_below` rows of work hold the changes of the units listed first in active. Both hold two layers in turn,
-    the one being read and the one being written.
+    The first `n_below` rows of work hold the changes of the units listed first in active, unless `n_terms` says that they
+    are still to be made, as by `list_terms`. Both hold two layers in turn, the one being read and the one being written.
     """
     last, rows = layers.shape[1] - 2, active.size // 2
     source, target = np.int64(0), rows
@@ -293,13 +184,22 @@ def climb(
         bound = bounds[above]
         n_here = list_active(layers, units, above, s, bound, active, target)
         start, n_columns = layers[START, above], layers[WIDTH, above]
-        multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
+        if n_terms and above == layer + 1:
+            expand_and_multiply(
+                terms, n_terms, first, theta, start, n_columns, active, target, n_here, source, n_below, work, source, target
+            )
+        else:
+            multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
         activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target)
         source, target, n_below = target, source, n_here
+    if n_terms and layer == last:
+        expand(terms, n_terms, first, n_below, work, source)
     if exact[EXACT_LOSS]:
-        call(exact[EXACT_LOSS], (loss_code, loss_parameter, outputs, top, s, bounds[last + 1], work, source, target, total))
+        call(exact[EXACT_LOSS], (
+            loss_code, loss_parameter, outputs, top, s, bounds[last + 1], work, source, target, total, COLUMNS, STRIDE,
+        ))  # fmt: skip
     else:
-        losses.add_small_difference(loss_code, outputs, top, s, work, source, target, total)
+        losses.add_small_difference(loss_code, outputs, top, s, work, source, target, total, COLUMNS, STRIDE)
 
 
 @outlined
@@ -369,62 +269,15 @@ def perturb(layers, shapes, units, exact, layer, s, bound, inputs, steps, runs, 
                 first[HALF + low + c] = -d * (f1 - d * f2)
 
 
-@parallel_entry
-def parameter_differences(
-    work_address, exact, t, layer, inputs, steps, bounds, selected, tiles, order, chunks, forward, backward
-):
-    """Loss differences for ±step of single parameters of one layer.
-
-    Parameters
-    ----------
-    work_address : int
-        Address of `parameter_tiles`.
-    exact : ndarray of int64, shape (3,)
-        Addresses of the kernels of exact differences, as in `codes`; 0 for what no move needs.
-    t : Tables
-        The base point.
-    layer : int
-        The layer, from 0.
-    inputs : ndarray, shape (m, n_in)
-        The layer's inputs.
-    steps : ndarray, shape (n_in + 1,)
-        The step of a parameter by its input, a bias's last.
-    bounds : ndarray, shape (L + 1,)
-        Largest possible change of each layer's z and, last, of the outputs; inf where two Taylor terms are not enough.
-    selected : ndarray of int64, shape (p,)
-        Parameters, counted from the layer's first weight, ascending.
-    tiles : ndarray of int64, shape (t + 1,)
-        Where in `selected` each tile begins, and the end; at most `TILE` in one.
-    order : ndarray of int64
-        Tiles to work through; neighbours should share inputs, which then are in cache.
-    chunks : int
-        Independent pieces of work.
-    forward, backward : ndarray, shape (p,)
-        Out: J(θ+h) − J(θ) and J(θ−h) − J(θ).
-    """
-    theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
-    loss_code, loss_parameter = t.loss_code, t.loss_parameter
-    rows = widest_above(layers, layer)
-    # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
-    for chunk in prange(chunks):
-        work, active = np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
-        first, total = np.empty(ROW), np.empty(ROW)
-        runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
-        call(work_address, (
-            theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds,
-            selected, tiles, order, chunk * order.size // chunks, (chunk + 1) * order.size // chunks, work, active, first,
-            total, runs, groups, forward, backward,
-        ))  # fmt: skip
-
-
-@worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1], f8[::1])")
+@worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1])")
 def parameter_tiles(
     theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected, tiles,
-    order, begin, end, work, active, first, total, runs, groups, forward, backward,
+    order, begin, end, memory, active, terms, runs, groups, values,
 ):  # fmt: skip
     """Work through the tiles order[begin] to order[end − 1]: every sample, then the sums over them."""
     last, n_in = layers.shape[1] - 2, layers[WIDTH, layer]
     weights = n_in * layers[WIDTH, layer + 1]
+    first, total, work = parts(memory)
     clear(work)
     for number in range(begin, end):
         low, high = tiles[order[number]], tiles[order[number] + 1]
@@ -441,16 +294,29 @@ def parameter_tiles(
                 )
                 continue
             n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
-            enter(
-                theta, layers, shapes, units, exact, layer + 1, s, bounds[layer + 1],
-                active, 0, n_above, groups, n_groups, first, work, 0,
-            )  # fmt: skip
+            n_terms = n_above
+            if n_groups > 1 or not list_terms(
+                theta, layers, units, layer + 1, groups[0, 0], s, bounds[layer + 1], active, n_above, terms
+            ):
+                n_terms = 0
+                enter(
+                    theta, layers, shapes, units, exact, layer + 1, s, bounds[layer + 1],
+                    active, n_above, groups, n_groups, first, work,
+                )  # fmt: skip
             climb(
                 theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
-                n_above, work, active, total,
+                n_above, terms, n_terms, first, work, active, total,
             )  # fmt: skip
-        for c in range(high - low):
-            forward[low + c], backward[low + c] = total[c], total[TILE + c]
+        for g in range(count):
+            for c in range(runs[g, 1], runs[g, 2]):
+                values[low + c] = (total[c] - total[TILE + c]) / (2.0 * steps[runs[g, 3] + c - runs[g, 1]])
+
+
+@helper
+def parts(memory):
+    """Return two rows and the rest of them, each beginning a line of the cache."""
+    low = first_line(memory)
+    return memory[low : low + ROW], memory[low + SPACING : low + SPACING + ROW], memory[low + 2 * SPACING :]
 
 
 @helper
@@ -458,18 +324,6 @@ def clear(array):
     """Fill a vector with zeros."""
     for k in range(array.size):
         array[k] = 0.0
-
-
-@helper
-def widest_above(layers, layer):
-    """Return the largest number of units in a layer above one, and at least the two rows that a loss may need.
-
-    For the last layer that is the outputs, which its losses want room for.
-    """
-    rows = max(2, layers[WIDTH, layers.shape[1] - 1])
-    for above in range(layer + 2, layers.shape[1]):
-        rows = max(rows, layers[WIDTH, above])
-    return rows
 
 
 @outlined
@@ -485,53 +339,15 @@ def finish_units(exact, outputs, top, loss_code, loss_parameter, bound, s, chang
                 call(exact[EXACT_SINGLE], (loss_code, loss_parameter, outputs, top, s, k, first, at, at + ONE, work, total))
 
 
-@parallel_entry
-def preactivation_differences(work_address, exact, t, layer, step, bounds, samples, chunks, forward, backward):
-    """Loss differences for ±step of the single pre-activations of one layer, sample by sample.
-
-    Parameters
-    ----------
-    work_address : int
-        Address of `preactivation_tiles`.
-    exact : ndarray of int64, shape (3,)
-        Addresses of the kernels of exact differences, as in `codes`; 0 for what no move needs.
-    t : Tables
-        The base point.
-    layer : int
-        The layer, from 0.
-    step : float
-        The step.
-    bounds : ndarray, shape (L + 1,)
-        As in `parameter_differences`.
-    samples : ndarray of int64, shape (p,)
-        Samples to take.
-    chunks : int
-        Independent pieces of work.
-    forward, backward : ndarray, shape (p, n_l), zero
-        Out: the loss at z ± step less the loss at z. Units that pass nothing on keep 0.
-    """
-    theta, layers, shapes, units, outputs, top = t.theta, t.layers, t.shapes, t.units, t.outputs, t.top
-    loss_code, loss_parameter = t.loss_code, t.loss_parameter
-    rows = widest_above(layers, layer)
-    # What prange holds compiles slowly: only what a piece of work needs for itself, and a call.
-    for chunk in prange(chunks):
-        work, active = np.empty(2 * rows * ROW), np.empty(2 * rows, dtype=np.int64)
-        changeable, changed = np.empty(forward.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
-        first, total = np.empty(ROW), np.empty(ROW)
-        call(work_address, (
-            theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
-            chunk, chunks, work, active, first, total, changeable, changed, forward, backward,
-        ))  # fmt: skip
-
-
-@worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], f8[::1], f8[::1], i8[::1], i8[::1], f8[:,::1], f8[:,::1])")
+@worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], i8[::1], i8[::1], f8[:,::1])")
 def preactivation_tiles(
     theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
-    begin, stride, work, active, first, total, changeable, changed, forward, backward,
+    begin, stride, memory, active, changeable, changed, values,
 ):  # fmt: skip
     """Work through every stride-th pair of a sample and a tile of its changeable units, from pair `begin` on."""
     last = layers.shape[1] - 2
-    tiles = (forward.shape[1] + TILE - 1) // TILE
+    tiles = (values.shape[1] + TILE - 1) // TILE
+    first, total, work = parts(memory)
     clear(work)
     for number in range(begin, tiles * samples.size, stride):
         which, tile = number // tiles, number % tiles
@@ -559,10 +375,10 @@ def preactivation_tiles(
             )  # fmt: skip
             climb(
                 theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
-                n_above, work, active, total,
+                n_above, first, 0, first, work, active, total,
             )  # fmt: skip
         for c in range(n_changed):
-            forward[which, changed[c]], backward[which, changed[c]] = total[c], total[TILE + c]
+            values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * step)
 
 
 @helper

@@ -4,11 +4,10 @@ Written apart from the propagated difference, with arrays as (units, samples): i
 """
 
 import numpy as np
-from numba import prange
 
 from fastgrad.kernels import activations, losses
 from fastgrad.kernels.codes import CODE, COUPLED, OF_SOFTMAX, SOFTMAX_CROSSENTROPY, SQUARED_HINGE, START, UNIT, WIDTH
-from fastgrad.kernels.compile import call, helper, outlined, parallel_entry, worker
+from fastgrad.kernels.compile import helper, outlined, worker
 
 
 @helper
@@ -85,53 +84,6 @@ def loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, loss_parame
                 for s in range(samples):
                     here[i, s] *= masks[layers[UNIT, layer] + i, s]
     return mean_loss(loss_code, loss_parameter, work[(depth - 1) % 2], y, factors, layers[WIDTH, depth], samples)
-
-
-@parallel_entry
-def textbook_losses(
-    work_address, theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, chunks,
-    forward, backward,
-):  # fmt: skip
-    """Losses at θ ± step of single parameters.
-
-    Parameters
-    ----------
-    work_address : int
-        Address of `losses_of_some`.
-    theta : ndarray, shape (P,)
-        Parameters; read only.
-    layers : ndarray of int64, shape (4, L + 1)
-        Table of layers, as in `propagate.Tables`.
-    shapes : ndarray, shape (L,)
-        Parameters of the activations.
-    biases : ndarray of bool, shape (L,)
-        Whether a layer has a bias.
-    masks : ndarray, shape (U, m) or (0, 0)
-        What dropout multiplies the activations of all layers above the input with, if it does.
-    x, y : ndarray, shape (n_0, m) and (n_L, m)
-        Inputs and targets.
-    loss_code : int
-        The loss.
-    loss_parameter : float
-        Its parameter.
-    factors : ndarray, shape (n_L, m)
-        What multiplies the loss of each output; of a loss that couples them, that of the sample, the same for all.
-    selected : ndarray of int64, shape (p,)
-        Indices into theta.
-    step : float
-        The step.
-    chunks : int
-        Independent pieces of work.
-    forward, backward : ndarray, shape (p,)
-        Out: J(θ + step) and J(θ − step), penalty left out.
-    """
-    widest = layers[WIDTH, 1:].max()
-    for chunk in prange(chunks):
-        work = np.empty((2, widest, x.shape[1]))
-        call(work_address, (
-            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, chunk, chunks,
-            work, forward, backward,
-        ))  # fmt: skip
 
 
 @worker(

@@ -1,0 +1,303 @@
+"""The kernels by name, and how work is shared out among them; called by whoever calculates. Importing it needs no numba."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ctypes import c_int64
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad.kernels.codes import ROW, SPACING, TILE, WIDTH, WORD
+from fastgrad.kernels.native import Kernel, share_out
+
+Array = npt.NDArray[np.float64]
+Offsets = npt.NDArray[np.int64]
+
+tabulate_layer = Kernel("tabulate", "layer")
+tabulate_loss = Kernel("tabulate", "loss")
+tabulate_coupled_loss = Kernel("tabulate", "coupled_loss")
+fill_squares = Kernel("squares", "fill_squares")
+parameter_tiles = Kernel("propagate", "parameter_tiles")
+preactivation_tiles = Kernel("propagate", "preactivation_tiles")
+exact_activation = Kernel("propagate", "exact_activation")
+exact_loss = Kernel("propagate", "exact_loss")
+exact_single = Kernel("propagate", "exact_single")
+losses_of_some = Kernel("textbook", "losses_of_some")
+product_rows = Kernel("directional", "product_rows")
+sum_rows = Kernel("directional", "sum_rows")
+loss_moves = Kernel("directional", "loss_moves")
+
+PIECES = 4
+"""Pieces of work for each thread, where there is more than one: who is done early takes another."""
+
+
+class Tables(NamedTuple):
+    """The base point as kernels see it; U counts the units of all layers above the input, m the samples."""
+
+    theta: Array
+    """Parameters, shape (P,)."""
+    layers: Offsets
+    """Shape (4, L + 1); its rows, like the planes below, are named in `codes`."""
+    shapes: Array
+    """Shape (L,): the parameter of each layer's activation, such as a slope."""
+    units: Array
+    """Shape (5, m, U)."""
+    outputs: Array
+    """Shape (7, m, n_L)."""
+    top: Offsets
+    """Shape (m,): largest logit; of a hinge the target class."""
+    loss_code: int
+    loss_parameter: float
+    """δ of Huber, the margin of a hinge."""
+
+    def with_exact(self, exact: Any) -> tuple[Any, ...]:
+        """Return them as kernels take them, the addresses of exact differences in their place."""
+        return *self[:4], exact, *self[4:]
+
+
+def parameter_differences(
+    exact: Any,
+    tables: Tables,
+    layer: int,
+    inputs: Array,
+    steps: Array,
+    bounds: Array,
+    selected: Offsets,
+    tiles: Offsets,
+    order: Offsets,
+    threads: int,
+    values: Array,
+) -> None:
+    """Central difference quotients for ±step of single parameters of one layer.
+
+    Parameters
+    ----------
+    exact : ndarray of int64, shape (3,)
+        Addresses of the kernels of exact differences, as in `codes`; 0 for what no move needs.
+    tables : Tables
+        The base point.
+    layer : int
+        The layer, from 0.
+    inputs : ndarray, shape (m, n_in)
+        The layer's inputs.
+    steps : ndarray, shape (n_in + 1,)
+        The step of a parameter by its input, a bias's last.
+    bounds : ndarray, shape (L + 1,)
+        Largest possible change of each layer's z and, last, of the outputs; inf where two Taylor terms are not enough.
+    selected : ndarray of int64, shape (p,)
+        Parameters, counted from the layer's first weight, ascending.
+    tiles : ndarray of int64, shape (t + 1,)
+        Where in `selected` each tile begins, and the end; at most `codes.TILE` in one.
+    order : ndarray of int64
+        Tiles to work through; neighbours should share inputs, which then are in cache.
+    threads : int
+        Threads to use.
+    values : ndarray, shape (p,)
+        Out: ((J(θ+h) − J(θ)) − (J(θ−h) − J(θ)))/2h.
+    """
+    rows = _widest_above(tables, layer)
+
+    def prepare(begin: c_int64, end: c_int64) -> Callable[[], None]:
+        return parameter_tiles.prepare(
+            *tables.with_exact(exact), layer, inputs, steps, bounds, selected, tiles, order, begin, end,
+            np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64), np.empty(2 * rows),
+            np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64), values,
+        )  # fmt: skip
+
+    _share_run(order.size, threads, prepare)
+
+
+def preactivation_differences(
+    exact: Any,
+    tables: Tables,
+    layer: int,
+    step: float,
+    bounds: Array,
+    samples: Offsets,
+    threads: int,
+    values: Array,
+) -> None:
+    """Central difference quotients for ±step of the single pre-activations of one layer, sample by sample.
+
+    Parameters
+    ----------
+    exact, tables, layer, bounds, threads
+        As in `parameter_differences`.
+    step : float
+        The step.
+    samples : ndarray of int64, shape (p,)
+        Samples to take.
+    values : ndarray, shape (p, n_l), zero
+        Out: as in `parameter_differences`. Units that pass nothing on keep 0.
+    """
+    rows = _widest_above(tables, layer)
+
+    def prepare(begin: c_int64, stride: int) -> Callable[[], None]:
+        return preactivation_tiles.prepare(
+            *tables.with_exact(exact), layer, step, bounds, samples, begin, stride,
+            np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64),
+            np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64), values,
+        )  # fmt: skip
+
+    _share_strides(threads, prepare)
+
+
+def textbook_losses(
+    tables: Tables,
+    biases: npt.NDArray[np.bool_],
+    masks: Array,
+    x: Array,
+    y: Array,
+    factors: Array,
+    selected: Offsets,
+    step: float,
+    threads: int,
+    forward: Array,
+    backward: Array,
+) -> None:
+    """Losses at θ ± step of single parameters.
+
+    Parameters
+    ----------
+    tables : Tables
+        Of which only the parameters, the table of layers and the loss are looked at.
+    biases : ndarray of bool, shape (L,)
+        Whether a layer has a bias.
+    masks : ndarray, shape (U, m) or (0, 0)
+        What dropout multiplies the activations of all layers above the input with, if it does.
+    x, y : ndarray, shape (n_0, m) and (n_L, m)
+        Inputs and targets.
+    factors : ndarray, shape (n_L, m)
+        What multiplies the loss of each output; of a loss that couples them, that of the sample, the same for all.
+    selected : ndarray of int64, shape (p,)
+        Indices into theta.
+    step : float
+        The step.
+    threads : int
+        Threads to use.
+    forward, backward : ndarray, shape (p,)
+        Out: J(θ + step) and J(θ − step), penalty left out.
+    """
+    widest = int(tables.layers[WIDTH, 1:].max())
+
+    def prepare(begin: c_int64, stride: int) -> Callable[[], None]:
+        return losses_of_some.prepare(
+            tables.theta, tables.layers, tables.shapes, biases, masks, x, y, tables.loss_code, tables.loss_parameter,
+            factors, selected, step, begin, stride, np.empty((2, widest, x.shape[1])), forward, backward,
+        )  # fmt: skip
+
+    _share_strides(threads, prepare)
+
+
+def signed_products(key: np.uint64, counter: int, words: int, n_words: int, table: Array, threads: int, out: Array) -> None:
+    """Add the products of rows of signs with some columns.
+
+    Parameters
+    ----------
+    key : uint64
+        The direction.
+    counter, words : int
+        The number of the first row's first word to take, and the words in a row.
+    n_words : int
+        Words to take, w.
+    table : ndarray, shape (w · 16 · 16 · c,)
+        For each word, group and pattern of four signs: the signed sum of the four columns' values, for c things.
+    threads : int
+        Threads to use.
+    out : ndarray, shape (r, c)
+        What is added to, for r rows of signs.
+    """
+    rows, width = out.shape
+
+    def prepare(begin: c_int64, end: c_int64) -> Callable[[], None]:
+        return product_rows.prepare(key, counter, words, n_words, table, width, out.reshape(-1), begin, end)
+
+    _share_run(rows, threads, prepare)
+
+
+def signed_sums(
+    keys: npt.NDArray[np.uint64],
+    counter: int,
+    words: int,
+    left: int,
+    right: int,
+    values: Array,
+    unit: float,
+    threads: int,
+    sums: Array,
+    squares: Array,
+) -> None:
+    """Sum the rows of a matrix with random signs.
+
+    Parameters
+    ----------
+    keys : ndarray of uint64, shape (k,)
+        The directions.
+    counter, words : int
+        As in `signed_products`.
+    left, right : int
+        Columns to take.
+    values : ndarray, shape (r, n)
+        The rows, all columns.
+    unit : float
+        Inverse of a power of two near the largest entry.
+    threads : int
+        Threads to use.
+    sums : ndarray, shape (k, r)
+        Out: Σ ±value over the columns.
+    squares : ndarray, shape (r,)
+        Out: Σ (unit·value)².
+    """
+    rows, columns = values.shape
+
+    def prepare(begin: c_int64, end: c_int64) -> Callable[[], None]:
+        return sum_rows.prepare(
+            keys, counter, words, left, right, columns, values.reshape(-1), unit, sums, squares,
+            np.empty(WORD), np.empty((keys.size + 1) * WORD), begin, end,
+        )  # fmt: skip
+
+    _share_run(rows, threads, prepare)
+
+
+def _share_run(size: int, threads: int, prepare: Callable[[c_int64, c_int64], Callable[[], None]]) -> None:
+    """Share out 0 to size − 1 in runs from `begin` to `end`."""
+    pieces = 1 if threads == 1 else PIECES * threads
+
+    def prepared() -> Callable[[int], None]:
+        begin, end = c_int64(), c_int64()
+        run = prepare(begin, end)
+
+        def take(piece: int) -> None:
+            begin.value, end.value = piece * size // pieces, (piece + 1) * size // pieces
+            run()
+
+        return take
+
+    share_out(pieces, threads, prepared)
+
+
+def _share_strides(threads: int, prepare: Callable[[c_int64, int], Callable[[], None]]) -> None:
+    """Share out work of which a piece takes every `stride`-th part from `begin` on."""
+    pieces = 1 if threads == 1 else PIECES * threads
+
+    def prepared() -> Callable[[int], None]:
+        begin = c_int64()
+        run = prepare(begin, pieces)
+
+        def take(piece: int) -> None:
+            begin.value = piece
+            run()
+
+        return take
+
+    share_out(pieces, threads, prepared)
+
+
+def _widest_above(tables: Tables, layer: int) -> int:
+    """Return the largest number of units in a layer above one, and at least the two rows that a loss may need.
+
+    For the last layer that is the outputs, which its losses want room for.
+    """
+    return max(2, int(tables.layers[WIDTH, -1]), *map(int, tables.layers[WIDTH, layer + 2 :]))

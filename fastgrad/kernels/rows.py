@@ -1,0 +1,210 @@
+"""The rows of a tile: how they lie in memory, and the product of weights with them, which is where large networks spend time.
+
+A row holds one number for each perturbation. Rows lie a cache line further apart than they are long: at distances of
+1 KiB the first cache has room for a panel's columns of 48 of them, at these for 180.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import binding, ir
+from numba.core import cgutils, config, types
+from numba.extending import intrinsic
+
+from fastgrad.kernels.codes import LINE, ROW, SPACING
+from fastgrad.kernels.compile import helper, outlined
+
+# Column indices are unsigned: numba tests signed ones for being negative, which keeps loops over them from vectorising.
+COLUMNS, STRIDE = np.uint64(ROW), np.uint64(SPACING)
+DEPTH = 128
+"""Rows of the inner index of a product at a time: a panel's columns of them stay in the first cache."""
+
+
+def _vectors() -> tuple[int, int]:
+    """Numbers in a vector register, and registers to a panel; with `BLOCK` rows of sums they leave some to work with."""
+    features = binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 8, 4
+    return (4, 2) if features.get("avx") else (2, 4 if features.get("neon") else 2)
+
+
+LANES, VECTORS = _vectors()
+PANEL = LANES * VECTORS
+"""Columns whose sums, for `BLOCK` rows, stay in registers."""
+BLOCK = 6
+"""Rows whose sums stay in registers: one load of the source serves as many products."""
+SPAN = 8 * BLOCK
+"""Rows whose weights, over `DEPTH` inner indices, stay in the second cache from panel to panel."""
+
+
+@helper
+def first_line(array):
+    """Return the index of the first number that begins a line of the cache.
+
+    Vectors as wide as a line that straddle two took products from 54 to 36 GFLOP/s on one core.
+    """
+    return (-(array.ctypes.data // 8)) % LINE
+
+
+@outlined
+def multiply(theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target):
+    """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order."""
+    for begin in range(0, max(n_in, 1), DEPTH):  # without inner indices the sums are zeros, which have to be written
+        count = min(DEPTH, n_in - begin)
+        for low in range(0, n_out, SPAN):
+            for panel in range(0, ROW, PANEL):
+                add_panel(
+                    begin, count, panel, theta, start, n_columns, active, outputs + low, min(SPAN, n_out - low), inputs,
+                    work, (source + begin) * SPACING + panel, target + low,
+                )  # fmt: skip
+
+
+@outlined
+def expand_and_multiply(
+    terms, n_terms, first, theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target
+):
+    """Do what `expand` and `multiply` do, each panel's rows being multiplied while they are in the first cache."""
+    for begin in range(0, max(n_in, 1), DEPTH):
+        count = min(DEPTH, n_in - begin)
+        for panel in range(0, ROW, PANEL):
+            expand_panel(count, terms, begin, n_terms + begin, first, panel, work, source * SPACING)
+            add_panel(
+                begin, count, panel, theta, start, n_columns, active, outputs, n_out, inputs, work, source * SPACING, target
+            )
+
+
+@outlined
+def expand(terms, n_terms, first, count, work, source):
+    """Row source + k of work becomes x·(terms[k] + x·terms[n_terms + k]), x being the row `first`."""
+    for panel in range(0, ROW, PANEL):
+        expand_panel(count, terms, 0, n_terms, first, panel, work, source * SPACING + panel)
+
+
+@helper
+def add_panel(begin, count, panel, theta, start, n_columns, active, outputs, n_out, inputs, work, source, target):
+    """Add to a panel of all rows of a product what `count` inner indices from `begin` on contribute."""
+    for r in range(0, n_out, BLOCK):
+        add_products(
+            min(BLOCK, n_out - r), begin, theta, start, n_columns, active, outputs + r, inputs + begin, count,
+            work, source, (target + r) * SPACING + panel,
+        )  # fmt: skip
+
+
+def _add_products_slowly(
+    rows: int, begin: int, theta: Any, start: int, n_columns: int, active: Any, outputs: int, inputs: int, count: int,
+    work: Any, source: int, target: int,
+) -> None:  # fmt: skip
+    for r in range(rows):
+        w, place = start + active[outputs + r] * n_columns, slice(target + r * SPACING, target + r * SPACING + PANEL)
+        total = work[place] if begin else np.zeros(PANEL)
+        for k in range(count):
+            at = source + k * SPACING
+            total = total + theta[w + active[inputs + k]] * work[at : at + PANEL]
+        work[place] = total
+
+
+def _add_products(
+    typing_context: Any, rows: Any, begin: Any, theta: Any, start: Any, n_columns: Any, active: Any, outputs: Any,
+    inputs: Any, count: Any, work: Any, source: Any, target: Any,
+) -> Any:  # fmt: skip
+    whole = types.int64
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        rows, begin, _, start, n_columns, _, outputs, inputs, count, _, source, target = values
+        theta, active, work = (context.make_array(signature.args[k])(context, builder, values[k]).data for k in (2, 5, 9))
+        integer = rows.type
+        for number in range(1, BLOCK + 1):
+            with builder.if_then(builder.icmp_signed("==", rows, integer(number))):
+                weights, targets = [], []
+                for r in range(number):
+                    unit = builder.load(builder.gep(active, [builder.add(outputs, integer(r))]))
+                    weights.append(builder.gep(theta, [builder.add(start, builder.mul(unit, n_columns))]))
+                    targets.append(builder.gep(work, [builder.add(target, integer(r * SPACING))]))
+                listed, sources = builder.gep(active, [inputs]), builder.gep(work, [source])
+                _sum_products(builder, begin, weights, listed, count, sources, targets)
+        return context.get_dummy_value()
+
+    kinds = (whole, whole, theta, whole, whole, active, whole, whole, whole, work, whole, whole)
+    return types.none(*kinds), generate
+
+
+def _expand_panel_slowly(
+    count: int, terms: Any, linear: int, quadratic: int, first: Any, panel: int, work: Any, source: int
+) -> None:
+    x = first[panel : panel + PANEL]
+    for k in range(count):
+        at = source + k * SPACING
+        work[at : at + PANEL] = x * (terms[linear + k] + x * terms[quadratic + k])
+
+
+def _expand_panel(
+    typing_context: Any, count: Any, terms: Any, linear: Any, quadratic: Any, first: Any, panel: Any, work: Any, source: Any
+) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        count, _, linear, quadratic, _, panel, _, source = values
+        terms, first, work = (context.make_array(signature.args[k])(context, builder, values[k]).data for k in (1, 4, 6))
+        vector, integer = ir.VectorType(ir.DoubleType(), LANES), count.type
+        moves = [builder.load(place, align=8) for place in _places(builder, builder.gep(first, [panel]), vector)]
+        coefficients = builder.gep(terms, [linear]), builder.gep(terms, [quadratic])
+        rows = builder.gep(work, [source])
+        with cgutils.for_range(builder, count) as loop:
+            f1, f2 = (_repeated(builder, builder.load(builder.gep(c, [loop.index])), vector) for c in coefficients)
+            row = builder.gep(rows, [builder.mul(loop.index, integer(SPACING))])
+            for x, place in zip(moves, _places(builder, row, vector), strict=True):
+                slope = builder.fadd(f1, builder.fmul(x, f2, flags=("contract",)), flags=("contract",))
+                builder.store(builder.fmul(x, slope), place, align=8)
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.none(whole, terms, whole, whole, first, whole, work, whole), generate
+
+
+def _sum_products(
+    builder: Any, begin: Any, weights: list[Any], listed: Any, count: Any, source: Any, targets: list[Any]
+) -> None:
+    """Write the code of a panel's sums for some rows, which are kept in registers: they begin with 0 if `begin` is 0."""
+    vector, integer = ir.VectorType(ir.DoubleType(), LANES), begin.type
+    sums = [[cgutils.alloca_once(builder, vector) for _ in range(VECTORS)] for _ in targets]
+
+    with builder.if_else(builder.icmp_signed("==", begin, integer(0))) as (fresh, continued):
+        with fresh:
+            for total in (total for row in sums for total in row):
+                builder.store(vector([0.0] * LANES), total)
+        with continued:
+            for row, target in zip(sums, targets, strict=True):
+                for total, place in zip(row, _places(builder, target, vector), strict=True):
+                    builder.store(builder.load(place, align=8), total)
+    with cgutils.for_range(builder, count) as loop:
+        unit = builder.load(builder.gep(listed, [loop.index]))
+        moves = [
+            builder.load(place, align=8)
+            for place in _places(builder, builder.gep(source, [builder.mul(loop.index, integer(SPACING))]), vector)
+        ]
+        for weight, row in zip(weights, sums, strict=True):
+            w = _repeated(builder, builder.load(builder.gep(weight, [unit])), vector)
+            for move, total in zip(moves, row, strict=True):
+                product = builder.fmul(w, move, flags=("contract",))
+                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+    for row, target in zip(sums, targets, strict=True):
+        for total, place in zip(row, _places(builder, target, vector), strict=True):
+            builder.store(builder.load(total), place, align=8)
+
+
+def _places(builder: Any, first: Any, vector: Any) -> list[Any]:
+    """Return the addresses of a panel's vectors in a row."""
+    integer = ir.IntType(64)
+    return [builder.bitcast(builder.gep(first, [integer(v * LANES)]), vector.as_pointer()) for v in range(VECTORS)]
+
+
+def _repeated(builder: Any, value: Any, vector: Any) -> Any:
+    one = builder.insert_element(vector(ir.Undefined), value, ir.IntType(32)(0))
+    return builder.shuffle_vector(one, vector(ir.Undefined), ir.VectorType(ir.IntType(32), LANES)([0] * LANES))
+
+
+add_products = _add_products_slowly if config.DISABLE_JIT else intrinsic(_add_products)
+"""Make or go on with the sums of `multiply` in a panel: of up to `BLOCK` rows, over `count` inner indices."""
+
+expand_panel = _expand_panel_slowly if config.DISABLE_JIT else intrinsic(_expand_panel)
+"""Fill a panel of `count` rows as `expand` says."""

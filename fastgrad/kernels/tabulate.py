@@ -1,0 +1,34 @@
+"""The tables of the base point: what kernels know of each unit and each output; called once for each layer."""
+
+from fastgrad.kernels import activations, losses
+from fastgrad.kernels.codes import CURVATURE, KINK, SCALE, SLOPE, Z
+from fastgrad.kernels.compile import worker
+
+
+@worker("void(i8, f8, f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8)")
+def layer(code, p, z, a, value_scale, slope_scale, units, low):
+    """Fill a layer's activations and rounding scales, shape (m, n), and its columns of the table of units, from `low` on."""
+    for s in range(z.shape[0]):
+        for i in range(z.shape[1]):
+            a[s, i] = activations.value(code, p, z[s, i])
+            value_scale[s, i] = activations.value_scale(code, p, z[s, i])
+            slope_scale[s, i] = activations.slope_scale(code, p, z[s, i])
+            units[Z, s, low + i] = z[s, i]
+            units[SLOPE, s, low + i] = activations.slope(code, p, z[s, i])
+            units[CURVATURE, s, low + i] = activations.half_curvature(code, p, z[s, i])
+            units[KINK, s, low + i] = activations.kink_distance(code, p, z[s, i])
+            units[SCALE, s, low + i] = 1.0
+
+
+@worker("void(i8, f8, f8[:,:,::1], i8[::1], f8[::1])")
+def loss(code, p, outputs, top, values):
+    """Fill the table of outputs from outputs, targets and factors, each sample's `top` and its loss, factor included."""
+    for s in range(values.size):
+        values[s], top[s] = losses.tabulate_sample(code, p, outputs, s)
+
+
+@worker("void(i8, f8, f8[:,:,::1], i8[::1], f8[::1])")
+def coupled_loss(code, p, outputs, top, values):
+    """Do what `loss` does for losses from `codes.COUPLED` on."""
+    for s in range(values.size):
+        values[s], top[s] = losses.tabulate_coupled(code, p, outputs, s)
