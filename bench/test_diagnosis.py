@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,10 @@ def test_time_of_a_diagnosis(benchmark, repeat, results, name, mistake, code):
     problem = interpret_parts(network.parameters, gradients(network, mistake), network.X, network.Y, said)
     numerical = numerical_gradient(problem, method="preactivation")
     findings = repeat(lambda: diagnose(problem, numerical))
-    results.take(benchmark, f"a diagnosis of {name}", mistake, remark=f"{findings[0].code}, at most {seconds:g} s")
+    began = time.process_time()  # what else the machine does must not fail it
+    diagnose(problem, numerical)
+    spent = time.process_time() - began
+    remark = f"{spent:.2g} s of a processor, at most {seconds:g}; {findings[0].code}"
+    results.take(benchmark, f"a diagnosis of {name}", mistake, remark=remark)
     assert findings[0].code == code
-    if benchmark.stats:
-        assert benchmark.stats.stats.min < seconds
+    assert spent < seconds

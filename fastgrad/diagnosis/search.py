@@ -22,8 +22,8 @@ from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow
 from fastgrad.network import Array, Offsets
 
 MOST_STEPS, LEAST_STEPS = 120, 40
-"""Layers gone through, over all states, before only the state is followed that has come furthest: so many that the way
-from there to the input is among the first number, and the second at least."""
+"""Layers gone through, over all states, before only the state is followed that has come furthest: fewer by two for each layer
+of the network, since each is more work there, and the second number at least."""
 MOST_FORMS = 6
 """Explanations of one tensor that are followed."""
 REPEATED = 0.05
@@ -85,7 +85,7 @@ def search(ground: Ground) -> list[State]:
     queue = [(0.0, next(order), State((), None, ground.depth - 1))]
     seen: dict[tuple[int, int | None], Steps] = {}
     found: dict[frozenset[Cause], State] = {}
-    taken, limit, most = 0, np.inf, max(MOST_STEPS - ground.depth, LEAST_STEPS)
+    taken, limit, most = 0, np.inf, max(MOST_STEPS - 2 * ground.depth, LEAST_STEPS)
     while queue:
         _, _, state = heappop(queue)
         if state.cost > limit or (found and taken > most):
