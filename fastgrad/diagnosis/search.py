@@ -21,8 +21,8 @@ from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.network import Array, Offsets
 
-MOST_STEPS, LEAST_STEPS = 120, 40
-"""Layers gone through, over all states, before only the state is followed that has come furthest: fewer by two for each layer
+MOST_STEPS, LEAST_STEPS = 120, 15
+"""Layers gone through, over all states, before only the state is followed that has come furthest: fewer by three for each layer
 of the network, since each is more work there, and the second number at least."""
 MOST_FORMS = 6
 """Explanations of one tensor that are followed."""
@@ -85,7 +85,7 @@ def search(ground: Ground) -> list[State]:
     queue = [(0.0, next(order), State((), None, ground.depth - 1))]
     seen: dict[tuple[int, int | None], Steps] = {}
     found: dict[frozenset[Cause], State] = {}
-    taken, limit, most = 0, np.inf, max(MOST_STEPS - 2 * ground.depth, LEAST_STEPS)
+    taken, limit, most = 0, np.inf, max(MOST_STEPS - 3 * ground.depth, LEAST_STEPS)
     while queue:
         _, _, state = heappop(queue)
         if state.cost > limit or (found and taken > most):
