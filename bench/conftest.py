@@ -13,7 +13,8 @@ import numba
 import numpy as np
 import pytest
 
-from fastgrad.kernels.native import most_threads
+from fastgrad.kernels.sharing import crew
+from fastgrad.machine import most_threads
 
 from detection import Detections
 
@@ -64,6 +65,7 @@ def pytest_configure(config):
     # A bench that is skipped or fails before it times anything says so itself.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used")
     config.option.benchmark_quiet = True
+    crew.wake()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import pytest
 
 from fastgrad.checking import check_problem
 from fastgrad.directional_derivative import along_everything, prepare
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.network import Network, Problem, Tensor
 from fastgrad.signs import rows_of, whole_tensor
 

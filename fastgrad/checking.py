@@ -17,7 +17,7 @@ from fastgrad.disturbances import SMALL, find_constant, fits, in_single_precisio
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint
 from fastgrad.interpret import Description, interpret_parts
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, Progress, choose_method, estimate, load_kernels, numerical_gradient, require
 from fastgrad.report import MOST_MAPS, Audit, ErrorMap, Report, counted, duration

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.memory import available_memory
+from fastgrad.machine import available_memory
 from fastgrad.modelfile import load_arrays
 from fastgrad.network import Array, Offsets
 

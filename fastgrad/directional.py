@@ -16,7 +16,7 @@ from fastgrad.audit import NOISE, losses_along
 from fastgrad.directional_derivative import Carried, Setting, along, along_everything, prepare, with_room
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.measured import Measured, measure, penalty_on
 from fastgrad.network import Array, Network, Problem, Tensor
 from fastgrad.numerical import Progress, Tracker, require, thread_count

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, launch
-from fastgrad.memory import available_memory
+from fastgrad.machine import available_memory
 from fastgrad.network import POSITIVE_OUTPUT, Array, Network, Offsets, Problem
 from fastgrad.product import Squared, product, root_product_of, squared
 

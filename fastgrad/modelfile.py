@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from fastgrad.errors import InputError
 from fastgrad.interpret import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, as_flat, interpret, separate
-from fastgrad.memory import available_memory
+from fastgrad.machine import available_memory
 from fastgrad.network import Problem
 
 Raw = npt.NDArray[Any]

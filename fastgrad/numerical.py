@@ -20,7 +20,8 @@ from fastgrad import outputs
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.kernels import codes, launch
-from fastgrad.kernels.native import addresses, most_threads
+from fastgrad.kernels.native import addresses, load_together
+from fastgrad.machine import most_threads
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.product import product
 
@@ -41,6 +42,12 @@ SMALLEST_STEP_MOVE = 2.0**-560
 ON_KINK = 16.0
 """Multiple of the rounding error of z within which a kink counts as touched: among a million units some reach five times
 the typical error, and errors of sums that share terms add up."""
+LONGEST = {
+    "parameter": launch.parameter_tiles,
+    "preactivation": launch.preactivation_tiles,
+    "textbook": launch.losses_of_some,
+}
+"""The kernel of each method that takes longest to compile."""
 TEXTBOOK_STEP = 1e-7
 """The courses' step, for --method textbook without --step."""
 WORK_RATE = {"parameter": 2e10, "preactivation": 2e10, "textbook": 3e9}
@@ -193,6 +200,7 @@ def _interruption(found: Numerical) -> KeyboardInterrupt:
 @cache
 def load_kernels(method: Method) -> None:
     """Load, or compile, what a method runs, so that no measured time contains it."""
+    load_together(LONGEST[method], launch.tabulate_loss, launch.tabulate_layer, launch.fill_squares)
     network = Network((1, 1), ("identity",), "squared_error", "mean", (True,))
     one = np.ones((1, 1))
     numerical_gradient(Problem(network, np.ones(2), one, one, (), None, None), method=method, threads=1)

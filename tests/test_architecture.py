@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[1]
 
 ROOMS = (
     {"errors", "_version"},
-    {"kernels", "memory"},
+    {"machine"},
+    {"kernels"},
     {"network", "report", "demo"},
     {"product", "functions"},
     {"forward"},

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from ctypes import c_int64
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,8 @@ import pytest
 
 from fastgrad import directional, numerical
 from fastgrad.errors import InputError
-from fastgrad.kernels import codes, launch, native
+from fastgrad.kernels import launch, native, sharing
+from fastgrad.machine import most_threads
 
 import problems
 import reference
@@ -59,6 +59,21 @@ def test_what_an_earlier_process_compiled_is_loaded_without_numba(tmp_path):
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize(("executable", "compiled_here"), [("sys.executable", False), ("'/bin/false'", True), ("None", True)])
+def test_a_second_process_compiles_for_who_waits_and_need_not(tmp_path, executable, compiled_here):
+    script = (
+        f"sys.executable, here, load = {executable}, [], native.Kernel._worker.fget\n"
+        "native.Kernel._worker = property(lambda kernel: here.append(kernel.name) or load(kernel))\n"
+        "with native.announcing(lambda: print('waits')):\n"
+        "    native.load_together(launch.tabulate_layer, launch.fill_squares)\n"
+        "print('fill_squares' in here, len(here), launch.fill_squares.is_kept())\n"
+    )
+    words = ["waits", str(compiled_here), str(1 + compiled_here), "True"]
+    assert run(script, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_NUM_THREADS="2") == words
+    assert run(script, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_NUM_THREADS="2") == ["False", "0", "True"]
+
+
+@pytest.mark.compiled
 def test_a_damaged_file_is_compiled_again(tmp_path):
     script = TABULATE + "print(filled[0][0, 0])\n"
     assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
@@ -68,6 +83,17 @@ def test_a_damaged_file_is_compiled_again(tmp_path):
         file.write_bytes(damaged)
         assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
         assert native.MachineCode.from_bytes(file.read_bytes()) is not None
+
+
+@pytest.mark.compiled
+def test_a_kernel_that_cannot_be_kept_still_runs(tmp_path):
+    script = (
+        "from pathlib import Path\n"
+        "def full(file, content):\n    raise OSError(28, 'No space left on device')\n"
+        "Path.write_bytes = full\n"
+    )
+    assert run(script + TABULATE + "print(filled[0][0, 0])\n", NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.compiled
@@ -121,50 +147,51 @@ def test_signatures_are_read():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pieces", "threads"), [(1, 1), (5, 1), (5, 2), (2, 7), (0, 2)])
-def test_every_piece_of_work_is_done_once(pieces, threads):
-    done, prepared = [], []
+def squares_of(values, threads):
+    """Square numbers by a crew that has just come, in as many pieces as it likes; return the squares and the pieces."""
+    out, pieces, crew = np.zeros(values.size), [], sharing.Crew()
 
-    def prepare():
-        prepared.append(1)
-        return done.append
+    def prepare(piece, number):
+        pieces.append(number)
+        some = slice(piece * values.size // number, (piece + 1) * values.size // number)
+        return launch.fill_squares.prepare(values[some], 1.0, 2.0**-500, out[some])
 
-    native.share_out(pieces, threads, prepare)
-    assert sorted(done) == list(range(pieces))
-    assert len(prepared) <= max(1, min(threads, pieces))
+    return lambda: crew.share_out(threads, prepare), crew, out, pieces
 
 
-def test_what_goes_wrong_on_another_thread_is_heard():
-    turn = iter(range(2))
+@pytest.mark.compiled
+def test_one_thread_goes_on_alone_until_the_others_pay():
+    values = np.arange(1.0, 1001.0)
+    share_out, crew, out, pieces = squares_of(values, 2)
+    share_out()
+    assert pieces == [1]
+    np.testing.assert_array_equal(out, np.square(values))
+    assert 0.0 < crew.alone < sharing.WAKING
+    out[:], crew.alone = 0.0, sharing.WAKING
+    share_out()
+    assert pieces == [1, 2, 2]
+    np.testing.assert_array_equal(out, np.square(values))
 
-    def prepare():
-        if next(turn):
-            raise MemoryError("too little")
-        return lambda piece: None
 
-    with pytest.raises(MemoryError, match="too little"):
-        native.share_out(4, 2, prepare)
+@pytest.mark.compiled
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_every_piece_of_work_is_done_once(threads):
+    share_out, crew, out, pieces = squares_of(np.full(100, 3.0), threads)
+    crew.wake()
+    share_out()
+    assert pieces == [threads] * threads
+    np.testing.assert_array_equal(out, 9.0)
 
 
 @pytest.mark.parametrize("said", ["0", "two", "-1", "2.0"])
 def test_a_variable_that_is_no_number_of_threads(monkeypatch, said):
     monkeypatch.setenv("NUMBA_NUM_THREADS", said)
     with pytest.raises(InputError, match="NUMBA_NUM_THREADS must be a whole number of at least 1"):
-        native.most_threads()
+        most_threads()
 
 
 def test_threads_as_the_variable_has_them(monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
-    assert native.most_threads() == 3
+    assert most_threads() == 3
     monkeypatch.delenv("NUMBA_NUM_THREADS")
-    assert native.most_threads() >= 1
-
-
-def test_prepared_numbers_may_change():
-    begin = c_int64(3)
-    z, filled, units = np.full((1, 1), 2.0), [np.empty((1, 1)) for _ in range(3)], np.empty((5, 1, 4))
-    run = launch.tabulate_layer.prepare(codes.IDENTITY, 0.0, z, *filled, units, begin)
-    for place in (3, 1):
-        begin.value = place
-        run()
-        assert units[codes.Z, 0, place] == 2.0
+    assert most_threads() >= 1

@@ -15,7 +15,7 @@ from fastgrad.checking import check_problem
 from fastgrad.directional import chance_of_cancelling, check_directions
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import base_point
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.numerical import numerical_gradient
 from fastgrad.signs import Region, whole_tensor
 

@@ -15,7 +15,7 @@ from fastgrad.conventions import explain_loss
 from fastgrad.errors import InputError
 from fastgrad.forward import base_point
 from fastgrad.interpret import Description, interpret, interpret_parts
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.modelfile import load, save_arrays
 from fastgrad.numerical import METHODS, intermediates, numerical_gradient
 from fastgrad_cli.main import main

@@ -9,7 +9,7 @@ import pytest
 from fastgrad import numerical
 from fastgrad.checking import estimate_check
 from fastgrad.errors import InputError
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.numerical import numerical_gradient
 from fastgrad.verdict import judge
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fastgrad import numerical
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.numerical import numerical_gradient
 
 import problems

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from fastgrad import demo, modelfile, plots
 from fastgrad.errors import InputError
-from fastgrad.kernels.native import most_threads
+from fastgrad.machine import most_threads
 from fastgrad.numerical import SCHEMES, numerical_gradient
 from fastgrad.sweep import Curve, Sweep, relative_difference, sweep_steps
 from fastgrad_cli.main import main

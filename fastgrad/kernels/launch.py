@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from ctypes import c_int64
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels.codes import ROW, SPACING, TILE, WIDTH, WORD
-from fastgrad.kernels.native import Kernel, share_out
+from fastgrad.kernels.native import Call, Kernel
+from fastgrad.kernels.sharing import crew
 
 Array = npt.NDArray[np.float64]
 Offsets = npt.NDArray[np.int64]
@@ -28,9 +27,6 @@ losses_of_some = Kernel("textbook", "losses_of_some")
 product_rows = Kernel("directional", "product_rows")
 sum_rows = Kernel("directional", "sum_rows")
 loss_moves = Kernel("directional", "loss_moves")
-
-PIECES = 4
-"""Pieces of work for each thread, where there is more than one: who is done early takes another."""
 
 
 class Tables(NamedTuple):
@@ -99,14 +95,14 @@ def parameter_differences(
     """
     rows = _widest_above(tables, layer)
 
-    def prepare(begin: c_int64, end: c_int64) -> Callable[[], None]:
+    def prepare(piece: int, pieces: int) -> Call:
         return parameter_tiles.prepare(
-            *tables.with_exact(exact), layer, inputs, steps, bounds, selected, tiles, order, begin, end,
+            *tables.with_exact(exact), layer, inputs, steps, bounds, selected, tiles, order, *_run(order.size, piece, pieces),
             np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64), np.empty(2 * rows),
             np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64), values,
         )  # fmt: skip
 
-    _share_run(order.size, threads, prepare)
+    crew.share_out(threads, prepare)
 
 
 def preactivation_differences(
@@ -134,14 +130,14 @@ def preactivation_differences(
     """
     rows = _widest_above(tables, layer)
 
-    def prepare(begin: c_int64, stride: int) -> Callable[[], None]:
+    def prepare(piece: int, pieces: int) -> Call:
         return preactivation_tiles.prepare(
-            *tables.with_exact(exact), layer, step, bounds, samples, begin, stride,
+            *tables.with_exact(exact), layer, step, bounds, samples, piece, pieces,
             np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64),
             np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64), values,
         )  # fmt: skip
 
-    _share_strides(threads, prepare)
+    crew.share_out(threads, prepare)
 
 
 def textbook_losses(
@@ -182,13 +178,13 @@ def textbook_losses(
     """
     widest = int(tables.layers[WIDTH, 1:].max())
 
-    def prepare(begin: c_int64, stride: int) -> Callable[[], None]:
+    def prepare(piece: int, pieces: int) -> Call:
         return losses_of_some.prepare(
             tables.theta, tables.layers, tables.shapes, biases, masks, x, y, tables.loss_code, tables.loss_parameter,
-            factors, selected, step, begin, stride, np.empty((2, widest, x.shape[1])), forward, backward,
+            factors, selected, step, piece, pieces, np.empty((2, widest, x.shape[1])), forward, backward,
         )  # fmt: skip
 
-    _share_strides(threads, prepare)
+    crew.share_out(threads, prepare)
 
 
 def signed_products(key: np.uint64, counter: int, words: int, n_words: int, table: Array, threads: int, out: Array) -> None:
@@ -211,10 +207,10 @@ def signed_products(key: np.uint64, counter: int, words: int, n_words: int, tabl
     """
     rows, width = out.shape
 
-    def prepare(begin: c_int64, end: c_int64) -> Callable[[], None]:
-        return product_rows.prepare(key, counter, words, n_words, table, width, out.reshape(-1), begin, end)
+    def prepare(piece: int, pieces: int) -> Call:
+        return product_rows.prepare(key, counter, words, n_words, table, width, out.reshape(-1), *_run(rows, piece, pieces))
 
-    _share_run(rows, threads, prepare)
+    crew.share_out(threads, prepare)
 
 
 def signed_sums(
@@ -252,47 +248,13 @@ def signed_sums(
     """
     rows, columns = values.shape
 
-    def prepare(begin: c_int64, end: c_int64) -> Callable[[], None]:
+    def prepare(piece: int, pieces: int) -> Call:
         return sum_rows.prepare(
             keys, counter, words, left, right, columns, values.reshape(-1), unit, sums, squares,
-            np.empty(WORD), np.empty((keys.size + 1) * WORD), begin, end,
+            np.empty(WORD), np.empty((keys.size + 1) * WORD), *_run(rows, piece, pieces),
         )  # fmt: skip
 
-    _share_run(rows, threads, prepare)
-
-
-def _share_run(size: int, threads: int, prepare: Callable[[c_int64, c_int64], Callable[[], None]]) -> None:
-    """Share out 0 to size − 1 in runs from `begin` to `end`."""
-    pieces = 1 if threads == 1 else PIECES * threads
-
-    def prepared() -> Callable[[int], None]:
-        begin, end = c_int64(), c_int64()
-        run = prepare(begin, end)
-
-        def take(piece: int) -> None:
-            begin.value, end.value = piece * size // pieces, (piece + 1) * size // pieces
-            run()
-
-        return take
-
-    share_out(pieces, threads, prepared)
-
-
-def _share_strides(threads: int, prepare: Callable[[c_int64, int], Callable[[], None]]) -> None:
-    """Share out work of which a piece takes every `stride`-th part from `begin` on."""
-    pieces = 1 if threads == 1 else PIECES * threads
-
-    def prepared() -> Callable[[int], None]:
-        begin = c_int64()
-        run = prepare(begin, pieces)
-
-        def take(piece: int) -> None:
-            begin.value = piece
-            run()
-
-        return take
-
-    share_out(pieces, threads, prepared)
+    crew.share_out(threads, prepare)
 
 
 def _widest_above(tables: Tables, layer: int) -> int:
@@ -301,3 +263,8 @@ def _widest_above(tables: Tables, layer: int) -> int:
     For the last layer that is the outputs, which its losses want room for.
     """
     return max(2, int(tables.layers[WIDTH, -1]), *map(int, tables.layers[WIDTH, layer + 2 :]))
+
+
+def _run(size: int, piece: int, pieces: int) -> tuple[int, int]:
+    """Return where a piece of 0 to size − 1 begins and ends."""
+    return piece * size // pieces, (piece + 1) * size // pieces

@@ -13,14 +13,14 @@ import os
 import platform
 import re
 import secrets
+import subprocess
+import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from ctypes import CFUNCTYPE, addressof, c_double, c_int32, c_int64, c_uint64, c_void_p
-from functools import cache, cached_property, partial
+from contextlib import contextmanager, suppress
+from ctypes import CFUNCTYPE, addressof, c_double, c_int32, c_int64, c_uint64, c_void_p, cast
+from functools import cache, cached_property
 from importlib import import_module
-from itertools import count
 from operator import index
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.machine import most_threads
 
 WITHOUT_COMPILATION = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
 """Whether kernels run as Python functions, as numba's variable has it."""
@@ -67,7 +67,7 @@ class Parameter(NamedTuple):
             If it is of another type: a kernel would take its bytes for something else.
         """
         if self.dimensions is None:
-            return [value if isinstance(value, c_int64) else SCALARS[self.kind](value)]
+            return [SCALARS[self.kind](value)]
         flags = value.flags
         if value.dtype != self.dtype or value.ndim != self.dimensions or not (flags.c_contiguous and flags.aligned):
             raise TypeError(f"a kernel takes {self}, found {value.dtype}, shape {value.shape}, strides {value.strides}")
@@ -113,9 +113,30 @@ class Loaded(NamedTuple):
     """A kernel that can be called."""
 
     address: int
-    function: Callable[..., int]
+    function: Any
     parameters: tuple[Parameter, ...]
+    types: tuple[str, ...]
     engine: Any
+
+
+class Call(NamedTuple):
+    """A kernel and what it is called with: its words' types, the words, and what these point into, which is kept by this."""
+
+    function: Any
+    types: tuple[str, ...]
+    words: list[Any]
+    arguments: tuple[Any, ...]
+
+    def run(self) -> None:
+        """Make it."""
+        if WITHOUT_COMPILATION:
+            self.function(*self.arguments)
+        elif self.function(*self.words):
+            raise RuntimeError("a kernel raised an exception")
+
+    def context(self) -> bytes:
+        """Return the function's address and the words, eight bytes each."""
+        return b"".join(map(bytes, [cast(self.function, c_void_p), *self.words]))
 
 
 class Kernel:
@@ -131,17 +152,26 @@ class Kernel:
 
     def __call__(self, *arguments: Any) -> None:
         """Run it."""
-        self.prepare(*arguments)()
+        self.prepare(*arguments).run()
 
-    def prepare(self, *arguments: Any) -> Callable[[], None]:
-        """Return a call that may be made many times; arguments that then change are given as c_int64."""
+    def prepare(self, *arguments: Any) -> Call:
+        """Return a call that can be made later, and on another thread."""
         if WITHOUT_COMPILATION:
-            return partial(_run_function, self._worker.function, arguments)
+            return Call(self._worker.function, (), [], arguments)
         spare = (c_void_p * 2)()  # for the result, which is nothing, and for an exception, which is none
         words: list[Any] = [c_void_p(addressof(spare) + offset) for offset in (0, 8)]
         for parameter, value in zip(self._loaded.parameters, arguments, strict=True):
             words += parameter.words(value)
-        return partial(_run_code, self._loaded.function, words, (spare, arguments))
+        return Call(self._loaded.function, self._loaded.types, words, (spare, *arguments))
+
+    def is_kept(self) -> bool:
+        """Whether an earlier process left its code, or this one has it."""
+        folder = cache_folder()
+        return "_loaded" in self.__dict__ or (folder is not None and (folder / self._file_name).exists())
+
+    @property
+    def _file_name(self) -> str:
+        return f"{self.module}.{self.name}"
 
     @property
     def _worker(self) -> Any:
@@ -150,13 +180,13 @@ class Kernel:
     @cached_property
     def _loaded(self) -> Loaded:
         folder = cache_folder()
-        file = None if folder is None else folder / f"{self.module}.{self.name}"
-        code = MachineCode.from_bytes(file.read_bytes()) if file is not None and file.exists() else None
+        file = None if folder is None else folder / self._file_name
+        code = None if file is None else _read(file)
         if code is None:
             _announce()
             code = self._worker.machine_code()
             if file is not None:
-                _write(file, code.to_bytes())
+                _write(file, code)
         return _load(code)
 
 
@@ -165,7 +195,10 @@ _listeners: list[Callable[[], None]] = []
 
 @contextmanager
 def announcing(tell: Callable[[], None]) -> Iterator[None]:
-    """Have a function called before the first kernel that is compiled meanwhile: somebody waits some seconds then."""
+    """Have a function called before the first kernel that is compiled meanwhile: somebody waits some seconds then.
+
+    For who waits, `load_together` takes a second process; a program that uses the library gets none unasked.
+    """
     _listeners.append(tell)
     try:
         yield
@@ -179,21 +212,54 @@ def _announce() -> None:
         _listeners.pop()()
 
 
-def _run_function(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    function(*(value.value if isinstance(value, c_int64) else value for value in arguments))
+def load_together(*kernels: Kernel) -> None:
+    """Load kernels; to compile several, a second process takes all but the first, the longest, where somebody waits.
+
+    numba compiles one function at a time in a process. What goes wrong in the other one is done again in this.
+    """
+    if WITHOUT_COMPILATION:
+        return
+    missing = [kernel for kernel in kernels if not kernel.is_kept()]
+    if len(missing) > 1 and _listeners and cache_folder() is not None and most_threads() > 1 and sys.executable:
+        _announce()
+        command = [sys.executable, "-P", "-c", _COMPILE, *(kernel._file_name for kernel in missing[1:])]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+            try:
+                missing[0].address  # noqa: B018  (compiles it)
+            except BaseException:
+                other.kill()
+                raise
+    for kernel in kernels:
+        kernel.address  # noqa: B018
 
 
-def _run_code(function: Callable[..., int], words: list[Any], _kept: Any) -> None:
-    """Call machine code; what its words point into is kept until then."""
-    if function(*words):
-        raise RuntimeError("a kernel raised an exception")
+_COMPILE = """\
+import sys
+from fastgrad.kernels.native import Kernel
+for name in sys.argv[1:]:
+    Kernel(*name.split(".")).address
+"""
 
 
-def _write(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all: another process may be reading or writing it."""
+def _read(file: Path) -> MachineCode | None:
+    """Read what an earlier process wrote, if one did."""
+    try:
+        return MachineCode.from_bytes(file.read_bytes())
+    except OSError:
+        return None
+
+
+def _write(file: Path, code: MachineCode) -> None:
+    """Write a file whole or not at all: another process may be reading or writing it.
+
+    Where there is no room for it, the next process compiles again.
+    """
     temporary = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
-    temporary.write_bytes(content)
-    os.replace(temporary, file)
+    with suppress(OSError):
+        temporary.write_bytes(code.to_bytes())
+        os.replace(temporary, file)
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def _load(code: MachineCode) -> Loaded:
@@ -202,15 +268,20 @@ def _load(code: MachineCode) -> Loaded:
     expected = ["ptr", "ptr", *(kind for parameter in parameters for kind in parameter.types)]
     if code.types != expected:
         raise RuntimeError(f"this version of numba passes arguments otherwise than fastgrad knows: {code.types}")
-    _initialize()
     # An engine for each: what two object files have under one name stays apart.
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), llvm.Target.from_default_triple().create_target_machine())
+    engine = new_engine(llvm.parse_assembly(""))
     if not all(map(llvm.address_of_symbol, code.wanted)):
         import_module("numba.core.registry").cpu_target.target_context.refresh()  # numba brings what the system lacks
     engine.add_object_file(llvm.ObjectFileRef.from_data(code.object))
     engine.finalize_object()
     address = engine.get_function_address(code.symbol)
-    return Loaded(address, CFUNCTYPE(c_int32)(address), parameters, engine)
+    return Loaded(address, CFUNCTYPE(c_int32)(address), parameters, tuple(code.types), engine)
+
+
+def new_engine(module: Any) -> Any:
+    """Return what compiles and holds code for this machine."""
+    _initialize()
+    return llvm.create_mcjit_compiler(module, llvm.Target.from_default_triple().create_target_machine())
 
 
 @cache
@@ -239,7 +310,8 @@ def cache_folder() -> Path | None:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
+        # What lies there is run: it must be nobody else's, who might have put anything there.
+        if os.access(folder, os.W_OK) and (not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()):
             return folder
     return None
 
@@ -248,49 +320,3 @@ def addresses(*kernels: Kernel | None) -> Any:
     """Return the addresses of kernels as an array for kernels, 0 where there is none; those there are get loaded now."""
     found = [0 if one is None else one.address for one in kernels]
     return found if WITHOUT_COMPILATION else np.array(found, dtype=np.int64)
-
-
-def most_threads() -> int:
-    """Return how many threads there may be: NUMBA_NUM_THREADS, else one for each core.
-
-    Raises
-    ------
-    InputError
-        If that variable holds no such number.
-    """
-    said = os.environ.get("NUMBA_NUM_THREADS")
-    if said:
-        if not (said.isdecimal() and int(said)):
-            raise InputError(f"the variable NUMBA_NUM_THREADS must be a whole number of at least 1, found {said!r}")
-        return int(said)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def share_out(pieces: int, threads: int, prepare: Callable[[], Callable[[int], None]]) -> None:
-    """Run pieces 0, 1, … on some threads, this one among them, each with a function prepared for itself.
-
-    Machine code leaves Python's lock to others while it runs. A thread starts in some 50 µs, so none is kept waiting.
-    """
-    numbers, errors = count(), list[BaseException]()
-
-    def work(run: Callable[[int], None]) -> None:
-        while (number := next(numbers)) < pieces and not errors:
-            run(number)
-
-    def help_out() -> None:
-        try:
-            work(prepare())
-        except BaseException as error:  # it is raised where somebody hears of it
-            errors.append(error)
-
-    mine = prepare()  # first, so that one thread alone compiles what is to be compiled
-    helpers = [threading.Thread(target=help_out) for _ in range(min(threads, pieces) - 1)]
-    for helper in helpers:
-        helper.start()
-    try:
-        work(mine)
-    finally:
-        for helper in helpers:
-            helper.join()
-    if errors:
-        raise errors[0]

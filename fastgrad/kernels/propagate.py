@@ -32,7 +32,7 @@ from fastgrad.kernels.codes import (
     Z,
 )
 from fastgrad.kernels.compile import call, helper, outlined, wide_vectors, worker
-from fastgrad.kernels.rows import COLUMNS, STRIDE, expand, expand_and_multiply, first_line, multiply
+from fastgrad.kernels.rows import COLUMNS, STRIDE, expand, first_line, multiply
 
 ONE, HALF = np.uint64(1), np.uint64(TILE)
 
@@ -184,12 +184,8 @@ def climb(
         bound = bounds[above]
         n_here = list_active(layers, units, above, s, bound, active, target)
         start, n_columns = layers[START, above], layers[WIDTH, above]
-        if n_terms and above == layer + 1:
-            expand_and_multiply(
-                terms, n_terms, first, theta, start, n_columns, active, target, n_here, source, n_below, work, source, target
-            )
-        else:
-            multiply(theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
+        n_first = n_terms if above == layer + 1 else 0
+        multiply(terms, n_first, first, theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
         activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target)
         source, target, n_below = target, source, n_here
     if n_terms and layer == last:

@@ -49,30 +49,24 @@ def first_line(array):
 
 
 @outlined
-def multiply(theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target):
-    """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order."""
+def multiply(terms, n_terms, first, theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target):
+    """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order.
+
+    Where `n_terms` is not 0, a panel of the rows from `source` on is made first, as by `expand`: in the place of the first
+    panel's first rows, which then stay in the first cache.
+    """
     for begin in range(0, max(n_in, 1), DEPTH):  # without inner indices the sums are zeros, which have to be written
         count = min(DEPTH, n_in - begin)
         for low in range(0, n_out, SPAN):
             for panel in range(0, ROW, PANEL):
-                add_panel(
-                    begin, count, panel, theta, start, n_columns, active, outputs + low, min(SPAN, n_out - low), inputs,
-                    work, (source + begin) * SPACING + panel, target + low,
-                )  # fmt: skip
-
-
-@outlined
-def expand_and_multiply(
-    terms, n_terms, first, theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target
-):
-    """Do what `expand` and `multiply` do, each panel's rows being multiplied while they are in the first cache."""
-    for begin in range(0, max(n_in, 1), DEPTH):
-        count = min(DEPTH, n_in - begin)
-        for panel in range(0, ROW, PANEL):
-            expand_panel(count, terms, begin, n_terms + begin, first, panel, work, source * SPACING)
-            add_panel(
-                begin, count, panel, theta, start, n_columns, active, outputs, n_out, inputs, work, source * SPACING, target
-            )
+                here = source * SPACING if n_terms else (source + begin) * SPACING + panel
+                if n_terms:
+                    expand_panel(count, terms, begin, n_terms + begin, first, panel, work, here)
+                for r in range(low, min(low + SPAN, n_out), BLOCK):
+                    add_products(
+                        min(BLOCK, n_out - r), begin, theta, start, n_columns, active, outputs + r, inputs + begin, count,
+                        work, here, (target + r) * SPACING + panel,
+                    )  # fmt: skip
 
 
 @outlined
@@ -80,16 +74,6 @@ def expand(terms, n_terms, first, count, work, source):
     """Row source + k of work becomes x·(terms[k] + x·terms[n_terms + k]), x being the row `first`."""
     for panel in range(0, ROW, PANEL):
         expand_panel(count, terms, 0, n_terms, first, panel, work, source * SPACING + panel)
-
-
-@helper
-def add_panel(begin, count, panel, theta, start, n_columns, active, outputs, n_out, inputs, work, source, target):
-    """Add to a panel of all rows of a product what `count` inner indices from `begin` on contribute."""
-    for r in range(0, n_out, BLOCK):
-        add_products(
-            min(BLOCK, n_out - r), begin, theta, start, n_columns, active, outputs + r, inputs + begin, count,
-            work, source, (target + r) * SPACING + panel,
-        )  # fmt: skip
 
 
 def _add_products_slowly(
