@@ -22,14 +22,16 @@ from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, load_kernels, numerical_gradient
 from fastgrad.numerical.methods import choose_method, estimate
 from fastgrad.numerical.tracking import Progress
-from fastgrad.report import Audit, Report, counted
-from fastgrad.verdict import TOLERANCE, Judgement, judge
+from fastgrad.report import MOST_MAPS, Audit, ErrorMap, Report, counted, duration
+from fastgrad.verdict import TOLERANCE, Judgement, error_map, judge
 
 # What few checks need is imported where they do: a right gradient in a file then waits for none of it.
 if TYPE_CHECKING:
     from fastgrad.backward import BackwardReport, Function
     from fastgrad.directional import Directional
 
+AFFORDABLE = 10.0
+"""Seconds that every entry may take after directions found that some are wrong."""
 CROSS_CHECKED = 100
 """Parameters that "auto" perturbs one by one where it made the gradient from pre-activations."""
 
@@ -235,7 +237,14 @@ def check_problem(
         return report
     from fastgrad.diagnosis import diagnose
 
-    return replace(report, findings=diagnose(problem, numerical))
+    return replace(report, findings=diagnose(problem, numerical), maps=_maps(problem, found, judgement, allowed))
+
+
+def _maps(problem: Problem, found: _Difference, judgement: Judgement, tolerance: float) -> tuple[ErrorMap, ...]:
+    """Return where the first wrong tensors are off, from the output inwards."""
+    pairs = zip(problem.tensors, judgement.tensors, strict=True)
+    wrong = sorted((tensor for tensor, judged in pairs if judged.verdict == "wrong"), key=lambda t: (-t.layer, t.kind))
+    return tuple(error_map(problem, found.numerical, tensor, found.extra, tolerance) for tensor in wrong[:MOST_MAPS])
 
 
 def _check_directional(
@@ -281,7 +290,33 @@ def _check_directional(
     )
     if interrupted:
         raise Interrupted(report)
-    return report
+    return _named_after(problem, report, tolerance, threads, progress) if report.verdict == "wrong" else report
+
+
+def _named_after(problem: Problem, report: Report, tolerance: float, threads: int | None, progress: Progress | None) -> Report:
+    """Name the mistake that directions found: from every entry by pre-activations, where that takes little time."""
+    seconds = estimate(problem, "preactivation")
+    if seconds > AFFORDABLE:
+        note = f"no mistake was looked for: method preactivation checks every entry, in about {duration(seconds)}, and names it"
+        return replace(report, notes=(*report.notes, note))
+    load_kernels("preactivation")
+    try:
+        numerical = numerical_gradient(problem, method="preactivation", threads=threads, progress=progress)
+    except Interrupted:
+        raise Interrupted(report) from None
+    found = _Difference(numerical, numerical, None, False)
+    judgement = judge(problem, numerical, None, tolerance)
+    if not _wrong(judgement):
+        return report
+    from fastgrad.diagnosis import diagnose
+
+    note = "to name the mistake, every entry was held against the numerical gradient by method preactivation"
+    return replace(
+        report,
+        notes=(*report.notes, note),
+        findings=diagnose(problem, numerical),
+        maps=_maps(problem, found, judgement, tolerance),
+    )
 
 
 class _Difference(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -35,6 +35,9 @@ ADVICE_LINES = 3
 
 COARSER = 100.0
 """How many times coarser than the finest a tensor is named with an accuracy of its own."""
+
+MOST_MAPS = 6
+"""Wrong gradients of which a report keeps where they are off; more are on no picture."""
 
 SHORT_NAME = 8
 """Characters of a name that may stand twice in a line."""
@@ -173,6 +176,40 @@ class TensorReport:
 
 
 @dataclass(frozen=True)
+class ErrorMap:
+    """Where a wrong gradient is off, in the user's own layout, large ones reduced to blocks of entries.
+
+    Attributes
+    ----------
+    gradient_name : str
+        The user's name of the gradient.
+    axes : tuple of str
+        What a row and what a column of the map is: "unit" of the layer or "input"; a bias is one row.
+    rows, columns : tuple of int
+        Index of the first entry of each block in the user's array, and at the end the one after the last.
+    errors : tuple of tuple of float
+        Largest |claimed - numerical| of each block, relative to `unit`; nan where nothing was checked, inf where the claim is
+        no number.
+    wrong : tuple of tuple of bool
+        Whether an entry of the block is wrong.
+    unit : float
+        The largest |numerical| of the tensor, 1 where all are 0.
+    count, checked : int
+        Wrong entries, and entries compared.
+    """
+
+    gradient_name: str
+    axes: tuple[str, str]
+    rows: tuple[int, ...]
+    columns: tuple[int, ...]
+    errors: tuple[tuple[float, ...], ...]
+    wrong: tuple[tuple[bool, ...], ...]
+    unit: float
+    count: int
+    checked: int
+
+
+@dataclass(frozen=True)
 class Alternative:
     """Another mistake that gives the same numbers at this point, and what would tell the two apart."""
 
@@ -209,6 +246,8 @@ class Finding:
         Other mistakes that cannot be told from it at this point.
     confident : bool
         Whether every entry affected is explained to rounding.
+    concerns : tuple of str
+        The user's names of the wrong gradients that it affects.
     """
 
     code: str
@@ -224,6 +263,7 @@ class Finding:
     next_best: float | None = None
     alternatives: tuple[Alternative, ...] = ()
     confident: bool = True
+    concerns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -276,6 +316,8 @@ class Report:
         The tolerance that is taken where none is given.
     findings : tuple of Finding
         The mistakes that explain what is wrong, from the output inwards.
+    maps : tuple of ErrorMap
+        Where the first wrong gradients are off, from the output inwards, at most `MOST_MAPS`; `plots.draw_errors` draws them.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -302,6 +344,7 @@ class Report:
     advice: tuple[str, ...] = ()
     derived_tolerance: float = 32.0
     findings: tuple[Finding, ...] = ()
+    maps: tuple[ErrorMap, ...] = field(default=(), repr=False)
 
     @property
     def passed(self) -> bool:
@@ -494,6 +537,7 @@ def _finding_to_dict(finding: Finding) -> dict[str, Any]:
         "residual": _number(finding.residual),
         "next_best": _number(finding.next_best),
         "confident": finding.confident,
+        "concerns": list(finding.concerns),
         "alternatives": [
             {
                 "code": other.code,
@@ -682,7 +726,7 @@ def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
 def _sentences(report: Report, ascii_only: bool) -> Iterator[str]:
     """Yield what stands below the table, most important first."""
     yield from (line for finding in report.findings for line in _finding_lines(finding, ascii_only))
-    if report.directions is not None:
+    if report.directions is not None and not report.findings:
         yield from _ratio_sentences(report.tensors)
     yield from _located_sentences(report.tensors)
     yield from (_closed(note) for note in report.notes)
@@ -764,7 +808,7 @@ def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
     lines = [f"{finding.sentence} {finding.repair} [{finding.code}]"]
     lines += [f"    {finding.formula}"] if finding.formula else []
     lines += [f"    |{line}|" for line in finding.picture]
-    lines.append(f"    {_evidence(finding)}")
+    lines += [f"    {evidence}"] if (evidence := _evidence(finding)) else []
     for other in finding.alternatives:
         lines.append(f"    It could as well be: {other.sentence} [{other.code}] What would tell: {other.separate}.")
     for line in lines:
@@ -778,11 +822,12 @@ _PLAIN = str.maketrans(
 
 
 def _evidence(finding: Finding) -> str:
-    """Say how many entries a finding explains, and how well."""
+    """Say how many entries a finding explains, and how well; of a mistake that is not known it is none."""
     if not finding.explains:
-        return f"Explains none of the {counted(finding.entries, 'entry')}."
+        return ""
     rest = "" if finding.next_best is None else f"; the next best hypothesis is off by {finding.next_best:.0e}"
-    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} to {finding.residual:.0e} of scale{rest}."
+    close = f"to {finding.residual:.0e} of scale" if finding.residual else "exactly"
+    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} {close}{rest}."
 
 
 def _loss_sentence(report: Report) -> str:

@@ -14,7 +14,7 @@ from fastgrad.network import Array, Offsets, Problem, Tensor
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.kinks import Mask
 from fastgrad.product import norm
-from fastgrad.report import Entry, Outcomes, Sensitivity, TensorReport, Verdict
+from fastgrad.report import Entry, ErrorMap, Outcomes, Sensitivity, TensorReport, Verdict
 
 TOLERANCE = 32.0
 """Multiple of u·R that a right gradient may be off. R is the typical size of what rounding does to the usual backward pass:
@@ -31,6 +31,8 @@ them."""
 LARGEST = float(np.finfo(np.float64).max)
 BLOCK = 2**20
 """Entries whose rounding is computed at a time: a network's gradient may not fit into memory many times over."""
+MAP = (64, 128)
+"""Most rows and columns of a map of errors."""
 JUDGED = 2**14
 """Entries of those that are judged at a time: some dozen arrays of them stay in a core's cache."""
 
@@ -209,12 +211,54 @@ def _places(
             yield places, scale.entries(tensor.layer, *np.divmod(local, tensor.canonical_shape[1]))
 
 
-def _count(tally: _Tally, block: _Block) -> None:
-    """Add a block to a tally."""
+def error_map(
+    problem: Problem, numerical: Numerical, tensor: Tensor, extra: Array | None = None, tolerance: float = TOLERANCE
+) -> ErrorMap:
+    """Return where a claimed tensor is off; the other arguments and the judgement of each entry as in `judge`."""
+    assert tensor.gradient_name is not None
+    n_out, n_in = tensor.canonical_shape if tensor.kind == "W" else (tensor.size, 1)
+    turned = tensor.transposed or tensor.kind == "b"
+    shape = (n_in, n_out) if turned else (n_out, n_in)
+    starts = [np.unique(np.linspace(0, n, min(n, most) + 1).astype(np.int64)) for n, most in zip(shape, MAP, strict=True)]
+    errors, wrong = np.full([start.size - 1 for start in starts], nan), np.zeros([start.size - 1 for start in starts], bool)
+    count, checked, unit = 0, 0, 0.0
+    for block in _blocks(problem, numerical, rounding_scale(problem, numerical.base), extra, tensor, tolerance):
+        places = np.arange(block.first, block.first + block.claimed.size) if block.places is None else block.places
+        index = np.divmod(places - tensor.start, n_in)[:: -1 if turned else 1]
+        cells = tuple(np.searchsorted(start, k, side="right") - 1 for start, k in zip(starts, index, strict=True))
+        off, is_wrong = _held(block)
+        np.fmax.at(errors, cells, np.where(np.isnan(off), np.inf, off))
+        np.logical_or.at(wrong, cells, is_wrong)
+        count, checked = count + int(is_wrong.sum()), checked + off.size
+        unit = max(unit, float(np.abs(block.nearest).max(initial=0.0)))
+    unit = unit or 1.0
+    shift = 1 if tensor.kind == "W" and tensor.column == 0 else 0
+    rows, columns = (start + shift * (axis == (not turned)) for axis, start in enumerate(starts))
+    return ErrorMap(
+        gradient_name=tensor.gradient_name,
+        axes=("", "unit") if tensor.kind == "b" else ("input", "unit") if turned else ("unit", "input"),
+        rows=tuple(rows.tolist()),
+        columns=tuple(columns.tolist()),
+        errors=tuple(map(tuple, (errors / unit).tolist())),
+        wrong=tuple(map(tuple, wrong.tolist())),
+        unit=unit,
+        count=count,
+        checked=checked,
+    )
+
+
+def _held(block: _Block) -> tuple[Array, Mask]:
+    """Return how far each claim is off, and whether it is wrong."""
     with np.errstate(invalid="ignore", over="ignore"):
         off = np.abs(block.claimed - block.nearest)
         # Written so that nan is wrong.
-        wrong = ~(off <= block.allowed)
+        return off, ~(off <= block.allowed)
+
+
+def _count(tally: _Tally, block: _Block) -> None:
+    """Add a block to a tally."""
+    off, wrong = _held(block)
+    with np.errstate(invalid="ignore", over="ignore"):
         excess = np.where(np.isnan(off), np.inf, off / block.allowed)
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)

@@ -18,15 +18,16 @@ WIDEST, MOST_EXAMPLES, DEEPEST = 7, 9, 5
 
 
 def random_nursery(seed: int, deepest: int = DEEPEST) -> Nursery:
-    """Draw a network of any depth, activations and loss, with its right gradient."""
+    """Draw a network of any depth, activations and loss, with its right gradient; seeds in a row go through all of them."""
     draw = np.random.default_rng(seed)
     depth = 1 + seed % deepest
     widths = draw.integers(2, WIDEST + 1, depth + 1)
     if draw.random() < 0.4:
         widths[1:-1] = widths[1:2]  # equal widths, which let more mistakes happen
     m = int(draw.integers(3, MOST_EXAMPLES + 1))
-    loss = str(draw.choice(LOSSES))
+    loss = LOSSES[seed % len(LOSSES)]
     activations = [str(name) for name in draw.choice(list(ACTIVATION_CODES), depth)]
+    activations[0] = list(ACTIVATION_CODES)[seed % len(ACTIVATION_CODES)]
     activations[-1] = LOGIT_OUTPUT.get(loss) or ("sigmoid" if loss in POSITIVE_OUTPUT else activations[-1])
     parameters, gradients = {}, {}
     for layer in range(depth):
@@ -91,7 +92,7 @@ def double(seeds: range, pairs: int) -> Tally:
     tally = Tally()
     for seed in seeds:
         nursery, draw = random_nursery(seed), np.random.default_rng(seed)
-        plants = [plant for plant in nursery.plants() if nursery.judged([plant]).detected]
+        plants = [plant for plant in nursery.plants() if nursery.is_wrong(plant.gradient)]
         for _ in range(pairs):
             first, second = (plants[k] for k in draw.choice(len(plants), 2, replace=False))
             if _independent(first, second) and apart(first, second, nursery.right):

@@ -115,7 +115,11 @@ def test_check_along_directions():
     result = run("check", write("planted"), "--method", "directional", "--directions", "4", "--seed", "2")
     assert result.exit_code == 1
     text = " ".join(result.stdout.split())
-    for phrase in ("2 of 6 gradients are wrong: db1 and dW2", "db1 is 4.000 times", "4 directions of random signs, seed 2"):
+    for phrase in (
+        "2 of 6 gradients are wrong: db1 and dW2",
+        "db1 is 4 times too large",
+        "4 directions of random signs, seed 2",
+    ):
         assert phrase in text
     found = document(run("check", write("repaired"), "--method", "directional", "--json"))
     assert (found["passed"], found["method"], found["directions"]) == (True, "directional", 8)
@@ -434,3 +438,61 @@ def test_selftest():
     mistakes = {row["code"]: row for row in json.loads(result.stdout)["mistakes"]}
     assert mistakes["slope.missing"]["named"] == mistakes["slope.missing"]["planted"] == 1
     assert not any(row["misled"] for row in mistakes.values())
+
+
+@pytest.mark.parametrize("more", [(), ("--method", "directional"), ("--sample", "50%")])
+def test_picture_of_errors(folder, more):
+    pytest.importorskip("matplotlib")
+    result = run("check", write("planted"), "--plot", "errors.svg", *more)
+    assert result.exit_code == 1, result.output
+    assert result.stdout.splitlines()[-1] == "Wrote errors.svg."
+    assert (folder / "errors.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_picture_of_errors_beside_a_document(folder):
+    pytest.importorskip("matplotlib")
+    result = run("check", write("planted"), "--plot", "errors.png", "--json")
+    assert json.loads(result.stdout)["verdict"] == "wrong"
+    assert (folder / "errors.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_picture_of_a_right_gradient(folder):
+    pytest.importorskip("matplotlib")
+    result = run("check", write("repaired"), "--plot", "errors.svg")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[-1].startswith("No picture was written")
+    assert not (folder / "errors.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("errors.pdf", "must end in .png or .svg, found 'errors.pdf'"),
+        ("nowhere/errors.svg", "no folder 'nowhere'"),
+        ("folder.svg", "'folder.svg' is a folder"),
+    ],
+)
+def test_picture_of_errors_asked_for_wrongly(folder, name, message):
+    (folder / "folder.svg").mkdir()
+    result = run("check", write("planted"), "--plot", name)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+
+
+def test_picture_of_errors_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    result = run("check", write("planted"), "--plot", "errors.svg")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert 'pip install "matplotlib>=3.8,<4"' in result.stderr
+
+
+def test_picture_of_the_first_point_at_which_a_function_is_wrong(folder):
+    pytest.importorskip("matplotlib")
+    source = "import numpy as np\n\ndef backward(p, X, Y):\n    return {'dW1': (X.T @ (X @ p['W1'] - Y)) * 3}\n"
+    (folder / "mine.py").write_text(source)
+    draw = np.random.default_rng(0)
+    arrays = {"W1": draw.normal(size=(3, 2)), "X": draw.normal(size=(5, 3)), "Y": draw.normal(size=(5, 2))}
+    modelfile.save_arrays("m.npz", {**arrays, "output": "identity", "loss": "squared_error"})
+    result = run("check", "m.npz", "--backward", "mine.py:backward", "--plot", "errors.svg")
+    assert result.exit_code == 1, result.output
+    assert (folder / "errors.svg").exists()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import demo, modelfile
+from fastgrad import demo, modelfile, plots
 from fastgrad.checking import check_problem
 from fastgrad.diagnosis.codes import CODES
 
@@ -82,12 +82,12 @@ class Net:
                 dZ = dA * slopes.get(k - 1, RIGHT[self.activations[k - 1]])(self.z[k - 1], self.a[k])
         return dW, db, flows
 
-    def check(self, dW, db, **more):
-        """Check gradients by layer."""
+    def check(self, dW, db, how=None, **more):
+        """Check gradients by layer; `how` are options, more are arrays."""
         parameters = {f"{kind}{k + 1}": array for kind in "Wb" for k, array in enumerate(getattr(self, kind))}
         gradients = {f"dW{k + 1}": array for k, array in dW.items()} | {f"db{k + 1}": array for k, array in db.items()}
         said = {"activations": self.activations, "loss": self.loss, "layout": "columns,out_in", "l2": self.l2 or None}
-        return fastgrad.check(parameters, gradients | more, self.X, self.Y, **said)
+        return fastgrad.check(parameters, gradients | more, self.X, self.Y, **said, **(how or {}))
 
 
 def named(report):
@@ -480,3 +480,185 @@ def test_scikit_learns_regressor_with_several_outputs():
     (finding,) = report.findings
     assert {finding.code, *(other.code for other in finding.alternatives)} == {"factor.outputs"}
     assert "summed over the outputs" in finding.sentence
+
+
+# Pictures.
+
+
+@pytest.fixture
+def wrong_report():
+    """A network in rows with W (n_in, n_out), one entry of dW1 off by 1, one of dW2 nan, db1 doubled."""
+    net = Net((4, 5, 3), ["tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    dW[0][2, 3] += 1.0
+    dW[1][1, 4] = np.nan
+    parameters = {f"W{k + 1}": W.T for k, W in enumerate(net.W)} | {f"b{k + 1}": b.ravel() for k, b in enumerate(net.b)}
+    gradients = {f"dW{k + 1}": dW[k].T for k in dW} | {"db1": 2 * db[0].ravel(), "db2": db[1].ravel()}
+    said = {"activations": net.activations, "loss": net.loss, "layout": "rows,in_out"}
+    return fastgrad.check(parameters, gradients, net.X.T, net.Y.T, **said), dW, db
+
+
+def test_a_map_holds_each_error_in_the_users_layout(wrong_report):
+    report, dW, db = wrong_report
+    second, first, bias = report.maps
+    assert [found.gradient_name for found in report.maps] == ["dW2", "dW1", "db1"]
+    assert (first.axes, first.rows, first.columns) == (("input", "unit"), (0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5))
+    assert (first.count, first.checked) == (1, 20)
+    right = dW[0].copy()
+    right[2, 3] -= 1.0
+    assert first.unit == pytest.approx(np.abs(right).max(), rel=1e-12)
+    assert np.array(first.wrong).nonzero() == (3, 2)
+    assert first.errors[3][2] * first.unit == pytest.approx(1.0, rel=1e-12)
+    assert (second.errors[4][1], second.wrong[4][1]) == (np.inf, True)
+    assert np.array(bias.errors) * bias.unit == pytest.approx(np.abs(db[0]).T, rel=1e-12)
+
+
+def test_a_map_of_a_large_matrix_keeps_the_largest_error_of_each_block():
+    net = Net((300, 140, 2), ["tanh", "softmax"], 3)
+    dW, db, _ = net.backward()
+    dW[0][71, 199] += 1.0
+    dW[0][71, 200] += 3.0
+    (found,) = net.check(dW, db).maps
+    assert np.array(found.errors).shape == (64, 128)
+    (row,), (column,) = np.array(found.wrong).nonzero()
+    assert found.rows[row] <= 71 < found.rows[row + 1]
+    assert found.columns[column] <= 199 < 200 < found.columns[column + 1]
+    assert found.errors[row][column] * found.unit == pytest.approx(3.0)
+
+
+def test_a_map_knows_a_bias_inside_W():
+    net = Net((4, 5, 3), ["tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    parameters = {f"theta{k + 1}": np.hstack([net.b[k], net.W[k]]) for k in (0, 1)}
+    gradients = {f"dtheta{k + 1}": np.hstack([db[k], dW[k]]) for k in (0, 1)}
+    gradients["dtheta1"][1, 3] *= 2.0
+    said = {"activations": net.activations, "loss": net.loss, "layout": "columns,out_in", "bias_column": "first"}
+    (found,) = fastgrad.check(parameters, gradients, net.X, net.Y, **said).maps
+    assert found.columns == (1, 2, 3, 4, 5)
+    assert np.array(found.wrong).nonzero() == (1, 2)
+
+
+def test_a_map_leaves_out_what_was_not_drawn():
+    net = Net((40, 30, 3), ["tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    (found,) = net.check({**dW, 0: 2.0 * dW[0]}, db, {"sample": 200}).maps
+    assert np.isfinite(found.errors).sum() == found.checked == found.count < 200
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_picture_of_errors(wrong_report, tmp_path, suffix):
+    pytest.importorskip("matplotlib")
+    path = plots.require(tmp_path / f"errors.{suffix}")
+    written = []
+    for _ in range(2):
+        plots.draw_errors(wrong_report[0], path)
+        written.append(path.read_bytes())
+    assert written[0] == written[1], "the same picture, the same bytes"
+    assert len(written[0]) < 300_000
+
+
+def test_picture_has_a_panel_for_each_wrong_tensor(wrong_report, tmp_path, monkeypatch):
+    """The colours are read back from what matplotlib was given: right ones pale, wrong ones by their error."""
+    figures = pytest.importorskip("matplotlib.figure")
+    drawn = []
+    monkeypatch.setattr(figures.Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    plots.draw_errors(wrong_report[0], plots.require(tmp_path / "errors.svg"))
+    *panels, bar = drawn[0].axes
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        "dW2: 1 of 15 entries wrong",
+        "dW1: 1 of 20 entries wrong",
+        "db1: 5 of 5 entries wrong",
+    ]
+    pale, black, shaded = (mesh.get_array() for mesh in panels[1].collections)
+    assert (pale.count(), black.count(), shaded.count()) == (19, 0, 1)
+    assert shaded[3, 2] == wrong_report[0].maps[1].errors[3][2]
+    assert panels[0].collections[1].get_array().count() == 1
+    assert "relative to the gradient's largest entry" in bar.get_xlabel()
+    assert "black: nan or inf" in bar.get_xlabel()
+
+
+def test_a_right_gradient_has_no_picture(tmp_path):
+    net = Net((4, 5, 3), ["tanh", "softmax"], 7)
+    report = net.check(*net.backward()[:2])
+    assert report.maps == ()
+    with pytest.raises(fastgrad.InputError, match="no errors to draw"):
+        plots.draw_errors(report, tmp_path / "x.svg")
+
+
+def test_a_picture_that_cannot_be_written(wrong_report, tmp_path, monkeypatch):
+    figures = pytest.importorskip("matplotlib.figure")
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(figures.Figure, "savefig", refuse)
+    with pytest.raises(fastgrad.InputError, match="Permission denied; give another name"):
+        plots.draw_errors(wrong_report[0], tmp_path / "x.svg")
+    (tmp_path / "y.svg").mkdir()
+    with pytest.raises(fastgrad.InputError, match="is a folder"):
+        plots.require(tmp_path / "y.svg")
+
+
+# Places in the user's own arrays, and what cannot be told apart.
+
+
+def test_a_wrong_entry_has_the_users_index(wrong_report):
+    report = wrong_report[0]
+    (entry,) = [finding for finding in report.findings if finding.code == "part.entry"]
+    assert "[3, 2]" in entry.sentence
+    assert (entry.explains, entry.entries) == (19, 20)
+
+
+def test_a_step_taken_cannot_be_told_from_the_parameter_where_the_gradient_is_nothing_beside_it():
+    net = Net((4, 5, 3), ["tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    net.W[1] *= 1e-3
+    net.W[0] *= 1e9  # saturated: hardly any gradient
+    net = rebuilt(net)
+    dW, db, _ = net.backward()
+    claimed = net.W[0] - 0.1 * dW[0]
+    assert {("value.parameter", "dW1"), ("value.step_taken", "dW1")} <= everything(net.check({**dW, 0: claimed}, db))
+
+
+def test_a_step_taken_cannot_be_told_from_another_penalty_where_nothing_else_is_in_the_gradient():
+    net = Net((4, 5, 3), ["tanh", "softmax"], 7, l2=0.3)
+    net.W[0] = 1e3 * np.abs(net.W[0])
+    net.X = np.abs(net.X) + 0.1
+    net = rebuilt(net)
+    dW, db, _ = net.backward()
+    found = everything(net.check({**dW, 0: net.W[0] - 0.1 * dW[0]}, db))
+    assert {("penalty.factor", "dW1"), ("value.step_taken", "dW1")} <= found
+
+
+def test_directions_name_the_mistake_as_well():
+    net = deep()
+    dW, db, _ = net.backward()
+    report = net.check({**dW, 1: 2 * dW[1]}, db, {"method": "directional"})
+    assert named(report) == [("factor.two", "dW2")]
+    assert [found.gradient_name for found in report.maps] == ["dW2"]
+
+
+def test_directions_say_how_to_have_it_named_where_that_takes_long(monkeypatch):
+    monkeypatch.setattr("fastgrad.checking.AFFORDABLE", -1.0)
+    net = deep()
+    dW, db, _ = net.backward()
+    report = net.check({**dW, 1: 2 * dW[1]}, db, {"method": "directional"})
+    assert not report.findings
+    assert any("method preactivation checks every entry" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("depth", [3, 12])
+def test_the_same_mistake_in_every_layer_is_one_finding(depth):
+    net = Net((4, *[5] * depth, 3), ["tanh"] * depth + ["softmax"], 7)
+    report = net.check(*net.backward(slopes={k: lambda z, a: 1.0 for k in range(depth)})[:2])
+    (finding,) = report.findings
+    assert (finding.code, finding.confident, len(finding.concerns)) == ("slope.missing", True, 2 * depth)
+
+
+@pytest.mark.parametrize("form", ["a(1 - a)", "1 - a^2"])
+def test_a_derivative_left_from_another_activation(form):
+    net = Net((4, 6, 5, 3), ["relu", "relu", "softmax"], 9, seed=2)
+    formula = {"a(1 - a)": lambda z, a: a * (1 - a), "1 - a^2": lambda z, a: 1 - a * a}[form]
+    (finding,) = net.check(*net.backward(slopes={1: formula})[:2]).findings
+    assert (finding.code, finding.tensor) == ("slope.form", "dZ2")
+    assert form in finding.sentence

@@ -2,9 +2,11 @@
 
 import pytest
 
+from fastgrad.diagnosis.plants import Nursery
 from fastgrad.selftest import selftest
 
 import planted
+import problems
 
 
 @pytest.mark.compiled
@@ -33,3 +35,19 @@ def test_selftest_names_everything_that_shows():
     assert found.passed
     assert found.to_dict()["passed"]
     assert sum(row.detected for row in found.rows) > 50
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("seed", [15, 21, 50, 64, 136])
+def test_no_confident_lie_where_rounding_or_the_penalty_hides_the_data(seed):
+    """Networks whose gradient of the data is nothing beside the parameters, or whose rounding is large."""
+    nursery = Nursery(problems.problem(problems.random_case(seed)))
+    steps = [plant for plant in nursery.plants() if plant.cause.code == "value.step_taken"]
+    outcomes = [nursery.judged([plant]) for plant in steps]
+    assert sum(outcome.detected for outcome in outcomes) >= 2
+    assert not any(outcome.misled for outcome in outcomes)
+
+
+@pytest.mark.compiled
+def test_the_penalty_alone_does_not_make_a_row_look_like_the_only_wrong_one():
+    assert planted.unlisted(range(29, 30)).misled == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -81,6 +81,7 @@ def main() -> None:
         "fastgrad check model.npz --sample 5%",
         "fastgrad check model.npz --method directional --directions 16",
         "fastgrad check model.npz --backward network.py:backward",
+        "fastgrad check model.npz --plot errors.svg",
     )
 )
 @file_argument
@@ -90,6 +91,13 @@ def main() -> None:
     help="Try this function, module:function or file.py:function, called as function(parameters, X, Y), at FILE's point and "
     "at others; the gradients in FILE are not looked at.",
 )
+@click.option(
+    "--plot",
+    "picture",
+    metavar="FILE",
+    help="Draw where the wrong gradients are off into a .png or .svg, replacing it; needs matplotlib. Where nothing is wrong, "
+    "no picture is written.",
+)
 @description_options
 @method_options
 @directions_option
@@ -98,6 +106,7 @@ def main() -> None:
 def check(
     file: str,
     backward: str | None,
+    picture: str | None,
     description: dict[str, Any],
     method: dict[str, Any],
     directions: int | None,
@@ -112,13 +121,17 @@ def check(
     """
     from fastgrad.errors import Interrupted
 
+    draw = None if picture is None else _pencil(picture)
     how, code = {**method, "directions": directions, "tolerance": tolerance}, None
     report: Report | BackwardReport
     try:
         report = _check_file(file, description, how) if backward is None else _try(backward, file, description, how)
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
+    drawn = "" if draw is None else draw(report)
     _show_report(report, as_json)
+    if drawn and not as_json:
+        click.echo(drawn)
     return EXIT_CODES[report.verdict] if code is None else code
 
 
@@ -421,6 +434,23 @@ def _try(backward: str, file: str, description: dict[str, Any], method: dict[str
             parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
         )
     return tried
+
+
+def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
+    """Return what draws a report's errors and says what it did, once it is sure that there can be such a picture."""
+    from fastgrad import plots
+
+    path = plots.require(picture)
+
+    def draw(report: Report | BackwardReport) -> str:
+        tried = [trial.report for trial in report.trials] if hasattr(report, "trials") else [report]
+        wrong = next((one for one in tried if one.maps), None)
+        if wrong is None:
+            return "No picture was written: nothing was found wrong, entry by entry."
+        plots.draw_errors(wrong, path)
+        return f"Wrote {terminal.printable(str(path))}."
+
+    return draw
 
 
 def _show_report(report: Report | BackwardReport, as_json: bool) -> None:

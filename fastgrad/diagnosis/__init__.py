@@ -9,17 +9,19 @@ from __future__ import annotations
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
-from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries
+from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.diagnosis.search import State, search
+from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
-from fastgrad.network import Problem
+from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.report import Alternative, Finding
 
 UNUSUAL = 1.5
 """Cost from which an explanation is offered, not asserted: as many numbers fitted as there are, or an unknown flow."""
+NEAR = 1e-2
+"""Share of scale up to which a mistake that does not explain the numbers is worth a word."""
 MOST_ALTERNATIVES = 8
 """Mistakes named beside one that cannot be told from it; equal widths and few examples make many look alike."""
 
@@ -82,16 +84,35 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         sentence=sentence,
         repair=repair,
         formula=formula,
-        explains=sum(_size(ground, layer, kind) for layer, kind, _ in explained),
+        explains=sum(_size(ground, layer, kind) - found.unexplained for layer, kind, found in explained),
         entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
         residual=max((found.residual for *_, found in concerned), default=0.0),
-        picture=next((found.picture for *_, found in concerned if found.picture), ()),
+        picture=_picture(ground, causes, [found for *_, found in concerned]),
         next_best=_next_best(ground, concerned, causes)[0],
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
         confident=len(explained) == len(concerned) > 0
         and all(cause.cost < UNUSUAL for cause in causes)
-        and all(found.strength > CLEAR for *_, found in explained),
+        and all(found.strength > CLEAR for *_, found in explained)
+        and _is_told(ground, causes, [found for *_, found in explained]),
+        concerns=tuple(
+            gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in concerned if (layer, kind) in ground.claims
+        ),
     )
+
+
+def _picture(ground: Ground, causes: list[Cause], concerned: list[Explanation]) -> tuple[str, ...]:
+    """Return the map of what nothing explains: of the flow where the user's own dZ tells it, else of the first tensor."""
+    if causes[0].code == "unknown.flow":
+        return picture(_distance_of_flow(ground, max(cause.layer for cause in causes)))
+    return next((found.picture for found in concerned if found.picture), ())
+
+
+def _is_told(ground: Ground, causes: list[Cause], explained: list[Explanation]) -> bool:
+    """Whether a mistake in the flow shows in more entries than numbers were fitted to them; one in a tensor is judged there."""
+    if causes[0].kind != "Z":
+        return True
+    fitted = any(cause.factor is not None and not is_named(ground, cause.factor) for cause in causes)
+    return sum(found.clear for found in explained) > fitted
 
 
 def _next_best(ground: Ground, concerned: list[tuple[int, Kind, Explanation]], causes: list[Cause]) -> tuple[float | None, str]:
@@ -145,16 +166,23 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
     patterns = [found.pattern for layer, _, found in state.tensors if layer == first and found.pattern]
     which = f" Wrong are {patterns[0]}." if patterns else ""
     if causes[0].kind == "Z":
-        off = np.abs(ground.given["Z", first].values - ground.right[first].delta)
-        wrong = off > 1e-6 * np.abs(ground.right[first].delta).max(initial=0.0)
-        which = f" Wrong are {described_entries(wrong, ('example', 'unit'))}."
+        off = _distance_of_flow(ground, first)
+        map_of_it = "; the map below has examples in rows, units in columns, darker where further off"
+        which = f" Wrong are {described_entries(off > 0.0, ('example', 'unit'))}{map_of_it}."
     distance, code = _next_best(ground, _concerned(state, causes), causes)
-    if distance is not None:
+    if distance is not None and distance < NEAR:
         which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
     judged = {kind for layer, kind in ground.claims if layer == first}
     if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
         return f"{above}{names} the first wrong: the error enters between {_between(ground, first)}.{which}"
     return f"{names} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
+
+
+def _distance_of_flow(ground: Ground, layer: int) -> Array:
+    """Return how far the user's own dZ is off, 0 where that is little beside the largest entry."""
+    right = ground.right[layer].delta
+    off = np.abs(ground.given["Z", layer].values - right)
+    return np.where(off > 1e-6 * np.abs(right).max(initial=0.0), off, 0.0)
 
 
 def _between(ground: Ground, layer: int) -> str:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from fastgrad.diagnosis.ground import Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
+from fastgrad.diagnosis.ground import HEAD, Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.kernels import codes
@@ -25,6 +26,10 @@ MAP = (10, 60)
 SHADES = " .:+*#@"
 STRAY_PART = 0.31
 """Share of the largest entry by which planted parts are off."""
+FAINT = 8.0
+"""Likewise where a step is read beside the parameter: that the claim is the parameter but for so little says enough."""
+SMALL_RATE = 1e-3
+"""A usual learning rate."""
 UNTESTED = 0.5
 """What an explanation costs more that as many numbers were fitted to as there are."""
 
@@ -47,6 +52,10 @@ class Explanation:
         What came nearest without explaining it, with the residual of each.
     strength : float
         How far the claim is from the right numbers, in units of what is allowed: where that is little, much would fit.
+    clear : int
+        Where the flow explains the claim: the entries, of those probed, that tell it from the right flow.
+    unexplained : int
+        Entries that are named as wrong but not explained.
     pattern : str
         Where nothing explains the claim: which entries are wrong.
     picture : tuple of str
@@ -59,6 +68,8 @@ class Explanation:
     found: bool = True
     weaker: tuple[tuple[float, Cause], ...] = ()
     strength: float = np.inf
+    clear: int = 0
+    unexplained: int = 0
     pattern: str = ""
     picture: tuple[str, ...] = ()
 
@@ -92,6 +103,16 @@ class Subject:
             off = np.abs(self.claim.values - estimate.values) / allowed
         return np.where(np.isnan(off), np.inf, off)
 
+    def told(self, estimate: Estimate) -> float:
+        """Return how far the claim is from what the flow gives, in units of what is allowed of an estimate; the largest.
+
+        Where that is below 1 the estimate's own rounding would let both pass: that it fits says nothing.
+        """
+        allowed = self.claim.allowed(estimate, self.ground.samples)
+        with np.errstate(invalid="ignore", over="ignore"):
+            off = np.abs(self.claim.values - self.total.values) / allowed
+        return float(np.nan_to_num(off, nan=0.0, posinf=np.inf).max(initial=0.0))
+
     def residual(self, estimate: Estimate) -> float:
         """Return the largest distance from an estimate, relative to the size of what is added up to make the entry."""
         size = estimate.rounding + np.abs(estimate.values)
@@ -118,14 +139,14 @@ def subject(ground: Ground, layer: int, kind: Kind, flow: Flow) -> Subject | Non
 def explain(tensor: Subject) -> list[Explanation]:
     """Return every explanation that fits, the usual ones first; the pattern, not `found`, where none does."""
     if tensor.fits(tensor.total):
-        return [Explanation((), tensor.residual(tensor.total), tensor.claim.values.size)]
+        return [Explanation((), tensor.residual(tensor.total), tensor.claim.values.size, clear=_clear(tensor))]
     if not np.isfinite(tensor.claim.values).all():
         return [_pattern(tensor, "value.not_finite")]
     found, weaker = list(_linear(tensor)), []
     for cause, estimate in _forms(tensor):
         residual = tensor.residual(estimate)
-        if tensor.fits(estimate):
-            found.append(Explanation((cause,), residual, tensor.claim.values.size))
+        if tensor.fits(estimate) and (told := tensor.told(estimate)) > 1.0:
+            found.append(Explanation((cause,), residual, tensor.claim.values.size, strength=told))
         else:
             weaker.append((residual, cause))
     if not found or all(explanation.spare <= 0 for explanation in found):
@@ -137,7 +158,18 @@ def explain(tensor: Subject) -> list[Explanation]:
     if not found:
         return [replace(_pattern(tensor, "unknown.tensor"), weaker=best)]
     strength = float(tensor.off(tensor.total).max(initial=0.0))
-    return [replace(explanation, weaker=best, strength=strength) for explanation in sorted(map(_weighed, found), key=cost_of)]
+    ordered = sorted(map(_weighed, found), key=cost_of)
+    return [replace(one, weaker=best, strength=min(strength, one.strength)) for one in ordered]
+
+
+def _clear(tensor: Subject) -> int:
+    """Count the entries that tell the flow from the right one, with what the flow's own rounding allows."""
+    ground, layer, kind = tensor.ground, tensor.layer, tensor.kind
+    if tensor.flow is ground.right[layer]:
+        return 0
+    place = np.s_[:, ground.probes[layer]] if kind == "W" else np.s_[:]
+    allowed = tensor.claim.allowed(tensor.total, ground.samples)[place]
+    return telling(tensor.data.values[place] - ground.probed[layer, kind], allowed)
 
 
 def _weighed(explanation: Explanation) -> Explanation:
@@ -159,34 +191,39 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     """Yield what is a multiple of the data's share plus multiples of W and sign W."""
     claim, data, size = tensor.claim, tensor.data, tensor.claim.values.size
     if not claim.values.any():
-        yield Explanation((tensor.cause("value.zero"),), 1.0, size)
+        yield Explanation((tensor.cause("value.zero"),), 0.0, size)
         return
     zero = Estimate(np.zeros_like(data.values), np.zeros_like(data.rounding))
     theta = Estimate(claim.theta, np.abs(claim.theta))
     sign = Estimate(np.sign(claim.theta), np.zeros_like(claim.theta))
     if np.array_equal(claim.values, claim.theta) or tensor.fits(theta):
         yield Explanation((tensor.cause("value.parameter"),), 0.0, size)
+        if tensor.fits(theta.plus(tensor.total.scaled(-SMALL_RATE))):  # a step that is lost in rounding
+            yield Explanation((tensor.cause("value.step_taken", -SMALL_RATE, cost=1.1),), 0.0, size)
         return
     l2_part = Estimate(claim.l2 * claim.theta, np.abs(claim.l2 * claim.theta))
     l1_part = Estimate(claim.l1 * sign.values, np.abs(claim.l1 * sign.values))
     penalized = bool(claim.penalty.values.any())
-    tries = [("data", [data], claim.penalty), ("theta", [theta], data.plus(l1_part)), ("sign", [sign], data.plus(l2_part))]
+    # A step first: where little but the penalty is in the gradient, it cannot be told from another multiple of that.
+    tries = [("step", [tensor.total], theta), ("data", [data], claim.penalty)]
+    tries += [("theta", [theta], data.plus(l1_part)), ("sign", [sign], data.plus(l2_part))]
     if penalized:
         tries += [("whole", [tensor.total], zero)]
-    tries += [("step", [tensor.total], theta)]
+    explained = False
     for what, parts, fixed in tries:
-        fit = _fit(tensor, parts, fixed)
+        fit = _fit(tensor, parts, fixed, FAINT if what == "step" else CLEAR)
         if fit is not None:
             spare = fit[2] - _fitted(tensor, what, fit[0][0])
             yield Explanation(_causes_of(tensor, what, fit[0]), fit[1], spare)
-            if what in ("data", "whole") and spare > 0:
-                return
-    fit = _fit(tensor, [data, theta], l1_part)
+            explained |= what in ("data", "whole") and spare > 0
+    fit = None if explained else _fit(tensor, [data, theta], l1_part)
     if fit is not None and fit[2] > 2:
         yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], fit[2] - 2)
 
 
-def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> tuple[list[float], float, int] | None:
+def _fit(
+    tensor: Subject, parts: list[Estimate], fixed: Estimate, least: float = CLEAR
+) -> tuple[list[float], float, int] | None:
     """Fit claim − fixed by multiples of the parts, weighted by what is allowed; None where it does not fit to rounding.
 
     Returns the multiples, the residual, and how many entries say anything of them.
@@ -196,7 +233,7 @@ def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> tuple[list[
     for part in parts:
         estimate = estimate.plus(part)
     allowed = claim.allowed(estimate, samples)
-    if any(float((np.abs(part.values) / allowed).max(initial=0.0)) < CLEAR for part in parts):
+    if any(float((np.abs(part.values) / allowed).max(initial=0.0)) < least for part in parts):
         return None
     columns = np.stack([(part.values / allowed).ravel() for part in parts], axis=1)
     target = ((claim.values - fixed.values) / allowed).ravel()
@@ -262,7 +299,7 @@ def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Caus
     if what == "sign":
         return (tensor.cause("penalty.sign_added", multiples[0] - tensor.claim.l1, cost=1.15),)
     if what == "step":
-        return (tensor.cause("value.step_taken", multiples[0], cost=1.1),)
+        return (tensor.cause("value.step_taken", multiples[0], cost=1.1 if -1.0 <= multiples[0] < 0.0 else 1.5),)
     c, k = multiples
     causes = [tensor.cause("factor", c, cost=factor_cost(tensor.ground, c))] if c != 1.0 else []
     return (*causes, _penalty_cause(tensor, k))
@@ -294,7 +331,7 @@ Form = tuple[Cause, Estimate]
 def _forms(tensor: Subject) -> Iterator[Form]:
     yield from _bias_forms(tensor) if tensor.kind == "b" else _weight_forms(tensor)
     yield from _example_forms(tensor)
-    yield from _other_tensors(tensor)
+    yield from _of_other_layers(tensor, partial(_fitting_heads, tensor))
     yield from _clipped(tensor)
 
 
@@ -314,12 +351,8 @@ def _weight_forms(tensor: Subject) -> Iterator[Form]:
                 turned = [_flattened(array, way) for array in total]
                 yield tensor.cause("order.flattened", other=way), Estimate(*turned)
     yield from _permuted(tensor)
-    for cause, delta, error, inputs, inputs_error in _other_factors(tensor):
-        columns = tensor.ground.probes[tensor.layer]
-        probe = weights_estimate(delta, error, inputs, inputs_error, columns)
-        if _probe_fits(tensor, probe, columns):
-            whole = weights_estimate(delta, error, inputs, inputs_error)
-            yield cause, whole.plus(tensor.claim.penalty)
+    for cause, delta, error, inputs, inputs_error in _possible_factors(tensor):
+        yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
 
 
 def _flattened(array: Array, way: str) -> Array:
@@ -327,24 +360,45 @@ def _flattened(array: Array, way: str) -> Array:
     return array.T.reshape(array.shape) if way == "C" else array.reshape(array.shape[::-1]).T
 
 
-def _probe_fits(tensor: Subject, probe: Estimate, columns: Offsets) -> bool:
+Factors = tuple[Cause, Array, Array, Array, Array | None]
+"""A cause, ∂J/∂z and its rounding, the inputs and theirs."""
+
+
+def _possible_factors(tensor: Subject) -> Iterator[Factors]:
+    """Yield the products with another factor that the claim can be; those with another layer's are tried side by side."""
+    columns = tensor.ground.probes[tensor.layer]
+    for one in _own_factors(tensor):
+        probe = weights_estimate(*one[1:], columns)
+        if _fit_parts(tensor, Estimate(*(part[None] for part in probe)), columns):
+            yield one
+    ground, layer, flow = tensor.ground, tensor.layer, tensor.flow
+    inputs, error, head = ground.inputs(layer), ground.inputs_error(layer), np.arange(HEAD)[: tensor.claim.values.shape[1]]
+    for row in ground.rows[flow.delta.shape[1]]:
+        many = weights_estimate(row.delta, row.error, inputs, error, head)
+        parts = Estimate(*(part.reshape(len(row.layers), -1, head.size) for part in many))
+        yield from _with_other_deltas(tensor, [row.layers[k] for k in _fit_parts(tensor, parts, head)])
+    entered = ground.entered[inputs.shape[1]]
+    many = weights_estimate(flow.delta, flow.error, entered.values, entered.error)
+    parts = Estimate(*(part.reshape(len(part), -1, head.size).swapaxes(0, 1) for part in many))
+    yield from _with_other_inputs(tensor, [entered.layers[k] for k in _fit_parts(tensor, parts, head)])
+
+
+def _fit_parts(tensor: Subject, parts: Estimate, columns: Offsets) -> list[int]:
+    """Return which of several estimates, stacked, of some columns of the data's share the claim can be."""
     claim = tensor.claim
-    penalty = Estimate(claim.penalty.values[:, columns], claim.penalty.rounding[:, columns])
-    estimate = probe.plus(penalty)
+    estimate = parts.plus(Estimate(claim.penalty.values[:, columns], claim.penalty.rounding[:, columns]))
     allowed = 2.0 * claim.allowed(estimate, tensor.ground.samples)
     if claim.spread is not None:
         allowed = allowed + claim.spread[:, columns]
-    return bool((np.abs(claim.values[:, columns] - estimate.values) <= allowed).all())
+    fits = np.abs(claim.values[:, columns] - estimate.values) <= allowed
+    return np.flatnonzero(fits.all(axis=(1, 2))).tolist()
 
 
-def _other_factors(tensor: Subject) -> Iterator[tuple[Cause, Array, Array, Array, Array | None]]:
-    """Yield products δᵀa of which one factor is another one, with the rounding of both."""
+def _own_factors(tensor: Subject) -> Iterator[Factors]:
+    """Yield products δᵀa of which one factor is another one of the same layer."""
     ground, layer, flow = tensor.ground, tensor.layer, tensor.flow
     inputs, error = ground.inputs(layer), ground.inputs_error(layer)
     yield tensor.cause("product.arrived", cost=1.02), flow.arrived, flow.arrived_error, inputs, error
-    for k, right in enumerate(ground.right):
-        if k != layer and right.delta.shape == flow.delta.shape:
-            yield tensor.cause("product.other_delta", other=k), right.delta, right.error, inputs, error
     if layer:
         z, z_error = ground.plane(codes.Z, layer - 1), ground.numerical.base.z_error[layer - 1]
         yield tensor.cause("product.z"), flow.delta, flow.error, z, z_error
@@ -353,8 +407,22 @@ def _other_factors(tensor: Subject) -> Iterator[tuple[Cause, Array, Array, Array
             with np.errstate(all="ignore"):
                 kept = np.where(mask > 0.0, inputs / mask, 0.0)
             yield tensor.cause("product.unscaled"), flow.delta, flow.error, kept, error
-    for k in range(ground.depth):
-        if k != layer and ground.inputs(k).shape == inputs.shape:
+
+
+def _with_other_deltas(tensor: Subject, layers: Iterable[int]) -> Iterator[Factors]:
+    """Yield products of the right ∂J/∂z of other layers with the tensor's inputs."""
+    ground = tensor.ground
+    inputs, error = ground.inputs(tensor.layer), ground.inputs_error(tensor.layer)
+    for k in layers:
+        if k != tensor.layer and ground.right[k].delta.shape == tensor.flow.delta.shape:
+            yield tensor.cause("product.other_delta", other=k), ground.right[k].delta, ground.right[k].error, inputs, error
+
+
+def _with_other_inputs(tensor: Subject, layers: Iterable[int]) -> Iterator[Factors]:
+    """Yield products of the tensor's ∂J/∂z with what enters other layers."""
+    ground, flow = tensor.ground, tensor.flow
+    for k in layers:
+        if k != tensor.layer and ground.inputs(k).shape == ground.inputs(tensor.layer).shape:
             cause = tensor.cause("product.other_inputs", other=k)
             yield cause, flow.delta, flow.error, ground.inputs(k), ground.inputs_error(k)
 
@@ -399,10 +467,6 @@ def _bias_forms(tensor: Subject) -> Iterator[Form]:
     arrived = flow.arrived.sum(axis=0)
     rounding = np.sqrt(np.square(flow.arrived_error).sum(axis=0))
     yield tensor.cause("product.arrived", cost=1.02), _with_penalty(tensor, arrived, rounding)
-    for k, right in enumerate(ground.right):
-        if k != layer and right.delta.shape == flow.delta.shape:
-            estimate = ground.predicted_bias(right)
-            yield tensor.cause("product.other_delta", other=k), estimate.plus(tensor.claim.penalty)
 
 
 def _example_forms(tensor: Subject) -> Iterator[Form]:
@@ -455,16 +519,31 @@ def _share(tensor: Subject, s: int) -> Estimate:
     return Estimate(np.outer(delta, inputs), rounding)
 
 
-def _other_tensors(tensor: Subject) -> Iterator[Form]:
-    """Yield the right gradients of other layers that have the same shape."""
-    ground = tensor.ground
-    for k in range(ground.depth):
-        if k != tensor.layer:
-            other = ground.claim(k, tensor.kind)
-            if other is not None and other.values.shape == tensor.claim.values.shape:
-                right = ground.right[k]
-                data = ground.predicted_weights(k, right) if tensor.kind == "W" else ground.predicted_bias(right)
-                yield tensor.cause("order.other_tensor", other=k), data.plus(other.penalty)
+def _of_other_layers(tensor: Subject, places: Callable[[Estimate], Iterable[int]]) -> Iterator[Form]:
+    """Yield what other layers of the same shape give: their gradients, and their dZ summed up; those whose heads fit."""
+    ground, heads = tensor.ground, tensor.ground.heads.get((tensor.kind, tensor.claim.values.shape))
+    if heads is None:
+        return
+    for k in places(heads.data.plus(heads.penalty)):
+        other = ground.claim(heads.layers[k], tensor.kind)
+        if heads.layers[k] != tensor.layer and other is not None:
+            cause = tensor.cause("order.other_tensor", other=heads.layers[k])
+            yield cause, ground.rightly(heads.layers[k], tensor.kind).plus(other.penalty)
+    if tensor.kind == "b":
+        for k in places(heads.data.plus(tensor.claim.penalty)):
+            if heads.layers[k] != tensor.layer:
+                cause = tensor.cause("product.other_delta", other=heads.layers[k])
+                yield cause, ground.rightly(heads.layers[k], "b").plus(tensor.claim.penalty)
+
+
+def _fitting_heads(tensor: Subject, heads: Estimate) -> list[int]:
+    """Return which of several estimates, given in the entries at the head of a tensor, the claim can be."""
+    head, claim = tensor.ground.head, tensor.claim
+    allowed = 2.0 * claim.allowed(heads, tensor.ground.samples)
+    if claim.spread is not None:
+        allowed = allowed + head(claim.spread)
+    fits = np.abs(head(claim.values) - heads.values) <= allowed
+    return np.flatnonzero(fits.all(axis=tuple(range(1, fits.ndim)))).tolist()
 
 
 def _clipped(tensor: Subject) -> Iterator[Form]:
@@ -482,9 +561,9 @@ def _partial(tensor: Subject) -> list[Explanation]:
     """Return the row, column or entry that alone is wrong; nothing where more is."""
     wrong = tensor.off(tensor.total) > 1.0
     size, count = wrong.size, int(wrong.sum())
-    # What is right says something only where it is not zero anyway.
+    # What is right says something only where it is not zero anyway, and not the penalty alone.
     allowed = tensor.claim.allowed(tensor.total, tensor.ground.samples)
-    right = telling(np.where(wrong, 0.0, tensor.total.values), allowed)
+    right = telling(np.where(wrong, 0.0, tensor.data.values), allowed)
     if count * 2 > size or right < 2:
         return []
     code, other = _place(wrong)
@@ -492,7 +571,7 @@ def _partial(tensor: Subject) -> list[Explanation]:
         return []
     cause = tensor.cause(code, other=other, cost=1.3)
     rest = replace(tensor.claim, values=np.where(wrong, tensor.total.values, tensor.claim.values))
-    return [Explanation((cause,), replace(tensor, claim=rest).residual(tensor.total), right)]
+    return [Explanation((cause,), replace(tensor, claim=rest).residual(tensor.total), right, unexplained=count)]
 
 
 def _place(wrong: Truth) -> tuple[str | None, str | int | None]:
@@ -513,7 +592,13 @@ def _pattern(tensor: Subject, code: str) -> Explanation:
     off = tensor.off(tensor.total)
     wrong = off > 1.0
     described = described_entries(wrong, ("unit", "input"))
-    lines = picture(np.abs(tensor.claim.values - tensor.total.values) * wrong) if wrong.ndim > 1 else ()
+    lines: tuple[str, ...] = ()
+    if wrong.ndim > 1:
+        distance = np.abs(tensor.claim.values - tensor.total.values) * wrong
+        turned = tensor.claim.tensor.transposed
+        lines = picture(distance.T if turned else distance)
+        axes = "inputs in rows, units in columns" if turned else "units in rows, inputs in columns"
+        described += f"; the map below has {axes}, darker where further off" if lines else ""
     return Explanation((cause,), tensor.residual(tensor.total), 0, found=False, pattern=described, picture=lines)
 
 
@@ -566,10 +651,12 @@ def wrong_values(tensor: Subject) -> Iterator[tuple[Cause, Array]]:
         yield tensor.cause("penalty.added", 0.7), total + 0.7 * tensor.claim.theta
     right = replace(tensor, claim=replace(tensor.claim, values=total))
     structural = (*_bias_forms(right),) if tensor.kind == "b" else (*_weight_forms(right),)
-    for cause, estimate in (*structural, *_other_tensors(right)):
+    for cause, estimate in (*structural, *_of_other_layers(right, lambda heads: range(len(heads.values)))):
         yield cause, estimate.values
     if tensor.kind == "W":
-        for cause, delta, _, other, _ in _other_factors(tensor):
+        everywhere = range(tensor.ground.depth)
+        others = (*_with_other_deltas(tensor, everywhere), *_with_other_inputs(tensor, everywhere))
+        for cause, delta, _, other, _ in (*_own_factors(tensor), *others):
             yield cause, delta.T @ other + penalty
     if total.shape[0] > 1:
         yield tensor.cause("order.rows"), np.roll(total, 1, axis=0)

@@ -7,9 +7,10 @@ verdict's own tolerance.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,15 @@ from fastgrad.verdict import TOLERANCE, UNDERFLOW
 Kind = Literal["W", "b"]
 KINDS: tuple[Kind, ...] = ("W", "b")
 Truth = npt.NDArray[np.bool_]
+Item = TypeVar("Item")
+Mark = TypeVar("Mark", bound=Hashable)
 
 PROBED = 48
 """Columns of a W on which a hypothesis is tried before all of it is computed: what is wrong there is wrong."""
+HEAD = 8
+"""Columns of a W by which it is told from other layers' of the same shape."""
+AT_ONCE = 2**20
+"""Numbers of a flow that are tried side by side, 8 MiB: what is many and small goes fast, what is large takes no memory."""
 
 
 class Estimate(NamedTuple):
@@ -65,6 +72,27 @@ class Flow:
         size = abs(factor)
         return Flow(factor * self.arrived, size * self.arrived_error, factor * self.delta, size * self.error)
 
+    def columns(self, place: slice) -> Flow:
+        """Return the flow of some units."""
+        return Flow(self.arrived[:, place], self.arrived_error[:, place], self.delta[:, place], self.error[:, place])
+
+
+def side_by_side(flows: Sequence[Flow]) -> Flow:
+    """Put flows together as that of one wide layer, on which all of them are tried at once."""
+    return Flow(
+        np.hstack([flow.arrived for flow in flows]),
+        np.hstack([flow.arrived_error for flow in flows]),
+        np.hstack([flow.delta for flow in flows]),
+        np.hstack([flow.error for flow in flows]),
+    )
+
+
+def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield as many items at a time as have some `AT_ONCE` numbers, each having so many."""
+    most = max(1, AT_ONCE // max(size, 1))
+    for start in range(0, len(items), most):
+        yield items[start : start + most]
+
 
 @dataclass(frozen=True, eq=False)
 class Claim:
@@ -90,6 +118,40 @@ class Claim:
         precision = self.tensor.precision
         allowed: Array = TOLERANCE * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
         return allowed
+
+
+class Heads(NamedTuple):
+    """Of layers whose W, or b, have one shape: the right gradients' entries at the head of each, stacked.
+
+    Attributes
+    ----------
+    layers : list of int
+        From 0.
+    data, penalty : Estimate
+        Shape (layers, ...); the penalty is 0 where there is no claim.
+    """
+
+    layers: list[int]
+    data: Estimate
+    penalty: Estimate
+
+
+class Row(NamedTuple):
+    """Layers of one width, side by side: their f′ and their right ∂J/∂z, each with its rounding, shape (m, layers·n)."""
+
+    layers: list[int]
+    slope: Array
+    slope_error: Array
+    delta: Array
+    error: Array
+
+
+class Entered(NamedTuple):
+    """What enters layers that have as many inputs, the first ones side by side, with its rounding, shape (m, layers·HEAD)."""
+
+    layers: list[int]
+    values: Array
+    error: Array
 
 
 class Given(NamedTuple):
@@ -182,6 +244,15 @@ class Ground:
         return tuple(probes)
 
     @cached_property
+    def probed(self) -> dict[tuple[int, Kind], Array]:
+        """The data's share of the right gradients, of W in the columns that are probed."""
+        probed: dict[tuple[int, Kind], Array] = {}
+        for layer, right in enumerate(self.right):
+            probed[layer, "W"] = self.predicted_weights(layer, right, self.probes[layer]).values
+            probed[layer, "b"] = self.predicted_bias(right).values
+        return probed
+
+    @cached_property
     def right(self) -> tuple[Flow, ...]:
         """The right flow of every layer."""
         scale = rounding_scale(self.problem, self.numerical.base)
@@ -259,9 +330,72 @@ class Ground:
         """Return the data's share of dW under a flow, in some columns."""
         return weights_estimate(flow.delta, flow.error, self.inputs(layer), self.inputs_error(layer), columns)
 
+    @cached_property
+    def rows(self) -> dict[int, list[Row]]:
+        """The layers of each width, some at a time where they are large."""
+        rows: dict[int, list[Row]] = {}
+        for width, layers in _alike(self.problem.network.widths[1:]).items():
+            rows[width] = [self._row(some) for some in batches(layers, self.samples * width)]
+        return rows
+
+    def _row(self, layers: Sequence[int]) -> Row:
+        return Row(
+            list(layers),
+            np.hstack([self.plane(codes.SLOPE, k) for k in layers]),
+            np.hstack([self.numerical.base.slope_error[k] for k in layers]),
+            np.hstack([self.right[k].delta for k in layers]),
+            np.hstack([self.right[k].error for k in layers]),
+        )
+
+    @cached_property
+    def entered(self) -> dict[int, Entered]:
+        """The heads of what enters the layers with so many inputs."""
+        entered = {}
+        for width, layers in _alike(self.problem.network.widths[:-1]).items():
+            values = np.hstack([self.inputs(k)[:, :HEAD] for k in layers])
+            errors = [self.inputs_error(k) for k in layers]
+            zeros = np.zeros((self.samples, min(width, HEAD)))
+            entered[width] = Entered(layers, values, np.hstack([zeros if e is None else e[:, :HEAD] for e in errors]))
+        return entered
+
+    @cached_property
+    def heads(self) -> dict[tuple[Kind, tuple[int, ...]], Heads]:
+        """The heads of all tensors that share their shape with others, by kind and shape."""
+        shapes = [self.W(layer).shape for layer in range(self.depth)]
+        alike: list[tuple[Kind, tuple[int, ...], list[int]]] = [("W", *pair) for pair in _alike(shapes).items()]
+        alike += [("b", *pair) for pair in _alike([shape[:1] for shape in shapes]).items()]
+        return {(kind, shape): self._heads(kind, layers) for kind, shape, layers in alike if len(layers) > 1}
+
+    def _heads(self, kind: Kind, layers: list[int]) -> Heads:
+        data, penalties = [], []
+        for layer in layers:
+            data.append(self.rightly(layer, kind, slice(HEAD)))
+            claim = self.claim(layer, kind)
+            zero = Estimate(*map(np.zeros_like, data[-1]))
+            penalties.append(zero if claim is None else Estimate(*map(self.head, claim.penalty)))
+        return Heads(layers, *(Estimate(*map(np.stack, zip(*parts, strict=True))) for parts in (data, penalties)))
+
+    @staticmethod
+    def head(array: Array) -> Array:
+        """Return the entries at the head of a tensor: all of a b, the first columns of a W."""
+        return array[:, :HEAD] if array.ndim > 1 else array
+
+    def rightly(self, layer: int, kind: Kind, columns: slice = slice(None)) -> Estimate:
+        """Return the data's share of a layer's right gradient, of W in some columns."""
+        right = self.right[layer]
+        return self.predicted_weights(layer, right, columns) if kind == "W" else self.predicted_bias(right)
+
     def predicted_bias(self, flow: Flow) -> Estimate:
         """Return the data's share of db under a flow."""
         return Estimate(flow.delta.sum(axis=0), np.sqrt(np.square(flow.error).sum(axis=0)))
+
+
+def _alike(marks: Sequence[Mark]) -> dict[Mark, list[int]]:
+    """Return for each mark the layers that have it."""
+    found: dict[Mark, list[int]] = {}
+    for layer, mark in enumerate(marks):
+        found.setdefault(mark, []).append(layer)
+    return found
 
 
 def weights_estimate(

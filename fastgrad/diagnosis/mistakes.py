@@ -1,24 +1,28 @@
 """The backward pass with one named mistake at one place of its flow: the output's ∂J/∂z, a derivative f′, a way down.
 
-`search` tries these where the wrong layers begin, `selftest` plants them. Each yields the flow that it gives, computed;
-a mistake that changes nothing at this point yields nothing.
+`search` tries these where the wrong layers begin, `plants` plants them. Each yields the flow that it gives, computed;
+a mistake that changes nothing at this point yields nothing. They come in families, whose flows lie side by side: a deep
+network has as many mistakes of the kind "another layer's" at each layer as it has layers, and they are tried at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.diagnosis.ground import Flow, Ground, tabulated
+from fastgrad.diagnosis.ground import Flow, Ground, Truth, batches, side_by_side, tabulated
 from fastgrad.forward import base_point
 from fastgrad.kernels import codes
 from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
 
+LEAST_CHANGE = 1e-6
+"""What a mistake must change, beside the largest number: far above rounding."""
+
 Other = int | float | str | None
-Formula = Callable[[Array], Array]
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,31 @@ class Cause:
 Step = tuple[Cause, Flow]
 
 
-def flow_mistakes(ground: Ground, layer: int, above: Flow | None) -> Iterator[Step]:
+class Family(NamedTuple):
+    """Mistakes on the way into one layer, their flows as that of one wide layer, and which of them change anything."""
+
+    causes: list[Cause]
+    flows: Flow
+    changes: Truth
+
+    def flow(self, index: int) -> Flow:
+        """Return the flow of one of them."""
+        width = self.flows.delta.shape[1] // len(self.causes)
+        return self.flows.columns(slice(index * width, (index + 1) * width))
+
+
+def flow_families(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterator[Family]:
     """Yield every mistake on the way into ∂J/∂z of a layer, given the flow of the layer above (None at the output)."""
-    right = right_flow(ground, layer, above)
-    yield from _slope_mistakes(ground, layer, right)
-    if above is None:
-        yield from _output_mistakes(ground, right)
-    else:
-        yield from _way_mistakes(ground, layer, above)
+    steps = [*_slope_mistakes(ground, layer, right)]
+    steps += _output_mistakes(ground, right) if above is None else _way_mistakes(ground, layer, above, right)
+    for some in batches(steps, right.delta.size):
+        flows = side_by_side([flow for _, flow in some])
+        yield Family([cause for cause, _ in some], flows, np.ones(len(some), dtype=bool))
+    for causes, flows in _of_other_layers(ground, layer, above, right):
+        if not causes:
+            continue
+        off = np.abs(flows.delta.reshape(ground.samples, len(causes), -1) - right.delta[:, None]).max(axis=(0, 2), initial=0.0)
+        yield Family(causes, flows, off > LEAST_CHANGE * np.abs(right.delta).max(initial=0.0))
 
 
 def right_flow(ground: Ground, layer: int, above: Flow | None) -> Flow:
@@ -78,11 +99,13 @@ def right_flow(ground: Ground, layer: int, above: Flow | None) -> Flow:
 
 
 def _down(ground: Ground, layer: int, arrived: Array, arrived_error: Array) -> Flow:
+    """Return ∂J/∂z of what arrived at a layer, or of several such side by side."""
     slope, error = ground.plane(codes.SLOPE, layer), ground.numerical.base.slope_error[layer]
-    return ground.through(arrived, arrived_error, slope, error)
+    count = arrived.shape[1] // slope.shape[1]
+    return ground.through(arrived, arrived_error, np.tile(slope, count), np.tile(error, count))
 
 
-def _differs(values: Array, right: Array, least: float = 1e-6) -> bool:
+def _differs(values: Array, right: Array, least: float = LEAST_CHANGE) -> bool:
     """Whether a mistake changes anything, far above rounding."""
     return bool((np.abs(values - right) > least * np.abs(right).max(initial=0.0)).any())
 
@@ -97,13 +120,14 @@ def _slope_mistakes(ground: Ground, layer: int, right: Flow) -> Iterator[Step]:
     if layer + 1 == network.depth and network.from_logits:
         return
     name = parse_activation(network.activations[layer])[0]
-    for mistake, other, formula, cost in _formulas(ground, layer, name, code, parameter):
-        wrong = formula(z)
+    step = 1e-6 * (1.0 + np.abs(z))
+    at, right_of, left_of = (_Point.of(code, parameter, place) for place in (z, z + step, z - step))
+    for mistake, other, formula, cost in _formulas(ground, name, code, parameter):
+        wrong = formula(at)
         if not np.isfinite(wrong).all() or not _differs(wrong * mask, slope):
             continue
-        step = 1e-6 * (1.0 + np.abs(z))
         with np.errstate(all="ignore"):
-            growing = np.nan_to_num(np.abs(formula(z + step) - formula(z - step)) / (2.0 * step), posinf=0.0)
+            growing = np.nan_to_num(np.abs(formula(right_of) - formula(left_of)) / (2.0 * step), posinf=0.0)
         # Across a jump a quotient says nothing: rounding that moves z by 1e-16 does not reach it.
         growing[growing * step > 0.01] = 0.0
         error = mask * (growing * base.z_error[layer] + 4.0 * (1.0 + np.abs(wrong)))
@@ -111,48 +135,53 @@ def _slope_mistakes(ground: Ground, layer: int, right: Flow) -> Iterator[Step]:
     for mistake, wrong in _mask_mistakes(ground, layer, slope, mask, code, parameter, z):
         if _differs(wrong, slope):
             yield Cause(mistake, layer, "Z"), _with_slope(ground, right, wrong, 4.0 * np.abs(wrong) + base.slope_error[layer])
-    for k in range(network.depth - 1):
-        if k != layer and network.widths[k + 1] == network.widths[layer + 1]:
-            wrong = ground.plane(codes.SLOPE, k)
-            if _differs(wrong, slope):
-                flow = _with_slope(ground, right, wrong, base.slope_error[k])
-                yield Cause("slope.other_layer", layer, "Z", other=k, cost=1.1), flow
 
 
 def _with_slope(ground: Ground, right: Flow, slope: Array, error: Array) -> Flow:
     return ground.through(right.arrived, right.arrived_error, slope, error)
 
 
-def _formulas(
-    ground: Ground, layer: int, name: str, code: int, parameter: float
-) -> Iterator[tuple[str, Other, Formula, float]]:
-    """Yield the wrong formulas for f′, as functions of z."""
+class _Point(NamedTuple):
+    """z, f(z) and f′(z)."""
 
-    def value(z: Array) -> Array:
-        return tabulated(code, parameter, z)[0]
+    z: Array
+    value: Array
+    slope: Array
 
-    def slope(z: Array) -> Array:
-        return tabulated(code, parameter, z)[1]
+    @classmethod
+    def of(cls, code: int, parameter: float, z: Array) -> _Point:
+        return cls(z, *tabulated(code, parameter, z)[:2])
 
-    yield "slope.missing", None, np.ones_like, 1.0
-    yield "slope.twice", None, lambda z: np.square(slope(z)), 1.05
-    yield "slope.at_value", None, lambda z: slope(value(z)), 1.0
-    for form, of_both in _WRONG_FORMS.get(name, {}).items():
-        yield "slope.form", form, _of_z(of_both, value), 1.02
+
+Formula = Callable[[_Point], Array]
+
+
+def _formulas(ground: Ground, name: str, code: int, parameter: float) -> Iterator[tuple[str, Other, Formula, float]]:
+    """Yield the wrong formulas for f′."""
+    yield "slope.missing", None, lambda at: np.ones_like(at.z), 1.0
+    yield "slope.twice", None, lambda at: np.square(at.slope), 1.05
+    yield "slope.at_value", None, lambda at: tabulated(code, parameter, at.value)[1], 1.0
+    for form, of_both in {**_COPIED_FORMS, **_WRONG_FORMS.get(name, {})}.items():
+        yield "slope.form", form, partial(_applied, of_both), 1.02
     others = [*(parse_activation(text) for text in ground.problem.network.activations[:-1]), ("relu", 0.0), ("sigmoid", 0.0)]
     for other, p in dict.fromkeys([*others, ("tanh", 0.0)]):
         if (other, p) != (name, parameter) and other in ACTIVATION_CODES and other != "identity":
             yield "slope.other_activation", other, partial(_slope_of, ACTIVATION_CODES[other], p), 1.03
 
 
-def _of_z(formula: Callable[[Array, Array], Array], value: Formula) -> Formula:
-    return lambda z: formula(z, value(z))
+def _applied(formula: Callable[[Array, Array], Array], at: _Point) -> Array:
+    return formula(at.z, at.value)
 
 
-def _slope_of(code: int, parameter: float, z: Array) -> Array:
-    return tabulated(code, parameter, z)[1]
+def _slope_of(code: int, parameter: float, at: _Point) -> Array:
+    return tabulated(code, parameter, at.z)[1]
 
 
+_COPIED_FORMS: dict[str, Callable[[Array, Array], Array]] = {
+    "a(1 - a)": lambda z, a: a * (1.0 - a),
+    "1 - a^2": lambda z, a: 1.0 - a * a,
+}
+"""The derivatives of sigmoid and tanh, as they are left in code of which the activation was changed."""
 _WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
     "tanh": {
         "a": lambda z, a: a,
@@ -160,7 +189,6 @@ _WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
         "1 + a^2": lambda z, a: 1.0 + a * a,
         "sqrt(1 - a^2)": lambda z, a: (1.0 - a * a) ** 0.5,
         "1 - z^2": lambda z, a: 1.0 - z * z,
-        "a(1 - a)": lambda z, a: a * (1.0 - a),
         "a^2": lambda z, a: a * a,
     },
     "sigmoid": {
@@ -168,7 +196,6 @@ _WRONG_FORMS: dict[str, dict[str, Callable[[Array, Array], Array]]] = {
         "1 - a": lambda z, a: 1.0 - a,
         "z(1 - z)": lambda z, a: z * (1.0 - z),
         "a(1 + a)": lambda z, a: a * (1.0 + a),
-        "1 - a^2": lambda z, a: 1.0 - a * a,
         "a^2": lambda z, a: a * a,
     },
     "relu": {"z <= 0": lambda z, a: np.where(z <= 0.0, 1.0, 0.0), "z": lambda z, a: a},
@@ -322,42 +349,60 @@ def _loss_slope(ground: Ground, targets: Array) -> Array:
 # The way down.
 
 
-def _way_mistakes(ground: Ground, layer: int, above: Flow) -> Iterator[Step]:
-    network, right = ground.problem.network, right_flow(ground, layer, above)
+def _way_mistakes(ground: Ground, layer: int, above: Flow, right: Flow) -> Iterator[Step]:
     W = ground.W(layer + 1)
-    for cause, flow, weights in _other_products(ground, layer, above, W):
-        sent = ground.sent(flow, weights)
+    undelta = replace(above, delta=above.arrived, error=above.arrived_error)
+    tries = [(Cause("way.arrived", layer, "Z", cost=1.05), ground.sent(undelta, W))]
+    if W.shape[0] == W.shape[1]:
+        tries.insert(0, (Cause("way.transposed", layer, "Z"), ground.sent(above, W.T)))
+        tries.append((Cause("way.no_weights", layer, "Z", cost=1.1), (above.delta, above.error)))
+    for cause, sent in tries:
         if _differs(sent[0], right.arrived):
             yield cause, _down(ground, layer, *sent)
-    if network.widths[layer + 1] == network.widths[layer + 2]:
-        yield Cause("way.no_weights", layer, "Z", cost=1.1), _down(ground, layer, above.delta, above.error)
-    for k in range(layer + 1, ground.depth):
-        if network.widths[k + 1] == network.widths[layer + 1]:
-            other = ground.right[k]
-            if _differs(other.arrived, right.arrived):
-                cause = Cause("way.other_arrived", layer, "Z", other=k, cost=1.1)
-                yield cause, _down(ground, layer, other.arrived, other.arrived_error)
 
 
-def _other_products(ground: Ground, layer: int, above: Flow, W: Array) -> Iterator[tuple[Cause, Flow, Array]]:
-    """Yield mistakes that are another product of a flow and weights."""
-    network = ground.problem.network
-    if W.shape[0] == W.shape[1]:
-        yield Cause("way.transposed", layer, "Z"), above, W.T
-    for k in range(ground.depth):
-        if k != layer + 1 and ground.W(k).shape == W.shape:
-            yield Cause("way.other_weights", layer, "Z", other=k), above, ground.W(k)
-    undelta = replace(above, delta=above.arrived, error=above.arrived_error)
-    yield Cause("way.arrived", layer, "Z", cost=1.05), undelta, W
-    for k in range(layer + 2, ground.depth):
-        if network.widths[k + 1] == network.widths[layer + 2]:
-            yield Cause("way.other_delta", layer, "Z", other=k), ground.right[k], W
+def _of_other_layers(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterator[tuple[list[Cause], Flow]]:
+    """Yield what is made of another layer's derivative, weights, dZ or dA; flows side by side."""
+    network, width = ground.problem.network, right.delta.shape[1]
+
+    def causes(code: str, others: Sequence[int], cost: float) -> list[Cause]:
+        return [Cause(code, layer, "Z", other=k, cost=cost) for k in others]
+
+    if not (above is None and network.from_logits):
+        for row in ground.rows[width]:
+            hidden = [k for k in row.layers if k + 1 < ground.depth]
+            place = slice(len(hidden) * width)
+            arrived, error = (np.tile(array, len(hidden)) for array in (right.arrived, right.arrived_error))
+            flows = ground.through(arrived, error, row.slope[:, place], row.slope_error[:, place])
+            yield causes("slope.other_layer", hidden, 1.1), flows
+    if above is None:
+        return
+    W = ground.W(layer + 1)
+    for some in batches([k for k in range(ground.depth) if ground.W(k).shape == W.shape], max(right.delta.size, W.size)):
+        sent = ground.sent(above, np.hstack([ground.W(k) for k in some]))
+        yield causes("way.other_weights", some, 1.0), _down(ground, layer, *sent)
+    for some in batches([k for k in range(layer + 2, ground.depth) if network.widths[k + 1] == len(W)], above.delta.size):
+        yield causes("way.other_delta", some, 1.0), _down(ground, layer, *_sent_by_others(ground, W, some))
+    for some in batches([k for k in range(layer + 1, ground.depth) if network.widths[k + 1] == width], right.delta.size):
+        others = side_by_side([ground.right[k] for k in some])
+        yield causes("way.other_arrived", some, 1.1), _down(ground, layer, others.arrived, others.arrived_error)
 
 
-def updated_way(ground: Ground, layer: int, above: Flow) -> tuple[Flow, Flow] | None:
-    """Return the right flow and what it loses for each unit of a learning rate when W was updated too early."""
+def _sent_by_others(ground: Ground, W: Array, layers: Sequence[int]) -> tuple[Array, Array]:
+    """Return what the dZ of other layers send down through weights, side by side."""
+    flows = [ground.right[k] for k in layers]
+    below = replace(flows[0], delta=np.vstack([f.delta for f in flows]), error=np.vstack([f.error for f in flows]))
+    arrived, error = ground.sent(below, W)
+    return np.hstack(np.split(arrived, len(flows))), np.hstack(np.split(error, len(flows)))
+
+
+def updated_ways(ground: Ground, layer: int, above: Flow) -> Iterator[Flow]:
+    """Yield what the flow loses for each unit of a learning rate when W was updated too early: by the claim, and by dW."""
     claim = ground.claim(layer + 1, "W")
-    if claim is None or not np.isfinite(claim.values).all():
-        return None
-    right = right_flow(ground, layer, above)
-    return right, _down(ground, layer, *ground.sent(above, claim.values))
+    if claim is None:
+        return
+    if np.isfinite(claim.values).all():
+        yield _down(ground, layer, *ground.sent(above, claim.values))
+    dW = ground.rightly(layer + 1, "W").plus(claim.penalty).values
+    if _differs(claim.values, dW):
+        yield _down(ground, layer, *ground.sent(above, dW))

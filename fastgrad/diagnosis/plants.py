@@ -11,7 +11,7 @@ import numpy as np
 from fastgrad.diagnosis import diagnose
 from fastgrad.diagnosis.forms import Subject, subject, wrong_values
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
-from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
+from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.diagnosis.words import gradient_name, readings
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, numerical_gradient
@@ -20,6 +20,8 @@ from fastgrad.verdict import judge
 
 STRAY = 1.37
 """A constant that nothing in a network equals."""
+LEAST = 1e-11
+"""Share of a tensor's largest entry below which a change is too faint to be planted: an ε of 1e-15 is rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,15 @@ class Nursery:
         return Ground(self.problem, self.numerical)
 
     def plants(self) -> Iterator[Plant]:
-        """Yield every mistake that applies to this network."""
+        """Yield every mistake that applies to this network: what changes something, or nothing at this point."""
+        return (plant for plant in self._plants() if not self._is_faint(plant.gradient))
+
+    def _is_faint(self, gradient: Array) -> bool:
+        places = (slice(tensor.start, tensor.stop) for tensor in self.problem.tensors)
+        off = np.abs(gradient - self.right)
+        return bool(off.any()) and all(off[place].max() <= LEAST * np.abs(self.right[place]).max() for place in places)
+
+    def _plants(self) -> Iterator[Plant]:
         for layer in reversed(range(self.ground.depth)):
             yield from self._in_flow(layer)
             for kind in KINDS:
@@ -80,12 +90,14 @@ class Nursery:
                     yield from self._in_tensor(tensor)
         yield from self._in_penalty()
 
+    def is_wrong(self, claimed: Array) -> bool:
+        """Whether the verdict on a claimed gradient is wrong."""
+        problem = replace(self.problem, claimed=claimed)
+        return any(tensor.verdict == "wrong" for tensor in judge(problem, self.numerical).tensors)
+
     def findings(self, claimed: Array) -> tuple[Finding, ...]:
         """Diagnose a claimed gradient; nothing where the verdict is right."""
-        problem = replace(self.problem, claimed=claimed)
-        if not any(tensor.verdict == "wrong" for tensor in judge(problem, self.numerical).tensors):
-            return ()
-        return diagnose(problem, self.numerical)
+        return diagnose(replace(self.problem, claimed=claimed), self.numerical) if self.is_wrong(claimed) else ()
 
     def with_flow(self, layer: int, flow: Flow) -> Array:
         """Return the gradient of the backward pass that has this flow at a layer."""
@@ -103,17 +115,14 @@ class Nursery:
         findings = self.findings(claimed)
         if not findings:
             return Outcome(plants[0].cause, False, False, False, ())
+        lies = [one for one in findings if one.confident and not any(self._is(one, plant.cause) for plant in plants)]
         left = list(findings)
         for plant in plants:
-            match = next((finding for finding in left if self._is(finding, plant.cause)), None)
-            done = [finding for finding in findings if finding not in left and self._is(finding, plant.cause)]
-            if match is None and done:
-                continue
-            if match is None:
-                misled = any(finding.confident for finding in left)
-                return Outcome(plant.cause, True, False, misled, findings)
-            left.remove(match)
-        return Outcome(plants[0].cause, True, not left, bool(left) and any(f.confident for f in left), findings)
+            found = [one for one in findings if self._is(one, plant.cause)]
+            if not found:
+                return Outcome(plant.cause, True, False, bool(lies), findings)
+            left = [one for one in left if one is not next((other for other in found if other in left), None)]
+        return Outcome(plants[0].cause, True, not left, bool(left and lies), findings)
 
     def _is(self, finding: Finding, cause: Cause) -> bool:
         """Whether a finding, or one of its alternatives, is a planted mistake."""
@@ -149,10 +158,11 @@ class Nursery:
             if c != 1.0:
                 cause = Cause("factor", layer, "Z", c)
                 yield Plant(cause, self._gradient(ground, {layer: ground.right[layer].scaled(c)}))
-        for cause, flow in flow_mistakes(ground, layer, above):
-            yield Plant(cause, self._gradient(ground, {layer: flow}))
-        if above is not None and (pair := updated_way(ground, layer, above)) is not None:
-            start, change = pair
+        start = ground.right[layer]
+        for family in flow_families(ground, layer, above, start):
+            for k in np.flatnonzero(family.changes).tolist():
+                yield Plant(family.causes[k], self._gradient(ground, {layer: family.flow(k)}))
+        for change in () if above is None else updated_ways(ground, layer, above):
             flow = Flow(
                 start.arrived - 0.1 * change.arrived, start.arrived_error, start.delta - 0.1 * change.delta, start.error
             )

@@ -17,12 +17,13 @@ from itertools import product as pairs
 import numpy as np
 
 from fastgrad.diagnosis.forms import CLEAR, Explanation, explain, factor_cost, nearest_constant, subject, telling
-from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind
-from fastgrad.diagnosis.mistakes import Cause, flow_mistakes, right_flow, updated_way
+from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
+from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.network import Array, Offsets
 
-MOST_STEPS = 150
-"""Layers gone through, over all states, before only the most promising state is followed."""
+MOST_STEPS, LEAST_STEPS = 120, 15
+"""Layers gone through, over all states, before only the state is followed that has come furthest: fewer by three for each layer
+of the network, since each is more work there, and the second number at least."""
 MOST_FORMS = 6
 """Explanations of one tensor that are followed."""
 REPEATED = 0.05
@@ -84,10 +85,10 @@ def search(ground: Ground) -> list[State]:
     queue = [(0.0, next(order), State((), None, ground.depth - 1))]
     seen: dict[tuple[int, int | None], Steps] = {}
     found: dict[frozenset[Cause], State] = {}
-    taken, limit = 0, np.inf
+    taken, limit, most = 0, np.inf, max(MOST_STEPS - 3 * ground.depth, LEAST_STEPS)
     while queue:
         _, _, state = heappop(queue)
-        if state.cost > limit or (found and taken > MOST_STEPS):
+        if state.cost > limit or (found and taken > most):
             break
         if state.layer < 0:
             found.setdefault(frozenset(state.causes), state)
@@ -100,7 +101,7 @@ def search(ground: Ground) -> list[State]:
         for step in seen[key]:
             for grown in _grown(state, *step):
                 # Once too much has been tried, what has come furthest goes first.
-                priority = grown.cost if taken <= MOST_STEPS else grown.cost + 100.0 * grown.layer
+                priority = grown.cost if taken <= most else grown.cost + 100.0 * grown.layer
                 heappush(queue, (priority, next(order), grown))
     return list(found.values())
 
@@ -171,39 +172,49 @@ def _same(first: Flow, second: Flow) -> bool:
 
 def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Iterable[tuple[tuple[Cause, ...], Flow]]:
     """Yield the mistakes in the flow into a layer that explain one of its tensors, with a factor where it takes one."""
-    probe = _Probe(ground, layer)
+    probe = _Probe(ground, layer, right)
     for c in dict.fromkeys([*probe.factors(right, named=False), *probe.factors(right, named=True)]):
         if c == 1.0:
             continue
         yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
-    for cause, flow in flow_mistakes(ground, layer, above):
-        factors = probe.factors(flow, named=True)
-        if not factors:
-            off = probe.distance(flow)
-            ground.nearest[layer] = min(ground.nearest.get(layer, (np.inf, "")), (off, cause.code))
-        for c in factors:
-            factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
-            yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
-    if above is not None and (pair := updated_way(ground, layer, above)) is not None:
-        rate = probe.rate(*pair)
+    for family in flow_families(ground, layer, above, right):
+        possible, distances = probe.tried(family)
+        explaining = np.zeros_like(possible)
+        for k in np.flatnonzero(possible & family.changes).tolist():
+            cause, flow = family.causes[k], family.flow(k)
+            factors = probe.factors(flow, named=True)
+            explaining[k] = bool(factors)
+            for c in factors:
+                factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
+                yield (cause, *factor), flow if c == 1.0 else flow.scaled(c)
+        _note_nearest(ground, layer, family.causes, np.where(explaining | ~family.changes, np.inf, distances))
+    for change in () if above is None else updated_ways(ground, layer, above):
+        rate = probe.rate(right, change)
         if rate is not None:
-            start, change = pair
             usual = 1.0 if rate == float(f"{rate:.3g}") else 1.3
             cause = Cause("way.updated_weights", layer, "Z", other=rate, cost=usual)
-            delta = start.delta - rate * change.delta
-            arrived = start.arrived - rate * change.arrived
-            error = start.error + abs(rate) * change.error
-            arrived_error = start.arrived_error + abs(rate) * change.arrived_error
+            delta = right.delta - rate * change.delta
+            arrived = right.arrived - rate * change.arrived
+            error = right.error + abs(rate) * change.error
+            arrived_error = right.arrived_error + abs(rate) * change.arrived_error
             yield (cause,), Flow(arrived, arrived_error, delta, error, recovered=1.0 / abs(rate))
+
+
+def _note_nearest(ground: Ground, layer: int, causes: list[Cause], distances: Array) -> None:
+    """Keep the mistake that comes nearest of those that do not explain the claim."""
+    k = int(np.argmin(distances))
+    if distances[k] < ground.nearest.get(layer, (np.inf, ""))[0]:
+        ground.nearest[layer] = float(distances[k]), causes[k].code
 
 
 class _Probe:
     """Some columns of a layer's W, and its b, on which flows are tried before they are followed."""
 
-    def __init__(self, ground: Ground, layer: int) -> None:
+    def __init__(self, ground: Ground, layer: int, right: Flow) -> None:
         self.ground, self.layer = ground, layer
         self.columns: Offsets = ground.probes[layer]
         self.weights, self.bias = ground.claim(layer, "W"), ground.claim(layer, "b")
+        self.right = [estimate.values.ravel() for _, estimate in self._predictions(right)]
 
     def factors(self, flow: Flow, named: bool) -> list[float]:
         """Return the constants by which a flow explains W or b: 1, or one that can be named; any other if not `named`."""
@@ -218,15 +229,32 @@ class _Probe:
                 found.append(c)
         return found
 
-    def distance(self, flow: Flow) -> float:
-        """Return how far the claims are from a flow's, relative to the size of what is added up; the largest."""
-        largest = 0.0
-        for claim, estimate in self._predictions(flow):
-            total = estimate.plus(claim.penalty)
+    def tried(self, family: Family) -> tuple[Truth, Array]:
+        """Return of each flow of a family whether a multiple of it may explain W or b, and how far they are off it.
+
+        That distance is relative to the size of what is added up; the largest. Most hypotheses end here.
+        """
+        count, unclaimed = len(family.causes), self.weights is None and self.bias is None
+        possible, told, distances = np.full(count, unclaimed), np.full(count, unclaimed), np.zeros(count)
+        for (claim, estimate), right in zip(self._predictions(family.flows), self.right, strict=True):
+            values, rounding = (part.reshape(count, -1) for part in estimate)
+            claimed, penalty = claim.values.ravel(), Estimate(*(part.ravel() for part in claim.penalty))
+            total = Estimate(values, rounding).plus(penalty)
             size = total.rounding + np.abs(total.values)
-            off = np.abs(claim.values - total.values)[size > 0.0] / size[size > 0.0]
-            largest = max(largest, float(off.max(initial=0.0)))
-        return largest
+            off = np.where(size > 0.0, np.abs(claimed - total.values) / np.where(size > 0.0, size, 1.0), 0.0)
+            distances = np.maximum(distances, np.where(np.isnan(off), np.inf, off).max(axis=1, initial=0.0))
+            bound = claim.allowed(Estimate(np.abs(total.values) + np.abs(claimed), total.rounding), self.ground.samples)
+            possible |= ~(np.abs(values) > CLEAR * bound).any(axis=1)  # nothing goes through: it may explain zeros
+            if claim.spread is not None:
+                bound = bound + claim.spread.ravel()
+            possible |= _are_multiples(values, claimed - penalty.values, bound)
+            # Where its own rounding lets the right gradient pass as well, that it fits says nothing.
+            told |= (np.abs(claimed - penalty.values - right) > bound).any(axis=1)
+            if claim.l2:
+                theta = claim.theta.ravel()
+                rest = claimed - claim.l1 * np.sign(theta)
+                possible |= _are_multiples(*_without(theta, values, rest, bound))
+        return possible & told, distances
 
     def _predictions(self, flow: Flow) -> Iterable[tuple[Claim, Estimate]]:
         if self.weights is not None:
@@ -247,14 +275,12 @@ class _Probe:
             return None
         target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
         clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
-        if penalty and not _is_multiple(estimate.values, target, allowed):
-            return None
         solution = _least_squares([part / allowed for part in parts], target / allowed)
         if solution is None or clear < CLEAR or abs(solution[0]) * clear < CLEAR:  # a factor 0 but for rounding
             return None
         tightness = min(1e-4 * abs(solution[0]), 4.0 / clear)
         c = nearest_constant(self.ground, self.layer, solution[0], tightness)
-        if named and not _is_named(self.ground, c):
+        if named and not is_named(self.ground, c):
             return None
         fitted = c * estimate.values
         if not penalty:
@@ -272,11 +298,14 @@ class _Probe:
             allowed = claim.allowed(total, self.ground.samples)
             rest = (total.values - claim.values) / allowed
             solution = _least_squares([second.values / allowed], rest)
-            if solution is None or telling(second.values, allowed) < 2:
+            if solution is None:
                 continue
             clear = float(np.abs(second.values / allowed).max(initial=0.0))
             short = float(f"{solution[0]:.3g}")
             rate = short if abs(short - solution[0]) * clear < 4.0 else solution[0]
+            # Where one entry tells, any rate would do: a usual one it must be.
+            if telling(second.values, allowed) < 2 and not (rate == short and 0.0 < rate <= 1.0):
+                continue
             if clear * abs(rate) > CLEAR and (np.abs(rest - rate * second.values / allowed) <= 2.0).all():
                 return rate
         return None
@@ -296,16 +325,30 @@ def _least_squares(parts: list[Array], target: Array) -> list[float] | None:
     return [float(c) for c in solution / unit] if rank == len(parts) else None
 
 
-def _is_multiple(values: Array, target: Array, allowed: Array) -> bool:
-    """Whether one can be a multiple of the other, by two of the clearest entries: most hypotheses end here."""
-    flat, wanted, bound = values.ravel(), target.ravel(), allowed.ravel()
-    first, other = int(np.argmax(np.abs(flat))), int(np.argmax(np.abs(wanted)))
-    off = abs(flat[first] * wanted[other] - flat[other] * wanted[first])
-    size = bound[other] * (abs(flat[first]) + abs(wanted[first])) + bound[first] * (abs(wanted[other]) + abs(flat[other]))
-    return bool(off <= 8.0 * size)
+def _are_multiples(values: Array, target: Array, bound: Array) -> Truth:
+    """Of each row of values, whether the target can be a multiple of it, each known to a bound.
+
+    The row's largest entry v gives the factor t/v; then v·t' = v'·t for all others, but for what the bounds allow. Eight
+    times that, since what follows fits the factor by all entries.
+    """
+    rows, first = np.arange(len(values)), np.argmax(np.abs(values), axis=1)
+    v, t, allowed = (array[:, None] for array in (values[rows, first], target[first], bound[rows, first]))
+    off = np.abs(v * target - values * t)
+    size = bound * (np.abs(v) + np.abs(t)) + allowed * (np.abs(target) + np.abs(values))
+    fits: Truth = (off <= 8.0 * size).all(axis=1)
+    return fits
 
 
-def _is_named(ground: Ground, c: float) -> bool:
+def _without(theta: Array, values: Array, target: Array, bound: Array) -> tuple[Array, Array, Array]:
+    """Return values and target less the multiple of theta that makes them 0 where theta is largest."""
+    place = int(np.argmax(np.abs(theta)))
+    share = theta / theta[place] if theta[place] else np.zeros_like(theta)
+    rest = bound + bound[:, place, None] * np.abs(share)
+    return values - values[:, place, None] * share, target - target[place] * share, rest
+
+
+def is_named(ground: Ground, c: float) -> bool:
+    """Whether a factor is one that counts explain, with a 2 or a sign at most."""
     m, n = float(ground.samples), float(ground.problem.network.widths[-1])
     whole = {1.0, m, n, m * n}
     return abs(c) in {part * count for count in (*whole, *(1.0 / count for count in whole)) for part in (0.5, 1.0, 2.0)}

@@ -51,7 +51,7 @@ def readings(ground: Ground, cause: Cause) -> list[Cause]:
     named = [("factor.sign", -1.0), ("factor.examples", m), ("factor.examples_twice", 1.0 / m)]
     named += [("factor.outputs", n), ("factor.outputs_twice", 1.0 / n), ("factor.two", 2.0), ("factor.half", 0.5)]
     found = [replace(cause, code=code) for code, value in named if c == value and value != 1.0]
-    batch = m / c if c else 0.0
+    batch = m / c if c and (cause.kind == "Z" or ground.depth == 1) else 0.0
     if not found and c > 0.0 and abs(batch - round(batch)) < 1e-9 * batch and 1 < round(batch) <= 65536:
         found = [replace(cause, code="factor.batch", other=round(batch)), replace(cause, code="factor.constant")]
         if c == round(c) or 1.0 / c == round(1.0 / c):
@@ -102,9 +102,12 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
     layers = sorted({c.layer + 1 for c in causes})
     dZ = listed(f"dZ{k}" for k in layers)
     f = parse_activation(network.activations[cause.layer])[0]
+    far = len(layers) > 1
     is_layer = cause.code in ("slope.other_layer", "order.other_tensor", "product.other_delta", "way.other_delta")
     is_layer = is_layer or cause.code == "way.other_arrived"
     other = cause.other + 1 if is_layer and isinstance(cause.other, int) else cause.other
+    if tensor is not None and cause.code.startswith("part."):
+        other = _in_their_array(tensor, cause)
     return {
         "grads": listed(name for *_, name in names),
         "grad": gradient_name(ground, cause),
@@ -113,7 +116,11 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "have": "have" if many else "has",
         "hold": "hold" if many else "holds",
         "lack": "lack" if many else "lacks",
-        "is_missing": "lack" if len(layers) > 1 else "lacks",
+        "have_Z": "have" if far else "has",
+        "lack_Z": "lack" if far else "lacks",
+        "are_Z": "are" if far else "is",
+        "were_Z": "were" if far else "was",
+        "belong_Z": "belong" if far else "belongs",
         "factor": number(factor),
         "inverse": number(1.0 / factor) if factor else "0",
         "large": "too large" if factor > 1.0 else "the right gradient",
@@ -127,11 +134,17 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "below": layer - 1,
         "dZ": dZ,
         "dA": listed(f"dA{k}" for k in layers),
-        "Z": f"Z{layer}",
-        "A": f"A{layer}",
+        "Z": listed(f"Z{k}" for k in layers),
+        "A": listed(f"A{k}" for k in layers),
+        "slopes": listed(f"f′(Z{k})" for k in layers),
+        "slopes_at_A": listed(f"f′(A{k})" for k in layers),
+        "step": f"dZ{layer} = dA{layer} ⊙ f′(Z{layer})",
+        "hint": " A mask from A >= 0 is all ones: take Z > 0." if f == "relu" else "",
         "f": f,
         "derivative": DERIVATIVES.get(f, "f′(z)"),
         "W_above": weights_name(ground, above),
+        "Ws_above": listed(weights_name(ground, min(k, ground.depth - 1)) for k in layers),
+        "axis": "axis=0, your examples lie in rows" if _rows(ground) else "axis=1, your examples lie in columns",
         "loss": network.loss,
         "l2": number(claim.l2) if claim is not None else "0",
         "right": _right(ground, cause),
@@ -139,6 +152,19 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "way": _way(ground, cause.layer),
         "place": place,
     }
+
+
+def _in_their_array(tensor: Tensor, cause: Cause) -> str:
+    """Return the index of an entry in the user's array, or a unit or an input with the row or column that it is there."""
+    if cause.code == "part.entry":
+        place = [int(k) for k in str(cause.other).split(",")]
+        offset = place[0] * tensor.canonical_shape[1] + place[1] if len(place) > 1 else place[0]
+        return ", ".join(map(str, tensor.user_index(offset)))
+    line = int(cause.other or 0)
+    unit, source = (line, 0) if cause.code == "part.row" else (0, line)
+    index = tensor.user_index(unit * tensor.canonical_shape[1] + source)
+    is_row = (cause.code == "part.row") != tensor.transposed
+    return f"{line} (row {index[0]})" if is_row else f"{line} (column {index[-1]})"
 
 
 def _rows(ground: Ground) -> bool:
