@@ -280,8 +280,6 @@ def parameter_tiles(
         count, n_groups = group_columns(selected, low, high, weights, n_in, runs, groups)
         clear(first)
         clear(total)
-        if high - low < TILE:
-            clear(work)
         for s in range(inputs.shape[0]):
             perturb(layers, shapes, units, exact, layer, s, bounds[layer], inputs, steps, runs, count, first)
             if layer == last:
@@ -354,8 +352,6 @@ def preactivation_tiles(
             continue
         clear(first)
         clear(total)
-        if n_changed < TILE:
-            clear(work)
         for c in range(n_changed):
             changed[c] = changeable[tile * TILE + c]
         perturb_units(layers, shapes, units, exact, layer, s, bounds[layer], step, changed, n_changed, first)

@@ -47,8 +47,12 @@ def central_differences(
                 continue
         here = values[start:stop]
         if method == "parameter":
-            chosen = np.arange(stop - start) if local is None else local
-            here[chosen] = _by_parameter(problem, base, plan[layer], layer, chosen, threads, tracker)
+            if local is None:
+                _fill_by_parameter(problem, base, plan[layer], layer, np.arange(stop - start), threads, tracker, here)
+            else:
+                some = np.full(local.size, np.nan)
+                _fill_by_parameter(problem, base, plan[layer], layer, local, threads, tracker, some)
+                here[local] = some
             continue
         whole = here if local is None else np.empty(stop - start)
         _fill_from_preactivations(problem, base, plan[layer], layer, threads, whole, tracker)
@@ -72,7 +76,7 @@ def _fill_from_preactivations(
         dZ.sum(axis=0, out=whole[weights:])
 
 
-def _by_parameter(
+def _fill_by_parameter(
     problem: Problem,
     base: BasePoint,
     plan: tuple[Array, Array],
@@ -80,12 +84,11 @@ def _by_parameter(
     local: Offsets,
     threads: int,
     tracker: Tracker,
-) -> Array:
-    """Central differences of a layer's parameters, counted from its first weight."""
+    values: Array,
+) -> None:
+    """Fill in central differences of a layer's parameters, which are counted from its first weight."""
     steps, bounds = plan
-    n_in, n_out = problem.network.widths[layer : layer + 2]
-    tiles, order = _tiles(np.minimum(local // (n_in if n_in >= codes.TILE else n_in * n_out), n_out))
-    values = np.full(local.size, np.nan)
+    tiles, order = _tiles(local, *problem.network.widths[layer : layer + 2])
     work = 2.0 * work_above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
     used = _threads_for(work * local.size, threads)
     exact = _exact_kernels(base, layer, bounds)
@@ -104,20 +107,20 @@ def _by_parameter(
             values,
         )
         tracker.advance(int((tiles[order[piece] + 1] - tiles[order[piece]]).sum()))
-    return values
 
 
-def _tiles(group: Offsets) -> tuple[Offsets, Offsets]:
-    """Cut a layer's parameters into tiles that keep to one group, and order the tiles; return their bounds and the order.
+def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
+    """Cut a layer's parameters into tiles, and order them by input; return their bounds and the order.
 
-    The groups, ascending, are the units where a unit has inputs enough to fill a tile. Tiles of the same inputs and different
-    units follow each other, so that the inputs of all samples are read from memory once.
+    A tile keeps to one unit where a unit has inputs enough to fill one; biases are never with weights. Tiles of the same
+    inputs and different units follow each other, so that the inputs of all samples are read from memory once.
     """
-    begins = np.flatnonzero(np.diff(group, prepend=-1))
-    counts = -(-np.diff(begins, append=group.size) // codes.TILE)
+    weights = n_in * n_out
+    begins = np.searchsorted(local, np.arange(0, weights + 1, n_in if n_in >= codes.TILE else weights))
+    counts = -(-np.diff(begins, append=local.size) // codes.TILE)
     rank = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     starts = np.repeat(begins, counts) + codes.TILE * rank
-    return np.append(starts, group.size), np.lexsort((group[starts], rank))
+    return np.append(starts, local.size), np.argsort(rank, kind="stable")
 
 
 def by_preactivation(
