@@ -85,17 +85,25 @@ def _no_matter() -> None:
     pass
 
 
-def _ask_for_wide_vectors(typing_context: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        # llvmlite knows only attributes that are single words; into its set of words this one goes as it is written.
-        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
-        return context.get_dummy_value()
+def _asking(attribute: str) -> Callable[[], None]:
+    """Return what gives the function that calls it an attribute of LLVM's."""
 
-    return types.none(), generate
+    def ask(typing_context: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            # llvmlite knows only attributes that are single words; into its set of words they go as they are written.
+            set.add(builder.function.attributes, attribute)
+            return context.get_dummy_value()
+
+        return types.none(), generate
+
+    return _no_matter if config.DISABLE_JIT else intrinsic(ask)
 
 
-wide_vectors = _no_matter if config.DISABLE_JIT else intrinsic(_ask_for_wide_vectors)
+wide_vectors = _asking('"prefer-vector-width"="512"')
 """Called in a kernel: its loops take all 512 bits of a vector register where there are so many.
 
 LLVM takes 256 on Intel's processors, whose clock once fell with wider ones; for long loops that is half of what they can.
 """
+
+apart = _asking("noinline")
+"""Called in a kernel: it stays a function of its own even where it has one caller, whose size would cost it registers."""

@@ -26,6 +26,7 @@ from fastgrad.kernels.codes import (
     SLOPE,
     SPACING,
     START,
+    STRAIGHT,
     TILE,
     UNIT,
     WIDTH,
@@ -122,7 +123,7 @@ def enter(theta, layers, shapes, units, exact, layer, s, bound, active, count, g
 
 
 @helper
-def activate(layers, shapes, units, exact, layer, s, bound, active, here, count, work, target):
+def activate(layers, shapes, units, exact, layer, s, bound, active, here, count, work, target, columns):
     """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference."""
     wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
@@ -130,40 +131,40 @@ def activate(layers, shapes, units, exact, layer, s, bound, active, here, count,
         u, at = low + active[here + r], np.uint64(target + r) * STRIDE
         z, f1, f2 = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u]
         if units[KINK, s, u] <= bound:
-            call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at, COLUMNS))
+            call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at, columns))
         elif f2 != 0.0:
-            for c in range(COLUMNS):
+            for c in range(columns):
                 work[at + c] *= f1 + work[at + c] * f2
         elif f1 != 1.0:
-            for c in range(COLUMNS):
+            for c in range(columns):
                 work[at + c] *= f1
 
 
 @outlined
 def enter_units(
-    theta, layers, shapes, units, exact, layer, s, bound, active, here, count, changed, n_changed, first, work, target
+    theta, layers, shapes, units, exact, layer, s, bound, active, here, count, changed, n_changed, first, work, target, columns
 ):
     """Do what `enter` does where each column has a changed unit of its own, listed in `changed`, ascending."""
     wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     gapless = changed[n_changed - 1] - changed[0] == n_changed - 1
-    columns, begin = np.uint64(n_changed), np.uint64(changed[0])
+    filled, begin = np.uint64(n_changed), np.uint64(changed[0])
     for r in range(count):
         i, at = active[here + r], np.uint64(target + r) * STRIDE
         u, row = low + i, np.uint64(layers[START, layer] + i * layers[WIDTH, layer])
         z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
-        for half in (np.uint64(0), HALF):
+        for half in range(np.uint64(0), columns, HALF):
             to = at + half
             if general:
-                for c in range(columns):
+                for c in range(filled):
                     work[to + c] = theta[row + np.uint64(changed[c])] * first[half + c]
-                call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, to, columns))
+                call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, to, filled))
             elif gapless:
-                for c in range(columns):
+                for c in range(filled):
                     d = theta[row + begin + c] * first[half + c]
                     work[to + c] = d * (f1 + d * f2)
             else:
-                for c in range(columns):
+                for c in range(filled):
                     d = theta[row + np.uint64(changed[c])] * first[half + c]
                     work[to + c] = d * (f1 + d * f2)
 
@@ -171,12 +172,13 @@ def enter_units(
 @helper
 def climb(
     theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below,
-    terms, n_terms, first, work, active, total,
+    terms, n_terms, first, work, active, total, columns,
 ):  # fmt: skip
     """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
 
     The first `n_below` rows of work hold the changes of the units listed first in active, unless `n_terms` says that they
     are still to be made, as by `list_terms`. Both hold two layers in turn, the one being read and the one being written.
+    Of each row the first `columns` are carried, of straight activations only those of +step.
     """
     last, rows = layers.shape[1] - 2, active.size // 2
     source, target = np.int64(0), rows
@@ -185,17 +187,41 @@ def climb(
         n_here = list_active(layers, units, above, s, bound, active, target)
         start, n_columns = layers[START, above], layers[WIDTH, above]
         n_first = n_terms if above == layer + 1 else 0
-        multiply(terms, n_first, first, theta, start, n_columns, active, target, n_here, source, n_below, work, source, target)
-        activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target)
+        multiply(
+            np.int64(columns), terms, n_first, first, theta, start, n_columns, active, target, n_here, source, n_below, work,
+            source, target,
+        )  # fmt: skip
+        activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target, columns)
         source, target, n_below = target, source, n_here
     if n_terms and layer == last:
-        expand(terms, n_terms, first, n_below, work, source)
+        expand(np.int64(columns), terms, n_terms, first, n_below, work, source)
+    if columns < COLUMNS:
+        mirror(n_below, work, source)
     if exact[EXACT_LOSS]:
         call(exact[EXACT_LOSS], (
             loss_code, loss_parameter, outputs, top, s, bounds[last + 1], work, source, target, total, COLUMNS, STRIDE,
         ))  # fmt: skip
     else:
         losses.add_small_difference(loss_code, outputs, top, s, work, source, target, total, COLUMNS, STRIDE)
+
+
+@helper
+def mirror(count, work, source):
+    """Fill in what −step does where +step was carried through straight activations alone: the same, bit for bit, negated."""
+    wide_vectors()
+    for r in range(count):
+        at = np.uint64(source + r) * STRIDE
+        for c in range(HALF):
+            work[at + HALF + c] = -work[at + c]
+
+
+@helper
+def columns_to_carry(layers, exact, layer):
+    """Return how many columns of a row need carrying from a layer on: half where all activations on the way are straight."""
+    straight = not exact[EXACT_ACTIVATION]
+    for above in range(layer, layers.shape[1] - 1):
+        straight = straight and layers[CODE, above] in STRAIGHT
+    return HALF if straight else COLUMNS
 
 
 @outlined
@@ -220,15 +246,16 @@ def group_columns(selected, low, high, weights, n_in, runs, groups):
     unit, first column, last column + 1, first input. groups lists the runs without the input, once for +step and once for
     −step; a single run makes one group of the whole row, empty columns included.
     """
-    count = 0
+    count, following, end = 0, -1, 0  # the index that would go on with the last run, and the end of its unit's weights
     for c in range(high - low):
         k = selected[low + c]
-        i, j = (k // n_in, k % n_in) if k < weights else (k - weights, n_in)
-        if j < n_in and count > 0 and runs[count - 1, 0] == i and runs[count - 1, 3] + c - runs[count - 1, 1] == j:
+        if k == following and k < end:
             runs[count - 1, 2] = c + 1
         else:
+            i, j = (k // n_in, k % n_in) if k < weights else (k - weights, n_in)
             runs[count, 0], runs[count, 1], runs[count, 2], runs[count, 3] = i, c, c + 1, j
-            count += 1
+            count, end = count + 1, (i + 1) * n_in if k < weights else 0
+        following = k + 1
     if count == 1:
         groups[0, 0], groups[0, 1], groups[0, 2] = runs[0, 0], 0, ROW
         return count, 1
@@ -274,6 +301,7 @@ def parameter_tiles(
     last, n_in = layers.shape[1] - 2, layers[WIDTH, layer]
     weights = n_in * layers[WIDTH, layer + 1]
     first, total, work = parts(memory)
+    columns = columns_to_carry(layers, exact, layer)
     clear(work)
     for number in range(begin, end):
         low, high = tiles[order[number]], tiles[order[number] + 1]
@@ -299,11 +327,13 @@ def parameter_tiles(
                 )  # fmt: skip
             climb(
                 theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
-                n_above, terms, n_terms, first, work, active, total,
+                n_above, terms, n_terms, first, work, active, total, columns,
             )  # fmt: skip
         for g in range(count):
-            for c in range(runs[g, 1], runs[g, 2]):
-                values[low + c] = (total[c] - total[TILE + c]) / (2.0 * steps[runs[g, 3] + c - runs[g, 1]])
+            first_column, source = np.uint64(runs[g, 1]), np.uint64(runs[g, 3])
+            for c in range(np.uint64(runs[g, 2] - runs[g, 1])):
+                difference = total[first_column + c] - total[HALF + first_column + c]
+                values[np.uint64(low) + first_column + c] = difference / (2.0 * steps[source + c])
 
 
 @helper
@@ -342,6 +372,7 @@ def preactivation_tiles(
     last = layers.shape[1] - 2
     tiles = (values.shape[1] + TILE - 1) // TILE
     first, total, work = parts(memory)
+    columns = columns_to_carry(layers, exact, layer)
     clear(work)
     for number in range(begin, tiles * samples.size, stride):
         which, tile = number // tiles, number % tiles
@@ -363,11 +394,11 @@ def preactivation_tiles(
             n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
             enter_units(
                 theta, layers, shapes, units, exact, layer + 1, s, bounds[layer + 1],
-                active, 0, n_above, changed, n_changed, first, work, 0,
+                active, 0, n_above, changed, n_changed, first, work, 0, columns,
             )  # fmt: skip
             climb(
                 theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
-                n_above, first, 0, first, work, active, total,
+                n_above, first, 0, first, work, active, total, columns,
             )  # fmt: skip
         for c in range(n_changed):
             values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * step)
