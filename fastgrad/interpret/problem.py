@@ -26,8 +26,8 @@ from fastgrad.interpret.masks import placed
 from fastgrad.interpret.names import Mask, Part, Raw, listed
 from fastgrad.network import HINGES, LOGIT_OUTPUT, POSITIVE_OUTPUT, Array, Network, Problem, Tensor
 
-STRIP = 128
-"""Columns copied at a time: that many cache lines, one for each row of the source, stay in the nearest cache."""
+STRIP = 512
+"""Columns copied at a time; 128 take twice as long where the second cache is large, 4096 a third more."""
 COMPANION = {"rows": "in_out", "in_out": "rows", "columns": "out_in", "out_in": "columns"}
 """z = X·W with examples in rows, z = W·X with examples in columns: what one half of a layout says of the other."""
 

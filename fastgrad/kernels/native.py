@@ -13,12 +13,13 @@ import os
 import platform
 import re
 import secrets
+import struct
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from ctypes import CFUNCTYPE, addressof, c_double, c_int32, c_int64, c_uint64, c_void_p, cast
+from ctypes import CFUNCTYPE, addressof, c_double, c_int32, c_int64, c_void_p, cast
 from functools import cache, cached_property
 from importlib import import_module
 from operator import index
@@ -34,15 +35,11 @@ from fastgrad.machine import most_threads
 WITHOUT_COMPILATION = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
 """Whether kernels run as Python functions, as numba's variable has it."""
 
-SCALARS: dict[str, Callable[[Any], Any]] = {
-    "i8": lambda value: c_int64(index(value)),
-    "u8": lambda value: c_uint64(index(value)),
-    "f8": c_double,
-}
+SCALARS: dict[str, Callable[[Any], int | float]] = {"i8": index, "u8": index, "f8": float}
 """How a single number becomes a machine word, by its type in signatures."""
-
-
-NULL = c_void_p()
+WORDS: dict[str, tuple[Any, str]] = {"i64": (c_int64, "Q"), "ptr": (c_void_p, "Q"), "double": (c_double, "d")}
+"""How ctypes and struct pass a word on, by LLVM's type of it."""
+MASK = 2**64 - 1
 
 
 class Parameter(NamedTuple):
@@ -58,7 +55,7 @@ class Parameter(NamedTuple):
         found = re.findall(r"(\w\d)(?:\[([^\]]*)1\])?", signature.partition("(")[2])
         return tuple(cls(kind, np.dtype(kind), shape.count(":") - 1 if shape else None) for kind, shape in found)
 
-    def words(self, value: Any) -> list[Any]:
+    def words(self, value: Any) -> list[int | float]:
         """Return the machine words that numba passes it in; of an array owner, size, address, shape and strides.
 
         Raises
@@ -71,9 +68,8 @@ class Parameter(NamedTuple):
         flags = value.flags
         if value.dtype != self.dtype or value.ndim != self.dimensions or not (flags.c_contiguous and flags.aligned):
             raise TypeError(f"a kernel takes {self}, found {value.dtype}, shape {value.shape}, strides {value.strides}")
-        address = c_void_p(value.__array_interface__["data"][0])
-        sizes = (value.size, value.itemsize)
-        return [NULL, NULL, *map(c_int64, sizes), address, *map(c_int64, value.shape), *map(c_int64, value.strides)]
+        address = value.__array_interface__["data"][0]
+        return [0, 0, value.size, value.itemsize, address, *value.shape, *value.strides]
 
     @property
     def types(self) -> list[str]:
@@ -124,7 +120,7 @@ class Call(NamedTuple):
 
     function: Any
     types: tuple[str, ...]
-    words: list[Any]
+    words: list[int | float]
     arguments: tuple[Any, ...]
 
     def run(self) -> None:
@@ -136,7 +132,9 @@ class Call(NamedTuple):
 
     def context(self) -> bytes:
         """Return the function's address and the words, eight bytes each."""
-        return b"".join(map(bytes, [cast(self.function, c_void_p), *self.words]))
+        kinds = "Q" + "".join(WORDS[kind][1] for kind in self.types)
+        words = [word & MASK if isinstance(word, int) else word for word in self.words]
+        return struct.pack(f"={kinds}", cast(self.function, c_void_p).value, *words)
 
 
 class Kernel:
@@ -159,7 +157,7 @@ class Kernel:
         if WITHOUT_COMPILATION:
             return Call(self._worker.function, (), [], arguments)
         spare = (c_void_p * 2)()  # for the result, which is nothing, and for an exception, which is none
-        words: list[Any] = [c_void_p(addressof(spare) + offset) for offset in (0, 8)]
+        words: list[int | float] = [addressof(spare), addressof(spare) + 8]
         for parameter, value in zip(self._loaded.parameters, arguments, strict=True):
             words += parameter.words(value)
         return Call(self._loaded.function, self._loaded.types, words, (spare, *arguments))
@@ -275,7 +273,8 @@ def _load(code: MachineCode) -> Loaded:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code.object))
     engine.finalize_object()
     address = engine.get_function_address(code.symbol)
-    return Loaded(address, CFUNCTYPE(c_int32)(address), parameters, tuple(code.types), engine)
+    function = CFUNCTYPE(c_int32, *(WORDS[kind][0] for kind in code.types))(address)
+    return Loaded(address, function, parameters, tuple(code.types), engine)
 
 
 def new_engine(module: Any) -> Any:

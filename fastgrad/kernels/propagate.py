@@ -172,7 +172,7 @@ def enter_units(
 @helper
 def climb(
     theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below,
-    terms, n_terms, first, work, active, total, columns,
+    terms, n_terms, first, work, active, total, columns, used,
 ):  # fmt: skip
     """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
 
@@ -188,8 +188,8 @@ def climb(
         start, n_columns = layers[START, above], layers[WIDTH, above]
         n_first = n_terms if above == layer + 1 else 0
         multiply(
-            np.int64(columns), terms, n_first, first, theta, start, n_columns, active, target, n_here, source, n_below, work,
-            source, target,
+            np.int64(columns), used, terms, n_first, first, theta, start, n_columns, active, target, n_here, source, n_below,
+            work, source, target,
         )  # fmt: skip
         activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target, columns)
         source, target, n_below = target, source, n_here
@@ -327,7 +327,7 @@ def parameter_tiles(
                 )  # fmt: skip
             climb(
                 theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
-                n_above, terms, n_terms, first, work, active, total, columns,
+                n_above, terms, n_terms, first, work, active, total, columns, high - low,
             )  # fmt: skip
         for g in range(count):
             first_column, source = np.uint64(runs[g, 1]), np.uint64(runs[g, 3])
@@ -398,7 +398,7 @@ def preactivation_tiles(
             )  # fmt: skip
             climb(
                 theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
-                n_above, first, 0, first, work, active, total, columns,
+                n_above, first, 0, first, work, active, total, columns, n_changed,
             )  # fmt: skip
         for c in range(n_changed):
             values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * step)

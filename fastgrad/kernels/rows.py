@@ -13,7 +13,7 @@ from llvmlite import binding, ir
 from numba.core import cgutils, config, types
 from numba.extending import intrinsic
 
-from fastgrad.kernels.codes import LINE, ROW, SPACING
+from fastgrad.kernels.codes import LINE, ROW, SPACING, TILE
 from fastgrad.kernels.compile import apart, helper, outlined
 
 # Column indices are unsigned: numba tests signed ones for being negative, which keeps loops over them from vectorising.
@@ -52,9 +52,11 @@ def first_line(array):
 
 @outlined
 def multiply(
-    columns, terms, n_terms, first, theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target
+    columns, used, terms, n_terms, first, theta, start, n_columns, active, outputs, n_out, inputs, n_in, work, source, target
 ):
-    """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order; of the first `columns` of each.
+    """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order.
+
+    It is made of the first `columns` of each row, panels beyond the first `used` of each half left out.
 
     Where `n_terms` is not 0, a panel of the rows from `source` on is made first, as by `expand`: in the place of the first
     panel's first rows, which then stay in the first cache.
@@ -65,6 +67,8 @@ def multiply(
         count = min(DEPTH, n_in - begin)
         for low in range(0, n_out, SPAN):
             for panel in range(0, columns, width):
+                if panel % TILE >= used:
+                    continue
                 here = source * SPACING if n_terms else (source + begin) * SPACING + panel
                 if n_terms:
                     for shift in range(0, width, PANEL):
