@@ -57,7 +57,7 @@ OUTPUT_PLANES = 7
 # activation, of a loss whose outputs all move, of one where one output moves alone.
 EXACT_ACTIVATION, EXACT_LOSS, EXACT_SINGLE = 0, 1, 2
 
-TILE = 64
+TILE = 128
 """Perturbations in a tile."""
 ROW = 2 * TILE
 """Length of a tile's row: each perturbation with both signs. Fixed, so that rows cannot overlap for the compiler."""

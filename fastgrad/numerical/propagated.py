@@ -112,11 +112,11 @@ def _fill_by_parameter(
 def _tiles(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
     """Cut a layer's parameters into tiles, and order them by input; return their bounds and the order.
 
-    A tile keeps to one unit where a unit has inputs enough to fill one; biases are never with weights. Tiles of the same
-    inputs and different units follow each other, so that the inputs of all samples are read from memory once.
+    A tile keeps to one unit where a unit has inputs enough to fill half of one; biases are never with weights. Tiles of the
+    same inputs and different units follow each other, so that the inputs of all samples are read from memory once.
     """
     weights = n_in * n_out
-    begins = np.searchsorted(local, np.arange(0, weights + 1, n_in if n_in >= codes.TILE else weights))
+    begins = np.searchsorted(local, np.arange(0, weights + 1, n_in if n_in >= codes.TILE // 2 else weights))
     counts = -(-np.diff(begins, append=local.size) // codes.TILE)
     rank = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     starts = np.repeat(begins, counts) + codes.TILE * rank
