@@ -73,7 +73,9 @@ def backpropagation(problem: Problem) -> Array:
 
 
 def arithmetic(problem: Problem, method: str) -> tuple[float, float]:
-    """Return the floating-point operations of the products that differences go through: in all, and without dead units.
+    """Return the floating-point operations of the products that differences go through: in all, and those that are done.
+
+    Rectifiers that are off take no part, and of straight activations one sign is mirrored from the other.
 
     Of each perturbation, both signs: the first product above it has one column (a multiplication and the two Taylor terms
     count as 2), each further one n_out·n_in multiply-adds for each example.
@@ -98,7 +100,7 @@ def arithmetic(problem: Problem, method: str) -> tuple[float, float]:
             * whole
             * (float(perturbed.sum()) if perturbed is not None else network.widths[layer + 1] * each * problem.samples)
         )
-    return full, done
+    return full, done * (0.5 if problem.network.activations[0] == "relu" else 1.0)
 
 
 def measure(problem: Problem, method: str, rounds: int) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Arithmetic inside the tiles of method parameter, beside NumPy's large matrix product.
 
-Run with ``pytest bench/test_rates.py``. Operations are counted as if no unit were dead; what rectifiers leave out is in the
-remark.
+Run with ``pytest bench/test_rates.py``. Operations are counted as if no rectifier were off and both signs were carried; how
+many are really done is in the remark.
 """
 
 from __future__ import annotations
@@ -49,5 +49,5 @@ def test_rate(benchmark, repeat, results, product, most, widths, samples, activa
         f"{'-'.join(map(str, widths))} {activation}, {samples}",
         error=error,
         remark=f"{full / 1e9:.0f} GFLOP/s, {full / product:.2f} times the product, {full / most:.0%} of the peak "
-        f"(without dead units {done / 1e9:.0f}, {done / most:.0%})",
+        f"(done: {done / 1e9:.0f}, {done / most:.0%})",
     )
