@@ -301,7 +301,7 @@ class Report:
     seconds : float
         Time of the whole check.
     threads : int
-        Threads used.
+        Threads that were allowed; the others are woken once one has worked half a second.
     scheme : {"central", "forward", "five-point"}
         Which difference was formed.
     directions, direction_seed : int or None
@@ -956,6 +956,11 @@ def _unseen_share(tensor: TensorReport) -> float:
     return float((1.0 - 0.05 ** (1.0 / draws)) * (1.0 - (draws - 1) / (2.0 * entries)))
 
 
+def allowed_threads(threads: int) -> str:
+    """Write how many threads there might have been."""
+    return f"up to {threads} threads" if threads > 1 else "1 thread"
+
+
 def _provenance(report: Report) -> str:
     """Say how much was done in what time, and how."""
     if report.step is not None:
@@ -968,5 +973,5 @@ def _provenance(report: Report) -> str:
     scheme = "" if report.scheme == "central" else f"{report.scheme} difference, "
     return (
         f"{counted(report.parameters_checked, 'parameter')} in {duration(report.seconds)}, "
-        f"{counted(report.threads, 'thread')}; method {report.method}, {scheme}{step}."
+        f"{allowed_threads(report.threads)}; method {report.method}, {scheme}{step}."
     )

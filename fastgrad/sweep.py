@@ -27,7 +27,7 @@ from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.textbook import Losses, difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.product import norm
-from fastgrad.report import SCHEMA, counted, duration
+from fastgrad.report import SCHEMA, allowed_threads, counted, duration
 
 LARGEST, SMALLEST = 1e-1, 1e-13
 """The steps swept unless others are given."""
@@ -152,7 +152,7 @@ class Sweep:
         drawn = f"All {counted(self.parameters_total, 'parameter')}"
         if self.parameters_checked < self.parameters_total:
             drawn = f"{self.parameters_checked:,} of {counted(self.parameters_total, 'parameter')}, drawn with seed {self.seed}"
-        yield Text(f"{drawn}; {duration(self.seconds)}, {counted(self.threads, 'thread')}.", style="dim")
+        yield Text(f"{drawn}; {duration(self.seconds)}, {allowed_threads(self.threads)}.", style="dim")
 
 
 def sweep_steps(
