@@ -20,7 +20,7 @@ from fastgrad.kernels import codes
 from fastgrad.network import LOGIT_OUTPUT, Array, Network, Offsets, Problem, parse_activation
 from fastgrad.numerical import Numerical
 from fastgrad.product import product
-from fastgrad.report import Audit, Disagreement
+from fastgrad.report.parts import Audit, Disagreement
 
 MOST, LEAST = 32, 8
 """Parameters drawn, as many as the time given allows."""

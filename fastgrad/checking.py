@@ -22,7 +22,9 @@ from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, load_kernels, numerical_gradient
 from fastgrad.numerical.methods import choose_method, estimate
 from fastgrad.numerical.tracking import Progress
-from fastgrad.report import MOST_MAPS, Audit, ErrorMap, Report, counted, duration
+from fastgrad.report import Report
+from fastgrad.report.formatting import counted, duration
+from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap
 from fastgrad.verdict import TOLERANCE, Judgement, error_map, judge
 
 # What few checks need is imported where they do: a right gradient in a file then waits for none of it.

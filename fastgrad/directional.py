@@ -21,7 +21,7 @@ from fastgrad.measured import Measured, measure, penalty_on
 from fastgrad.network import Array, Network, Problem, Tensor
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.product import norm, product
-from fastgrad.report import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
+from fastgrad.report.parts import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
 from fastgrad.signs import ROWS_OF_W, Region, whole_layer, whole_tensor
 from fastgrad.verdict import CANCELLED, LOST, TOLERANCE, unjudged
 

@@ -19,7 +19,7 @@ from fastgrad.kernels import codes
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.product import product
-from fastgrad.report import TensorReport
+from fastgrad.report.parts import TensorReport
 from fastgrad.verdict import BLOCK, Judgement
 
 SMALL = 1e-3

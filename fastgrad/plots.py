@@ -19,7 +19,9 @@ from fastgrad.diagnosis.codes import CODES
 from fastgrad.errors import InputError
 from fastgrad.functions.gradient import numerical_gradient
 from fastgrad.network import Array
-from fastgrad.report import ErrorMap, Report, counted, printable
+from fastgrad.report import Report
+from fastgrad.report.formatting import counted, printable
+from fastgrad.report.parts import ErrorMap
 from fastgrad.sweep import THRESHOLD, Curve, Sweep
 from fastgrad.training import Comparison, Training
 

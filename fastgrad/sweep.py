@@ -27,7 +27,8 @@ from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.textbook import Losses, difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.product import norm
-from fastgrad.report import SCHEMA, allowed_threads, counted, duration
+from fastgrad.report import SCHEMA
+from fastgrad.report.formatting import allowed_threads, counted, duration
 
 LARGEST, SMALLEST = 1e-1, 1e-13
 """The steps swept unless others are given."""

@@ -14,7 +14,7 @@ from fastgrad.network import Array, Offsets, Problem, Tensor
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.kinks import Mask
 from fastgrad.product import norm
-from fastgrad.report import Entry, ErrorMap, Outcomes, Sensitivity, TensorReport, Verdict
+from fastgrad.report.parts import Entry, ErrorMap, Outcomes, Sensitivity, TensorReport, Verdict
 
 TOLERANCE = 32.0
 """Multiple of u·R that a right gradient may be off. R is the typical size of what rounding does to the usual backward pass:

@@ -8,7 +8,9 @@ import math
 import pytest
 from rich.console import Console
 
-from fastgrad.report import Alternative, Entry, Finding, GradientError, Report, TensorReport, counted, duration, printable
+from fastgrad.report import GradientError, Report
+from fastgrad.report.formatting import counted, duration, printable
+from fastgrad.report.parts import Alternative, Entry, Finding, TensorReport
 
 RIGHT = TensorReport("W1", "dW1", (5, 4), "right", 1.2e-16, 20, 0, Entry((3, 1), 0.1234567, 0.1234567), None, 4e5)
 WRONG = TensorReport("W2", "dW2", (3, 5), "wrong", 1 / 3, 15, 2, Entry((3, 1), 0.1234567, 0.06172835), 2.0, 4e5)

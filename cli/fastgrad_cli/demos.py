@@ -11,7 +11,7 @@ import numpy as np
 from fastgrad.digits import Digits
 from fastgrad.functions.descent import Descent
 from fastgrad.network import Array
-from fastgrad.report import duration, significant
+from fastgrad.report.formatting import duration, significant
 from fastgrad.training import BATCH, BOOKS_PARAMETERS, RATE, Comparison, Moment, network_for
 from fastgrad_cli.terminal import SCHEMA, printable
 

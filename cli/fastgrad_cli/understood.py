@@ -16,7 +16,7 @@ from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, 
 from fastgrad.forward import base_point
 from fastgrad.network import Network, Problem, Tensor
 from fastgrad.numerical.methods import METHODS
-from fastgrad.report import counted, duration, printable, significant
+from fastgrad.report.formatting import counted, duration, printable, significant
 from fastgrad_cli.terminal import SCHEMA
 
 

@@ -21,7 +21,8 @@ from fastgrad.interpret import Description
 from fastgrad.interpret.names import listed
 from fastgrad.network import Array, Problem
 from fastgrad.product import norm
-from fastgrad.report import Report, significant
+from fastgrad.report import Report
+from fastgrad.report.formatting import significant
 
 __all__ = ["BackwardReport", "Function", "check_backward"]
 

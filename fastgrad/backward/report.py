@@ -10,7 +10,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from fastgrad.report import SCHEMA, GradientError, Report, counted, plain_text, printable, verdict_line
+from fastgrad.report import SCHEMA, GradientError, Report
+from fastgrad.report.formatting import counted, plain_text, printable
+from fastgrad.report.sentences import verdict_line
 
 Verdict = Literal["right", "wrong", "not judged"]
 

@@ -16,7 +16,7 @@ from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical
-from fastgrad.report import Alternative, Finding
+from fastgrad.report.parts import Alternative, Finding
 
 UNUSUAL = 1.5
 """Cost from which an explanation is offered, not asserted: as many numbers fitted as there are, or an unknown flow."""

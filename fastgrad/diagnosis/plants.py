@@ -15,7 +15,7 @@ from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, update
 from fastgrad.diagnosis.words import gradient_name, readings
 from fastgrad.network import Array, Problem
 from fastgrad.numerical import Numerical, numerical_gradient
-from fastgrad.report import Finding
+from fastgrad.report.parts import Finding
 from fastgrad.verdict import judge
 
 STRAY = 1.37

@@ -13,7 +13,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.report import TEXT_WIDTH, GradientError, counted, duration, printable, significant
+from fastgrad.report import GradientError
+from fastgrad.report.formatting import TEXT_WIDTH, counted, duration, printable, significant
 
 Verdict = Literal["right", "wrong", "inconclusive"]
 

@@ -1,0 +1,67 @@
+"""Numbers, times and names as text, for whoever prints."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+TEXT_WIDTH = 100
+"""Columns of `str(report)`."""
+
+
+def printable(text: str) -> str:
+    """Return a text with everything that could steer a terminal written as an escape of Python's."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def significant(value: float, digits: int = 7) -> str:
+    """Return a number to so many significant digits, without trailing zeros."""
+    return f"{value:.{digits}g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time with the unit that suits it: "31 ms", "4.2 s", "3 min 20 s"."""
+    if seconds < 0.9995e-3:
+        return f"{seconds * 1e6:.0f} \N{MICRO SIGN}s"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.3g} ms"
+    if seconds < 99.95:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes / 60:,.1f} h"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 parameter" or "61,476 parameters"."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{count:,} {noun if count == 1 else plural}"
+
+
+def plain_text(renderable: Any) -> str:
+    """Render without colour and without any influence of the environment."""
+    stream = io.StringIO()
+    # An empty environment keeps FORCE_COLOR, COLUMNS and the like from changing what str(report) says.
+    console = Console(file=stream, width=TEXT_WIDTH, color_system=None, force_terminal=False, force_jupyter=False, _environ={})
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+def listed(names: list[str], most: int = 6) -> str:
+    """Return "dW1, db1 and dW2", the last ones counted where they are many."""
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most:,} more"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def closed(text: str) -> str:
+    """Return a remark fit for the terminal, with its full stop."""
+    return printable(text).rstrip(".") + "."
+
+
+def allowed_threads(threads: int) -> str:
+    """Write how many threads there might have been."""
+    return f"up to {threads} threads" if threads > 1 else "1 thread"
