@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fastgrad.directional_derivative import along_everything, prepare
+from fastgrad.directional.derivative import along_everything, prepare
 from fastgrad.machine import most_threads
 from fastgrad.network import Problem
 from fastgrad.numerical import numerical_gradient

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from fastgrad.checking import check_problem
-from fastgrad.directional_derivative import along_everything, prepare
+from fastgrad.directional.derivative import along_everything, prepare
+from fastgrad.directional.signs import rows_of, whole_tensor
 from fastgrad.machine import most_threads
 from fastgrad.network import Network, Problem, Tensor
-from fastgrad.signs import rows_of, whole_tensor
 
 WIDTHS = tuple(int(n) for n in os.environ.get("WIDTHS", "784-10000-9000-10").split("-"))
 SAMPLES = 8

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import audit, directional, directional_derivative, measured, signs
+from fastgrad import audit, directional
 from fastgrad.backprop import gradient
 from fastgrad.checking import check_problem
-from fastgrad.directional import chance_of_cancelling, check_directions
+from fastgrad.directional import chance_of_cancelling, check_directions, derivative, measured, signs
+from fastgrad.directional.signs import Region, whole_tensor
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.forward import base_point
 from fastgrad.machine import most_threads
 from fastgrad.numerical import numerical_gradient
-from fastgrad.signs import Region, whole_tensor
 
 import problems
 import reference
@@ -36,7 +36,7 @@ def without_warnings():
 
 
 def prepared(problem, directions=8, seed=0):
-    return directional_derivative.prepare(problem, directions, seed, 1)
+    return derivative.prepare(problem, directions, seed, 1)
 
 
 def direction(setting, k):
@@ -124,7 +124,7 @@ def test_all_at_once_is_the_sum_of_the_tensors(masked):
             problem = replace(problem, masks=tuple((draw.random(shape) < 0.7) / 0.7 for shape in shapes))
         plain = replace(problem, claimed=gradient(problem, base_point(problem)))
         setting, found = all_measured(plain, 2, seed)
-        together = directional_derivative.along_everything(setting, 1)
+        together = derivative.along_everything(setting, 1)
         own = np.sqrt(together.variance[0])
         apart = sum(one.carried[1] for one in found)
         assert (
@@ -376,8 +376,8 @@ def test_no_kink_nearby_is_crossed(distance):
 
 
 def test_steps_that_never_fit_leave_a_tensor_unjudged(monkeypatch):
-    monkeypatch.setattr(directional_derivative, "ATTEMPTS", 1)
-    monkeypatch.setattr(directional_derivative, "FIRST_MOVE", 1.0)
+    monkeypatch.setattr(derivative, "ATTEMPTS", 1)
+    monkeypatch.setattr(derivative, "FIRST_MOVE", 1.0)
     found = check_directions(problems.problem(CASE, np.zeros_like(EXACT)))
     assert {t.verdict for t in found.tensors} == {"not judged"}
 
@@ -456,7 +456,7 @@ def test_the_plain_derivative_is_the_sum_over_the_gradient():
     U = direction(setting, 0)
     h = 1e-6
     losses = [reference.loss(replace(CASE, theta=CASE.theta + sign * h * U)) for sign in (1, -1)]
-    together = directional_derivative.along_everything(setting, 0)
+    together = derivative.along_everything(setting, 0)
     assert together.derivative[0] == pytest.approx(float(losses[0] - losses[1]) / (2.0 * h), rel=1e-6)
     assert together.derivative[0] == pytest.approx(U @ EXACT, rel=1e-12)
 

@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 
 from fastgrad import outputs
-from fastgrad.directional_derivative import Carried, Setting, along, first_moves
+from fastgrad.directional.derivative import Carried, Setting, along, first_moves
+from fastgrad.directional.signs import ROWS_OF_W, Region, rows_of, sum_growth
 from fastgrad.forward import UNIT_ROUNDOFF, growth
 from fastgrad.network import Array, Offsets
 from fastgrad.numerical.kinks import range_product
 from fastgrad.product import norm, squared
-from fastgrad.signs import ROWS_OF_W, Region, rows_of, sum_growth
 from fastgrad.verdict import TOLERANCE, UNDERFLOW
 
 COLUMNS = 256

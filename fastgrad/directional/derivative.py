@@ -14,6 +14,7 @@ import numpy as np
 
 from fastgrad import outputs
 from fastgrad.backprop import RoundingScale, rounding_scale
+from fastgrad.directional.signs import Region, Signs, sum_growth, whole_layer
 from fastgrad.errors import InputError
 from fastgrad.forward import BasePoint, base_point, growth
 from fastgrad.kernels import codes, launch
@@ -22,7 +23,6 @@ from fastgrad.network import Array, Problem
 from fastgrad.numerical.kinks import Mask, loss_on_kink, on_kink, slope_range
 from fastgrad.numerical.steps import SMALL_MOVE
 from fastgrad.product import product
-from fastgrad.signs import Region, Signs, sum_growth, whole_layer
 
 FIRST_MOVE = 2.0**-40
 """Largest move of the perturbed pre-activations themselves: leaves room for growth on the way up before a move reaches

@@ -13,16 +13,16 @@ from math import ceil, comb, nan, sqrt
 import numpy as np
 
 from fastgrad.audit import NOISE, losses_along
-from fastgrad.directional_derivative import Carried, Setting, along, along_everything, prepare, with_room
+from fastgrad.directional.derivative import Carried, Setting, along, along_everything, prepare, with_room
+from fastgrad.directional.measured import Measured, measure, penalty_on
+from fastgrad.directional.signs import ROWS_OF_W, Region, whole_layer, whole_tensor
 from fastgrad.errors import InputError, Interrupted, require
 from fastgrad.forward import UNIT_ROUNDOFF, BasePoint
 from fastgrad.machine import most_threads
-from fastgrad.measured import Measured, measure, penalty_on
 from fastgrad.network import Array, Network, Problem, Tensor
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.product import norm, product
 from fastgrad.report.parts import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
-from fastgrad.signs import ROWS_OF_W, Region, whole_layer, whole_tensor
 from fastgrad.verdict import CANCELLED, LOST, TOLERANCE, unjudged
 
 DIRECTIONS = 8
