@@ -64,7 +64,12 @@ class BasePoint:
     @cached_property
     def squares(self) -> list[Squared]:
         """Of a_0 to a_L, shape (m, n_l)."""
-        return [squared(a) for a in self.activations]
+        return [squared(a, float(reach.max())) for a, reach in zip(self.activations, self.reach, strict=True)]
+
+    @cached_property
+    def reach(self) -> list[Array]:
+        """Largest size of each unit of a_0 to a_L among the samples, shape (n_l,)."""
+        return [np.maximum(a.max(axis=0), -a.min(axis=0)) for a in self.activations]
 
     @cached_property
     def _errors(self) -> Errors:

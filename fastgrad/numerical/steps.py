@@ -44,8 +44,7 @@ def _plan_layer(
 ) -> tuple[Array, Array]:
     reach = np.ones(1)
     if method == "parameter":
-        inputs = base.activations[layer]
-        reach = np.append(np.maximum(inputs.max(axis=0), -inputs.min(axis=0)), reach)
+        reach = np.append(base.reach[layer], reach)
     if step is not None:
         move, steps = step * float(reach.max()), np.full(reach.size, step)
     else:
