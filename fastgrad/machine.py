@@ -5,8 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from threading import Lock
 
 from fastgrad.errors import InputError
+
+ONE_AT_A_TIME = Lock()
+"""Held by whoever runs a prange loop: not all of numba's layers of threads bear being called from two of Python's at once."""
 
 
 def available_memory() -> int:

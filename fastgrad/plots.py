@@ -6,6 +6,7 @@ where they are, not in a legend.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -87,6 +88,8 @@ def require(path: str | Path) -> Path:
         raise InputError(f"{str(target)!r} is a folder; give the name of a file that the picture can be written to")
     if not target.parent.is_dir():
         raise InputError(f"there is no folder {str(target.parent)!r} to write the picture to")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"the picture cannot be written: the folder {str(target.parent)!r} may not be written to")
     if find_spec("matplotlib") is None:
         raise InputError(
             'a picture needs matplotlib, which is not installed; to install it:\n  pip install "matplotlib>=3.8,<4"'

@@ -128,7 +128,7 @@ def _noisy(nursery: Nursery, draw: np.random.Generator) -> Iterator[tuple[str, n
         if min(np.count_nonzero(below.delta) for below in nursery.ground.right[: layer + 1]) < 3:
             continue  # noise on one number is a factor
         delta = flow.delta * (1.0 + 0.1 * draw.normal(size=flow.delta.shape))
-        claimed = nursery.with_flow(layer, replace(flow, delta=delta))
+        claimed = nursery._gradient(nursery.ground, {layer: replace(flow, delta=delta)})
         if not np.allclose(claimed, nursery.right, rtol=1e-6, atol=0.0):
             yield f"dZ{layer + 1}", claimed
 

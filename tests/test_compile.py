@@ -81,7 +81,7 @@ def test_a_damaged_file_is_compiled_again(tmp_path):
     assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
     (file,) = tmp_path.rglob("tabulate.layer")
     whole = file.read_bytes()
-    for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), b"", b"{}\n"):
+    for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), b"", b"[]\n", whole[:40] + b"x" + whole[41:]):
         file.write_bytes(damaged)
         assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
         assert native.MachineCode.from_bytes(file.read_bytes()) is not None
@@ -197,3 +197,34 @@ def test_threads_as_the_variable_has_them(monkeypatch):
     assert most_threads() == 3
     monkeypatch.delenv("NUMBA_NUM_THREADS")
     assert most_threads() >= 1
+
+
+@pytest.mark.compiled
+def test_after_a_fork_the_child_works_alone(problem_of):
+    case = reference.random_case(0)
+    problem = problem_of(case)
+    expected = numerical.numerical_gradient(problem, threads=2).values
+    child = os.fork()
+    if not child:
+        same = sharing.crew.ready(2) == 1 and np.array_equal(numerical.numerical_gradient(problem, threads=2).values, expected)
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert sharing.crew.ready(2) == 2
+
+
+def test_a_folder_of_somebody_else_holds_no_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    (tmp_path / "fastgrad").mkdir()
+    assert native.cache_folder.__wrapped__().parent == tmp_path / "fastgrad"
+    (tmp_path / "fastgrad").chmod(0o777)
+    folder = native.cache_folder.__wrapped__()
+    assert folder is None or folder.parent != tmp_path / "fastgrad"
+
+
+def test_who_has_no_home_keeps_code_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert native.cache_folder.__wrapped__() is not None
+    assert list(tmp_path.iterdir()) == []

@@ -128,8 +128,8 @@ def check(
         report = _check_file(file, description, how) if backward is None else _try(backward, file, description, how)
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
-    drawn = "" if draw is None else draw(report)
     _show_report(report, as_json)
+    drawn = "" if draw is None else draw(report)
     if drawn and not as_json:
         click.echo(drawn)
     return EXIT_CODES[report.verdict] if code is None else code

@@ -99,10 +99,6 @@ class Nursery:
         """Diagnose a claimed gradient; nothing where the verdict is right."""
         return diagnose(replace(self.problem, claimed=claimed), self.numerical) if self.is_wrong(claimed) else ()
 
-    def with_flow(self, layer: int, flow: Flow) -> Array:
-        """Return the gradient of the backward pass that has this flow at a layer."""
-        return self._gradient(self.ground, {layer: flow})
-
     def judged(self, plants: list[Plant]) -> Outcome:
         """Diagnose the claim that one or more mistakes make together.
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from fastgrad.errors import InputError
 from fastgrad.functions import compiled
 from fastgrad.functions.arguments import Array, read, whole_number
+from fastgrad.machine import ONE_AT_A_TIME
 
 BATCH_NUMBERS = 1 << 16
 """Numbers in one batch: half a megabyte, which the cache of a core holds; larger ones took longer for each point."""
@@ -217,10 +218,11 @@ class Function:
         self.evaluations += entries.size
         returned = compiled.returned_flags(entries.size)
         try:
-            if self.layout.kind == "number":
-                compiled.number_loop_of(self._f)(self.x[entries] + offsets, values)
-            else:
-                compiled.loop_of(self._f)(self.x.reshape(self.layout.shapes[0]), entries, offsets, values, returned)
+            with ONE_AT_A_TIME:
+                if self.layout.kind == "number":
+                    compiled.number_loop_of(self._f)(self.x[entries] + offsets, values)
+                else:
+                    compiled.loop_of(self._f)(self.x.reshape(self.layout.shapes[0]), entries, offsets, values, returned)
         except SystemError:
             # An exception ends a chunk of the loop, unseen or as this, according to the thread; called by itself the function
             # says below what happened.

@@ -1,4 +1,4 @@
-"""Kernels as Python calls them: machine code by its address, from a folder or compiled now, and the threads it runs on.
+"""Kernels as Python calls them: machine code by its address, from a folder or compiled now.
 
 Called by launch. numba is imported only to compile: importing it takes a third of a second, loading what it keeps of compiled
 functions as much again; llvmlite loads the same machine code in some milliseconds. The folder is named after the content of
@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import secrets
+import stat
 import struct
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from contextlib import contextmanager, suppress
 from ctypes import CFUNCTYPE, addressof, c_double, c_int32, c_int64, c_void_p, cast
 from functools import cache, cached_property
 from importlib import import_module
+from importlib.metadata import version
 from operator import index
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,7 +41,16 @@ SCALARS: dict[str, Callable[[Any], int | float]] = {"i8": index, "u8": index, "f
 """How a single number becomes a machine word, by its type in signatures."""
 WORDS: dict[str, tuple[Any, str]] = {"i64": (c_int64, "Q"), "ptr": (c_void_p, "Q"), "double": (c_double, "d")}
 """How ctypes and struct pass a word on, by LLVM's type of it."""
+COMPILING = [
+    f"NUMBA_{name}"
+    for name in (
+        "OPT", "CPU_NAME", "CPU_FEATURES", "BOUNDSCHECK", "LOOP_VECTORIZE", "SLP_VECTORIZE", "ENABLE_AVX", "DISABLE_INTEL_SVML",
+    )
+]  # fmt: skip
+"""Variables of numba's that change what is compiled."""
 MASK = 2**64 - 1
+DIGEST = 32
+"""Bytes of a digest, which a file begins with."""
 
 
 class Parameter(NamedTuple):
@@ -90,19 +101,18 @@ class MachineCode(NamedTuple):
 
     def to_bytes(self) -> bytes:
         """Return what a file holds."""
-        header = {**self._asdict(), "object": hashlib.sha256(self.object).hexdigest()}
-        return json.dumps(header).encode() + b"\n" + self.object
+        content = json.dumps(self[:-1]).encode() + b"\n" + self.object
+        return hashlib.sha256(content).digest() + content
 
     @classmethod
     def from_bytes(cls, content: bytes) -> MachineCode | None:
         """Read it back; None if a file is damaged."""
-        line, _, code = content.partition(b"\n")
-        try:
-            header = json.loads(line)
-            whole = header["object"] == hashlib.sha256(code).hexdigest()
-        except (ValueError, KeyError):
+        digest, rest = content[:DIGEST], content[DIGEST:]
+        if hashlib.sha256(rest).digest() != digest:
             return None
-        return cls(**{**header, "object": code}) if whole else None
+        header, _, code = rest.partition(b"\n")
+        symbol, signature, types, wanted = json.loads(header)
+        return cls(symbol, signature, types, wanted, code)
 
 
 class Loaded(NamedTuple):
@@ -180,7 +190,7 @@ class Kernel:
         folder = cache_folder()
         file = None if folder is None else folder / self._file_name
         code = None if file is None else _read(file)
-        if code is None:
+        if code is None or not _linkable(code):
             _announce()
             code = self._worker.machine_code()
             if file is not None:
@@ -221,7 +231,8 @@ def load_together(*kernels: Kernel) -> None:
     if len(missing) > 1 and _listeners and cache_folder() is not None and most_threads() > 1 and sys.executable:
         _announce()
         command = [sys.executable, "-P", "-c", _COMPILE, *(kernel._file_name for kernel in missing[1:])]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as other:
+        quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+        with suppress(OSError), subprocess.Popen(command, **quiet) as other:  # type: ignore[call-overload]
             try:
                 missing[0].address  # noqa: B018  (compiles it)
             except BaseException:
@@ -267,9 +278,7 @@ def _load(code: MachineCode) -> Loaded:
     if code.types != expected:
         raise RuntimeError(f"this version of numba passes arguments otherwise than fastgrad knows: {code.types}")
     # An engine for each: what two object files have under one name stays apart.
-    engine = new_engine(llvm.parse_assembly(""))
-    if not all(map(llvm.address_of_symbol, code.wanted)):
-        import_module("numba.core.registry").cpu_target.target_context.refresh()  # numba brings what the system lacks
+    engine = _engine_of_nothing()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code.object))
     engine.finalize_object()
     address = engine.get_function_address(code.symbol)
@@ -277,10 +286,23 @@ def _load(code: MachineCode) -> Loaded:
     return Loaded(address, function, parameters, tuple(code.types), engine)
 
 
+def _linkable(code: MachineCode) -> bool:
+    """Whether all that it wants from outside is there, numba bringing what the system lacks."""
+    _engine_of_nothing()  # the first engine opens what this process itself has
+    if all(map(llvm.address_of_symbol, code.wanted)):
+        return True
+    import_module("numba.core.registry").cpu_target.target_context.refresh()
+    return all(map(llvm.address_of_symbol, code.wanted))
+
+
 def new_engine(module: Any) -> Any:
     """Return what compiles and holds code for this machine."""
     _initialize()
     return llvm.create_mcjit_compiler(module, llvm.Target.from_default_triple().create_target_machine())
+
+
+def _engine_of_nothing() -> Any:
+    return new_engine(llvm.parse_assembly(""))
 
 
 @cache
@@ -296,23 +318,35 @@ def cache_folder() -> Path | None:
     for file in sorted(Path(__file__).parent.glob("*.py")):
         content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     features = llvm.get_host_cpu_features().flatten()
-    # Each numba goes with one llvmlite, whose version is at hand.
-    for part in (llvmlite.__version__, np.__version__, platform.python_version(), llvm.get_host_cpu_name(), features):
+    versions = [version("numba"), llvmlite.__version__, np.__version__, platform.python_version()]
+    asked = [f"{name}={os.environ.get(name)}" for name in COMPILING]
+    for part in (*versions, *asked, llvm.get_host_cpu_name(), features):
         content.update(part.encode() + b"\0")
-    home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    for base in (
-        Path(home) / "fastgrad",
-        Path(tempfile.gettempdir()) / f"fastgrad-{os.getuid() if hasattr(os, 'getuid') else 'user'}",
-    ):
-        folder = base / content.hexdigest()[:16]
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError:
-            continue
-        # What lies there is run: it must be nobody else's, who might have put anything there.
-        if os.access(folder, os.W_OK) and (not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()):
-            return folder
+    for base in _bases():
+        with suppress(OSError):
+            base.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = base / content.hexdigest()[:16]
+            folder.mkdir(exist_ok=True, mode=0o700)
+            if os.access(folder, os.W_OK) and _is_ours(base) and _is_ours(folder):
+                return folder
     return None
+
+
+def _bases() -> Iterator[Path]:
+    """Yield where compiled code may be kept, the best place first."""
+    said = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if not said.startswith("~"):  # of who has no home
+        yield Path(said).absolute() / "fastgrad"
+    with suppress(OSError):
+        yield Path(tempfile.gettempdir()) / f"fastgrad-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether nobody else could have put anything there: what lies in it is run."""
+    if not hasattr(os, "getuid"):
+        return True
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & stat.S_IWOTH
 
 
 def addresses(*kernels: Kernel | None) -> Any:

@@ -123,21 +123,27 @@ def enter(theta, layers, shapes, units, exact, layer, s, bound, active, count, g
 
 
 @helper
-def activate(layers, shapes, units, exact, layer, s, bound, active, here, count, work, target, columns):
-    """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference."""
+def activate(layers, shapes, units, exact, layer, s, bound, active, here, count, work, target, columns, used):
+    """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference.
+
+    Of each half the first `used` columns: what an earlier tile left in the others would become denormal, and slow.
+    """
     wide_vectors()
     low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
     for r in range(count):
         u, at = low + active[here + r], np.uint64(target + r) * STRIDE
         z, f1, f2 = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u]
         if units[KINK, s, u] <= bound:
-            call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at, columns))
+            for half in range(at, at + columns, HALF):
+                call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, half, np.uint64(used)))
         elif f2 != 0.0:
-            for c in range(columns):
-                work[at + c] *= f1 + work[at + c] * f2
+            for half in range(at, at + columns, HALF):
+                for c in range(half, half + np.uint64(used)):
+                    work[c] *= f1 + work[c] * f2
         elif f1 != 1.0:
-            for c in range(columns):
-                work[at + c] *= f1
+            for half in range(at, at + columns, HALF):
+                for c in range(half, half + np.uint64(used)):
+                    work[c] *= f1
 
 
 @outlined
@@ -191,12 +197,12 @@ def climb(
             np.int64(columns), used, terms, n_first, first, theta, start, n_columns, active, target, n_here, source, n_below,
             work, source, target,
         )  # fmt: skip
-        activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target, columns)
+        activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target, columns, used)
         source, target, n_below = target, source, n_here
     if n_terms and layer == last:
         expand(np.int64(columns), terms, n_terms, first, n_below, work, source)
     if columns < COLUMNS:
-        mirror(n_below, work, source)
+        mirror(n_below, work, source, used)
     if exact[EXACT_LOSS]:
         call(exact[EXACT_LOSS], (
             loss_code, loss_parameter, outputs, top, s, bounds[last + 1], work, source, target, total, COLUMNS, STRIDE,
@@ -206,12 +212,12 @@ def climb(
 
 
 @helper
-def mirror(count, work, source):
+def mirror(count, work, source, used):
     """Fill in what −step does where +step was carried through straight activations alone: the same, bit for bit, negated."""
     wide_vectors()
     for r in range(count):
         at = np.uint64(source + r) * STRIDE
-        for c in range(HALF):
+        for c in range(np.uint64(used)):
             work[at + HALF + c] = -work[at + c]
 
 

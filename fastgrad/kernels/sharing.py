@@ -7,17 +7,19 @@ as long as it had to. The bits are the same either way.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
-from threading import Lock
+from math import inf
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 
 from fastgrad.kernels.native import WITHOUT_COMPILATION, Call, new_engine
+from fastgrad.machine import ONE_AT_A_TIME
 
 WAKING = 0.5
 """Seconds that it takes to wake numba's threads: 0.45 on two cores of 2.3 GHz, with the loop compiled before."""
@@ -28,8 +30,16 @@ class Crew:
 
     def __init__(self) -> None:
         self.alone = 0.0
-        self._turn = Lock()
-        """Not all of numba's layers of threads bear being called from two of Python's at once."""
+        # In a child of fork numba's threads are not there, and some layers of them end the process that calls them.
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._stay_alone)
+
+    def _stay_alone(self) -> None:
+        self.alone = -inf
+
+    def ready(self, threads: int) -> int:
+        """Return how many of some threads would work now."""
+        return threads if self.alone >= WAKING else 1
 
     def share_out(self, threads: int, prepare: Callable[[int, int], Call]) -> None:
         """Do work cut into pieces: `prepare` is given a piece's number and the number of pieces, and must share no scratch."""
@@ -41,12 +51,12 @@ class Crew:
             self.alone += time.perf_counter() - began
         else:
             calls = [prepare(piece, threads) for piece in range(threads)]
-            with self._turn:
+            with ONE_AT_A_TIME:
                 _run_together(calls, threads)
 
     def wake(self) -> None:
         """Wake the others before there is work for them, as a benchmark should."""
-        self.alone = WAKING
+        self.alone = max(self.alone, WAKING)
         if not WITHOUT_COMPILATION:
             import_module("fastgrad.kernels.parallel")
 
@@ -58,8 +68,9 @@ def _run_together(calls: Sequence[Call], threads: int) -> None:
     """Run calls of one kernel by prange, which passes each the address of its machine words."""
     parallel = import_module("fastgrad.kernels.parallel")
     contexts = [np.frombuffer(call.context(), dtype=np.int64) for call in calls]
-    parallel.use_threads(threads)
-    parallel.in_parallel(_unpacking(calls[0].types), np.array([context.ctypes.data for context in contexts]))
+    addresses = np.array([context.ctypes.data for context in contexts])
+    with parallel.number_of_threads(threads):
+        parallel.in_parallel(_unpacking(calls[0].types), addresses)
 
 
 _engines: list[Any] = []

@@ -1,6 +1,6 @@
 """The numerical gradient of a problem: which parameters, which steps, which method, in pieces that report progress.
 
-Called by check. Does not judge: values, and where a kink makes more than one value right, their range.
+Called by checking. Does not judge: values, and where a kink makes more than one value right, their range.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from fastgrad.errors import InputError, Interrupted, require
 from fastgrad.forward import BasePoint, base_point
 from fastgrad.kernels import launch
 from fastgrad.kernels.native import load_together
+from fastgrad.kernels.sharing import crew
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.numerical.kinks import kinked_units
 from fastgrad.numerical.methods import WORK_RATE, Method, Scheme, choose_method, choose_scheme, forward_work
@@ -182,7 +183,7 @@ def _textbook(
     places = np.arange(problem.network.size) if selected is None else selected
     values = np.full(problem.network.size, np.nan)
     work = 2.0 * forward_work(problem) * problem.samples
-    for piece in tracker.pieces(places.size, work / (WORK_RATE["textbook"] * threads)):
+    for piece in tracker.pieces(places.size, work / (WORK_RATE["textbook"] * crew.ready(threads))):
         values[places[piece]] = difference(textbook_losses(problem, base, places[piece], threads), step, scheme)
         tracker.advance(piece.stop - piece.start)
     lower, upper = add_penalty(problem, step, values, None, None, scheme)
