@@ -88,7 +88,10 @@ def test_picture():
         panels = figure.subplots(2, 3).ravel()
         for axes, (curve, lines) in zip(panels, LINES.items(), strict=False):
             axes.spines[["top", "right"]].set_visible(False)
-            axes.set(xscale="log", yscale="log", xlabel=curve, ylabel="seconds")
+            axes.set(xscale="log", yscale="log", xlabel="n" if "n-" in CURVES[curve][0] else curve, ylabel="seconds")
+            axes.minorticks_off()
+            points = max(([n for n, _, _ in line] for line in lines.values()), key=len)
+            axes.set_xticks(points, [f"{n:,}" for n in points])
             axes.set_title(curve, loc="left", weight="bold", pad=20.0)
             axes.annotate(
                 CURVES[curve][0],
