@@ -16,7 +16,7 @@ from fastgrad.forward import growth
 from fastgrad.kernels import launch
 from fastgrad.kernels.codes import GROUP, GROUPS, PATTERNS, WORD
 from fastgrad.network import Array, Network, Tensor
-from fastgrad.product import norm
+from fastgrad.product import SAFE_SUM, norm
 
 SAMPLES = 32
 """Columns that tables of signed sums are made for at a time; a table holds four times its columns."""
@@ -144,12 +144,18 @@ class Signs:
         """Σ U∘values of a region along every direction, and the norm of its values; its rows are as `rows_of` gives them."""
         if region.kind == "b":
             return np.array([(values * self.of(k, region)).sum() for k in range(self.keys.size)]), norm(values)
-        unit = _power_near(values)
         by_row, squares = np.empty((self.keys.size, len(values))), np.empty(len(values))
         words = self.words(region.layer, "W")
         at = self.counter(region.layer, "W") + region.low * words
         threads = self._threads_for(region.size)
-        launch.signed_sums(self.keys, at, words, region.left, region.right, values, 1.0 / unit, threads, by_row, squares)
+        # To look for a unit that no square overflows in takes two passes over all values; few need another than 1.
+        unit = 1.0
+        for attempt in range(2):
+            if attempt:
+                unit = _power_near(values)
+            launch.signed_sums(self.keys, at, words, region.left, region.right, values, 1.0 / unit, threads, by_row, squares)
+            if SAFE_SUM < squares.sum() < np.inf:
+                break
         return by_row.sum(axis=1), unit * float(np.sqrt(squares.sum()))
 
     def _threads_for(self, signs: int) -> int:
