@@ -14,6 +14,7 @@ from fastgrad import directional, numerical
 from fastgrad.errors import InputError
 from fastgrad.kernels import launch, native, sharing
 from fastgrad.machine import most_threads
+from fastgrad.numerical import propagated
 from fastgrad.numerical.methods import METHODS
 
 import problems
@@ -200,7 +201,8 @@ def test_threads_as_the_variable_has_them(monkeypatch):
 
 
 @pytest.mark.compiled
-def test_after_a_fork_the_child_works_alone(problem_of):
+def test_after_a_fork_the_child_works_alone(problem_of, monkeypatch):
+    monkeypatch.setattr(propagated, "PARALLEL_SECONDS", 0.0)  # however little work it is
     case = reference.random_case(0)
     problem = problem_of(case)
     expected = numerical.numerical_gradient(problem, threads=2).values

@@ -56,10 +56,9 @@ def multiply(
 ):
     """Row target + r of work becomes Σ_k W[outputs r, inputs k]·(row source + k), k in order.
 
-    It is made of the first `columns` of each row, panels beyond the first `used` of each half left out.
-
-    Where `n_terms` is not 0, a panel of the rows from `source` on is made first, as by `expand`: in the place of the first
-    panel's first rows, which then stay in the first cache.
+    Of each row the first `columns` are made, without panels beyond the first `used` of each half. Where `n_terms` is not 0,
+    a panel of the rows from `source` on is made first, as by `expand`: in the place of the first panel's first rows, which
+    then stay in the first cache.
     """
     apart()
     width = WIDE if n_out == 1 else PANEL

@@ -69,19 +69,17 @@ def _run_together(calls: Sequence[Call], threads: int) -> None:
     parallel = import_module("fastgrad.kernels.parallel")
     contexts = [np.frombuffer(call.context(), dtype=np.int64) for call in calls]
     addresses = np.array([context.ctypes.data for context in contexts])
+    function, _ = _unpacking(calls[0].types)
     with parallel.number_of_threads(threads):
-        parallel.in_parallel(_unpacking(calls[0].types), addresses)
-
-
-_engines: list[Any] = []
-"""Their code lives as long as they do."""
+        parallel.in_parallel(function, addresses)
 
 
 @cache
-def _unpacking(types: tuple[str, ...]) -> int:
-    """Return the address of machine code that takes the address of a function and its words, of these types, and calls it.
+def _unpacking(types: tuple[str, ...]) -> tuple[int, Any]:
+    """Return machine code that takes the address of a function and its words, of these types, and calls it.
 
-    Like all of numba's functions it is given room for a result and an exception first, of which there is none.
+    The address, and the engine that holds the code. Like all of numba's functions it is given room for a
+    result and an exception first, of which there is none.
     """
     lines = ["define i32 @run(ptr %result, ptr %exception, i64 %context) {", "%words = inttoptr i64 %context to ptr"]
     lines.append("%function = load ptr, ptr %words")
@@ -91,5 +89,4 @@ def _unpacking(types: tuple[str, ...]) -> int:
     lines += [f"%status = call i32 %function({words})", "ret i32 %status", "}"]
     engine = new_engine(llvm.parse_assembly("\n".join(lines)))
     engine.finalize_object()
-    _engines.append(engine)
-    return int(engine.get_function_address("run"))
+    return engine.get_function_address("run"), engine
