@@ -1,6 +1,6 @@
 """Bits and verdicts of seeded networks and of the real cases, as they were recorded: what moves code must not move figures.
 
-``python tests/test_same_bits.py`` records them anew in tests/data/bits.json, which only a change of the mathematics may ask for.
+``python tests/test_same_bits.py`` records them anew in tests/data/bits.json, which only changed mathematics may ask for.
 Verdicts, counts and causes hold on every machine; bits on processors for which LLVM makes the same code, with these versions.
 """
 
