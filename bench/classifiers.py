@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.forward import base_point
 from fastgrad.kernels import codes
 from fastgrad.kernels.sharing import crew
-from fastgrad.network import Network, Problem, Tensor
+from fastgrad.model.forward import base_point
+from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical import load_kernels, numerical_gradient
 
 Array = npt.NDArray[np.float64]

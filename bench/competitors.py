@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 import fastgrad
-from fastgrad.network import Network, Problem, Tensor
+from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical import numerical_gradient
 
 import jax_difference

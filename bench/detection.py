@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.checking import check_problem
-from fastgrad.network import Problem
+from fastgrad.model.network import Problem
 from fastgrad.report import Report
+from fastgrad.walk import check_problem
 
 import problems
 from backward import Array, Run, gradient, loss_value, on_kinks, rounded, sizes

@@ -12,12 +12,12 @@ from collections.abc import Callable
 
 import pytest
 
-from fastgrad.directional.derivative import along_everything, prepare
 from fastgrad.machine import most_threads
-from fastgrad.network import Problem
+from fastgrad.model.network import Problem
 from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical.directional.derivative import along_everything, prepare
 from fastgrad.numerical.methods import METHODS, estimate, forward_work
-from fastgrad.plots import FAINT, STYLE, require
+from fastgrad.teaching.pictures import FAINT, STYLE, require
 
 from classifiers import classifier, timed
 

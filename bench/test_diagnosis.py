@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from fastgrad.diagnosis import diagnose
-from fastgrad.interpret import Description, interpret_parts
 from fastgrad.numerical import numerical_gradient
+from fastgrad.reading import Description, interpret_parts
 
 from networks import tanh_network
 

@@ -13,11 +13,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from fastgrad.checking import check_problem
-from fastgrad.directional.derivative import along_everything, prepare
-from fastgrad.directional.signs import rows_of, whole_tensor
 from fastgrad.machine import most_threads
-from fastgrad.network import Network, Problem, Tensor
+from fastgrad.model.network import Network, Problem, Tensor
+from fastgrad.numerical.directional.derivative import along_everything, prepare
+from fastgrad.numerical.directional.signs import rows_of, whole_tensor
+from fastgrad.walk import check_problem
 
 WIDTHS = tuple(int(n) for n in os.environ.get("WIDTHS", "784-10000-9000-10").split("-"))
 SAMPLES = 8

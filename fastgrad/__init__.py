@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 from fastgrad._version import __version__
 
 if TYPE_CHECKING:
-    from fastgrad.backward import BackwardReport
-    from fastgrad.checking import check
     from fastgrad.errors import InputError
     from fastgrad.functions.check import check_function
-    from fastgrad.functions.descent import gradient_descent
     from fastgrad.functions.gradient import derivative, numerical_gradient
     from fastgrad.functions.report import FunctionReport
-    from fastgrad.modelfile import save
+    from fastgrad.reading.modelfile import save
     from fastgrad.report import GradientError, Report
+    from fastgrad.teaching.descent import gradient_descent
+    from fastgrad.trials import BackwardReport
+    from fastgrad.walk import check
 
 __all__ = [
     "BackwardReport",
@@ -37,17 +37,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BackwardReport": "fastgrad.backward",
+    "BackwardReport": "fastgrad.trials",
     "FunctionReport": "fastgrad.functions.report",
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
     "Report": "fastgrad.report",
-    "check": "fastgrad.checking",
+    "check": "fastgrad.walk",
     "check_function": "fastgrad.functions.check",
     "derivative": "fastgrad.functions.gradient",
-    "gradient_descent": "fastgrad.functions.descent",
+    "gradient_descent": "fastgrad.teaching.descent",
     "numerical_gradient": "fastgrad.functions.gradient",
-    "save": "fastgrad.modelfile",
+    "save": "fastgrad.reading.modelfile",
 }
 
 

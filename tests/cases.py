@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastgrad.interpret import Description
+from fastgrad.reading import Description
 
 LOSS_FEATURES = (
     (r"max\(0", "hinge"),

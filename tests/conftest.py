@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fastgrad.kernels.sharing import crew
-from fastgrad.network import Network, Problem, Tensor
+from fastgrad.model.network import Network, Problem, Tensor
 
 JIT_DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from fastgrad.diagnosis.plants import Nursery, Plant, apart
 from fastgrad.diagnosis.words import gradient_name
-from fastgrad.interpret import Description, interpret_parts
-from fastgrad.network import ACTIVATION_CODES, HINGES, LOGIT_OUTPUT, LOSSES, POSITIVE_OUTPUT
+from fastgrad.model.network import ACTIVATION_CODES, HINGES, LOGIT_OUTPUT, LOSSES, POSITIVE_OUTPUT
+from fastgrad.reading import Description, interpret_parts
 
 WIDEST, MOST_EXAMPLES, DEEPEST = 7, 9, 5
 

@@ -14,10 +14,9 @@ import numba
 import numpy as np
 from mpmath import mp
 
-from fastgrad import verdict
-from fastgrad.backprop import rounding_scale
-from fastgrad.forward import growth
-from fastgrad.network import ACTIVATION_CODES, LOSS_CODES, OF_SOFTMAX, Network, Problem, Tensor, parse_loss
+from fastgrad.model.forward import growth
+from fastgrad.model.network import ACTIVATION_CODES, LOSS_CODES, OF_SOFTMAX, Network, Problem, Tensor, parse_loss
+from fastgrad.model.rounding import UNDERFLOW, rounding_scale
 
 import reference
 
@@ -301,7 +300,7 @@ def roundoffs(problem, base, values, exact, unit_roundoff=2.0**-53):
         network.W(R, layer)[:] = scale.rows(layer, 0, network.widths[layer + 1])
         if network.biases[layer]:
             network.b(R, layer)[:] = scale.bias(layer)
-    underflow = verdict.UNDERFLOW["float64" if unit_roundoff == 2.0**-53 else "float32"]
+    underflow = UNDERFLOW["float64" if unit_roundoff == 2.0**-53 else "float32"]
     R += growth(problem.samples) * np.abs(exact)
     distance = np.abs(values - exact) / (unit_roundoff * R + underflow)
     k = int(np.argmax(distance))

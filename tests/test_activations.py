@@ -13,7 +13,7 @@ import pytest
 from mpmath import mp
 
 from fastgrad.kernels import activations
-from fastgrad.network import ACTIVATION_CODES, parse_activation
+from fastgrad.model.network import ACTIVATION_CODES, parse_activation
 from fastgrad.numerical.steps import SMALL_MOVE
 
 import reference

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fastgrad import audit as audit_room
-from fastgrad import checking, demo
-from fastgrad.audit import ACTIVATIONS, KINKS, LOSSES, audit
-from fastgrad.checking import check_problem
+from fastgrad import walk
+from fastgrad.judging import audit as audit_room
+from fastgrad.judging.audit import ACTIVATIONS, KINKS, LOSSES, audit
 from fastgrad.kernels import launch
-from fastgrad.network import ACTIVATION_CODES, LOSS_CODES, parse_activation
+from fastgrad.model.network import ACTIVATION_CODES, LOSS_CODES, parse_activation
 from fastgrad.numerical import numerical_gradient
+from fastgrad.teaching import demo
+from fastgrad.walk import check_problem
 from fastgrad_cli.files import write_demo
 from fastgrad_cli.main import main
 
@@ -162,4 +163,4 @@ def test_outcome_stands_in_the_report():
 def test_same_draw_on_any_number_of_threads():
     drawn = {check_problem(problems.problem(CASE, EXACT), threads=1).audit for _ in range(2)}
     assert len(drawn) == 1
-    assert checking.LEAST_AUDIT > 0.0
+    assert walk.LEAST_AUDIT > 0.0

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastgrad.blindspots import blind_spots
-from fastgrad.checking import check_problem
-from fastgrad.forward import base_point
-from fastgrad.interpret import Description, interpret_parts
+from fastgrad.judging.blindspots import blind_spots
+from fastgrad.model.forward import base_point
+from fastgrad.reading import Description, interpret_parts
+from fastgrad.walk import check_problem
 
 import problems
 import reference

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fastgrad import modelfile
-from fastgrad.checking import check_problem
+from fastgrad.reading import modelfile
+from fastgrad.walk import check_problem
 
 import cases
 

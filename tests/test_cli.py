@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fastgrad import checking, demo, modelfile
+from fastgrad import walk
 from fastgrad.errors import InputError
+from fastgrad.reading import modelfile
+from fastgrad.teaching import demo
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
 
@@ -206,7 +208,7 @@ def test_exit_code_follows_the_verdict(monkeypatch, verdict, code):
 
     given = Given()
     given.verdict = verdict
-    monkeypatch.setattr(checking, "check_problem", lambda *_, **__: given)
+    monkeypatch.setattr(walk, "check_problem", lambda *_, **__: given)
     assert run("check", write("repaired"), "--json").exit_code == code
 
 

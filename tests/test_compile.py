@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import directional, numerical
+from fastgrad import numerical
 from fastgrad.errors import InputError
+from fastgrad.judging import directional
 from fastgrad.kernels import launch, native, sharing
 from fastgrad.machine import most_threads
 from fastgrad.numerical import propagated

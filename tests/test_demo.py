@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fastgrad import demo
 from fastgrad.errors import InputError
+from fastgrad.teaching import demo
 
 IN_ROWS = {"digits", "forgotten-m"}
 RATIOS = {

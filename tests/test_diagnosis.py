@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import demo, modelfile, plots
-from fastgrad.checking import check_problem
 from fastgrad.diagnosis.codes import CODES
+from fastgrad.reading import modelfile
+from fastgrad.report import pictures
+from fastgrad.teaching import demo
+from fastgrad.walk import check_problem
 
 import cases
 
@@ -548,10 +550,10 @@ def test_a_map_leaves_out_what_was_not_drawn():
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_picture_of_errors(wrong_report, tmp_path, suffix):
     pytest.importorskip("matplotlib")
-    path = plots.require(tmp_path / f"errors.{suffix}")
+    path = pictures.require(tmp_path / f"errors.{suffix}")
     written = []
     for _ in range(2):
-        plots.draw_errors(wrong_report[0], path)
+        pictures.draw_errors(wrong_report[0], path)
         written.append(path.read_bytes())
     assert written[0] == written[1], "the same picture, the same bytes"
     assert len(written[0]) < 300_000
@@ -562,7 +564,7 @@ def test_picture_has_a_panel_for_each_wrong_tensor(wrong_report, tmp_path, monke
     figures = pytest.importorskip("matplotlib.figure")
     drawn = []
     monkeypatch.setattr(figures.Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
-    plots.draw_errors(wrong_report[0], plots.require(tmp_path / "errors.svg"))
+    pictures.draw_errors(wrong_report[0], pictures.require(tmp_path / "errors.svg"))
     *panels, bar = drawn[0].axes
     assert [axes.get_title(loc="left") for axes in panels] == [
         "dW2: 1 of 15 entries wrong",
@@ -582,7 +584,7 @@ def test_a_right_gradient_has_no_picture(tmp_path):
     report = net.check(*net.backward()[:2])
     assert report.maps == ()
     with pytest.raises(fastgrad.InputError, match="no errors to draw"):
-        plots.draw_errors(report, tmp_path / "x.svg")
+        pictures.draw_errors(report, tmp_path / "x.svg")
 
 
 def test_a_picture_that_cannot_be_written(wrong_report, tmp_path, monkeypatch):
@@ -593,10 +595,10 @@ def test_a_picture_that_cannot_be_written(wrong_report, tmp_path, monkeypatch):
 
     monkeypatch.setattr(figures.Figure, "savefig", refuse)
     with pytest.raises(fastgrad.InputError, match="Permission denied; give another name"):
-        plots.draw_errors(wrong_report[0], tmp_path / "x.svg")
+        pictures.draw_errors(wrong_report[0], tmp_path / "x.svg")
     (tmp_path / "y.svg").mkdir()
     with pytest.raises(fastgrad.InputError, match="is a folder"):
-        plots.require(tmp_path / "y.svg")
+        pictures.require(tmp_path / "y.svg")
 
 
 # Places in the user's own arrays, and what cannot be told apart.
@@ -639,7 +641,7 @@ def test_directions_name_the_mistake_as_well():
 
 
 def test_directions_say_how_to_have_it_named_where_that_takes_long(monkeypatch):
-    monkeypatch.setattr("fastgrad.checking.AFFORDABLE", -1.0)
+    monkeypatch.setattr("fastgrad.walk.AFFORDABLE", -1.0)
     net = deep()
     dW, db, _ = net.backward()
     report = net.check({**dW, 1: 2 * dW[1]}, db, {"method": "directional"})

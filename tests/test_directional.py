@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import audit, directional
-from fastgrad.backprop import gradient
-from fastgrad.checking import check_problem
-from fastgrad.directional import chance_of_cancelling, check_directions, derivative, measured, signs
-from fastgrad.directional.signs import Region, whole_tensor
 from fastgrad.errors import InputError, Interrupted
-from fastgrad.forward import base_point
+from fastgrad.judging import audit, directional
+from fastgrad.judging.directional import chance_of_cancelling, check_directions
 from fastgrad.machine import most_threads
+from fastgrad.model.forward import base_point
+from fastgrad.model.rounding import gradient
 from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical.directional import derivative, measured, signs
+from fastgrad.numerical.directional.signs import Region, whole_tensor
+from fastgrad.walk import check_problem
 
 import problems
 import reference

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastgrad.checking import check_problem
+from fastgrad.walk import check_problem
 
 import problems
 import reference

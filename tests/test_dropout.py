@@ -9,16 +9,16 @@ import pytest
 from click.testing import CliRunner
 
 import fastgrad
-from fastgrad import backprop
-from fastgrad.checking import check_problem, describe
-from fastgrad.conventions import explain_loss
 from fastgrad.errors import InputError
-from fastgrad.forward import base_point
-from fastgrad.interpret import Description, interpret, interpret_parts
 from fastgrad.machine import most_threads
-from fastgrad.modelfile import load, save_arrays
+from fastgrad.model import rounding
+from fastgrad.model.conventions import explain_loss
+from fastgrad.model.forward import base_point
 from fastgrad.numerical import intermediates, numerical_gradient
 from fastgrad.numerical.methods import METHODS
+from fastgrad.reading import Description, interpret, interpret_parts
+from fastgrad.reading.modelfile import load, save_arrays
+from fastgrad.walk import check_problem, describe
 from fastgrad_cli.main import main
 
 KEEP = 0.7
@@ -109,7 +109,7 @@ def test_a_right_backward_pass_is_right(method, hidden, inverted):
         assert report.loss == pytest.approx(net.loss(inverted), rel=1e-14)
         if method != "textbook":
             assert report.relative_difference < 1e-15
-        np.testing.assert_allclose(backprop.gradient(problem, base_point(problem)), problem.claimed, rtol=1e-13, atol=1e-14)
+        np.testing.assert_allclose(rounding.gradient(problem, base_point(problem)), problem.claimed, rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("hidden", ACTIVATIONS)

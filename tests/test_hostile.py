@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from fastgrad import forward, modelfile
-from fastgrad.checking import check_problem
 from fastgrad.errors import InputError
+from fastgrad.model import forward
+from fastgrad.reading import modelfile
+from fastgrad.walk import check_problem
 from fastgrad_cli.main import main
 
 import fuzz

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fastgrad import demo, modelfile, numerical
-from fastgrad.checking import check_problem
+from fastgrad import numerical
 from fastgrad.errors import Interrupted
 from fastgrad.numerical import tracking
 from fastgrad.numerical.methods import METHODS
+from fastgrad.reading import modelfile
+from fastgrad.teaching import demo
+from fastgrad.walk import check_problem
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fastgrad.judging.verdict import judge
 from fastgrad.numerical import numerical_gradient
-from fastgrad.verdict import judge
 
 import problems
 import reference

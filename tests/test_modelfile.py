@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import modelfile
 from fastgrad.errors import InputError
-from fastgrad.interpret import Description, interpret_parts
-from fastgrad.modelfile import load, load_arrays, save, save_arrays
+from fastgrad.reading import Description, interpret_parts, modelfile
+from fastgrad.reading.modelfile import load, load_arrays, save, save_arrays
 
 SAID = {"hidden": "tanh", "output": "identity", "loss": "squared_error"}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fastgrad.errors import InputError
-from fastgrad.network import LOSSES, Network, Tensor
+from fastgrad.model.network import LOSSES, Network, Tensor
 
 
 def network(**changes):

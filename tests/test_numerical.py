@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastgrad.checking import estimate_check
 from fastgrad.errors import InputError
+from fastgrad.judging.verdict import judge
 from fastgrad.machine import most_threads
 from fastgrad.numerical import methods, numerical_gradient
 from fastgrad.numerical.methods import estimate
 from fastgrad.numerical.selection import select
-from fastgrad.verdict import judge
+from fastgrad.walk import estimate_check
 
 import problems
 import reference

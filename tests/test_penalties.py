@@ -5,14 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fastgrad import backprop, check
-from fastgrad.checking import check_problem, describe
-from fastgrad.conventions import explain_loss
+from fastgrad import check
 from fastgrad.errors import InputError
-from fastgrad.forward import base_point
-from fastgrad.interpret import Description, interpret_parts
+from fastgrad.model import rounding
+from fastgrad.model.conventions import explain_loss
+from fastgrad.model.forward import base_point
 from fastgrad.numerical import numerical_gradient
 from fastgrad.numerical.methods import METHODS
+from fastgrad.reading import Description, interpret_parts
+from fastgrad.walk import check_problem, describe
 
 import reference
 
@@ -50,8 +51,8 @@ def without(problem):
 def test_the_loss_and_the_reference_gradient(problem):
     base, bare = base_point(problem), base_point(without(problem))
     assert base.loss == pytest.approx(bare.loss + penalty(problem), rel=1e-15)
-    expected = backprop.gradient(without(problem), bare) + penalty_gradient(problem)
-    np.testing.assert_allclose(backprop.gradient(problem, base), expected, rtol=1e-15, atol=1e-17)
+    expected = rounding.gradient(without(problem), bare) + penalty_gradient(problem)
+    np.testing.assert_allclose(rounding.gradient(problem, base), expected, rtol=1e-15, atol=1e-17)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -59,13 +60,13 @@ def test_numerical_gradient(problem, method):
     found = numerical_gradient(problem, method=method)
     expected = numerical_gradient(without(problem), method=method).values + penalty_gradient(problem)
     np.testing.assert_allclose(found.values, expected, rtol=1e-15, atol=1e-17)
-    claimed = replace(problem, claimed=backprop.gradient(problem, found.base))
+    claimed = replace(problem, claimed=rounding.gradient(problem, found.base))
     assert check_problem(claimed, method=method).passed
 
 
 @pytest.mark.parametrize("wrong", [0, 1, 2, 3])
 def test_a_penalty_left_out_is_wrong_in_its_tensor(problem, wrong):
-    claimed = backprop.gradient(problem, base_point(problem))
+    claimed = rounding.gradient(problem, base_point(problem))
     place = list(problem.network.tensor_slices.values())[wrong]
     claimed[place] -= penalty_gradient(problem)[place]
     report = check_problem(replace(problem, claimed=claimed))
@@ -90,7 +91,7 @@ def test_at_zero_any_slope_between_the_one_sided_ones_is_right(problem, method):
     theta = problem.theta.copy()
     theta[12:16] = 0.0  # b1
     problem = replace(problem, theta=theta)
-    right = backprop.gradient(problem, base_point(problem))
+    right = rounding.gradient(problem, base_point(problem))
     for share, verdict in [(0.0, "right"), (1.0, "at a kink"), (-0.4, "at a kink"), (1.1, "wrong")]:
         claimed = right.copy()
         claimed[12:16] += share * L1[1]
@@ -100,7 +101,7 @@ def test_at_zero_any_slope_between_the_one_sided_ones_is_right(problem, method):
 
 
 def test_rounding_allows_for_the_penalty(problem):
-    scale, bare = (backprop.rounding_scale(p, base_point(p)) for p in (problem, without(problem)))
+    scale, bare = (rounding.rounding_scale(p, base_point(p)) for p in (problem, without(problem)))
     for layer in range(problem.network.depth):
         assert (scale.rows(layer, 0, 2) >= bare.rows(layer, 0, 2)).all()
     assert (scale.bias(0) - bare.bias(0))[0] > L1[1]

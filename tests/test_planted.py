@@ -3,7 +3,7 @@
 import pytest
 
 from fastgrad.diagnosis.plants import Nursery
-from fastgrad.selftest import selftest
+from fastgrad.diagnosis.selftest import selftest
 
 import planted
 import problems

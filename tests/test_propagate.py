@@ -19,7 +19,7 @@ UNIT_ROUNDOFF = 2.0**-53
 NETWORKS = int(os.environ.get("FASTGRAD_TEST_NETWORKS", "60" if problems.JIT else "4"))
 BLOCK = 20
 BOUND = 4.0
-"""Largest |numerical − exact| / (u·R) that counts as rounding; a right gradient may be off by verdict.TOLERANCE.
+"""Largest |numerical − exact| / (u·R) that counts as rounding; a right gradient may be off by rounding.TOLERANCE.
 
 R takes errors for random; where one unit on a straight piece passes the same product of weights on to all examples, their
 errors are one and the same, and add up (2.1 in a network with 34 examples).

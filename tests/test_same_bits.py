@@ -16,9 +16,9 @@ import numba
 import numpy as np
 import pytest
 
-from fastgrad import modelfile
-from fastgrad.checking import check_problem
 from fastgrad.numerical import numerical_gradient
+from fastgrad.reading import modelfile
+from fastgrad.walk import check_problem
 
 import cases
 import problems

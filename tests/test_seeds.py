@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad import demo
+from fastgrad.teaching import demo
 
 
 def checked(name, **how):

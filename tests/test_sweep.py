@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fastgrad import demo, modelfile, plots
 from fastgrad.errors import InputError
 from fastgrad.machine import most_threads
 from fastgrad.numerical import numerical_gradient
 from fastgrad.numerical.methods import SCHEMES
-from fastgrad.sweep import Curve, Sweep, relative_difference, sweep_steps
+from fastgrad.reading import modelfile
+from fastgrad.report.pictures import require
+from fastgrad.teaching import demo, pictures
+from fastgrad.teaching.sweep import Curve, Sweep, relative_difference, sweep_steps
 from fastgrad_cli.main import main
 
 import problems
@@ -133,9 +135,9 @@ def test_large_networks_are_swept_on_fewer_parameters(monkeypatch):
     everything = sweep_steps(problem, **short)
     assert (everything.parameters_checked, everything.parameters_total) == (CASE.theta.size, CASE.theta.size)
     # Four steps, four losses each, of 6 examples and 3·5 + 5·4 + 4·2 weights.
-    monkeypatch.setattr("fastgrad.sweep.AFFORDABLE_WORK", 20 * 4 * 4 * 6 * 43)
+    monkeypatch.setattr("fastgrad.teaching.sweep.AFFORDABLE_WORK", 20 * 4 * 4 * 6 * 43)
     assert sweep_steps(problem, **short).parameters_checked == 20
-    monkeypatch.setattr("fastgrad.sweep.AFFORDABLE_WORK", 0)
+    monkeypatch.setattr("fastgrad.teaching.sweep.AFFORDABLE_WORK", 0)
     assert sweep_steps(problem, **short).parameters_checked == len(problem.tensors)
 
 
@@ -243,8 +245,8 @@ def test_picture(model, tmp_path, suffix):
 def test_picture_of_curves_of_any_shape(tmp_path, errors):
     pytest.importorskip("matplotlib")
     curves = tuple(Curve(name, STEPS, errors) for name in (*SCHEMES, "propagated"))
-    path = plots.require(tmp_path / "x.svg")
-    plots.draw_sweep(Sweep(curves, "2-1, tanh; mse, mean over 1 example", 0, 3, 3, False, 0.1, 1), path)
+    path = require(tmp_path / "x.svg")
+    pictures.draw_sweep(Sweep(curves, "2-1, tanh; mse, mean over 1 example", 0, 3, 3, False, 0.1, 1), path)
     assert path.stat().st_size > 1000
 
 

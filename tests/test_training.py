@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from fastgrad import digits, plots, training
 from fastgrad.errors import InputError
-from fastgrad.modelfile import load_arrays
-from fastgrad.training import Comparison, Moment, Training
+from fastgrad.reading.modelfile import load_arrays
+from fastgrad.report.pictures import require
+from fastgrad.teaching import digits, pictures, training
+from fastgrad.teaching.training import Comparison, Moment, Training
 from fastgrad_cli.main import main
 
 UCI_CLASSES = [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
@@ -277,5 +278,5 @@ def test_picture_of_any_accuracies(tmp_path, ends):
     pytest.importorskip("matplotlib")
     one = Training((Moment(0, 0.1, 0.1), Moment(9, *ends)), np.zeros(3), 1.0)
     network = training.network_for(small())
-    plots.draw_training(Comparison("digits", network, (1, 1), one, one, 1.0, 0), plots.require(tmp_path / "x.svg"))
+    pictures.draw_training(Comparison("digits", network, (1, 1), one, one, 1.0, 0), require(tmp_path / "x.svg"))
     assert (tmp_path / "x.svg").stat().st_size > 1000

@@ -6,10 +6,11 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
-from fastgrad.checking import check_problem
 from fastgrad.errors import InputError
+from fastgrad.judging.verdict import chance_of_missing, judge
+from fastgrad.model.rounding import TOLERANCE
 from fastgrad.numerical import numerical_gradient
-from fastgrad.verdict import TOLERANCE, chance_of_missing, judge
+from fastgrad.walk import check_problem
 
 import problems
 import reference

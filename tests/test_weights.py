@@ -5,11 +5,11 @@ import pytest
 
 import fastgrad
 from fastgrad.errors import InputError
-from fastgrad.forward import base_point
-from fastgrad.interpret import Description, interpret_parts
-from fastgrad.modelfile import load, save
+from fastgrad.model.forward import base_point
 from fastgrad.numerical import numerical_gradient
 from fastgrad.numerical.methods import METHODS
+from fastgrad.reading import Description, interpret_parts
+from fastgrad.reading.modelfile import load, save
 
 M, CLASSES = 7, 3
 DRAW = np.random.default_rng(0)

@@ -8,11 +8,11 @@ from typing import Any
 import click
 import numpy as np
 
-from fastgrad.digits import Digits
-from fastgrad.functions.descent import Descent
-from fastgrad.network import Array
+from fastgrad.model.network import Array
 from fastgrad.report.formatting import duration, significant
-from fastgrad.training import BATCH, BOOKS_PARAMETERS, RATE, Comparison, Moment, network_for
+from fastgrad.teaching.descent import Descent
+from fastgrad.teaching.digits import Digits
+from fastgrad.teaching.training import BATCH, BOOKS_PARAMETERS, RATE, Comparison, Moment, network_for
 from fastgrad_cli.terminal import SCHEMA, printable
 
 STRIP = 51

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import modelfile
-from fastgrad.demo import Demo
 from fastgrad.errors import InputError
-from fastgrad.interpret import place_entries
-from fastgrad.network import Array, Problem
+from fastgrad.model.network import Array, Problem
+from fastgrad.reading import modelfile, place_entries
+from fastgrad.teaching.demo import Demo
 from fastgrad_cli.terminal import SCHEMA
 
 Arrays = dict[str, npt.NDArray[Any]]

@@ -20,10 +20,10 @@ from fastgrad_cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fastgrad.backward import BackwardReport
-    from fastgrad.demo import Demo
-    from fastgrad.network import Problem
+    from fastgrad.model.network import Problem
     from fastgrad.report import Report
+    from fastgrad.teaching.demo import Demo
+    from fastgrad.trials import BackwardReport
 
 EXIT_CODES = {"right": terminal.RIGHT, "wrong": terminal.WRONG, "not judged": terminal.NOT_JUDGED}
 
@@ -176,7 +176,8 @@ def gradient(
     gradients in FILE, or the parameters' names with a d in front, and the parameters' shapes. Entries that --sample
     left out are nan.
     """
-    from fastgrad import modelfile, numerical
+    from fastgrad import numerical
+    from fastgrad.reading import modelfile
     from fastgrad_cli.files import free_target, gradient_arrays, written
 
     path = free_target(file, target, force)
@@ -221,15 +222,16 @@ def sweep(
     and five-point difference of the textbook and by fastgrad's propagated central difference. The gradients in FILE are
     not looked at.
     """
-    from fastgrad import plots
-    from fastgrad.sweep import sweep_steps
+    from fastgrad.report.pictures import require
+    from fastgrad.teaching import pictures
+    from fastgrad.teaching.sweep import sweep_steps
 
-    path = None if plot is None else plots.require(plot)
+    path = None if plot is None else require(plot)
     problem = _load(file, description)
     with _working("steps") as progress:
         found = sweep_steps(problem, largest=largest, smallest=smallest, **draw, progress=progress)
     if path is not None:
-        plots.draw_sweep(found, path)
+        pictures.draw_sweep(found, path)
     if as_json:
         terminal.show_json(found.to_dict())
     else:
@@ -250,7 +252,7 @@ def selftest(file: str, description: dict[str, Any], as_json: bool) -> int:
     checked as anybody's is. Gradients in FILE are not looked at. The exit code is 0 if every mistake that shows is
     named.
     """
-    from fastgrad.selftest import selftest as plant_and_look
+    from fastgrad.diagnosis.selftest import selftest as plant_and_look
 
     problem = _load(file, description)
     with _working("mistakes planted") as progress:
@@ -319,18 +321,19 @@ def train(data: str | None, iterations: int, seed: int, plot: str | None, as_jso
     It learns handwritten digits: pixels-50-10, sigmoid and softmax, batches of 100, rate 0.1. Then the same again by
     backpropagation, from the same weights with the same batches, and a few parameters in the books' own way.
     """
-    from fastgrad import plots, training
-    from fastgrad.digits import load_digits
+    from fastgrad.report.pictures import require
+    from fastgrad.teaching import pictures, training
+    from fastgrad.teaching.digits import load_digits
     from fastgrad_cli import demos
 
-    path = None if plot is None else plots.require(plot)
+    path = None if plot is None else require(plot)
     digits = load_digits(data, seed)
     if not as_json:
         click.echo(demos.training_heading(digits, seed))
     with _working("training"):
         found = training.compare(digits, iterations, seed=seed, watch=None if as_json else demos.show_moment)
     if path is not None:
-        plots.draw_training(found, path)
+        pictures.draw_training(found, path)
     if as_json:
         terminal.show_json(found.to_dict())
     else:
@@ -345,14 +348,15 @@ def train(data: str | None, iterations: int, seed: int, plot: str | None, as_jso
 @json_option
 def descent(rate: float, iterations: int, plot: str | None, as_json: bool) -> int:
     """Descend x0^2 + x1^2 from (-3, 4) by numerical gradients."""
-    from fastgrad import plots
-    from fastgrad.functions.descent import gradient_descent
+    from fastgrad.report.pictures import require
+    from fastgrad.teaching import pictures
+    from fastgrad.teaching.descent import gradient_descent
     from fastgrad_cli import demos
 
-    path = None if plot is None else plots.require(plot)
+    path = None if plot is None else require(plot)
     found = gradient_descent(demos.bowl, demos.START, rate=rate, iterations=iterations)
     if path is not None:
-        plots.draw_descent(demos.bowl, found.history, path, subtitle=demos.descent_in_words(rate, iterations))
+        pictures.draw_descent(demos.bowl, found.history, path, subtitle=demos.descent_in_words(rate, iterations))
     if as_json:
         terminal.show_json(demos.descent_document(found, rate))
     else:
@@ -362,7 +366,7 @@ def descent(rate: float, iterations: int, plot: str | None, as_json: bool) -> in
 
 def _check_demo(name: str | None, as_json: bool) -> int:
     """Write a built-in network to a file and check that."""
-    from fastgrad import demo as networks
+    from fastgrad.teaching import demo as networks
     from fastgrad_cli.files import write_demo
 
     chosen = networks.find(name) if name else networks.DEMOS[0]
@@ -379,8 +383,7 @@ def _check_demo(name: str | None, as_json: bool) -> int:
 
 def _load(file: str, description: dict[str, Any]) -> Problem:
     """Read a file with the items of the description that were given."""
-    from fastgrad import modelfile
-    from fastgrad.interpret import Description
+    from fastgrad.reading import Description, modelfile
 
     return modelfile.load(file, Description(**description))
 
@@ -408,7 +411,7 @@ def _working(doing: str = "numerical gradient") -> Iterator[terminal.ProgressBar
 
 def _check(problem: Problem, method: dict[str, Any]) -> Report:
     """Check a problem with what a waiting person sees of it."""
-    from fastgrad.checking import check_problem
+    from fastgrad.walk import check_problem
 
     with _working() as progress:
         return check_problem(problem, **method, progress=progress)
@@ -423,14 +426,14 @@ def _check_file(file: str, description: dict[str, Any], how: dict[str, Any]) -> 
 
 def _try(backward: str, file: str, description: dict[str, Any], method: dict[str, Any]) -> BackwardReport:
     """Try a function on what a file holds."""
-    from fastgrad import checking, modelfile
-    from fastgrad.interpret import Description
+    from fastgrad import walk
+    from fastgrad.reading import Description, modelfile
     from fastgrad_cli.functions import load_function
 
     function = load_function(backward)
     parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
     with _working() as progress:
-        tried: BackwardReport = checking.check(
+        tried: BackwardReport = walk.check(
             parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
         )
     return tried
@@ -438,16 +441,16 @@ def _try(backward: str, file: str, description: dict[str, Any], method: dict[str
 
 def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
     """Return what draws a report's errors and says what it did, once it is sure that there can be such a picture."""
-    from fastgrad import plots
+    from fastgrad.report import pictures
 
-    path = plots.require(picture)
+    path = pictures.require(picture)
 
     def draw(report: Report | BackwardReport) -> str:
         tried = [trial.report for trial in report.trials] if hasattr(report, "trials") else [report]
         wrong = next((one for one in tried if one.maps), None)
         if wrong is None:
             return "No picture was written: nothing was found wrong, entry by entry."
-        plots.draw_errors(wrong, path)
+        pictures.draw_errors(wrong, path)
         return f"Wrote {terminal.printable(str(path))}."
 
     return draw
@@ -463,7 +466,7 @@ def _show_report(report: Report | BackwardReport, as_json: bool) -> None:
 
 def _conclusion(chosen: Demo, found: tuple[str, ...]) -> str:
     """Say whether a demo found what was planted, and which demos there are besides."""
-    from fastgrad.demo import DEMOS
+    from fastgrad.teaching.demo import DEMOS
 
     if found != chosen.wrong:
         outcome = "This is not what was planted: please report it."

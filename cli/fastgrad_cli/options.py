@@ -206,7 +206,7 @@ description_options = _gathered("description", _DESCRIPTION)
 """What the network is; a command gets ``description``, with None for what was not given."""
 
 method_options = _gathered("method", _METHOD)
-"""How the numerical gradient is made; a command gets ``method``, keywords of `fastgrad.checking.check_problem`."""
+"""How the numerical gradient is made; a command gets ``method``, keywords of `fastgrad.walk.check_problem`."""
 
 draw_options = _gathered("draw", _DRAW)
 """Which parameters are drawn, and how many threads work on them; a command gets ``draw``."""

@@ -11,12 +11,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.checking import estimate_check
-from fastgrad.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
-from fastgrad.forward import base_point
-from fastgrad.network import Network, Problem, Tensor
+from fastgrad.model.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
+from fastgrad.model.forward import base_point
+from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical.methods import METHODS
 from fastgrad.report.formatting import counted, duration, printable, significant
+from fastgrad.walk import estimate_check
 from fastgrad_cli.terminal import SCHEMA
 
 

@@ -1,6 +1,6 @@
 """From a wrong gradient to the mistake that made it: hypotheses are computed, and named where they explain the numbers.
 
-Called by checking where something is wrong. `ground` holds what all hypotheses share, `mistakes` the wrong steps of a
+Called by walk where something is wrong. `ground` holds what all hypotheses share, `mistakes` the wrong steps of a
 flow, `forms` what can have been done to one tensor, `search` goes from the output inwards, `words` says what was found.
 """
 
@@ -14,7 +14,7 @@ from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
-from fastgrad.network import Array, Problem
+from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.report.parts import Alternative, Finding
 
@@ -97,6 +97,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         concerns=tuple(
             gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in concerned if (layer, kind) in ground.claims
         ),
+        title=CODES[named[0].code].title,
     )
 
 

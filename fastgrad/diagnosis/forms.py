@@ -13,9 +13,9 @@ import numpy as np
 
 from fastgrad.diagnosis.ground import HEAD, Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.forward import UNIT_ROUNDOFF
 from fastgrad.kernels import codes
-from fastgrad.network import Array, Offsets
+from fastgrad.model.forward import UNIT_ROUNDOFF
+from fastgrad.model.network import Array, Offsets
 
 CLEAR = 1e3
 """A gradient must be that many times what rounding may do to it before a factor can be read from it."""

@@ -15,14 +15,13 @@ from typing import Literal, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.backprop import rounding_scale
-from fastgrad.forward import UNIT_ROUNDOFF, claim_roundoff, growth
 from fastgrad.kernels import codes, launch
-from fastgrad.network import Array, Intermediate, Offsets, Problem, Tensor
+from fastgrad.model.forward import UNIT_ROUNDOFF, claim_roundoff, growth
+from fastgrad.model.network import Array, Intermediate, Offsets, Problem, Tensor
+from fastgrad.model.product import product, root_product, squared
+from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, rounding_scale
 from fastgrad.numerical import Numerical, intermediates
 from fastgrad.numerical.kinks import ON_KINK
-from fastgrad.product import product, root_product, squared
-from fastgrad.verdict import TOLERANCE, UNDERFLOW
 
 Kind = Literal["W", "b"]
 KINDS: tuple[Kind, ...] = ("W", "b")

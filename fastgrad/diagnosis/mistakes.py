@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.diagnosis.ground import Flow, Ground, Truth, batches, side_by_side, tabulated
-from fastgrad.forward import base_point
 from fastgrad.kernels import codes
-from fastgrad.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
+from fastgrad.model.forward import base_point
+from fastgrad.model.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
 
 LEAST_CHANGE = 1e-6
 """What a mistake must change, beside the largest number: far above rounding."""

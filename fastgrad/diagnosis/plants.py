@@ -13,10 +13,10 @@ from fastgrad.diagnosis.forms import Subject, subject, wrong_values
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.diagnosis.words import gradient_name, readings
-from fastgrad.network import Array, Problem
+from fastgrad.judging.verdict import judge
+from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical, numerical_gradient
 from fastgrad.report.parts import Finding
-from fastgrad.verdict import judge
 
 STRAY = 1.37
 """A constant that nothing in a network equals."""

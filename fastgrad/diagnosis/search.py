@@ -19,7 +19,7 @@ import numpy as np
 from fastgrad.diagnosis.forms import CLEAR, Explanation, explain, factor_cost, nearest_constant, subject, telling
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
-from fastgrad.network import Array, Offsets
+from fastgrad.model.network import Array, Offsets
 
 MOST_STEPS, LEAST_STEPS = 120, 15
 """Layers gone through, over all states, before only the state is followed that has come furthest: fewer by three for each layer

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.ground import Ground
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.network import LOGIT_OUTPUT, Tensor, parse_activation
+from fastgrad.model.network import LOGIT_OUTPUT, Tensor, parse_activation
 
 DERIVATIVES = {
     "tanh": "1 - a²",

@@ -1,6 +1,6 @@
 """The numerical gradient of a problem: which parameters, which steps, which method, in pieces that report progress.
 
-Called by checking. Does not judge: values, and where a kink makes more than one value right, their range.
+Called by walk. Does not judge: values, and where a kink makes more than one value right, their range.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from functools import cache
 import numpy as np
 
 from fastgrad.errors import InputError, Interrupted, require
-from fastgrad.forward import BasePoint, base_point
 from fastgrad.kernels import launch
 from fastgrad.kernels.native import load_together
 from fastgrad.kernels.sharing import crew
-from fastgrad.network import Array, Network, Offsets, Problem
+from fastgrad.model.forward import BasePoint, base_point
+from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.numerical.kinks import kinked_units
 from fastgrad.numerical.methods import WORK_RATE, Method, Scheme, choose_method, choose_scheme, forward_work
 from fastgrad.numerical.penalty import add_penalty

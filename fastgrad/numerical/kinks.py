@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad import outputs
-from fastgrad.forward import BasePoint, claim_roundoff
 from fastgrad.kernels import codes
-from fastgrad.network import Array, Offsets, Problem
-from fastgrad.product import product
+from fastgrad.model import outputs
+from fastgrad.model.forward import BasePoint, claim_roundoff
+from fastgrad.model.network import Array, Offsets, Problem
+from fastgrad.model.product import product
 
 Mask = npt.NDArray[np.bool_]
 ON_KINK = 16.0

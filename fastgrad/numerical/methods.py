@@ -6,7 +6,7 @@ from typing import Literal
 
 from fastgrad.errors import InputError
 from fastgrad.machine import most_threads
-from fastgrad.network import Problem
+from fastgrad.model.network import Problem
 from fastgrad.numerical.selection import sample_size
 
 Method = Literal["parameter", "preactivation", "textbook"]

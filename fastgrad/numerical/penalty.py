@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgrad.network import Array, Problem
+from fastgrad.model.network import Array, Problem
 from fastgrad.numerical.methods import Scheme
 
 

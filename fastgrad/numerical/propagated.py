@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad import outputs
-from fastgrad.forward import BasePoint
 from fastgrad.kernels import codes, launch
 from fastgrad.kernels.native import addresses
 from fastgrad.kernels.sharing import crew
-from fastgrad.network import Array, Offsets, Problem
+from fastgrad.model import outputs
+from fastgrad.model.forward import BasePoint
+from fastgrad.model.network import Array, Offsets, Problem
+from fastgrad.model.product import product
 from fastgrad.numerical.kinks import Mask, loss_on_kink, range_product, slope_range
 from fastgrad.numerical.methods import WORK_RATE, Method, work_above
 from fastgrad.numerical.steps import Plan, plan_steps
 from fastgrad.numerical.tracking import Tracker
-from fastgrad.product import product
 
 PARALLEL_SECONDS = 3e-4
 """Estimated work below which a second thread costs more than it saves, waking it taking 10 µs to some ms on a busy machine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.network import Offsets, Problem
+from fastgrad.model.network import Offsets, Problem
 
 LEAST_OF_A_TENSOR = 20
 """Entries that a sample takes of every tensor, where it is large enough for that."""

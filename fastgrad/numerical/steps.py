@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgrad import outputs
-from fastgrad.forward import BasePoint
 from fastgrad.kernels import codes
-from fastgrad.network import Array, Problem
+from fastgrad.model import outputs
+from fastgrad.model.forward import BasePoint
+from fastgrad.model.network import Array, Problem
 from fastgrad.numerical.kinks import nearest_kink, nearest_loss_kink
 from fastgrad.numerical.methods import Method
 

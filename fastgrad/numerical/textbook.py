@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastgrad.forward import BasePoint
 from fastgrad.kernels import codes, launch
-from fastgrad.network import Array, Offsets, Problem
+from fastgrad.model.forward import BasePoint
+from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.numerical.methods import Scheme
 
 Losses = Callable[[float], tuple[Array, Array]]

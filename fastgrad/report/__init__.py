@@ -77,7 +77,7 @@ class Report:
     findings : tuple of Finding
         The mistakes that explain what is wrong, from the output inwards.
     maps : tuple of ErrorMap
-        Where the first wrong gradients are off, from the output inwards, at most `MOST_MAPS`; `plots.draw_errors` draws them.
+        Where the first wrong gradients are off, from the output inwards, at most `MOST_MAPS`, as `draw_errors` draws them.
     """
 
     verdict: Literal["right", "wrong", "not judged"]

@@ -62,6 +62,7 @@ def finding_to_dict(finding: Finding) -> dict[str, Any]:
     """Return one element of the document's list `findings`."""
     return {
         "code": finding.code,
+        "title": finding.title,
         "tensor": finding.tensor,
         "layer": finding.layer,
         "sentence": finding.sentence,

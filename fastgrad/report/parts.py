@@ -211,6 +211,8 @@ class Finding:
         Whether every entry affected is explained to rounding.
     concerns : tuple of str
         The user's names of the wrong gradients that it affects.
+    title : str
+        What the code stands for, in a few words.
     """
 
     code: str
@@ -227,3 +229,4 @@ class Finding:
     alternatives: tuple[Alternative, ...] = ()
     confident: bool = True
     concerns: tuple[str, ...] = ()
+    title: str = ""

@@ -1,0 +1,235 @@
+"""The base point: one forward pass, the tables that kernels take, and how far rounding may have moved each number.
+
+Called by numerical, backprop and check. Rounding follows a running error analysis with random signs: errors add up as
+roots of sums of squares. Bounds that add absolute values grow by a factor with every layer, and in the end excuse anything.
+Every array of errors is in units of the unit roundoff u, so that one pass serves claims made in float64 and in float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from fastgrad.errors import InputError
+from fastgrad.kernels import codes, launch
+from fastgrad.machine import available_memory
+from fastgrad.model.network import POSITIVE_OUTPUT, Array, Network, Offsets, Problem
+from fastgrad.model.product import Squared, product, root_product_of, squared
+
+TABLES = 16
+"""Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
+ALWAYS_THERE = 2**28
+"""Bytes that are taken without asking the system, which costs as much time as a small check."""
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
+
+
+class Errors(NamedTuple):
+    """Rounding errors of z, of a and of f′(z), of each layer from 1 to L, shape (m, n_l), in units of u."""
+
+    z: list[Array]
+    a: list[Array]
+    slope: list[Array]
+
+
+@dataclass(frozen=True, eq=False)
+class BasePoint:
+    """The network at theta, once; what only a judgement needs, the errors of rounding, is worked out when it is asked for.
+
+    Attributes
+    ----------
+    problem : Problem
+        The network, its parameters and data.
+    tables : Tables
+        What kernels need.
+    activations : list of ndarray, shape (m, n_l)
+        a_0 = X to a_L (the logits where the loss takes them), each after its dropout.
+    scales : list of (ndarray, ndarray), shape (m, n_l)
+        What the formulas of f and of f′ round themselves, in units of u.
+    losses : ndarray, shape (m,)
+        The loss of each sample.
+    loss : float
+        J, penalty included.
+    """
+
+    problem: Problem
+    tables: launch.Tables
+    activations: list[Array]
+    scales: list[tuple[Array, Array]]
+    losses: Array
+    loss: float
+
+    @cached_property
+    def squares(self) -> list[Squared]:
+        """Of a_0 to a_L, shape (m, n_l)."""
+        return [squared(a, float(reach.max())) for a, reach in zip(self.activations, self.reach, strict=True)]
+
+    @cached_property
+    def reach(self) -> list[Array]:
+        """Largest size of each unit of a_0 to a_L among the samples, shape (n_l,)."""
+        return [np.maximum(a.max(axis=0), -a.min(axis=0)) for a in self.activations]
+
+    @cached_property
+    def _errors(self) -> Errors:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return _errors(self)
+
+    @property
+    def z_error(self) -> list[Array]:
+        """Rounding errors of z_l, l = 1 to L, shape (m, n_l), in units of u."""
+        return self._errors.z
+
+    @property
+    def a_error(self) -> list[Array]:
+        """Likewise of a_l."""
+        return self._errors.a
+
+    @property
+    def slope_error(self) -> list[Array]:
+        """Likewise of f′(z_l) as the usual formula gives it, its dropout included."""
+        return self._errors.slope
+
+    @property
+    def loss_error(self) -> float:
+        """Rounding error of J in units of u."""
+        spread = (np.abs(self.tables.outputs[codes.LOSS_SLOPE]) * self.a_error[-1]).sum()
+        summed = growth(self.losses.size) * np.abs(self.losses).sum()
+        return float(spread + summed) + 2.0 * penalty_value(self.problem)
+
+    def plane(self, plane: int, layer: int) -> Array:
+        """View of one plane of the table of units for a layer (from 0), shape (m, n)."""
+        low = int(self.tables.layers[codes.UNIT, layer])
+        return self.tables.units[plane, :, low : low + int(self.tables.layers[codes.WIDTH, layer + 1])]
+
+
+def growth(terms: int) -> float:
+    """Return how many u the rounding of a sum of that many products comes to, relative to the size of its partial sums.
+
+    √n is what n random rounding errors add up to (N. Higham and T. Mary, SIAM J. Sci. Comput. 41, 2019); the partial sums
+    are no larger than the root sum of squares of the terms and the sum itself together. 2 stands for the products and for
+    the addition of a bias.
+    """
+    return 2.0 + float(np.sqrt(terms))
+
+
+def base_point(problem: Problem) -> BasePoint:
+    """Run the forward pass of a problem.
+
+    Raises
+    ------
+    InputError
+        If what is tabulated of all examples and units does not fit into memory.
+    """
+    _require_memory(problem)
+    network, theta = problem.network, problem.theta
+    samples, units = problem.samples, sum(network.widths[1:])
+    layers, shapes = layer_table(network), np.array(network.activation_parameters)
+    table = np.empty((5, samples, units))
+    dropped = problem.mask(0)
+    activations = [problem.X if dropped is None else problem.X * dropped]
+    scales: list[tuple[Array, Array]] = []
+    for layer in range(network.depth):
+        W, b = network.W(theta, layer), network.b(theta, layer)
+        z = product(activations[-1], W.T)
+        if b.size:
+            z += b
+        a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
+        low = int(layers[codes.UNIT, layer])
+        launch.tabulate_layer(layers[codes.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
+        mask = problem.mask(layer + 1)
+        if mask is not None:
+            _drop(mask, a, value_scale, slope_scale, table[:, :, low : low + z.shape[1]])
+        activations.append(a)
+        scales.append((value_scale, slope_scale))
+    outputs = np.zeros((codes.OUTPUT_PLANES, samples, network.widths[-1]))
+    outputs[codes.OUTPUT], outputs[codes.TARGET] = activations[-1], problem.Y
+    outputs[codes.FACTOR] = problem.factors
+    _require_positive(network, activations[-1])
+    top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
+    coupled = network.loss_code >= codes.COUPLED
+    tabulate = launch.tabulate_coupled_loss if coupled else launch.tabulate_loss
+    tabulate(network.loss_code, network.loss_parameter, outputs, top, losses)
+    tables = launch.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
+    if network.loss_name == "kl_divergence" and network.from_logits:
+        # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
+        losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)
+    return BasePoint(problem, tables, activations, scales, losses, float(losses.sum()) + penalty_value(problem))
+
+
+def _errors(base: BasePoint) -> Errors:
+    """Carry rounding errors up through the network."""
+    network, theta = base.problem.network, base.problem.theta
+    errors = Errors([], [], [])
+    for layer, (value_scale, slope_scale) in enumerate(base.scales):
+        W, z = network.W(theta, layer), base.plane(codes.Z, layer)
+        disturbed = base.squares[0]
+        if layer:
+            disturbed = squared(np.hypot(errors.a[-1], growth(W.shape[1]) * base.activations[layer]))
+        error = root_product_of(disturbed, W, transposed=True)
+        if not layer:
+            error *= growth(W.shape[1])
+        errors.z.append(error + growth(W.shape[1]) * np.abs(z))
+        errors.a.append(np.hypot(base.plane(codes.SLOPE, layer) * errors.z[-1], value_scale))
+        errors.slope.append(np.hypot(2.0 * base.plane(codes.CURVATURE, layer) * errors.z[-1], slope_scale))
+    return errors
+
+
+def _require_positive(network: Network, outputs: Array) -> None:
+    """Refuse outputs whose logarithm the loss takes, and that have none."""
+    if network.loss_name not in POSITIVE_OUTPUT or network.from_logits or np.all(outputs > 0.0):
+        return
+    sample, unit = np.argwhere(~(outputs > 0.0))[0]
+    raise InputError(
+        f"{network.loss_name} takes the logarithm of the outputs, which must be positive; output {unit} of example {sample} "
+        f"is {outputs[sample, unit]:g} ({network.activations[-1]})"
+    )
+
+
+def _drop(mask: Array, a: Array, value_scale: Array, slope_scale: Array, units: Array) -> None:
+    """Multiply a layer's activations and all that is tabulated of them by its dropout mask.
+
+    Forward and backward, the mask and its factor cost two roundings. A dropped unit has no kink: it passes nothing on.
+    """
+    for array in (a, value_scale, slope_scale, units[codes.SLOPE], units[codes.CURVATURE]):
+        array *= mask
+    value_scale += 2.0 * np.abs(a)
+    slope_scale += 2.0 * np.abs(units[codes.SLOPE])
+    units[codes.SCALE] = mask
+    units[codes.KINK][mask == 0.0] = np.inf
+
+
+def _require_memory(problem: Problem) -> None:
+    """Refuse what a small file of few parameters may ask for: its examples times its units."""
+    units = sum(problem.network.widths)
+    needed = TABLES * 8 * problem.samples * units
+    if needed > ALWAYS_THERE and needed > (available := available_memory()):
+        raise InputError(
+            f"{problem.samples:,} examples of {units:,} units need about {needed / 2**30:,.1f} GiB, "
+            f"{available / 2**30:,.1f} GiB of memory are free; check fewer examples"
+        )
+
+
+def layer_table(network: Network) -> Offsets:
+    """Build the kernels' table of layers, shape (4, L + 1)."""
+    table = np.zeros((4, network.depth + 1), dtype=np.int64)
+    table[codes.WIDTH] = network.widths
+    table[codes.START, :-1] = network.weight_offsets
+    table[codes.UNIT, :] = np.concatenate(([0], np.cumsum(network.widths[1:])))
+    table[codes.CODE, :-1] = network.activation_codes
+    return table
+
+
+def penalty_value(problem: Problem) -> float:
+    """Σ over the tensors of ½·l2·Σw² + l1·Σ|w|."""
+    total = 0.0
+    for place, l2, l1 in problem.network.penalties:
+        w = problem.theta[place]
+        total += 0.5 * l2 * float(np.square(w).sum()) + l1 * float(np.abs(w).sum())
+    return total
+
+
+def claim_roundoff(problem: Problem) -> float:
+    """Return the coarsest unit roundoff among the claimed gradients; that of float64 where there are none."""
+    return max((UNIT_ROUNDOFF[precision] for precision in problem.claimed_precisions), default=UNIT_ROUNDOFF["float64"])

@@ -1,0 +1,181 @@
+"""What the loss makes of the outputs at the base point: rounding of its slopes, its kinks, and the slopes on one.
+
+Called by numerical and backprop. Errors are in units of the unit roundoff, as in forward.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad.kernels import codes
+from fastgrad.model.forward import BasePoint
+from fastgrad.model.network import Array, Offsets
+
+
+def slope_error(base: BasePoint) -> Array:
+    """Return the error of ∂J/∂a_L, of ∂J/∂z_L where the loss takes logits, as the usual formulas give it, shape (m, n_L).
+
+    What the error of the output does to it, 2·½λ″·e(a), what the formula rounds, and the rounding of the result: a − y for
+    either cross-entropy, 2(a − y) for squares, 2·h for the squares of a hinge, whose h is a sum of margin and outputs.
+    """
+    table, code = base.tables.outputs, base.tables.loss_code
+    slope: Array = np.abs(table[codes.LOSS_SLOPE])
+    if code == codes.SOFTMAX_CROSSENTROPY:
+        target = np.abs(table[codes.TARGET])
+        moved = probability_error(base)
+        return np.asarray(slope + table[codes.FACTOR] * (target.sum(axis=1, keepdims=True) * moved + target))
+    if code >= codes.OF_SOFTMAX:
+        return slope + _of_softmax_error(base)
+    if code == codes.SQUARED_HINGE:
+        return slope + _from_hinges(base, 2.0 * table[codes.FACTOR] * _hinge_error(base))
+    if code == codes.HINGE:
+        return slope
+    moved = 2.0 * np.abs(table[codes.LOSS_CURVATURE]) * base.a_error[-1]
+    return np.asarray(slope + moved + table[codes.FACTOR] * _element_error(base))
+
+
+def _element_error(base: BasePoint) -> Array:
+    """Return what the usual formula of λ′ rounds.
+
+    Inside its corners Huber's a − y rounds as that of squares does; so near outside that a itself may have been rounded
+    out, too. tanh of the residual by exponentials, or as 1 − 2σ, is off by two roundoffs at any residual.
+    """
+    table, code, error = base.tables.outputs, base.tables.loss_code, base.a_error[-1]
+    a, y = table[codes.OUTPUT], np.abs(table[codes.TARGET])
+    if code == codes.BINARY_CROSSENTROPY:
+        return np.asarray(2.0 * np.exp(-np.logaddexp(0.0, -a)) + y)
+    if code == codes.HUBER:
+        near = np.abs(a - table[codes.TARGET]) < 2.0 * base.tables.loss_parameter
+        return np.where(near, np.abs(a) + y + error, 0.0)
+    if code == codes.LOG_COSH:
+        return np.asarray(2.0 + np.cosh(np.minimum(np.abs(a - table[codes.TARGET]), 700.0)) ** -2.0 * (np.abs(a) + y))
+    if code == codes.POISSON_OF_LOGIT:
+        return np.asarray(4.0 * np.exp(a) + y)
+    if code in {codes.POISSON, codes.KL_DIVERGENCE}:
+        return np.asarray(1.0 + 2.0 * y / a)
+    return 2.0 * (np.abs(a) + y) if code == codes.SQUARED else np.zeros_like(a)
+
+
+def probability_error(base: BasePoint) -> Array:
+    """Return the error of a softmax: Δp_k = p_k(e_k − Σ p_j e_j) for errors e of the exponents, and what it rounds itself.
+
+    The exponent's own share is p_k(1 − p_k)e_k: where p_k is most of the probability, it hardly moves.
+    """
+    table = base.tables.outputs
+    logits, probability = table[codes.OUTPUT], table[codes.PROBABILITY]
+    spread = base.a_error[-1] + np.abs(logits - logits.max(axis=1, keepdims=True))
+    mean = (probability * spread).sum(axis=1, keepdims=True)
+    moved: Array = probability * ((1.0 - 2.0 * probability) * spread + mean + 2.0)
+    return moved
+
+
+def _of_softmax_error(base: BasePoint) -> Array:
+    """Return the error of p_k(λ′_k − Σ λ′p), whose terms have those of p and of λ′ = λ′(p − y) and cancel."""
+    table, p_error = base.tables.outputs, probability_error(base)
+    p, y = table[codes.PROBABILITY], table[codes.TARGET]
+    slope, curvature = _slopes_of_softmax(base), np.zeros_like(p)
+    rounding = np.zeros_like(p)
+    code, parameter, d = base.tables.loss_code - codes.OF_SOFTMAX, base.tables.loss_parameter, np.abs(p - y)
+    if code == codes.SQUARED:
+        curvature += 2.0
+    elif code == codes.HUBER:
+        curvature += d < 2.0 * parameter
+    elif code == codes.LOG_COSH:
+        curvature, rounding = np.cosh(d) ** -2.0, rounding + 2.0
+    slope_error = rounding + curvature * (p_error + p + np.abs(y)) + np.abs(slope)
+    mean, mean_error = (np.abs(slope) * p).sum(axis=1, keepdims=True), np.abs(slope) * p_error + p * slope_error
+    total: Array = p_error * (np.abs(slope) + mean) + p * (slope_error + mean_error.sum(axis=1, keepdims=True) + 2.0 * mean)
+    return np.asarray(table[codes.FACTOR] * total)
+
+
+def _slopes_of_softmax(base: BasePoint) -> Array:
+    """Return λ′(p − y) of a loss that follows a softmax; at a kink its mean."""
+    table, code = base.tables.outputs, base.tables.loss_code - codes.OF_SOFTMAX
+    d = table[codes.PROBABILITY] - table[codes.TARGET]
+    if code == codes.HUBER:
+        return np.asarray(np.clip(d, -base.tables.loss_parameter, base.tables.loss_parameter))
+    return np.asarray({codes.ABSOLUTE: np.sign, codes.LOG_COSH: np.tanh}.get(code, lambda d: 2.0 * d)(d))
+
+
+def _hinge_error(base: BasePoint) -> Array:
+    """Return the error of h = margin + a_j − a_target, or margin − y·a, at each output j; 0 at the target."""
+    table, error = base.tables.outputs, base.a_error[-1]
+    sizes = np.abs(table[codes.OUTPUT]) + error
+    if sizes.shape[1] > 1:
+        rows = np.arange(len(sizes))
+        sizes = sizes + sizes[rows, base.tables.top][:, np.newaxis]
+        sizes[rows, base.tables.top] = -base.tables.loss_parameter
+    return np.asarray(sizes + base.tables.loss_parameter)
+
+
+def _from_hinges(base: BasePoint, values: Array) -> Array:
+    """Put the sum of what the hinges have at the other outputs in the place of the target's."""
+    if values.shape[1] > 1:
+        rows = np.arange(len(values))
+        values[rows, base.tables.top] = 0.0
+        values[rows, base.tables.top] = values.sum(axis=1)
+    return values
+
+
+def unit(base: BasePoint) -> float:
+    """Size that a move of an output must be small against: 1, or less where the loss bends within less.
+
+    (a + δ − y)² − (a − y)² = δ(2(a − y) + δ), whose δ² takes the digits of the rest unless δ is below |a| + |y|; Huber and
+    log cosh begin as a square, a squared hinge has its margin beside them. log(a + δ) has two Taylor terms where δ is small
+    against a.
+    """
+    table, code = base.tables.outputs, base.tables.loss_code
+    if code in {codes.POISSON, codes.KL_DIVERGENCE}:
+        return min(1.0, float(table[codes.OUTPUT].min()))
+    if code == codes.SQUARED_HINGE:
+        return min(1.0, base.tables.loss_parameter)
+    if code not in {codes.SQUARED, codes.HUBER, codes.LOG_COSH}:
+        return 1.0
+    sizes = (np.abs(table[codes.OUTPUT]) + np.abs(table[codes.TARGET])).max(axis=0)
+    return float(np.min(sizes, where=sizes > 0.0, initial=1.0))
+
+
+def kink_error(base: BasePoint) -> Array:
+    """Return the error of the distances of the outputs from the loss's kinks, shape (m, n_L); 0 where there are none."""
+    table, code = base.tables.outputs, base.tables.loss_code
+    if code in {codes.HINGE, codes.SQUARED_HINGE}:
+        return 0.5 * _hinge_error(base)
+    if code in {codes.ABSOLUTE, codes.HUBER}:
+        return np.asarray(base.a_error[-1] + np.abs(table[codes.OUTPUT] - table[codes.TARGET]))
+    if code - codes.OF_SOFTMAX not in {codes.ABSOLUTE, codes.HUBER}:
+        return np.zeros_like(table[codes.OUTPUT])
+    p = table[codes.PROBABILITY]
+    residual, others = np.abs(p - table[codes.TARGET]), np.maximum(1.0 - p, np.finfo(float).eps)
+    return np.asarray((probability_error(base) + residual) / (2.1 * np.maximum(np.minimum(p, others), 1e-300)))
+
+
+def slope_range(base: BasePoint, rows: Offsets, on_kink: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return the smallest and the largest ∂J/∂a_L of some samples, shape (len(rows), n_L) each, as is `on_kink`.
+
+    On a kink of |a − y| or of a hinge a slope may be any between the one-sided ones; Huber and the squares of a hinge have
+    there but one.
+    """
+    table, code = base.tables.outputs, base.tables.loss_code
+    slope, factor = table[codes.LOSS_SLOPE, rows], table[codes.FACTOR, rows]
+    if code == codes.ABSOLUTE:
+        return np.where(on_kink, -factor, slope), np.where(on_kink, factor, slope)
+    if code == codes.ABSOLUTE + codes.OF_SOFTMAX:
+        p, sign = table[codes.PROBABILITY, rows], _slopes_of_softmax(base)[rows]
+        low, high = factor * p * np.where(on_kink, -1.0, sign), factor * p * np.where(on_kink, 1.0, sign)
+        # p_k(λ′_k − Σ_j λ′_j p_j) = p_k(1 − p_k)λ′_k − p_k Σ_{j≠k} p_j λ′_j
+        return (
+            (1.0 - p) * low - p * (high.sum(axis=1, keepdims=True) - high),
+            (1.0 - p) * high - p * (low.sum(axis=1, keepdims=True) - low),
+        )
+    if code != codes.HINGE:
+        return slope, slope
+    if slope.shape[1] == 1:
+        whole = -factor * table[codes.TARGET, rows]
+        return np.where(on_kink, np.minimum(whole, 0.0), slope), np.where(on_kink, np.maximum(whole, 0.0), slope)
+    here, target = np.arange(len(rows)), base.tables.top[rows]
+    low, high = np.where(on_kink, 0.0, slope), np.where(on_kink, factor, slope)
+    low[here, target] = high[here, target] = 0.0
+    sums = low.sum(axis=1), high.sum(axis=1)
+    low[here, target], high[here, target] = -sums[1], -sums[0]
+    return low, high

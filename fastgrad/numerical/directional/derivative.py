@@ -1,0 +1,289 @@
+"""The derivative along a direction: the moves of all pre-activations carried to the loss without cancellation.
+
+Called by directional. Of each direction two moves are carried, +h and −h, by two Taylor terms; no number is ever subtracted
+from one near it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from fastgrad.errors import InputError
+from fastgrad.kernels import codes, launch
+from fastgrad.kernels.native import addresses
+from fastgrad.model import outputs
+from fastgrad.model.forward import BasePoint, base_point, growth
+from fastgrad.model.network import Array, Problem
+from fastgrad.model.product import product
+from fastgrad.model.rounding import RoundingScale, rounding_scale
+from fastgrad.numerical.directional.signs import Region, Signs, sum_growth, whole_layer
+from fastgrad.numerical.kinks import Mask, loss_on_kink, on_kink, slope_range
+from fastgrad.numerical.steps import SMALL_MOVE
+
+FIRST_MOVE = 2.0**-40
+"""Largest move of the perturbed pre-activations themselves: leaves room for growth on the way up before a move reaches
+`SMALL_MOVE` or half the way to a kink and all has to be done again with a smaller step. Nothing cancels: no digit is lost."""
+ATTEMPTS = 6
+"""Steps tried; the second has the right size unless moves overflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """A problem made ready for directions.
+
+    Attributes
+    ----------
+    problem, base, scale
+        The network, its forward pass, and how far rounding may move each entry of a gradient.
+    signs : Signs
+        The directions.
+    room : list of ndarray, shape (m, n_l)
+        How far each pre-activation may move: `SMALL_MOVE`, half the way to the nearest kink.
+    output_room : ndarray, shape (m,)
+        How far the outputs of each sample may move: `SMALL_MOVE` of their unit, half the way to the loss's nearest kink.
+    kinks : list of ndarray of bool, shape (m, n_l)
+        Which sit on a kink.
+    loss_kinks : ndarray of bool, shape (m, n_L)
+        Which outputs sit on a kink of the loss.
+    slopes : list of tuple of ndarray, shape (m, n_l)
+        f′ on the left and on the right.
+    norms : list of ndarray, shape (n_l,)
+        Euclidean norm of each row of W.
+    """
+
+    problem: Problem
+    base: BasePoint
+    scale: RoundingScale
+    signs: Signs
+    room: list[Array]
+    output_room: Array
+    kinks: list[Mask]
+    loss_kinks: Mask
+    slopes: list[tuple[Array, Array]]
+    norms: list[Array]
+
+    def kinked(self, layer: int = 0) -> Mask:
+        """Tell which samples have a unit of a layer or above, or an output of the loss, on a kink; shape (m,)."""
+        return np.asarray(np.concatenate([*self.kinks[layer:], self.loss_kinks], axis=1).any(axis=1))
+
+
+def prepare(problem: Problem, directions: int, seed: int, threads: int) -> Setting:
+    """Run the forward pass and tabulate what all directions share."""
+    base, network = base_point(problem), problem.network
+    if not np.isfinite(base.loss):
+        raise InputError(f"the loss of this network is {base.loss}: its outputs overflow, there is no gradient to check")
+    every = np.arange(problem.samples)
+    kinks, loss_kinks = [on_kink(problem, base, layer) for layer in range(network.depth)], loss_on_kink(problem, base)
+    slopes = [
+        slope_range(problem, base, layer, every) if kinks[layer].any() else (base.plane(codes.SLOPE, layer),) * 2
+        for layer in range(network.depth)
+    ]
+    return Setting(
+        problem,
+        base,
+        rounding_scale(problem, base),
+        Signs.of_seed(network, directions, seed, threads),
+        *_room(base, kinks, loss_kinks, SMALL_MOVE),
+        kinks,
+        loss_kinks,
+        slopes,
+        [np.sqrt(np.einsum("ij,ij->i", W, W)) for W in (network.W(problem.theta, k) for k in range(network.depth))],
+    )
+
+
+def with_room(setting: Setting, largest: float) -> Setting:
+    """Return the same setting with room for moves as large as that, or half the way to a kink."""
+    room, output_room = _room(setting.base, setting.kinks, setting.loss_kinks, largest)
+    return replace(setting, room=room, output_room=output_room)
+
+
+def _room(base: BasePoint, kinks: list[Mask], loss_kinks: Mask, largest: float) -> tuple[list[Array], Array]:
+    """Return how far each pre-activation, and the outputs of each sample, may move."""
+    nearest = np.where(loss_kinks, np.inf, base.tables.outputs[codes.LOSS_KINK]).min(axis=1)
+    room = [
+        np.minimum(largest, np.where(here, np.inf, 0.5 * base.plane(codes.KINK, layer))) for layer, here in enumerate(kinks)
+    ]
+    return room, np.minimum(largest * outputs.unit(base), 0.5 * nearest)
+
+
+class Moves(NamedTuple):
+    """How some units of a layer move along k directions for a step of 1.
+
+    Attributes
+    ----------
+    layer, low : int
+        The layer, and the first of those units.
+    values : ndarray, shape (k, m, r)
+        The moves of their pre-activations.
+    error : ndarray, shape (k, m)
+        What rounding those may have, in units of u.
+    """
+
+    layer: int
+    low: int
+    values: Array
+    error: Array
+
+
+@dataclass(eq=False)
+class Carried:
+    """What the moves of k directions come to.
+
+    Attributes
+    ----------
+    steps, variance, excess : ndarray, shape (k,)
+        Their steps; the square of what rounding on the way does to the derivative, in units of u; the largest move relative
+        to its room.
+    parts : ndarray, shape (m, k)
+        Central differences of each sample's loss.
+    """
+
+    steps: Array
+    variance: Array
+    excess: Array
+    parts: Array = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def derivative(self) -> Array:
+        """The central difference, shape (k,)."""
+        values: Array = self.parts.sum(axis=0)
+        return values
+
+
+Push = Callable[[int, Array], Array]
+
+
+def along(setting: Setting, region: Region, directions: range, convention: int | None = None) -> Carried:
+    """Carry the moves that a region makes along some directions to the loss.
+
+    A unit on a kink has for a slope the left one by convention 0, the right one by convention 1, their mean by None.
+    """
+    return _carry(setting, first_moves(setting, region, directions), convention)
+
+
+def first_moves(setting: Setting, region: Region, directions: range) -> Moves:
+    """Return the moves of z that a region's parameters make."""
+    samples, signs = setting.problem.samples, setting.signs
+    if region.kind == "b":
+        rows = np.array([signs.of(k, region) for k in directions])
+        return Moves(region.layer, region.low, np.repeat(rows[:, None], samples, axis=1), np.zeros((len(directions), samples)))
+    inputs = setting.base.activations[region.layer]
+    values = np.array([signs.products(k, region, inputs) for k in directions])
+    unit, squares = setting.base.squares[region.layer]
+    error = sum_growth(region) * unit * np.sqrt(squares[:, region.left : region.right].sum(axis=1))
+    return Moves(region.layer, region.low, values, np.tile(error, (len(directions), 1)))
+
+
+def along_everything(setting: Setting, direction: int) -> Carried:
+    """Carry the moves that all parameters make along one direction, no penalty in it.
+
+    Notes
+    -----
+    Δz_l = W_l Δa_{l−1} ± h U_l (a_{l−1} + Δa_{l−1}) ± h u_l, where U_l Δa_{l−1} is of second order in h and leaves the
+    central difference as it is.
+    """
+    network, base = setting.problem.network, setting.base
+    region = whole_layer(network, 0, "W")
+    unit, squares = base.squares[0]
+    error = sum_growth(region) * unit * np.sqrt(squares.sum(axis=1))
+
+    def push(layer: int, moves: Array) -> Array:
+        a = np.tile(base.activations[layer], (2, 1))
+        a += moves
+        return _pushed(setting, direction, layer, a).reshape(2, 1, setting.problem.samples, -1)
+
+    first = _pushed(setting, direction, 0, base.activations[0])
+    return _carry(setting, Moves(0, 0, first[None], error[None]), None, push)
+
+
+def _pushed(setting: Setting, direction: int, layer: int, a: Array) -> Array:
+    """U·a + u, shape (c, n_out)."""
+    network, signs = setting.problem.network, setting.signs
+    result = signs.products(direction, whole_layer(network, layer, "W"), a)
+    if network.biases[layer]:
+        result += signs.of(direction, whole_layer(network, layer, "b"))
+    return result
+
+
+def _carry(setting: Setting, first: Moves, convention: int | None, push: Push | None = None) -> Carried:
+    """Carry moves to the loss, with a step for each direction; `push` gives what parameters further up add to them."""
+    largest = np.abs(first.values).max(axis=(1, 2), initial=0.0)
+    steps = np.exp2(np.floor(np.log2(FIRST_MOVE / np.where(largest > 0.0, largest, 1.0))))
+    for _ in range(ATTEMPTS):
+        carried = Carried(steps, np.zeros(steps.size), np.zeros(steps.size))
+        _climb(setting, carried, first, convention, push)
+        if (carried.excess <= 1.0).all():
+            return carried
+        steps = steps * np.exp2(-np.ceil(np.log2(np.maximum(carried.excess, 1.0))))
+    carried.variance[:] = np.inf
+    return carried
+
+
+def _climb(setting: Setting, carried: Carried, first: Moves, convention: int | None, push: Push | None) -> None:
+    """Carry +h and −h to the loss once, with the steps that `carried` has."""
+    network = setting.problem.network
+    h = np.stack([carried.steps, -carried.steps])[:, :, None, None]
+    moves, low = h * first.values, first.low
+    high = low + moves.shape[3]
+    _note(setting, carried, first.layer, low, moves, carried.steps[:, None, None] * first.error[:, :, None])
+    for here in range(first.layer, network.depth):
+        if here > first.layer:
+            W = network.W(setting.problem.theta, here)[:, low:high]
+            norms = setting.norms[here] if W.shape[1] == network.widths[here] else np.sqrt(np.einsum("ij,ij->i", W, W))
+            inputs = moves.reshape(-1, moves.shape[-1])
+            largest = np.abs(moves[0]).max(axis=2, keepdims=True)
+            moves = product(inputs, W.T).reshape(*moves.shape[:3], -1)
+            if push is not None:
+                moves += h * push(here, inputs)
+            low, high = 0, network.widths[here + 1]
+            rounding = growth(W.shape[1]) * (norms * largest + np.abs(moves[0]))
+            _note(setting, carried, here, low, moves, rounding)
+        moves = _activated(setting, here, low, moves, convention)
+    relative = np.abs(moves).max(axis=(0, 3)) / setting.output_room
+    np.maximum(carried.excess, relative.max(axis=1), out=carried.excess)
+    carried.parts = _loss_parts(setting, low, moves, carried.steps)
+
+
+def _note(setting: Setting, carried: Carried, layer: int, low: int, moves: Array, rounding: Array) -> None:
+    """Collect how much moves exceed their room, and Σ δ²e²: what rounding e of the moves of z does to the derivative."""
+    delta, units = setting.scale.delta[layer], slice(low, low + moves.shape[3])
+    relative = (np.abs(moves) / setting.room[layer][:, units]).max(axis=(0, 2, 3), initial=0.0)
+    np.maximum(carried.excess, relative, out=carried.excess)
+    relative_error = rounding / carried.steps[:, None, None]
+    carried.variance += delta.unit**2 * np.einsum("si,ksi->k", delta.values[:, units], relative_error**2)
+
+
+def _activated(setting: Setting, layer: int, low: int, moves: Array, convention: int | None) -> Array:
+    """Turn moves of z into moves of f(z): two Taylor terms, on a kink a line.
+
+    From a kink, +h and −h move along two lines; what is odd in h, all that a central difference sees of a small step, is
+    their mean.
+    """
+    units = slice(low, low + moves.shape[3])
+    f1, f2 = (setting.base.plane(plane, layer)[:, units] for plane in (codes.SLOPE, codes.CURVATURE))
+    result: Array = moves * (f1 + moves * f2)
+    kinks = setting.kinks[layer][:, units]
+    if kinks.any():
+        left, right = (side[:, units] for side in setting.slopes[layer])
+        slope = 0.5 * (left + right) if convention is None else (left, right)[convention]
+        result = np.where(kinks, moves * slope, result)
+    return result
+
+
+def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array:
+    """Central differences of each sample's loss, shape (m, k)."""
+    tables, width = setting.base.tables, setting.base.tables.outputs.shape[2]
+    samples, columns = moves.shape[2], moves.shape[0] * moves.shape[1]
+    work = np.zeros((samples, width + 2, columns))
+    work[:, low : low + moves.shape[3]] = moves.reshape(columns, samples, -1).transpose(1, 2, 0)
+    total = np.empty((samples, columns))
+    bound = float(np.abs(moves).max(initial=0.0))
+    near = tables.loss_code >= codes.COUPLED or (tables.outputs[codes.LOSS_KINK] <= bound).any()
+    exact = addresses(launch.exact_loss if near else None)
+    launch.loss_moves(exact, tables.outputs, tables.top, tables.loss_code, tables.loss_parameter, bound, work, total)
+    forward, backward = total[:, : steps.size], total[:, steps.size :]
+    return (forward - backward) / (2.0 * steps)

@@ -1,0 +1,421 @@
+"""What people say about their network, in their words: every item, its aliases, and what follows from what.
+
+A `Description` holds it; `network` puts it together with the widths that the arrays gave.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from fastgrad.errors import InputError
+from fastgrad.model.network import ACTIVATIONS, LOGIT_OUTPUT, LOSSES, REDUCTIONS, Network
+
+ALIASES = {
+    "linear": "identity",
+    "none": "identity",
+    "logistic": "sigmoid",
+    "expit": "sigmoid",
+    "rectifier": "relu",
+    "leakyrelu": "leaky_relu",
+    "lrelu": "leaky_relu",
+    "swish": "silu",
+    "atan": "arctan",
+    "sine": "sin",
+    "exponential": "exp",
+    "hardtanh": "hard_tanh",
+    "hardsigmoid": "hard_sigmoid",
+    "bce": "binary_crossentropy",
+    "binary_cross_entropy": "binary_crossentropy",
+    "log_loss": "binary_crossentropy",
+    "logloss": "binary_crossentropy",
+    "softmax_cross_entropy": "softmax_crossentropy",
+    "categorical_crossentropy": "softmax_crossentropy",
+    "categorical_cross_entropy": "softmax_crossentropy",
+    "sparse_categorical_crossentropy": "softmax_crossentropy",
+    "nll": "softmax_crossentropy",
+    "half_squared_error": "squared_error",
+    "quadratic": "squared_error",
+    "mean_squared_error": "mse",
+    "half_mean_squared_error": "half_mse",
+    "sse": "sum_squared_error",
+    "sae": "sum_absolute_error",
+    "smooth_l1": "huber",
+    "logcosh": "log_cosh",
+    "hinge_squared": "squared_hinge",
+    "kl": "kl_divergence",
+    "kld": "kl_divergence",
+    "kullback_leibler": "kl_divergence",
+    "poisson_nll": "poisson",
+    "mae": "absolute_error",
+    "l1": "absolute_error",
+    "mean_absolute_error": "absolute_error",
+    "hinge_loss": "hinge",
+    "svm": "hinge",
+    "huber_loss": "huber",
+    "average": "mean",
+    "avg": "mean",
+    "total": "sum",
+}
+"""Other names of activations, losses and reductions."""
+
+CROSS_ENTROPY = frozenset({"cross_entropy", "crossentropy", "ce", "xent"})
+"""Names of two losses at once: the output activation tells which."""
+
+LAYOUT_WORDS = ("rows", "columns", "in_out", "out_in")
+COLUMNS = {"first": 0, "last": -1}
+EXAMPLES = {
+    "hidden": "tanh",
+    "output": "sigmoid",
+    "loss": "binary_crossentropy",
+    "inputs": "X",
+    "labels": "Y",
+    "params": "W1,b1,W2,b2",
+    "grads": "dW1,db1,dW2,db2",
+    "bias_column": "first",
+    "keep_prob": "0.8",
+}
+
+
+def _text(value: Any) -> str:
+    value = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+    if not isinstance(value, str):
+        raise TypeError
+    return value.strip()
+
+
+def _words(value: Any) -> tuple[str, ...]:
+    """Take "a,b" or ["a", "b"]; an empty word or None stays as an empty word."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    words = value.split(",") if isinstance(value, str) else ["" if word is None else word for word in value]
+    return tuple(_text(word) for word in words)
+
+
+def _number(value: Any) -> float:
+    return float(value.item() if isinstance(value, np.ndarray) else value)
+
+
+def _numbers(value: Any) -> float | tuple[float, ...]:
+    """Take one number, or several as "0.1,0.2" or in a list."""
+    value = value.tolist() if isinstance(value, np.ndarray) else value
+    parts = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    numbers = tuple(float(part) for part in parts)
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _row(value: Any) -> tuple[float, ...]:
+    """Take a number for each example, in a list, a vector, or as text."""
+    array = np.asarray(value.split(",") if isinstance(value, str) else value, dtype=np.float64)
+    if array.size != max(array.shape, default=1):
+        raise ValueError
+    return tuple(array.ravel().tolist())
+
+
+def _truth(value: Any) -> bool:
+    value = value.item() if isinstance(value, np.ndarray) else value
+    return {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}[
+        str(value).strip().lower()
+    ]
+
+
+_CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "hidden": (_text, "a name"),
+    "activations": (_words, "names, one for each layer"),
+    "output": (_text, "a name"),
+    "loss": (_text, "a name"),
+    "reduction": (_text, "a name"),
+    "l2": (_numbers, "a number, or numbers as in 0.1,0.2"),
+    "l1": (_numbers, "a number, or numbers as in 0.1,0.2"),
+    "penalize_biases": (_truth, "true or false"),
+    "keep_prob": (_numbers, "a number, or numbers as in 0.8,0.5"),
+    "inverted": (_truth, "true or false"),
+    "layout": (_text, "a word"),
+    "label_smoothing": (_number, "a number"),
+    "class_weights": (_row, "numbers, one for each class"),
+    "example_weights": (_row, "numbers, one for each example"),
+    "loss_value": (_number, "a number"),
+    "params": (_words, "names, in order"),
+    "grads": (_words, "names, in the order of the parameters"),
+    "inputs": (_text, "the name of an array"),
+    "labels": (_text, "the name of an array"),
+    "bias_column": (_text, "first or last"),
+}
+
+TEXT_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_text, _words})
+"""Items that are words: an array of numbers under such a name is data."""
+
+LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_numbers, _row})
+"""Items that are one number or several in a row."""
+
+NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _truth})
+"""Items that are one number."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Everything a person can tell about a network; None for what was not said.
+
+    Every item may come as plain text ("relu,tanh,softmax", "0.01", "true"), as a file or a command line gives it.
+
+    Attributes
+    ----------
+    hidden : str
+        Activation of all hidden layers.
+    activations : tuple of str
+        Instead, one for each layer; without the last one where `output` is said.
+    output : str
+        Activation of the last layer.
+    loss, reduction : str
+        The loss of a sample, and how samples are put together: "mean" if nothing is said, "sum", or "weighted_mean", which
+        divides by the sum of the weights.
+    l2, l1 : float or tuple of float
+        c of the penalties ½·c·Σ‖W‖² and c·Σ|W|; 0 if nothing is said. One number for all weights, one for each layer's, or
+        one for each tensor in the order W1, b1, W2, b2, ….
+    penalize_biases : bool
+        Whether the penalties include the biases, each with the number of its layer; False if nothing is said. Where there is
+        a number for each tensor, that of the biases stands.
+    keep_prob : float or tuple of float
+        Dropout with recorded masks: the share of units that are kept. One number, or one for each hidden layer, for each
+        layer, or for the input and each layer; 1 where nothing is dropped.
+    inverted : bool
+        Whether the units that are kept are divided by keep_prob, a·D/keep_prob, or stay as they are, a·D; True if nothing
+        is said.
+    label_smoothing : float
+        s of the targets (1 − s)·y + s/K; 0 if nothing is said. A binary cross-entropy has two classes.
+    class_weights : tuple of float
+        What multiplies the loss of each class, in their order; of a binary cross-entropy that of the labels 0 and 1.
+    example_weights : tuple of float
+        What multiplies the loss of each example. In a file also sample_weight or sample_weights.
+    layout : str
+        "rows" or "columns" (where the examples lie), "in_out" or "out_in" (the axes of the weights), or one of each:
+        "rows,out_in". Needed only where the shapes allow more than one reading.
+    loss_value : float
+        The user's own value of the loss.
+    params, grads : tuple of str
+        Names of the parameter arrays and their gradients, in order; an empty name where there is no gradient.
+    inputs, labels : str
+        Names of X and Y.
+    bias_column : {"first", "last"}
+        Where each W and its b share one array: which of its columns (or rows) is the bias.
+
+    Raises
+    ------
+    InputError
+        If an item is not of its kind.
+    """
+
+    hidden: str | None = None
+    activations: tuple[str, ...] | None = None
+    output: str | None = None
+    loss: str | None = None
+    reduction: str | None = None
+    l2: float | tuple[float, ...] | None = None
+    l1: float | tuple[float, ...] | None = None
+    penalize_biases: bool | None = None
+    keep_prob: float | tuple[float, ...] | None = None
+    inverted: bool | None = None
+    label_smoothing: float | None = None
+    class_weights: tuple[float, ...] | None = None
+    example_weights: tuple[float, ...] | None = None
+    layout: str | None = None
+    loss_value: float | None = None
+    params: tuple[str, ...] | None = None
+    grads: tuple[str, ...] | None = None
+    inputs: str | None = None
+    labels: str | None = None
+    bias_column: str | None = None
+
+    def __post_init__(self) -> None:
+        for key, (convert, meaning) in _CONVERTERS.items():
+            value = getattr(self, key)
+            if value is None:
+                continue
+            try:
+                object.__setattr__(self, key, convert(value))
+            except (TypeError, ValueError, KeyError):
+                raise InputError(f"{key} must be {meaning}{';' if ',' in meaning else ','} found {value!r}") from None
+        if self.bias_column is not None and self.bias_column not in COLUMNS:
+            raise InputError(f"bias_column must be first or last, found {self.bias_column!r}")
+        for keep in as_tuple(self.keep_prob):
+            if not 0.0 < keep <= 1.0:
+                raise InputError(f"keep_prob is the share of units that are kept, above 0 and at most 1, found {keep:g}")
+        if self.loss_value is not None and not math.isfinite(self.loss_value):
+            raise InputError(f"loss_value must be a finite number, found {self.loss_value}; leave it out if there is none")
+        self._check_layout()
+
+    def _check_layout(self) -> None:
+        words = layout_words(self)
+        if not words <= set(LAYOUT_WORDS) or words >= {"rows", "columns"} or words >= {"in_out", "out_in"}:
+            raise InputError(
+                "layout must be rows or columns (where the examples lie), in_out or out_in (the axes of the weights), "
+                f"or one of each, as in rows,out_in; found {self.layout!r}"
+            )
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether the person spoke of dropout."""
+        return self.keep_prob is not None or self.inverted is not None
+
+    def overlaid(self, top: Description) -> Description:
+        """Return this description with what another one says put over it.
+
+        `hidden` or `activations` of the top replace the activations of this one, in whichever form they were said.
+        """
+        base = self
+        if top.activations is not None:
+            base = replace(base, hidden=None, output=None)
+        elif top.hidden is not None and base.activations is not None:
+            output = base.output if base.output is not None else base.activations[-1]
+            base = replace(base, activations=None, output=output)
+        elif top.output is not None and base.activations is not None and base.output is None:
+            base = replace(base, activations=base.activations[:-1])
+        return replace(base, **top.said())
+
+    def said(self) -> dict[str, Any]:
+        """Return the items that were said."""
+        return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
+
+    @classmethod
+    def of(cls, items: Mapping[str, Any]) -> Description:
+        """Make a description of items by name, and refuse other names with the nearest known one."""
+        for key in items:
+            if key not in _CONVERTERS:
+                raise InputError(f"there is no item {key!r} in a description{nearest(key, _CONVERTERS)}")
+        return cls(**items)
+
+
+def as_tuple(numbers: float | tuple[float, ...] | None) -> tuple[float, ...]:
+    """Return the numbers of an item, none where it was not said."""
+    return () if numbers is None else numbers if isinstance(numbers, tuple) else (numbers,)
+
+
+def zero_penalties(description: Description) -> tuple[str, ...]:
+    """Return which of l2 and l1 were given, as 0."""
+    given = {"l2": as_tuple(description.l2), "l1": as_tuple(description.l1)}
+    return tuple(item for item, numbers in given.items() if numbers and not any(numbers))
+
+
+def layout_words(description: Description) -> set[str]:
+    """Return the words of a layout; none where nothing was said."""
+    words = re.split(r"[,\s+]+", (description.layout or "").lower().replace("-", "_"))
+    return {word for word in words if word}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return "; did you mean x?" where something is near enough, else nothing."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\s\-]+", "_", word.strip().lower())
+
+
+def _known(word: str, known: Collection[str], what: str) -> str:
+    """Return the proper name of an activation, a loss or a reduction; a parameter, as in "elu:0.5", stays with it."""
+    stem, colon, parameter = word.partition(":")
+    plain = _plain(stem)
+    name = ALIASES.get(plain, plain)
+    if name not in known:
+        near = nearest(plain, [*known, *(alias for alias, proper in ALIASES.items() if proper in known)])
+        raise InputError(f"unknown {what} {word!r}{near} (known: {', '.join(known)})")
+    return f"{name}{colon}{parameter.strip()}"
+
+
+def ask(question: str, *items: str) -> InputError:
+    """Return the error that asks for items by name, each with an example."""
+    options = " ".join(f"--{item.replace('_', '-')} {EXAMPLES[item]}" for item in items)
+    keywords = ", ".join(f"{item}={EXAMPLES[item]!r}" for item in items)
+    return InputError(f"{question}; say it, for example {options} (in Python {keywords}; in the file the same keys)")
+
+
+def network(description: Description, widths: tuple[int, ...], biases: tuple[bool, ...]) -> Network:
+    """Put a description together with the widths that the arrays gave."""
+    depth = len(widths) - 1
+    hidden, output = _hidden(description, depth), _output(description, depth)
+    loss = _loss(description.loss, output) or _following_loss(output)
+    output = output or LOGIT_OUTPUT.get(loss or "")
+    if hidden is None or output is None or loss is None:
+        missing = [item for item, value in (("hidden", hidden), ("output", output), ("loss", loss)) if value is None]
+        what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
+        raise ask(f"it is not known what the network computes: {', '.join(what[item] for item in missing)}", *missing)
+    return Network(
+        widths=widths,
+        activations=(*hidden, output),
+        loss=loss,
+        reduction=_known(description.reduction or "mean", REDUCTIONS, "reduction"),
+        biases=biases,
+        l2=_coefficients("l2", description.l2, description.penalize_biases, biases),
+        l1=_coefficients("l1", description.l1, description.penalize_biases, biases),
+        class_weights=description.class_weights or (),
+        label_smoothing=description.label_smoothing or 0.0,
+    )
+
+
+def _coefficients(
+    item: str, said: float | tuple[float, ...] | None, on_biases: bool | None, biases: tuple[bool, ...]
+) -> tuple[float, ...]:
+    """Return a penalty's coefficient for each tensor, W1, b1, W2, …; none where there is no penalty."""
+    numbers, depth, tensors = as_tuple(said), len(biases), len(biases) + sum(biases)
+    if not any(numbers):  # and so a list of zeros takes a penalty away, whatever its length
+        return ()
+    if len(numbers) == 1:
+        numbers *= depth
+    if len(numbers) == depth:
+        pairs = zip(numbers, biases, strict=True)
+        return tuple(c for number, has in pairs for c in (number, number if on_biases else 0.0)[: 1 + has])
+    if len(numbers) != tensors:
+        raise InputError(
+            f"{item} gives {len(numbers)} numbers for {depth} layers: give one for all, {depth} for the weights of each "
+            f"layer, or {tensors} for all tensors in the order W1, b1, W2, b2, …"
+        )
+    return numbers
+
+
+def _hidden(description: Description, depth: int) -> tuple[str, ...] | None:
+    """Return the activations below the output, or None where they were not said."""
+    listed, hidden = description.activations, description.hidden
+    if hidden is not None:
+        hidden = _known(hidden, ACTIVATIONS, "activation")
+    if listed is None:
+        return (hidden,) * (depth - 1) if hidden is not None else () if depth == 1 else None
+    names = tuple(_known(word, ACTIVATIONS, "activation") for word in listed)
+    if len(names) not in {depth, depth - 1} or (len(names) < depth and description.output is None):
+        raise InputError(f"{depth} layers need {depth} activations, found {len(names)}: {', '.join(names)}")
+    if hidden is not None and not set(names[: depth - 1]) <= {hidden}:
+        raise InputError(f"hidden says {hidden}, activations say {', '.join(names)}: leave one of them out")
+    return names[: depth - 1]
+
+
+def _output(description: Description, depth: int) -> str | None:
+    """Return the activation of the last layer as far as it was said."""
+    listed = description.activations
+    words = [] if description.output is None else [description.output]
+    words += listed[-1:] if listed is not None and len(listed) == depth else ()
+    names = {_known(word, ACTIVATIONS, "activation") for word in words}
+    if len(names) > 1:
+        raise InputError(f"output says {words[0]}, activations end with {words[1]}: leave one of them out")
+    return names.pop() if names else None
+
+
+def _loss(word: str | None, output: str | None) -> str | None:
+    """Return the loss that was said; a plain "cross_entropy" is told by the output."""
+    if word is None:
+        return None
+    if _plain(word) not in CROSS_ENTROPY:
+        return _known(word, LOSSES, "loss")
+    losses = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
+    if output not in losses:
+        raise InputError(f"{word} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")
+    return losses[output]
+
+
+def _following_loss(output: str | None) -> str | None:
+    """Return the loss that is meant where only an output is said: cross-entropy after a softmax, else it must be said."""
+    return "softmax_crossentropy" if output == "softmax" else None
