@@ -17,7 +17,7 @@ from fastgrad.model.network import Problem
 from fastgrad.numerical import numerical_gradient
 from fastgrad.numerical.directional.derivative import along_everything, prepare
 from fastgrad.numerical.methods import METHODS, estimate, forward_work
-from fastgrad.teaching.pictures import FAINT, STYLE, require
+from fastgrad.report.pictures import FAINT, STYLE, require
 
 from classifiers import classifier, timed
 
