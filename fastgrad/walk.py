@@ -21,7 +21,10 @@ from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.rounding import TOLERANCE
 from fastgrad.numerical import Numerical, load_kernels, numerical_gradient
-from fastgrad.numerical.methods import choose_method, estimate
+from fastgrad.numerical.directional import DIRECTIONS
+from fastgrad.numerical.methods import METHODS, choose_method
+from fastgrad.numerical.parameter import PARAMETER
+from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.tracking import Progress
 from fastgrad.reading import Description, interpret_parts
 from fastgrad.report import Report
@@ -44,10 +47,9 @@ SINGLE = "the float64 arrays of some gradients hold nothing but single precision
 """Said where the trailing zeros of every entry tell so."""
 
 LEAST_SECONDS, SECONDS_PER_PARAMETER = 1e-3, 1e-7
-SECONDS_PER_LAYER = {"parameter": 1.3e-3, "preactivation": 1.3e-3, "textbook": 2e-3, "directional": 3e-3}
-"""What a check takes beside the work of its method, for estimates: for itself, for each parameter that is judged one by one,
-for each layer. Fastest of 15 checks of networks of 1, 2, 4, 8 and 16 layers of three units, and of 0.7 and 3 million
-parameters (50 to 200 ns each), on two cores."""
+"""What a check takes beside the work of its method, for estimates: for itself, and for each parameter that is judged one by
+one; for each layer `Method.seconds_per_layer`. Fastest of 15 checks of networks of 1, 2, 4, 8 and 16 layers of three units,
+and of 0.7 and 3 million parameters (50 to 200 ns each), on two cores."""
 
 AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
 """Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
@@ -192,14 +194,15 @@ def check_problem(
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
     allowed = TOLERANCE if tolerance is None else tolerance
     require("tolerance", allowed, float, "a positive number", lambda multiple: np.isfinite(multiple) and multiple > 0)
-    if method == "directional":
+    chosen = choose_method(problem, method, sample)
+    if chosen.plan is None:
         for name, value in (("step", step), ("scheme", None if scheme == "central" else scheme), ("sample", sample)):
             if value is not None:
                 raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
         return _check_directional(problem, directions, seed, allowed, threads, progress)
     if directions is not None:
         raise InputError(f"directions go with method directional, found method {method}")
-    load_kernels(choose_method(problem, method, sample))
+    load_kernels(chosen)
     began = time.perf_counter()
 
     def difference(problem: Problem) -> _Difference:
@@ -226,7 +229,7 @@ def check_problem(
     notes = remarks + _notes(problem, numerical) + _lost(judgement)
     if found.interrupted:
         notes.append(_interrupted(numerical.values.size - int(np.isnan(numerical.values).sum()), problem))
-    if method == "auto" and numerical.method == "preactivation" and numerical.selected is None:
+    if method == "auto" and chosen is PREACTIVATION and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
     audited = _audit(problem, found.exact, seed)
     if audited.disagreements:
@@ -262,7 +265,7 @@ def _check_directional(
     began = time.perf_counter()
 
     def look(problem: Problem) -> tuple[Directional, bool]:
-        count = directional.DIRECTIONS if directions is None else directions
+        count = DIRECTIONS if directions is None else directions
         try:
             found = directional.check_directions(
                 problem, directions=count, seed=seed, tolerance=tolerance, threads=threads, progress=progress
@@ -300,13 +303,13 @@ def _check_directional(
 
 def _named_after(problem: Problem, report: Report, tolerance: float, threads: int | None, progress: Progress | None) -> Report:
     """Name the mistake that directions found: from every entry by pre-activations, where that takes little time."""
-    seconds = estimate(problem, "preactivation") + DIAGNOSIS_PER_PARAMETER * problem.network.size
+    seconds = PREACTIVATION.estimate(problem, 1.0) + DIAGNOSIS_PER_PARAMETER * problem.network.size
     if seconds > AFFORDABLE:
         note = f"no mistake was looked for: method preactivation checks every entry, in about {duration(seconds)}, and names it"
         return replace(report, notes=(*report.notes, note))
-    load_kernels("preactivation")
+    load_kernels(PREACTIVATION)
     try:
-        numerical = numerical_gradient(problem, method="preactivation", threads=threads, progress=progress)
+        numerical = numerical_gradient(problem, method=PREACTIVATION, threads=threads, progress=progress)
     except Interrupted:
         raise Interrupted(report) from None
     found = _Difference(numerical, numerical, None, False)
@@ -376,18 +379,16 @@ def _wrong(judgement: Judgement) -> bool:
 
 def estimate_check(problem: Problem, method: str) -> float:
     """Estimate the seconds that a check of a right gradient takes by a method, to within a small factor."""
-    from fastgrad.judging import directional
-
-    fixed = LEAST_SECONDS + SECONDS_PER_LAYER[method] * problem.network.depth
-    if method == "directional":
-        return fixed + directional.estimate(problem)
-    return fixed + SECONDS_PER_PARAMETER * problem.network.size + estimate(problem, choose_method(problem, method))
+    chosen = choose_method(problem, method)
+    judged = 0 if chosen.plan is None else problem.network.size
+    seconds = LEAST_SECONDS + chosen.seconds_per_layer * problem.network.depth + SECONDS_PER_PARAMETER * judged
+    return seconds + chosen.estimate(problem, 1.0)
 
 
 def _audit(problem: Problem, exact: Numerical, seed: int) -> Audit:
     """Audit in a small share of the time that the gradient takes on one core, whatever the number of threads."""
     share = 1.0 if exact.selected is None else exact.selected.size / problem.network.size
-    seconds = estimate(problem, exact.method, share) * most_threads()
+    seconds = METHODS[exact.method].estimate(problem, share) * most_threads()
     return audit(problem, exact, seed, max(LEAST_AUDIT, AUDIT_SHARE * seconds))
 
 
@@ -426,7 +427,7 @@ def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int
     InputError
         If the two differ by more than rounding: then nothing can be said of the gradient.
     """
-    single = numerical_gradient(problem, method="parameter", sample=CROSS_CHECKED, seed=seed, threads=threads)
+    single = numerical_gradient(problem, method=PARAMETER, sample=CROSS_CHECKED, seed=seed, threads=threads)
     tensors = tuple(replace(tensor, gradient_name=tensor.name, precision="float64") for tensor in problem.tensors)
     found = judge(replace(problem, claimed=numerical.values, tensors=tensors), single)
     for tensor in found.tensors:
@@ -438,7 +439,7 @@ def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int
     checked = sum(tensor.checked for tensor in found.tensors)
     return (
         f"every parameter by method preactivation, for method parameter would take about "
-        f"{estimate(problem, 'parameter'):.0f} s; {checked} of them, drawn with seed {seed}, agree by both"
+        f"{PARAMETER.estimate(problem, 1.0):.0f} s; {checked} of them, drawn with seed {seed}, agree by both"
     )
 
 

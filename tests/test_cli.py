@@ -130,7 +130,7 @@ def test_check_along_directions():
 def test_directional_makes_no_gradient():
     result = run("gradient", write("planted"), "--method", "directional")
     assert result.exit_code == 2
-    assert "method must be one of" in result.stderr
+    assert "gives no value for each entry; take one of parameter" in result.stderr
     assert run("check", write("planted"), "--directions", "4").exit_code == 2
 
 

@@ -16,7 +16,7 @@ from fastgrad.judging import directional
 from fastgrad.kernels import launch, native, sharing
 from fastgrad.machine import most_threads
 from fastgrad.numerical import propagated
-from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical.methods import BY_ENTRY
 
 import problems
 import reference
@@ -47,7 +47,7 @@ def test_no_network_and_no_option_makes_a_kernel_compile_twice(problem_of, monke
     for seed in range(6):
         case = reference.random_case(seed, loss="squared_hinge" if seed == 5 else None)
         problem = problem_of(case)
-        for method in METHODS:
+        for method in BY_ENTRY:
             numerical.numerical_gradient(problem, method=method, threads=1 + seed % 2)
             numerical.numerical_gradient(problem, method=method, step=1e-4, sample=3, seed=seed)
         directional.check_directions(problems.problem(case, np.ones(case.theta.size)), threads=1)

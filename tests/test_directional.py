@@ -16,7 +16,7 @@ from fastgrad.machine import most_threads
 from fastgrad.model.forward import base_point
 from fastgrad.model.rounding import gradient
 from fastgrad.numerical import numerical_gradient
-from fastgrad.numerical.directional import derivative, measured, signs
+from fastgrad.numerical.directional import derivative, estimate, measured, signs
 from fastgrad.numerical.directional.signs import Region, whole_tensor
 from fastgrad.walk import check_problem
 
@@ -599,4 +599,4 @@ def test_estimate_grows_with_the_network_and_the_directions():
     small, large = (
         problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
     )
-    assert 0.0 < directional.estimate(small) < directional.estimate(large) < directional.estimate(large, 16)
+    assert 0.0 < estimate(small) < estimate(large) < estimate(large, 16)

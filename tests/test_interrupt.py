@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from fastgrad import numerical
 from fastgrad.errors import Interrupted
-from fastgrad.numerical import tracking
-from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical import blocks
+from fastgrad.numerical.methods import BY_ENTRY
 from fastgrad.reading import modelfile
 from fastgrad.teaching import demo
 from fastgrad.walk import check_problem
@@ -19,8 +19,8 @@ from fastgrad_cli.main import main
 
 @pytest.fixture
 def short_pieces(monkeypatch):
-    """Cut work into pieces so short that a small network has many."""
-    monkeypatch.setattr(tracking, "PIECE_SECONDS", 1e-9)
+    """Cut work into blocks so short that a small network has many."""
+    monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
 
 
 @pytest.fixture
@@ -31,11 +31,12 @@ def problem(tmp_path):
 
 
 def ctrl_c(done, total):
-    """Press it as soon as there is progress."""
-    signal.raise_signal(signal.SIGINT)
+    """Press it once half of the parameters are done, a whole layer by any method."""
+    if 2 * done >= total:
+        signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 def test_what_was_finished_comes_with_the_exception(problem, short_pieces, method):
     before = signal.getsignal(signal.SIGINT)
     whole = numerical.numerical_gradient(problem, method=method)
@@ -48,7 +49,7 @@ def test_what_was_finished_comes_with_the_exception(problem, short_pieces, metho
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 def test_the_report_judges_what_was_finished(problem, short_pieces, method):
     with pytest.raises(Interrupted) as stopped:
         check_problem(problem, method=method, progress=ctrl_c)

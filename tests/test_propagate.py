@@ -10,7 +10,10 @@ import pytest
 
 from fastgrad import numerical
 from fastgrad.machine import most_threads
-from fastgrad.numerical import numerical_gradient, propagated, tracking
+from fastgrad.model.forward import base_point
+from fastgrad.numerical import blocks, methods, numerical_gradient, propagated
+from fastgrad.numerical.blocks import Task
+from fastgrad.numerical.methods import BY_ENTRY
 
 import problems
 import reference
@@ -109,12 +112,33 @@ def test_a_sample_has_the_bits_of_the_whole(method, step, seed):
 def test_pieces_change_no_bit_and_report_all_progress(monkeypatch, method):
     problem = problems.problem(reference.random_case(5, widths=(9, 8, 7, 2), loss="mse", samples=3))
     whole = numerical_gradient(problem, method=method)
-    monkeypatch.setattr(tracking, "PIECE_SECONDS", 1e-9)
+    monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
     seen = []
     pieces = numerical_gradient(problem, method=method, progress=lambda done, total: seen.append((done, total)))
     np.testing.assert_array_equal(pieces.values, whole.values)
     assert seen[-1] == (problem.network.size, problem.network.size)
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("name", BY_ENTRY)
+@pytest.mark.parametrize("share", [None, 0.5])
+def test_bits_of_a_block_depend_neither_on_who_runs_it_nor_on_the_others(monkeypatch, name, share):
+    problem = problems.problem(reference.random_case(6, widths=(9, 8, 7, 2), loss="mse", samples=5))
+    method, base = methods.METHODS[name], base_point(problem)
+    selected = None if share is None else np.arange(0, problem.network.size, 2)
+    task = Task(problem, base, selected, method.step)
+    whole = method.plan(task)
+    at_once = whole.room()
+    for block in whole.blocks:
+        whole.run(block, most_threads(), at_once)
+    monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
+    cut = method.plan(task)
+    assert len(cut.blocks) > len(whole.blocks)
+    by_others = cut.room()
+    for block in reversed(cut.blocks):  # each by a worker of its own, who knows the task alone
+        method.plan(task).run(block, 1, by_others)
+    np.testing.assert_array_equal(cut.gradient(by_others), whole.gradient(at_once))
+    assert sum(block.parameters for block in cut.blocks) == np.isfinite(cut.gradient(by_others)).sum()
 
 
 SMOOTH_NETWORKS = [

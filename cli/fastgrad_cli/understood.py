@@ -33,7 +33,7 @@ class Understood:
     def of(cls, problem: Problem) -> Understood:
         """Evaluate the loss of a problem, compare it with the user's, and estimate the work."""
         base = base_point(problem)
-        seconds = {method: estimate_check(problem, method) for method in (*METHODS, "directional")}
+        seconds = {method: estimate_check(problem, method) for method in METHODS}
         return cls(problem, base.loss, explain_loss(problem, base), seconds)
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
 from math import ceil, comb, nan, sqrt
 
 import numpy as np
@@ -15,27 +14,23 @@ import numpy as np
 from fastgrad.errors import InputError, Interrupted, require
 from fastgrad.judging.audit import NOISE, losses_along
 from fastgrad.judging.verdict import CANCELLED, LOST, unjudged
-from fastgrad.machine import most_threads
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint
 from fastgrad.model.network import Array, Network, Problem, Tensor
 from fastgrad.model.product import norm, product
 from fastgrad.model.rounding import TOLERANCE
+from fastgrad.numerical.directional import DIRECTIONS
 from fastgrad.numerical.directional.derivative import Carried, Setting, along, along_everything, prepare, with_room
 from fastgrad.numerical.directional.measured import Measured, measure, penalty_on
 from fastgrad.numerical.directional.signs import ROWS_OF_W, Region, whole_layer, whole_tensor
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.report.parts import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
 
-DIRECTIONS = 8
-"""Directions by default: two wrong entries that cancel are then missed with a probability of 0.4 %."""
 MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
 AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
 """Largest move of the plain passes, and what truncation may be: as a square 2⁻⁴⁰ of what moves, times a few for every layer."""
 LEAST_EXCESS = 2.0**-30
 """Share of their room that moves are taken to fill at least; they do unless nothing moves."""
-WORK_RATE = {"product": 1e10, "signs": 3e9, "prepare": 1.2e9}
-"""Multiply-adds of products, signs applied, and multiply-adds before the first, a second and core; for estimates only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -384,15 +379,3 @@ def _relative(claimed: Array, numerical: Array) -> float:
         return nan
     total = norm(claimed) + norm(numerical)
     return norm(claimed - numerical) / total if total else 0.0
-
-
-def estimate(problem: Problem, directions: int = DIRECTIONS) -> float:
-    """Estimate the seconds that a check of a right gradient takes, to within a small factor."""
-    widths, samples = problem.network.widths, problem.samples
-    work = [a * b for a, b in pairwise(widths)]
-    above = sum(number * size for number, size in enumerate(work))
-    products = 2.0 * samples * (directions * above + sum(work))
-    applied = directions * sum(work) * (1.0 + 0.25 * samples)
-    before = sum(work) * (samples + 10.0)
-    seconds = products / WORK_RATE["product"] + applied / WORK_RATE["signs"] + before / WORK_RATE["prepare"]
-    return float(seconds / most_threads())

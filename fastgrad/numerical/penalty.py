@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastgrad.model.network import Array, Problem
-from fastgrad.numerical.methods import Scheme
+from fastgrad.numerical.blocks import Scheme
 
 
 def add_penalty(

@@ -1,15 +1,30 @@
-"""The textbook's difference quotients, of two losses each computed anew."""
+"""The textbook's difference quotients, of two losses each computed anew: the method `textbook`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from fastgrad.kernels import codes, launch
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets, Problem
-from fastgrad.numerical.methods import Scheme
+from fastgrad.numerical.blocks import (
+    SCHEMES,
+    Block,
+    Method,
+    Scheme,
+    Task,
+    counted_seconds,
+    cut,
+    forward_work,
+    parameters_of,
+)
+
+RATE = 3e9
+"""Multiply-adds a second and core, for estimates only."""
 
 Losses = Callable[[float], tuple[Array, Array]]
 """For a step h the losses of some parameters at θ + h and at θ − h, penalty left out."""
@@ -55,3 +70,64 @@ def difference(losses: Losses, step: float, scheme: Scheme) -> Array:
         return np.asarray((ahead - behind) / (2.0 * step))
     far_ahead, far_behind = losses(2.0 * step)
     return np.asarray((8.0 * (ahead - behind) - (far_ahead - far_behind)) / (12.0 * step))
+
+
+@dataclass(frozen=True, eq=False)
+class TextbookPlan:
+    """Blocks of parameters, counted through all layers."""
+
+    task: Task
+
+    @property
+    def steps(self) -> tuple[float, float]:
+        """The one step, twice."""
+        assert self.task.step is not None
+        return self.task.step, self.task.step
+
+    @cached_property
+    def _places(self) -> Offsets:
+        selected = self.task.selected
+        return np.arange(self.task.problem.network.size) if selected is None else selected
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Runs of parameters."""
+        seconds = 2.0 * forward_work(self.task.problem) * self.task.problem.samples / RATE
+        return tuple(Block(0, start, stop, stop - start) for start, stop in cut(self._places.size, seconds))
+
+    def room(self) -> Array:
+        """Return room for the difference of each parameter wanted."""
+        return np.full(self._places.size, np.nan)
+
+    def run(self, block: Block, threads: int, room: Array) -> None:
+        """Fill in the differences of a block's parameters."""
+        piece = slice(block.start, block.stop)
+        losses = textbook_losses(self.task.problem, self.task.base, self._places[piece], threads)
+        room[piece] = difference(losses, self.steps[0], self.task.scheme)
+
+    def gradient(self, room: Array) -> Array:
+        """Return the differences in theta's order."""
+        if self.task.selected is None:
+            return room
+        values = np.full(self.task.problem.network.size, np.nan)
+        values[self.task.selected] = room
+        return values
+
+
+def _estimate(problem: Problem, share: float = 1.0) -> float:
+    """Estimate the seconds for a share of the parameters."""
+    return counted_seconds(problem, RATE, share, lambda layer: parameters_of(problem, layer) * forward_work(problem))
+
+
+TEXTBOOK = Method(
+    name="textbook",
+    perturbs="every parameter by ±h, with two whole forward passes",
+    serves="teaching, and to hold the others against",
+    seconds_per_layer=2e-3,
+    estimate=_estimate,
+    plan=TextbookPlan,
+    kernels=(launch.losses_of_some,),
+    step=1e-7,  # the courses'
+    sees_kinks=False,
+    schemes=SCHEMES,
+)

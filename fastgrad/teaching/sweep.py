@@ -23,9 +23,10 @@ from fastgrad.model.conventions import describe
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.model.product import norm
 from fastgrad.numerical import load_kernels, numerical_gradient
-from fastgrad.numerical.methods import SCHEMES, Scheme, forward_work
+from fastgrad.numerical.blocks import SCHEMES, Scheme, forward_work
+from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
-from fastgrad.numerical.textbook import Losses, difference, textbook_losses
+from fastgrad.numerical.textbook import TEXTBOOK, Losses, difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.report import SCHEMA
 from fastgrad.report.formatting import allowed_threads, counted, duration
@@ -201,8 +202,8 @@ def sweep_steps(
     u·|J|/h: together a V. The propagated one is off by h²·|J‴|/6 alone.
     """
     steps = _steps(largest, smallest)
-    load_kernels("parameter")
-    load_kernels("textbook")
+    load_kernels(PARAMETER)
+    load_kernels(TEXTBOOK)
     began = time.perf_counter()
     wanted = _affordable(problem, len(steps)) if sample is None else sample
     propagated = partial(numerical_gradient, problem, sample=wanted, seed=seed, threads=threads)
