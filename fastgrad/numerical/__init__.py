@@ -165,8 +165,9 @@ def _carry_out(task: Task, method: Method, plan: Plan, threads: int, tracker: Tr
     kinked = kinked_units(problem, base) if method.sees_kinks else np.zeros((1, 1), dtype=np.bool_)
     if kinked.any():  # first, for without it nothing that Ctrl-C leaves could be judged
         lower, upper = kink_range(task, kinked, threads, tracker)
-    room = plan.room()
-    for block in plan.blocks:
+    # Steps first: with what they take beside the room, the allocator gives memory back and fetches it anew in every check.
+    steps, room = plan.steps, plan.room()
+    for block in plan.blocks():
         if tracker.interrupted:
             break
         plan.run(block, threads, room)
@@ -176,7 +177,7 @@ def _carry_out(task: Task, method: Method, plan: Plan, threads: int, tracker: Tr
         lower, upper = np.fmin(lower, values), np.fmax(upper, values)
     lower, upper = add_penalty(problem, task.step, values, lower, upper, task.scheme)
     samples = int(kinked.any(axis=1).sum())
-    return Numerical(values, lower, upper, task.selected, method.name, task.step, plan.steps, samples, base, task.scheme)
+    return Numerical(values, lower, upper, task.selected, method.name, task.step, steps, samples, base, task.scheme)
 
 
 def _interruption(found: Numerical) -> KeyboardInterrupt:

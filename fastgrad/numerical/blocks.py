@@ -49,14 +49,39 @@ class Task:
     step: float | None = None
     scheme: Scheme = "central"
 
+    def place_of(self, layer: int) -> slice:
+        """Return where a layer's parameters lie in theta."""
+        network = self.problem.network
+        return slice(network.weight_slice(layer).start, network.bias_slice(layer).stop)
+
+    def places_in_room(self, layer: int) -> slice:
+        """Return where its wanted parameters lie among all that are wanted."""
+        place = self.place_of(layer)
+        return place if self.selected is None else slice(*map(int, np.searchsorted(self.selected, (place.start, place.stop))))
+
     def places(self, layer: int) -> Offsets:
         """Return the wanted parameters of a layer, counted from its first weight."""
-        network = self.problem.network
-        start, stop = network.weight_slice(layer).start, network.bias_slice(layer).stop
+        place = self.place_of(layer)
         if self.selected is None:
-            return np.arange(stop - start)
-        low, high = np.searchsorted(self.selected, (start, stop))
-        return np.asarray(self.selected[low:high] - start)
+            return np.arange(place.stop - place.start)
+        return np.asarray(self.selected[self.places_in_room(layer)] - place.start)
+
+    def count(self, layer: int) -> int:
+        """Return how many parameters of a layer are wanted."""
+        place = self.places_in_room(layer)
+        return int(place.stop - place.start)
+
+    def room(self) -> Array:
+        """Return room for a number for each parameter wanted, nan so far."""
+        return np.full(self.problem.network.size if self.selected is None else self.selected.size, np.nan)
+
+    def in_order(self, room: Array) -> Array:
+        """Return those numbers in theta's order, nan where none is wanted."""
+        if self.selected is None:
+            return room
+        values = np.full(self.problem.network.size, np.nan)
+        values[self.selected] = room
+        return values
 
 
 class Block(NamedTuple):
@@ -83,17 +108,15 @@ class Plan(Protocol):
 
     Attributes
     ----------
-    blocks : tuple of Block
-        In the order in which one worker should take them.
     steps : tuple of float
         The smallest and the largest step.
     """
 
     @property
-    def blocks(self) -> tuple[Block, ...]: ...  # noqa: D102  (see the class)
+    def steps(self) -> tuple[float, float]: ...  # noqa: D102  (see the class)
 
-    @property
-    def steps(self) -> tuple[float, float]: ...  # noqa: D102
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks, in the order in which one worker should take them."""
 
     def room(self) -> Array:
         """Return where the results of blocks go, nan where a block has not been run."""

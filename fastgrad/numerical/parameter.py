@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,11 +16,22 @@ from fastgrad.numerical.propagated import RATE, cost, exact_kernels, threads_for
 from fastgrad.numerical.steps import plan_steps, span
 
 
-@dataclass(frozen=True, eq=False)
+class Tiling(NamedTuple):
+    """The parameters wanted of a layer, where its tiles begin among them, and the order of the tiles."""
+
+    layer: int
+    local: Offsets
+    tiles: Offsets
+    order: Offsets
+
+
+@dataclass(eq=False)
 class ParameterPlan:
     """Blocks of tiles, layer by layer."""
 
     task: Task
+    _latest: Tiling | None = None
+    """Of one layer at a time: memory for those of all would be taken, and given back, in every check."""
 
     @cached_property
     def _steps(self) -> list[tuple[Array, Array]]:
@@ -30,41 +42,35 @@ class ParameterPlan:
         """The smallest and the largest step."""
         return span(self._steps)
 
-    @cached_property
-    def _layers(self) -> list[tuple[Offsets, Offsets, Offsets]]:
-        """Of each layer the parameters wanted, where its tiles begin among them, and the order of the tiles."""
-        widths = self.task.problem.network.widths
-        wanted = [self.task.places(layer) for layer in range(self.task.problem.network.depth)]
-        return [(local, *tiles_of(local, *widths[layer : layer + 2])) for layer, local in enumerate(wanted)]
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        """Where in the room each layer begins, and the end."""
-        return [0, *accumulate(local.size for local, *_ in self._layers)]
+    def _tiling(self, layer: int) -> Tiling:
+        latest = self._latest
+        if latest is None or latest.layer != layer:
+            local = self.task.places(layer)
+            n_in, n_out = self.task.problem.network.widths[layer : layer + 2]
+            self._latest = latest = Tiling(layer, local, *tiles_of(local, n_in, n_out))
+        return latest
 
     def _work(self, layer: int) -> float:
         """Multiply-adds of one parameter."""
         bounds = self._steps[layer][1]
         return 2.0 * work_above(self.task.problem, layer) * self.task.problem.samples * cost(bounds[layer:])
 
-    @cached_property
-    def blocks(self) -> tuple[Block, ...]:
-        """Runs of tiles."""
-        blocks = []
-        for layer, (_, tiles, order) in enumerate(self._layers):
+    def blocks(self) -> Iterator[Block]:
+        """Yield runs of tiles."""
+        for layer in range(self.task.problem.network.depth):
+            _, _, tiles, order = self._tiling(layer)
             for start, stop in cut(order.size, self._work(layer) * codes.TILE / RATE):
                 mine = order[start:stop]
-                blocks.append(Block(layer, start, stop, int((tiles[mine + 1] - tiles[mine]).sum())))
-        return tuple(blocks)
+                yield Block(layer, start, stop, int((tiles[mine + 1] - tiles[mine]).sum()))
 
     def room(self) -> Array:
         """Return room for the difference of each parameter wanted."""
-        return np.full(self._starts[-1], np.nan)
+        return self.task.room()
 
     def run(self, block: Block, threads: int, room: Array) -> None:
         """Fill in the differences of a block's tiles."""
         layer, base = block.layer, self.task.base
-        local, tiles, order = self._layers[layer]
+        _, local, tiles, order = self._tiling(layer)
         steps, bounds = self._steps[layer]
         launch.parameter_differences(
             exact_kernels(base, layer, bounds),
@@ -77,16 +83,12 @@ class ParameterPlan:
             tiles,
             order[block.start : block.stop],
             threads_for(self._work(layer) * local.size, threads),
-            room[self._starts[layer] : self._starts[layer + 1]],
+            room[self.task.places_in_room(layer)],
         )
 
     def gradient(self, room: Array) -> Array:
         """Return the differences in theta's order."""
-        if self.task.selected is None:
-            return room
-        values = np.full(self.task.problem.network.size, np.nan)
-        values[self.task.selected] = room
-        return values
+        return self.task.in_order(room)
 
 
 def tiles_of(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:

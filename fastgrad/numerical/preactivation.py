@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -42,16 +43,16 @@ class PreactivationPlan:
         width, bounds = self.task.problem.network.widths[layer + 1], self._steps[layer][1]
         return 2.0 * work_above(self.task.problem, layer) * width * cost(bounds[layer:])
 
-    @cached_property
-    def blocks(self) -> tuple[Block, ...]:
-        """Runs of samples."""
-        return tuple(block for layer in range(self.task.problem.network.depth) for block in self.of_layer(layer))
+    def blocks(self) -> Iterator[Block]:
+        """Yield runs of samples."""
+        for layer in range(self.task.problem.network.depth):
+            yield from self.of_layer(layer)
 
-    def of_layer(self, layer: int) -> list[Block]:
-        """Return the blocks of a layer; each finishes a share of its parameters, as is only true of all."""
-        samples, count = self.task.problem.samples, self.task.places(layer).size
-        pieces = cut(samples, self._work(layer) / RATE) if count else ()
-        return [Block(layer, low, high, count * high // samples - count * low // samples) for low, high in pieces]
+    def of_layer(self, layer: int) -> Iterator[Block]:
+        """Yield the blocks of a layer; its parameters, finished by all of them together, are shared out among them."""
+        samples, count = self.task.problem.samples, self.task.count(layer)
+        for low, high in cut(samples, self._work(layer) / RATE) if count else ():
+            yield Block(layer, low, high, count * high // samples - count * low // samples)
 
     def room(self) -> Array:
         """Return room for every dZ."""
@@ -77,10 +78,11 @@ class PreactivationPlan:
         network = self.task.problem.network
         values = np.full(network.size, np.nan)
         for layer in range(network.depth):
-            place = slice(network.weight_slice(layer).start, network.bias_slice(layer).stop)
+            place = self.task.place_of(layer)
             if self.task.selected is None:
                 self._of_layer(layer, self.flow(layer, room), values[place])
-            elif (local := self.task.places(layer)).size:
+            elif self.task.count(layer):
+                local = self.task.places(layer)
                 whole = np.empty(place.stop - place.start)
                 self._of_layer(layer, self.flow(layer, room), whole)
                 values[place][local] = whole[local]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -89,15 +89,15 @@ class TextbookPlan:
         selected = self.task.selected
         return np.arange(self.task.problem.network.size) if selected is None else selected
 
-    @cached_property
-    def blocks(self) -> tuple[Block, ...]:
-        """Runs of parameters."""
+    def blocks(self) -> Iterator[Block]:
+        """Yield runs of parameters."""
         seconds = 2.0 * forward_work(self.task.problem) * self.task.problem.samples / RATE
-        return tuple(Block(0, start, stop, stop - start) for start, stop in cut(self._places.size, seconds))
+        for start, stop in cut(self._places.size, seconds):
+            yield Block(0, start, stop, stop - start)
 
     def room(self) -> Array:
         """Return room for the difference of each parameter wanted."""
-        return np.full(self._places.size, np.nan)
+        return self.task.room()
 
     def run(self, block: Block, threads: int, room: Array) -> None:
         """Fill in the differences of a block's parameters."""
@@ -107,11 +107,7 @@ class TextbookPlan:
 
     def gradient(self, room: Array) -> Array:
         """Return the differences in theta's order."""
-        if self.task.selected is None:
-            return room
-        values = np.full(self.task.problem.network.size, np.nan)
-        values[self.task.selected] = room
-        return values
+        return self.task.in_order(room)
 
 
 def _estimate(problem: Problem, share: float = 1.0) -> float:
