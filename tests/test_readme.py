@@ -11,6 +11,7 @@ Every check in a recipe must find its gradients right.
 import contextlib
 import re
 import shlex
+import subprocess
 import sys
 import types
 from itertools import pairwise
@@ -273,6 +274,45 @@ def split_at_and(words):
     """Part `demo digits && fastgrad sweep digits.npz` into its commands."""
     text = " ".join(words)
     return [part.split() for part in re.split(r" && fastgrad ", text)]
+
+
+def test_every_name_of_the_library_in_the_text_exists():
+    """In a process of its own, since here a module may be an attribute because some test has imported it."""
+    names = sorted(set(re.findall(r"\bfastgrad(?:\.[A-Za-z_]\w*)+", README)))
+    assert len(names) > 5
+    script = "import fastgrad, operator, sys\nfor name in sys.argv[1:]: operator.attrgetter(name)(fastgrad)"
+    command = [sys.executable, "-c", script, *(name.removeprefix("fastgrad.") for name in names)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+REPAIRED = """
+import numpy as np
+
+def f(parameters, X, Y):
+    W1, b1, W2, b2, W3, b3 = (parameters[name] for name in ("W1", "b1", "W2", "b2", "W3", "b3"))
+    a1 = np.maximum(W1 @ X + b1, 0.0)
+    a2 = np.maximum(W2 @ a1 + b2, 0.0)
+    p = 1.0 / (1.0 + np.exp(-(W3 @ a2 + b3)))
+    dZ3 = (p - Y.reshape(1, -1)) / X.shape[1]
+    dZ2 = W3.T @ dZ3 * (a2 > 0.0)
+    dZ1 = W2.T @ dZ2 * (a1 > 0.0)
+    steps = ((3, dZ3, a2), (2, dZ2, a1), (1, dZ1, X))
+    gradients = {f"dW{k}": dZ @ a.T for k, dZ, a in steps}
+    return {**gradients, **{f"db{k}": dZ.sum(axis=1, keepdims=True) for k, dZ, _ in steps}}
+"""
+"""The backward pass of the demos planted and repaired, without a mistake."""
+
+
+@pytest.mark.parametrize("demo", ["planted", "repaired"])
+def test_a_demos_file_tries_a_backward_function(demo, folder):
+    (folder / "f.py").write_text(REPAIRED, encoding="utf-8")
+    run_commands(Block(False, f"fastgrad demo {demo}\nfastgrad check {demo}.npz --backward f.py:f"))
+
+
+def test_a_saved_file_tries_a_backward_function(folder):
+    backward_function(folder)
+    run_commands(Block(False, "fastgrad check model.npz --backward network.py:backward"))
 
 
 # The mechanism itself.
