@@ -30,9 +30,9 @@ TABULATE = (
 )
 
 
-def run(script, **environment):
+def run(script, *arguments, **environment):
     """Run a script in a process of its own; return the words it prints."""
-    command = [sys.executable, "-P", "-c", PREPARATION + script]  # -P: of this folder nothing
+    command = [sys.executable, "-P", "-c", PREPARATION + script, *arguments]  # -P: of this folder nothing
     done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
     return done.stdout.split()
 
@@ -79,14 +79,22 @@ def test_a_second_process_compiles_for_who_waits_and_need_not(tmp_path, executab
 
 @pytest.mark.compiled
 def test_a_damaged_file_is_compiled_again(tmp_path):
-    script = TABULATE + "print(filled[0][0, 0])\n"
-    assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
+    """One process meets all damages, each with nothing loaded, since starting one and its numba takes longer than the rest."""
+    body = TABULATE.replace("\n", "\n    ")
+    script = (
+        "import pathlib, sys\n"
+        f"{TABULATE}(file,) = pathlib.Path(sys.argv[1]).rglob('tabulate.layer')\n"
+        "whole = file.read_bytes()\n"
+        "for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), b'', b'[]\\n', whole[:40] + b'x' + whole[41:]):\n"
+        "    file.write_bytes(damaged)\n"
+        "    del launch.tabulate_layer.__dict__['_loaded']\n"
+        f"    {body}print(filled[0][0, 0], native.MachineCode.from_bytes(file.read_bytes()) is not None)\n"
+    )
+    assert run(script, str(tmp_path), NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0", "True"] * 5
     (file,) = tmp_path.rglob("tabulate.layer")
-    whole = file.read_bytes()
-    for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1]), b"", b"[]\n", whole[:40] + b"x" + whole[41:]):
-        file.write_bytes(damaged)
-        assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
-        assert native.MachineCode.from_bytes(file.read_bytes()) is not None
+    file.write_bytes(b"")
+    assert run(f"{TABULATE}print(filled[0][0, 0])\n", NUMBA_CACHE_DIR=str(tmp_path)) == ["3.0"]
+    assert native.MachineCode.from_bytes(file.read_bytes()) is not None
 
 
 @pytest.mark.compiled

@@ -2,12 +2,16 @@
 
 import io
 import json
+import signal
+import sys
+import time
 import tracemalloc
 import warnings
 import zipfile
 from fractions import Fraction
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -25,10 +29,11 @@ import fuzz
 import problems
 
 EXAMPLES = 30 if problems.JIT else 8
-SECONDS = 4.0
 quick = settings(
     max_examples=EXAMPLES, deadline=20_000, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+ATTACKS = {"long lists": 2, "spaces": 3, "empties": 6}
+"""How many of the kinds that take long."""
 LINEAR = {"output": "identity", "loss": "squared_error"}
 STRANGE_NAMES = st.sampled_from(
     ["", "W0", "W3", "b9", "dW1 ", "δW1", "../W1", "W1/W2", "theta", "grad", "D1", "loss", "l2", "params"]
@@ -225,6 +230,78 @@ def test_many_layers_take_seconds(path):
     assert fuzz.outcome(path) == "wrong"
 
 
-def test_fuzzed_bytes(tmp_path):
-    counts = fuzz.fuzz(SECONDS, 0, Path(tmp_path))
-    assert sum(counts.values()) >= 10
+@pytest.mark.parametrize("kind", fuzz.KINDS)
+def test_attacks(kind, tmp_path):
+    """A few of each kind; `python tests/fuzz.py` makes as many as one likes, at random."""
+    if kind == "long lists" and not problems.JIT:
+        pytest.skip("long where nothing is compiled")
+    found = fuzz.fuzz(tmp_path, number=ATTACKS.get(kind, 12), kinds=(kind,))
+    assert not found.failures
+
+
+# The attacks themselves see what they look for.
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1)
+def failing(arguments):
+    """Fail in the way that the file's name says."""
+    what = Path(arguments[1]).stem
+    if what == "exception":
+        raise ValueError("of our own")
+    if what == "internal":
+        click.echo("internal error, please report it")
+    if what == "slow":
+        time.sleep(0.2)
+    if what == "endless":
+        time.sleep(20.0)
+    if what == "greedy":
+        np.ones(2**22)
+    if what == "long":
+        click.echo("x" * 100_000)
+    if what == "no_number":
+        click.echo('{"verdict": "wrong", "difference": NaN}')
+    if what in {"right", "wrong", "missing"}:
+        click.echo('{"verdict": "right"}')
+    if what == "code":
+        click.echo('{"verdict": "right"}')
+        click.get_current_context().exit(1)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("exception", "ValueError: of our own"),
+        ("internal", "internal error"),
+        ("slow", "0 s"),
+        ("endless", "more than 0 s"),
+        ("greedy", "memory"),
+        ("long", "long output"),
+        ("no_number", "NaN is no number of JSON"),
+        ("code", "exit code 1 with right"),
+        ("wrong", "right, and dW1 is off by"),
+        ("missing", "right, and there is no db2"),
+    ],
+)
+def test_an_attack_sees_the_failure(what, said, tmp_path, monkeypatch):
+    if what == "endless" and not hasattr(signal, "setitimer"):
+        pytest.skip("this system has no timer to end it")
+    monkeypatch.setattr(fuzz, "main", failing)
+    if what == "greedy" and sys.platform != "linux":
+        pytest.skip("elsewhere a peak that was higher before hides it")
+    if what in {"slow", "endless"}:
+        monkeypatch.setattr(fuzz, "SECONDS", 0.1)
+    monkeypatch.setattr(fuzz, "MEMORY", 2**24)
+    path = tmp_path / f"{what}.npz"
+    model = fuzz.wrong_model() if what == "wrong" else fuzz.right_model()
+    write(path, {name: array for name, array in model.items() if (what, name) != ("missing", "db2")})
+    with pytest.raises(fuzz.FaultError, match=said):
+        fuzz.outcome(path)
+
+
+@pytest.mark.parametrize("network", range(len(fuzz.NETWORKS)))
+def test_right_gradients_are_confirmed(network, path):
+    write(path, fuzz.right_model(network))
+    assert fuzz.outcome(path) == "right"
+    write(path, {**fuzz.right_model(network), "hidden": np.array("sin")})
+    assert fuzz.confirmed(path) == "right, not held against anything"

@@ -681,7 +681,7 @@ def loss_value(problem):
     return (value / problem.samples if network.reduction == "mean" else value) + penalty
 
 
-@pytest.mark.parametrize("name", cases.case_names() or ["none"])
+@pytest.mark.parametrize("name", cases.names())
 def test_real_cases(name):
     case = cases.sidecar(name)
     said = cases.options(case)

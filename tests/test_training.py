@@ -144,6 +144,7 @@ def test_training_goes_where_the_plain_loop_goes():
     np.testing.assert_allclose(found.theta, theta, rtol=0, atol=1e-8)
 
 
+@pytest.mark.compiled
 def test_both_trainings_are_one():
     found = training.compare(small(), 40, seed=1)
     assert found.same_curves
@@ -153,6 +154,7 @@ def test_both_trainings_are_one():
     assert found.books_seconds > 0.0
 
 
+@pytest.mark.compiled
 def test_wrong_gradient_does_not_go_the_same_way():
     right = training.train(small(), training.numerically, 20)
     wrong = training.train(small(), lambda problem: 1.01 * training.numerically(problem), 20)
@@ -199,6 +201,7 @@ def mnist(folder):
     return str(folder)
 
 
+@pytest.mark.compiled
 def test_command(mnist):
     result = run("train", "--data", mnist, "--iterations", "20", "--seed", "4")
     assert result.exit_code == 0, result.output
