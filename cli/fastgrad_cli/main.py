@@ -399,10 +399,10 @@ def _require_gradients(problem: Problem, file: str) -> None:
 @contextlib.contextmanager
 def _working(doing: str = "numerical gradient") -> Iterator[terminal.ProgressBar]:
     """Say that kernels are being compiled when they are, and give a progress bar."""
-    from fastgrad.kernels import native
+    from fastgrad.kernels import kernel
 
     said = "Compiling kernels for this machine. This takes up to a quarter of a minute and is remembered."
-    with native.announcing(lambda: terminal.note(said)), terminal.ProgressBar(doing) as progress:
+    with kernel.announcing(lambda: terminal.note(said)), terminal.ProgressBar(doing) as progress:
         yield progress
 
 

@@ -18,7 +18,7 @@ from fastgrad.directional.signs import Region, Signs, sum_growth, whole_layer
 from fastgrad.errors import InputError
 from fastgrad.forward import BasePoint, base_point, growth
 from fastgrad.kernels import codes, launch
-from fastgrad.kernels.native import addresses
+from fastgrad.kernels.kernel import addresses
 from fastgrad.network import Array, Problem
 from fastgrad.numerical.kinks import Mask, loss_on_kink, on_kink, slope_range
 from fastgrad.numerical.steps import SMALL_MOVE

@@ -13,8 +13,7 @@ import numpy as np
 from fastgrad.errors import InputError, Interrupted, require
 from fastgrad.forward import BasePoint, base_point
 from fastgrad.kernels import launch
-from fastgrad.kernels.native import load_together
-from fastgrad.kernels.sharing import crew
+from fastgrad.kernels.kernel import load_together
 from fastgrad.network import Array, Network, Offsets, Problem
 from fastgrad.numerical.kinks import kinked_units
 from fastgrad.numerical.methods import WORK_RATE, Method, Scheme, choose_method, choose_scheme, forward_work
@@ -183,7 +182,7 @@ def _textbook(
     places = np.arange(problem.network.size) if selected is None else selected
     values = np.full(problem.network.size, np.nan)
     work = 2.0 * forward_work(problem) * problem.samples
-    for piece in tracker.pieces(places.size, work / (WORK_RATE["textbook"] * crew.ready(threads))):
+    for piece in tracker.pieces(places.size, work / (WORK_RATE["textbook"] * threads)):
         values[places[piece]] = difference(textbook_losses(problem, base, places[piece], threads), step, scheme)
         tracker.advance(piece.stop - piece.start)
     lower, upper = add_penalty(problem, step, values, None, None, scheme)

@@ -9,8 +9,7 @@ import numpy as np
 from fastgrad import outputs
 from fastgrad.forward import BasePoint
 from fastgrad.kernels import codes, launch
-from fastgrad.kernels.native import addresses
-from fastgrad.kernels.sharing import crew
+from fastgrad.kernels.kernel import addresses
 from fastgrad.network import Array, Offsets, Problem
 from fastgrad.numerical.kinks import Mask, loss_on_kink, range_product, slope_range
 from fastgrad.numerical.methods import WORK_RATE, Method, work_above
@@ -93,7 +92,7 @@ def _fill_by_parameter(
     work = 2.0 * work_above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
     used = _threads_for(work * local.size, threads)
     exact = _exact_kernels(base, layer, bounds)
-    for piece in tracker.pieces(order.size, work * codes.TILE / (WORK_RATE["parameter"] * crew.ready(used))):
+    for piece in tracker.pieces(order.size, work * codes.TILE / (WORK_RATE["parameter"] * used)):
         launch.parameter_differences(
             exact,
             base.tables,
@@ -134,7 +133,7 @@ def by_preactivation(
     work = 2.0 * work_above(problem, layer) * shape[1] * _cost(bounds[layer:])
     used = _threads_for(work * shape[0], threads)
     exact = _exact_kernels(base, layer, bounds)
-    for piece in tracker.pieces(shape[0], work / (WORK_RATE["preactivation"] * crew.ready(used))):
+    for piece in tracker.pieces(shape[0], work / (WORK_RATE["preactivation"] * used)):
         launch.preactivation_differences(
             exact,
             base.tables,
