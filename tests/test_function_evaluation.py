@@ -5,6 +5,8 @@ import math
 import os
 import re
 import signal
+import subprocess
+import sys
 import weakref
 
 import numba
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad.functions import loops
+from fastgrad.functions import compiled, loops
 
 from standard import chained_rosenbrock, chained_rosenbrock_gradient
 
@@ -347,8 +349,48 @@ def compiled_parallel(x):
     return total
 
 
+@numba.njit
+def calling_parallel(x):
+    return compiled_parallel(x)
+
+
 @pytest.mark.compiled
-def test_functions_with_threads_of_their_own_are_called_one_by_one():
-    assert fastgrad.numerical_gradient(compiled_parallel, np.array([2.0, 3.0]), step=1e-5) == pytest.approx(
-        [4.0, 6.0], rel=1e-9
+@pytest.mark.parametrize("f", [compiled_parallel, calling_parallel])
+def test_functions_with_threads_of_their_own_are_called_one_by_one(f):
+    assert fastgrad.numerical_gradient(f, np.array([2.0, 3.0]), step=1e-5) == pytest.approx([4.0, 6.0], rel=1e-9)
+    assert compiled.code_of(f, (2,)) is None
+
+
+CACHED = """
+import numba
+
+@numba.njit(parallel=True)
+def inner(x):
+    total = 0.0
+    for i in numba.prange(x.size):
+        total += x[i] ** 2
+    return total
+
+@numba.njit(cache=True)
+def alone(x):
+    return x[0] ** 2 + x[1] ** 2
+
+@numba.njit(cache=True)
+def calling(x):
+    return inner(x)
+"""
+
+
+@pytest.mark.compiled
+def test_so_are_those_that_numba_has_loaded(tmp_path):
+    (tmp_path / "cached.py").write_text(CACHED)
+    script = (
+        "import sys\nsys.path.insert(0, sys.argv[1])\n"
+        "import cached, numpy as np\nfrom fastgrad.functions import compiled\n"
+        "for f in (cached.alone, cached.calling):\n"
+        "    f(np.ones(2))\n    print(sum(f.stats.cache_hits.values()), compiled.code_of(f, (2,)) is None)\n"
     )
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    for hits in "01":
+        done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, env=environment)
+        assert done.stdout.split() == [hits, "False", hits, "True"], done.stderr

@@ -6,6 +6,7 @@ Called by `evaluation` alone.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
@@ -35,7 +36,7 @@ def is_compiled(f: Any) -> bool:
 def code_of(f: Any, shape: tuple[int, ...] | None) -> Code | None:
     """Return the code of a compiled function, which has been called, for arrays of a shape, or without one for numbers.
 
-    None where it gives anything but one number, or takes arrays otherwise than row by row.
+    None where it gives anything but one number, takes arrays otherwise than row by row, or calls what has threads of its own.
     """
     types = sys.modules["numba"].types
     fitting = [one for one in f.overloads.values() if _takes(types, one.signature.args, shape)]
@@ -44,7 +45,7 @@ def code_of(f: Any, shape: tuple[int, ...] | None) -> Code | None:
     # One for arrays however they lie takes the same words; numba itself would call the one for these first.
     found = min(fitting, key=lambda one: getattr(one.signature.args[0], "layout", "C") != "C")
     result = found.signature.return_type
-    if not isinstance(result, (types.Float, types.Integer, types.Boolean)):
+    if not isinstance(result, (types.Float, types.Integer, types.Boolean)) or _enters_threads(found.library):
         return None
     like = sys.modules["numba"].np.numpy_support.as_dtype(result).type(0)
     return Code(found.library.get_pointer_to_function(found.fndesc.llvm_func_name), like)
@@ -58,6 +59,17 @@ def _takes(types: Any, arguments: tuple[Any, ...], shape: tuple[int, ...] | None
     if shape is None or not isinstance(only, types.Array):
         return shape is None and only == types.float64
     return only.dtype == types.float64 and only.ndim == len(shape) and only.layout in "CA"
+
+
+def _enters_threads(library: Any) -> bool:
+    """Whether code may enter numba's threads: some kinds of them end the process where two of Python's threads do that.
+
+    It then names the function that shares a loop out among them. Of what numba has loaded it keeps another text than its own.
+    """
+    with suppress(Exception):
+        loaded = library._disable_inspection
+        return "numba_parallel_for" in (str(library._get_module_for_linking()) if loaded else library.get_llvm_str())
+    return True
 
 
 def moved_values(code: Code, x: Array, entries: NDArray[np.int64], offsets: Array, values: Array) -> bool:

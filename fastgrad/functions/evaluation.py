@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -215,19 +216,26 @@ class Function:
         """Evaluate a compiled function by its machine code, on all threads."""
         values = np.full(entries.size, np.nan)
         self.evaluations += entries.size
-        shape = None if self.layout.kind == "number" else self.layout.shapes[0]
-        code = compiled.code_of(self._f, shape)
-        if code is None:  # numba can call the function and yet not hand it over, if an array of one number is returned
+        if self._code is None:  # numba can call the function and yet not hand it over, if an array of one number is returned
             self._compiled = False
-        elif shape is None:
-            compiled.values_at(code, self.x[entries] + offsets, values)
-        elif not compiled.moved_values(code, self.x.reshape(shape), entries, offsets, values):
+        elif self._shape is None:
+            compiled.values_at(self._code, self.x[entries] + offsets, values)
+        elif not compiled.moved_values(self._code, self.x.reshape(self._shape), entries, offsets, values):
             raise InputError("f modifies its argument and leaves it so; let it work on a copy (x = x.copy())")
         # Where it raised, the function called by itself says what happened.
         missing = np.flatnonzero(~np.isfinite(values))
         for k, point in zip(missing, self._points(entries[missing], offsets[missing]), strict=True):
             values[k] = self._one(point, forgiving, np.float64)
         return values
+
+    @property
+    def _shape(self) -> tuple[int, ...] | None:
+        """The shape of an array's argument; None for a number."""
+        return None if self.layout.kind == "number" else self.layout.shapes[0]
+
+    @cached_property
+    def _code(self) -> compiled.Code | None:
+        return compiled.code_of(self._f, self._shape)
 
     def _modified(self, point: NDArray[Any], kept: NDArray[Any]) -> InputError:
         changed = np.flatnonzero(point != kept)
