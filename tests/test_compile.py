@@ -56,6 +56,7 @@ def test_no_network_and_no_option_makes_a_kernel_compile_twice(problem_of, monke
 
 
 @pytest.mark.compiled
+@pytest.mark.skipif(not native.is_proven(), reason="machine code is not loaded with these versions or here")
 def test_what_an_earlier_process_compiled_is_loaded_without_numba(tmp_path):
     script = f"said = []\nwith kernel.announcing(lambda: said.append(1)):\n    {TABULATE.replace(chr(10), chr(10) + '    ')}\n"
     script += "print(len(said), 'numba' in sys.modules, filled[0][0, 0])\n"
@@ -172,6 +173,7 @@ def test_threads_as_the_variable_has_them(monkeypatch):
 
 
 @pytest.mark.compiled
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
 def test_after_a_fork_the_child_has_threads_of_its_own(problem_of, monkeypatch):
     monkeypatch.setattr(propagated, "PARALLEL_SECONDS", 0.0)  # however little work it is
     problem = problem_of(reference.random_case(0))

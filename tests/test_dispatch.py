@@ -19,6 +19,7 @@ import problems
 import reference
 
 pytestmark = pytest.mark.compiled
+machine_code = pytest.mark.skipif(not native.is_proven(), reason="machine code is not loaded with these versions or here")
 KERNELS = [one for one in vars(launch).values() if isinstance(one, kernel.Kernel)]
 
 
@@ -53,6 +54,7 @@ def bits():
     return [one.tobytes() for one in found]
 
 
+@machine_code
 def test_the_same_bits_come_through_numba(forget, monkeypatch):
     monkeypatch.setattr(propagated, "PARALLEL_SECONDS", 0.0)  # however little work it is
     expected = bits()
@@ -76,6 +78,7 @@ def test_the_core_of_the_suite_passes_through_numba():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@machine_code
 @pytest.mark.parametrize(
     ("owner", "name", "value"),
     [
@@ -117,6 +120,7 @@ def test_a_probe_that_goes_wrong_sends_all_kernels_through_numba(forget, monkeyp
     assert type(launch.fill_squares._code).__name__ == "Dispatched"
 
 
+@machine_code
 def test_a_kernel_that_cannot_be_loaded_goes_through_numba_alone(forget, monkeypatch):
     load = native.load
     monkeypatch.setattr(native, "load", lambda code: fail(code) if "fill_squares" in code.symbol else load(code))

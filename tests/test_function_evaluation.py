@@ -175,6 +175,7 @@ def test_nothing_is_kept_of_compiled_functions():
 
 
 @pytest.mark.compiled
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
 def test_a_child_of_fork_calls_compiled_functions_too(x, monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
     expected = fastgrad.numerical_gradient(compiled_sines, x, step=1e-5)

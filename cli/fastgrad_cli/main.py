@@ -401,8 +401,11 @@ def _working(doing: str = "numerical gradient") -> Iterator[terminal.ProgressBar
     """Say that kernels are being compiled when they are, and give a progress bar."""
     from fastgrad.kernels import kernel
 
-    said = "Compiling kernels for this machine. This takes up to a quarter of a minute and is remembered."
-    with kernel.announcing(lambda: terminal.note(said)), terminal.ProgressBar(doing) as progress:
+    def say() -> None:
+        remembered = " and is remembered" if kernel.is_remembered() else ""
+        terminal.note(f"Compiling kernels for this machine. This takes up to a quarter of a minute{remembered}.")
+
+    with kernel.announcing(say), terminal.ProgressBar(doing) as progress:
         yield progress
 
 

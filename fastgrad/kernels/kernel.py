@@ -146,6 +146,11 @@ def announcing(tell: Callable[[], None]) -> Iterator[None]:
         _listeners.clear()
 
 
+def is_remembered() -> bool:
+    """Whether what is compiled can be kept for other processes."""
+    return kept.is_possible(key())
+
+
 def _announce() -> None:
     """Call it."""
     while _listeners:
@@ -160,7 +165,7 @@ def load_together(*kernels: Kernel) -> None:
     if WITHOUT_COMPILATION:
         return
     missing = [kernel for kernel in kernels if not kernel.is_kept()]
-    if len(missing) > 1 and _listeners and kept.is_possible(key()) and most_threads() > 1 and sys.executable:
+    if len(missing) > 1 and _listeners and is_remembered() and most_threads() > 1 and sys.executable:
         _announce()
         command = [sys.executable, "-P", "-c", _COMPILE, *(kernel.file for kernel in missing[1:])]
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
