@@ -6,7 +6,6 @@ import signal
 import numpy as np
 import pytest
 
-from fastgrad.kernels.sharing import crew
 from fastgrad.model.network import Network, Problem, Tensor
 
 JIT_DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
@@ -26,12 +25,6 @@ def listening():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def awake():
-    """Let work for several threads be shared among them from the first."""
-    crew.wake()
 
 
 @pytest.fixture(scope="session")

@@ -106,3 +106,15 @@ def test_an_interrupted_gradient_leaves_no_file(problem, short_pieces, tmp_path,
     result = CliRunner().invoke(main, ["gradient", str(tmp_path / "planted.npz"), "-o", str(target)], prog_name="fastgrad")
     assert result.exit_code == terminal.INTERRUPTED
     assert not target.exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_the_end_of_a_file_is_no_interrupt(problem, tmp_path, monkeypatch, arguments):
+    def ended(*_, **__):
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(numerical, "base_point", ended)
+    result = CliRunner().invoke(main, ["check", str(tmp_path / "planted.npz"), *arguments], prog_name="fastgrad")
+    assert result.exit_code == terminal.NOT_JUDGED
+    assert "Interrupted" not in result.output
+    assert "EOFError: Ran out of input" in result.output

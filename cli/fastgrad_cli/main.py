@@ -402,10 +402,13 @@ def _require_gradients(problem: Problem, file: str) -> None:
 @contextlib.contextmanager
 def _working(doing: str = "numerical gradient") -> Iterator[terminal.ProgressBar]:
     """Say that kernels are being compiled when they are, and give a progress bar."""
-    from fastgrad.kernels import native
+    from fastgrad.kernels import kernel
 
-    said = "Compiling kernels for this machine. This takes up to a quarter of a minute and is remembered."
-    with native.announcing(lambda: terminal.note(said)), terminal.ProgressBar(doing) as progress:
+    def say() -> None:
+        remembered = " and is remembered" if kernel.is_remembered() else ""
+        terminal.note(f"Compiling kernels for this machine. This takes up to a quarter of a minute{remembered}.")
+
+    with kernel.announcing(say), terminal.ProgressBar(doing) as progress:
         yield progress
 
 

@@ -172,6 +172,8 @@ def _drop_output() -> None:
 
 def _explain(error: Exception, as_json: bool) -> int:
     """Say on stderr, or as a JSON document, why nothing was judged; return the exit code."""
+    if isinstance(error, click.Abort) and isinstance(error.__cause__, EOFError):
+        error = error.__cause__  # click takes the end of any file for the end of the terminal's input, which nothing here reads
     if isinstance(error, click.Abort):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED

@@ -1,6 +1,6 @@
 """How kernels are compiled; the one place that knows the flags and says why each is there.
 
-Called by the files of kernels, none of which is imported but to compile: `native` keeps and loads what comes of it.
+Called by the files of kernels, none of which is imported but to compile: `kernel` keeps and loads what comes of it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def outlined(function: Function) -> Function:
 
 
 class Worker:
-    """A function to be compiled apart from all that call it, which they do by its address; `native` keeps and loads it."""
+    """A function to be compiled apart from all that call it, which they do by its address; `kernel` keeps and loads it."""
 
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
         self.function, self.signature = function, signature

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels.codes import ROW, SPACING, TILE, WIDTH, WORD
-from fastgrad.kernels.native import Call, Kernel
-from fastgrad.kernels.sharing import crew
+from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel
+from fastgrad.machine import run_together
 
 Array = npt.NDArray[np.float64]
 Offsets = npt.NDArray[np.int64]
@@ -51,6 +52,12 @@ class Tables(NamedTuple):
     def with_exact(self, exact: Any) -> tuple[Any, ...]:
         """Return them as kernels take them, the addresses of exact differences in their place."""
         return *self[:4], exact, *self[4:]
+
+
+def share_out(threads: int, prepare: Callable[[int, int], Call]) -> None:
+    """Do work cut into pieces: `prepare` is given a piece's number and the number of pieces, and must share no scratch."""
+    pieces = 1 if WITHOUT_COMPILATION else threads
+    run_together([prepare(piece, pieces) for piece in range(pieces)])
 
 
 def parameter_differences(
@@ -102,7 +109,7 @@ def parameter_differences(
             np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64), values,
         )  # fmt: skip
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def preactivation_differences(
@@ -137,7 +144,7 @@ def preactivation_differences(
             np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64), values,
         )  # fmt: skip
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def textbook_losses(
@@ -184,7 +191,7 @@ def textbook_losses(
             factors, selected, step, piece, pieces, np.empty((2, widest, x.shape[1])), forward, backward,
         )  # fmt: skip
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def signed_products(key: np.uint64, counter: int, words: int, n_words: int, table: Array, threads: int, out: Array) -> None:
@@ -210,7 +217,7 @@ def signed_products(key: np.uint64, counter: int, words: int, n_words: int, tabl
     def prepare(piece: int, pieces: int) -> Call:
         return product_rows.prepare(key, counter, words, n_words, table, width, out.reshape(-1), *_run(rows, piece, pieces))
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def signed_sums(
@@ -254,7 +261,7 @@ def signed_sums(
             np.empty(WORD), np.empty((keys.size + 1) * WORD), *_run(rows, piece, pieces),
         )  # fmt: skip
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def _widest_above(tables: Tables, layer: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastgrad.errors import InputError, Interrupted, require
 from fastgrad.kernels import launch
-from fastgrad.kernels.native import load_together
+from fastgrad.kernels.kernel import load_together
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task

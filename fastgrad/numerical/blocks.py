@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from fastgrad.kernels.native import Kernel
+from fastgrad.kernels.kernel import Kernel
 from fastgrad.machine import most_threads
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets, Problem

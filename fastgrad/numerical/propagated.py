@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.kernels import codes, launch
-from fastgrad.kernels.native import addresses
+from fastgrad.kernels.kernel import addresses
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array
 

@@ -61,7 +61,7 @@ class Report:
     seconds : float
         Time of the whole check.
     threads : int
-        Threads that were allowed; the others are woken once one has worked half a second.
+        Threads that were allowed; little work is done by one.
     scheme : {"central", "forward", "five-point"}
         Which difference was formed.
     directions, direction_seed : int or None

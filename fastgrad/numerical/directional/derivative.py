@@ -14,7 +14,7 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, launch
-from fastgrad.kernels.native import addresses
+from fastgrad.kernels.kernel import addresses
 from fastgrad.model import outputs
 from fastgrad.model.forward import BasePoint, base_point, growth
 from fastgrad.model.network import Array, Problem
