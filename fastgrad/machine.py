@@ -45,8 +45,7 @@ def most_threads() -> int:
 def run_together(calls: Sequence[Callable[[], None]]) -> None:
     """Run calls of compiled code, which hold no lock of Python's: the first on this thread, the others beside it.
 
-    numba's own threads take half a second to wake, end the process in a child of fork, and not all of their kinds bear being
-    called from two of Python's threads. Python's need 60 µs in all, where numba's need 30.
+    They take 60 µs in all.
     """
     others = [_threads().submit(call) for call in calls[1:]]
     try:

@@ -14,7 +14,7 @@ import fastgrad
 from fastgrad import numerical
 from fastgrad.errors import InputError
 from fastgrad.judging import directional
-from fastgrad.kernels import kernel, launch, native, parameters
+from fastgrad.kernels import kernel, launch, native, parameters, sharing
 from fastgrad.machine import most_threads, run_together
 from fastgrad.numerical import propagated
 from fastgrad.numerical.methods import BY_ENTRY
@@ -184,3 +184,26 @@ def test_after_a_fork_the_child_has_threads_of_its_own(problem_of, monkeypatch):
         signal.alarm(30)  # a child that waits for threads which are not there would wait for ever
         os._exit(0 if np.array_equal(numerical.numerical_gradient(problem, threads=2).values, expected) else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.compiled
+def test_long_work_goes_through_prange_with_the_same_bits(problem_of, monkeypatch):
+    monkeypatch.setattr(propagated, "PARALLEL_SECONDS", 0.0)  # however little work it is
+    problem = problem_of(reference.random_case(0))
+    found = {}
+    for worked in (-np.inf, sharing.WAKING):
+        monkeypatch.setattr(sharing.crew, "worked", worked)
+        found[worked] = numerical.numerical_gradient(problem, threads=2).values
+    assert "fastgrad.kernels.parallel" in sys.modules
+    np.testing.assert_array_equal(*found.values())
+
+
+@pytest.mark.compiled
+def test_where_prange_cannot_be_had_other_threads_do_the_work(problem_of, monkeypatch):
+    monkeypatch.setattr(propagated, "PARALLEL_SECONDS", 0.0)
+    problem = problem_of(reference.random_case(0))
+    expected = numerical.numerical_gradient(problem, threads=1).values
+    monkeypatch.setattr(sharing.crew, "worked", sharing.WAKING)
+    monkeypatch.setattr(sharing, "import_module", lambda name: 1 / 0)
+    np.testing.assert_array_equal(numerical.numerical_gradient(problem, threads=2).values, expected)
+    assert sharing.crew.worked < 0.0

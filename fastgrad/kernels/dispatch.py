@@ -36,7 +36,7 @@ class Dispatched:
     def __init__(self, worker: Worker, name: str) -> None:
         self.parameters = Parameter.all_of(worker.signature)
         self._dispatcher = cast(Any, numba.njit(_nrt=False, nogil=True, **FLAGS)(worker.function))
-        self._dispatcher._cache = _Kept(name)
+        self._dispatcher._cache = Kept(name)
         self._dispatcher.compile(worker.signature)
         self._dispatcher.disable_compile()
 
@@ -52,7 +52,7 @@ class Dispatched:
         return partial(self._dispatcher, *(_as_numba_takes_it(one.checked(value)) for one, value in pairs))
 
 
-class _Kept(NullCache):  # type: ignore[misc]  # numba's, untyped
+class Kept(NullCache):  # type: ignore[misc]  # numba's, untyped
     """What a dispatcher asks for compiled code, and gives it to; whatever goes wrong in it means compiling."""
 
     def __init__(self, name: str) -> None:

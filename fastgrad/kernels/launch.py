@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fastgrad.kernels.codes import ROW, SPACING, TILE, WIDTH, WORD
 from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel
-from fastgrad.machine import run_together
+from fastgrad.kernels.sharing import crew
 
 Array = npt.NDArray[np.float64]
 Offsets = npt.NDArray[np.int64]
@@ -57,7 +57,7 @@ class Tables(NamedTuple):
 def share_out(threads: int, prepare: Callable[[int, int], Call]) -> None:
     """Do work cut into pieces: `prepare` is given a piece's number and the number of pieces, and must share no scratch."""
     pieces = 1 if WITHOUT_COMPILATION else threads
-    run_together([prepare(piece, pieces) for piece in range(pieces)])
+    crew.share_out([prepare(piece, pieces) for piece in range(pieces)])
 
 
 def parameter_differences(

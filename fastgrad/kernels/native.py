@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import platform
+import struct
 import sys
-from collections.abc import Callable
 from ctypes import CFUNCTYPE, addressof, c_double, c_int32, c_int64, c_void_p
-from functools import cache, partial
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -38,6 +39,9 @@ PLATFORMS = {("linux", "x86_64")}
 
 WORDS: dict[str, Any] = {"i64": c_int64, "ptr": c_void_p, "double": c_double}
 """How ctypes passes a word on, by LLVM's type of it."""
+PACKED = {"i64": "Q", "ptr": "Q", "double": "d"}
+"""How struct packs it."""
+MASK = 2**64 - 1
 
 
 class MachineCode(NamedTuple):
@@ -61,27 +65,44 @@ class MachineCode(NamedTuple):
         return cls(symbol, signature, types, wanted, code)
 
 
+@dataclass(slots=True)
+class Call:
+    """Machine code and the words that it is called with; it, and what they point into, is kept alive by this."""
+
+    address: int
+    function: Any
+    types: tuple[str, ...]
+    words: list[int | float]
+    kept: Any
+
+    def __call__(self) -> None:
+        """Make it."""
+        if self.function(*self.words):
+            raise RuntimeError("a kernel raised an exception")
+
+    def context(self) -> bytes:
+        """Return the address and the words, eight bytes each."""
+        kinds = "Q" + "".join(PACKED[kind] for kind in self.types)
+        words = [word & MASK if isinstance(word, int) else word for word in self.words]
+        return struct.pack(f"={kinds}", self.address, *words)
+
+
 class Loaded(NamedTuple):
     """A kernel in memory."""
 
     address: int
     function: Any
     parameters: tuple[Parameter, ...]
+    types: tuple[str, ...]
     engine: Any
 
-    def prepare(self, arguments: tuple[Any, ...]) -> Callable[[], None]:
+    def prepare(self, arguments: tuple[Any, ...]) -> Call:
         """Return a call that can be made later, and on another thread."""
         spare = (c_void_p * 2)()  # for the result, which is nothing, and for an exception, which is none
         words: list[int | float] = [addressof(spare), addressof(spare) + 8]
         for parameter, value in zip(self.parameters, arguments, strict=True):
             words += parameter.words(value)
-        return partial(_run, self.function, words, (spare, arguments, self.engine))
-
-
-def _run(function: Any, words: list[int | float], kept: Any) -> None:
-    """Call machine code; it, and what its words point into, is kept alive meanwhile."""
-    if function(*words):
-        raise RuntimeError("a kernel raised an exception")
+        return Call(self.address, self.function, self.types, words, (spare, arguments, self.engine))
 
 
 def is_proven() -> bool:
@@ -104,28 +125,31 @@ def load(code: MachineCode) -> Loaded:
     if code.types != expected:
         raise RuntimeError(f"this version of numba passes arguments otherwise than fastgrad knows: {code.types}")
     # An engine for each: what two object files have under one name stays apart.
-    engine = _new_engine()
+    engine = _engine_of_nothing()
     engine.add_object_file(llvm.ObjectFileRef.from_data(code.object))
     engine.finalize_object()
     address = engine.get_function_address(code.symbol)
     function = CFUNCTYPE(c_int32, *(WORDS[kind] for kind in code.types))(address)
-    return Loaded(address, function, parameters, engine)
+    return Loaded(address, function, parameters, tuple(code.types), engine)
 
 
 def is_linkable(code: MachineCode) -> bool:
     """Whether all that it wants from outside is there, numba bringing what the system lacks."""
-    _new_engine()  # the first engine opens what this process itself has
+    _engine_of_nothing()  # the first engine opens what this process itself has
     if all(map(llvm.address_of_symbol, code.wanted)):
         return True
     import_module("numba.core.registry").cpu_target.target_context.refresh()
     return all(map(llvm.address_of_symbol, code.wanted))
 
 
-def _new_engine() -> Any:
-    """Return what holds code for this machine."""
+def new_engine(module: Any) -> Any:
+    """Return what compiles and holds code for this machine."""
     _initialize()
-    machine = llvm.Target.from_default_triple().create_target_machine()
-    return llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    return llvm.create_mcjit_compiler(module, llvm.Target.from_default_triple().create_target_machine())
+
+
+def _engine_of_nothing() -> Any:
+    return new_engine(llvm.parse_assembly(""))
 
 
 @cache
