@@ -26,7 +26,7 @@ LOSS_FEATURES = (
 
 NAMES = {
     "louisjc_before_fix": {"params": "layers_0,layers_1", "grads": "grad_0,grad_1"},
-    "mazur_step_by_step": {"layout": "out_in"},  # every weight matrix is 2 by 2
+    "mazur_step_by_step": {"layout": "out_in", "frozen": "b1,b2"},  # every weight matrix is 2 by 2; biases are constants
 }
 """What a person would have to say besides the network; all other names and layouts are found out."""
 

@@ -45,6 +45,12 @@ def nearest_loss_kink(problem: Problem, base: BasePoint) -> float:
     return float(np.min(distance, where=~loss_on_kink(problem, base), initial=np.inf))
 
 
+def exactly_kinked(base: BasePoint) -> int:
+    """Count the samples with a pre-activation, or an output of the loss, that is on a kink as it was computed."""
+    touched = (base.tables.units[codes.KINK] == 0.0).any(axis=1) | (base.tables.outputs[codes.LOSS_KINK] == 0.0).any(axis=1)
+    return int(touched.sum())
+
+
 def kinked_units(problem: Problem, base: BasePoint) -> Mask:
     """Tell for each sample and unit, and each output of the loss, whether it sits on a kink, shape (m, U + n_L)."""
     layers = [on_kink(problem, base, layer) for layer in range(problem.network.depth)]
