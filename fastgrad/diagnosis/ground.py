@@ -195,7 +195,7 @@ class Ground:
         """The claimed gradients by layer (from 0) and kind."""
         claims: dict[tuple[int, Kind], Claim] = {}
         for tensor in self.problem.tensors:
-            if tensor.gradient_name is not None and not tensor.single and self.problem.claimed is not None:
+            if tensor.gradient_name is not None and self.problem.claimed is not None:
                 claims[tensor.layer, tensor.kind] = self._claim(tensor, self.problem.claimed)
         return claims
 

@@ -15,7 +15,7 @@ from fastgrad.reading.names import Part, listed
 
 
 def absence_notes(roles: Sequence[Role], tensors: Sequence[Tensor]) -> Iterator[str]:
-    """Yield what there is to say of missing gradients, where others are there, and of those left out on purpose."""
+    """Yield what there is to say of missing gradients, where others are there."""
     missing = {t.array_name: r.part for r, t in zip(roles, tensors, strict=True) if t.gradient_name is None and not t.frozen}
     if missing and any(tensor.gradient_name is not None for tensor in tensors):
         pronoun = "it" if len(missing) == 1 else "them"
@@ -25,9 +25,6 @@ def absence_notes(roles: Sequence[Role], tensors: Sequence[Tensor]) -> Iterator[
             f"There is no gradient of {listed(names)}: give {pronoun}, or, where a parameter is not trained, leave "
             f"{pronoun} out with --frozen {frozen} (in Python frozen={frozen!r}; in a file the same key)"
         )
-    left_out = [tensor.name for tensor in tensors if tensor.frozen]
-    if left_out:
-        yield f"Left out, as you said with frozen: {listed(left_out)}"
 
 
 def is_single(part: Part) -> bool:

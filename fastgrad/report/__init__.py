@@ -112,6 +112,11 @@ class Report(BaseReport):
         """The parameters that have no gradient and were not left out."""
         return tuple(t.name for t in self.tensors if t.gradient_name is None and t.verdict == "not judged")
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The parameters that were left out on purpose."""
+        return tuple(tensor.name for tensor in self.tensors if tensor.verdict == "left out")
+
     def complaint(self) -> str:
         """Return the headline, the tensors concerned and what was found of them."""
         return plain_text(_ShortReport(self))

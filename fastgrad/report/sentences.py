@@ -36,7 +36,7 @@ def _headline_sentence(report: Report) -> str:
     """Return the verdict as a sentence."""
     judged = [tensor for tensor in report.tensors if tensor.verdict not in ("not judged", "left out")]
     wrong = [gradient_label(tensor) for tensor in judged if tensor.verdict == "wrong"]
-    open_ends = [*_open_ends(report), *_left_out(report)]
+    open_ends = [*_open_ends(report), *left_out(report)]
     if wrong:
         first = f"{len(wrong):,} of {counted(len(judged), 'gradient')} {_is(wrong)} wrong: {listed(wrong)}"
     elif report.interrupted:
@@ -46,7 +46,7 @@ def _headline_sentence(report: Report) -> str:
         return "The gradients could not be judged."
     elif report.verdict == "not judged":
         others = [f"the other {_gradients(len(judged))} right{_extent(report)}"] if judged else []
-        first, *open_ends = [*_open_ends(report), *others, *_left_out(report)]
+        first, *open_ends = [*_open_ends(report), *others, *left_out(report)]
     else:
         first = f"{_all(len(judged))} right{_extent(report)}{_silence(report, judged)}"
     return f"{'; '.join([first[:1].upper() + first[1:] if report.missing else first, *open_ends])}."
@@ -65,9 +65,9 @@ def _open_ends(report: Report) -> Iterator[str]:
         yield f"{listed(names)} could not be judged"
 
 
-def _left_out(report: Report) -> Iterator[str]:
+def left_out(report: Report) -> Iterator[str]:
     """Say what was not to be judged."""
-    names = [gradient_label(tensor) for tensor in report.tensors if tensor.verdict == "left out"]
+    names = [label(name) for name in report.left_out]
     if names:
         yield f"{listed(names)} {'was' if len(names) == 1 else 'were'} left out"
 

@@ -13,6 +13,7 @@ from rich.text import Text
 from fastgrad.report import SCHEMA, Report
 from fastgrad.report.base import BaseReport
 from fastgrad.report.formatting import counted, listed, plain_text, printable
+from fastgrad.report.sentences import left_out as left_out_in_words
 from fastgrad.report.sentences import verdict_line
 
 Verdict = Literal["right", "wrong", "not judged"]
@@ -112,8 +113,9 @@ def overall(trials: Sequence[Trial], observations: Sequence[Observation]) -> Ver
 def _headline(report: BackwardReport) -> str:
     """Return the verdict as a sentence."""
     points = counted(len(report.trials), "point")
+    left_out = "".join(f"; {words}" for trial in report.trials[:1] for words in left_out_in_words(trial.report))
     if report.verdict == "right":
-        return f"Your function gives the right gradients at {points}."
+        return f"Your function gives the right gradients at {points}{left_out}."
     missing = list(dict.fromkeys(printable(name) for trial in report.trials for name in trial.report.missing))
     absent = f"no gradient of {listed(missing)}" if missing else ""
     if report.verdict == "not judged":
