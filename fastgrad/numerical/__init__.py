@@ -201,10 +201,15 @@ def _propagated(
 ) -> Numerical:
     plan = plan_steps(problem, base, method, step)
     kinked = kinked_units(problem, base)
-    lower = upper = None
+    lower = upper = values = None
     if kinked.any():  # first, for without it nothing that Ctrl-C leaves could be judged
-        lower, upper = kink_range(problem, base, threads, kinked, tracker)
-    values = central_differences(problem, base, plan, method, selected, threads, tracker)
+        values, lower, upper = kink_range(problem, base, threads, kinked, tracker)
+    if values is None or method == "parameter" or step is not None:
+        if tracker.interrupted:
+            raise KeyboardInterrupt
+        values = central_differences(problem, base, plan, method, selected, threads, tracker)
+    elif selected is not None:
+        values[np.setdiff1d(np.arange(values.size), selected, assume_unique=True)] = np.nan
     if lower is not None and upper is not None:
         lower, upper = np.fmin(lower, values), np.fmax(upper, values)
     lower, upper = add_penalty(problem, step, values, lower, upper)

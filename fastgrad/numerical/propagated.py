@@ -71,6 +71,11 @@ def _fill_from_preactivations(
     if tracker.interrupted:
         whole.fill(np.nan)
         return
+    _sum_up(problem, base, layer, dZ, whole)
+
+
+def _sum_up(problem: Problem, base: BasePoint, layer: int, dZ: Array, whole: Array) -> None:
+    """Fill a layer's dW and db in from its dZ."""
     weights = problem.network.widths[layer] * problem.network.widths[layer + 1]
     product(dZ.T, base.activations[layer], out=whole[:weights].reshape(dZ.shape[1], -1))
     if problem.network.biases[layer]:
@@ -173,31 +178,40 @@ def _threads_for(work: float, threads: int) -> int:
     return 1 if work < PARALLEL_SECONDS * WORK_RATE["parameter"] else threads
 
 
-def kink_range(problem: Problem, base: BasePoint, threads: int, kinked: Mask, tracker: Tracker) -> tuple[Array, Array]:
-    """Range of the gradient when every unit on a kink takes any slope between the one-sided ones.
+def kink_range(problem: Problem, base: BasePoint, threads: int, kinked: Mask, tracker: Tracker) -> tuple[Array, Array, Array]:
+    """Central differences by pre-activations, and their range when every unit on a kink takes any slope between the one-sided.
 
     Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
     sample on a kink is therefore carried down as a range, from the output to the input; a sample's
     share of dW being dZ·a, its smallest value is min(dZ)·a or max(dZ)·a as the sign of a has it. At the output it is one
-    value unless the loss has a kink there.
+    value unless the loss has a kink there. After Ctrl-C the layers below are nan.
     """
     network = problem.network
-    lower, upper = np.empty(network.size), np.empty(network.size)
+    values, lower, upper = (np.full(network.size, np.nan) for _ in range(3))
     rows = np.flatnonzero(kinked.any(axis=1))
     plan = plan_steps(problem, base, "preactivation", None)
     flow_low, flow_high = outputs.slope_range(base, rows, loss_on_kink(problem, base)[rows])
     for layer in reversed(range(network.depth)):
-        low = by_preactivation(problem, base, plan[layer], layer, threads, tracker)
+        dZ = by_preactivation(problem, base, plan[layer], layer, threads, tracker)
         if tracker.interrupted:
-            raise KeyboardInterrupt
-        high = low.copy()
+            break
+        here = slice(network.weight_slice(layer).start, network.bias_slice(layer).stop)
+        _sum_up(problem, base, layer, dZ, values[here])
         slopes = slope_range(problem, base, layer, rows)
         products = [flow * slope for flow in (flow_low, flow_high) for slope in slopes]
-        low[rows], high[rows] = np.minimum.reduce(products), np.maximum.reduce(products)
-        smallest, largest = range_product(low.T, high.T, base.activations[layer])
-        network.W(lower, layer)[:], network.W(upper, layer)[:] = smallest, largest
-        if network.biases[layer]:
-            network.b(lower, layer)[:], network.b(upper, layer)[:] = low.sum(axis=0), high.sum(axis=0)
+        low, high = np.minimum.reduce(products), np.maximum.reduce(products)
+        if not kinked[:, int(base.tables.layers[codes.UNIT, layer]) :].any():  # no kink so far up
+            lower[here] = upper[here] = values[here]
+        else:
+            dZ[rows] = 0.0
+            _sum_up(problem, base, layer, dZ, lower[here])
+            upper[here] = lower[here]
+            smallest, largest = range_product(low.T, high.T, base.activations[layer][rows])
+            network.W(lower, layer)[:] += smallest
+            network.W(upper, layer)[:] += largest
+            if network.biases[layer]:
+                network.b(lower, layer)[:] += low.sum(axis=0)
+                network.b(upper, layer)[:] += high.sum(axis=0)
         if layer:
-            flow_low, flow_high = range_product(low[rows], high[rows], network.W(problem.theta, layer))
-    return lower, upper
+            flow_low, flow_high = range_product(low, high, network.W(problem.theta, layer))
+    return values, lower, upper
