@@ -27,7 +27,7 @@ from fastgrad.numerical.tracking import Progress
 from fastgrad.reading import Description, interpret_parts
 from fastgrad.report import Report
 from fastgrad.report.formatting import counted, duration, listed
-from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap, TensorReport
+from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap, Finding, TensorReport
 
 # What few checks need is imported where they do: a right gradient in a file then waits for none of it.
 if TYPE_CHECKING:
@@ -244,7 +244,14 @@ def check_problem(
         return report
     from fastgrad.diagnosis import diagnose
 
-    return replace(report, findings=diagnose(problem, numerical), maps=_maps(problem, found, judgement, allowed))
+    findings = _known(diagnose(problem, numerical), problem)
+    return replace(report, findings=findings, maps=_maps(problem, found, judgement, allowed))
+
+
+def _known(findings: Sequence[Finding], problem: Problem) -> tuple[Finding, ...]:
+    """Return findings without those that know no more than that a single number is no gradient, which a note says."""
+    single = {tensor.gradient_name for tensor in problem.tensors if tensor.single}
+    return tuple(f for f in findings if not (f.code.startswith("unknown") and single.issuperset(f.concerns) and f.concerns))
 
 
 def _maps(problem: Problem, found: _Difference, judgement: Judgement, tolerance: float) -> tuple[ErrorMap, ...]:
@@ -323,7 +330,7 @@ def _named_after(problem: Problem, report: Report, tolerance: float, threads: in
     return replace(
         report,
         notes=(*report.notes, note),
-        findings=diagnose(problem, numerical),
+        findings=_known(diagnose(problem, numerical), problem),
         maps=_maps(problem, found, judgement, tolerance),
     )
 
