@@ -251,10 +251,11 @@ def test_the_layout_of_the_whole_file_is_accepted():
     assert len(check({**turned, "dW1": RIGHT["dW1"]}).notes) == 1
 
 
-def test_a_row_for_a_vector_does_no_harm_and_is_not_told():
+def test_a_shape_that_does_no_harm_is_not_told():
+    """A row for a vector leaves the update right; a column for one does not."""
     parameters = {name: value.ravel() if name[0] == "b" else value for name, value in PARAMETERS.items()}
-    gradients = {name: value.T if name[1] == "b" else value for name, value in RIGHT.items()}
-    assert check(gradients, parameters).notes == ()
+    rows = {name: value.T if name[1] == "b" else value for name, value in RIGHT.items()}
+    assert [len(check(gradients, parameters).notes) for gradients in (rows, RIGHT)] == [0, 2]
 
 
 @pytest.mark.parametrize("method", ["auto", "directional"])
@@ -280,23 +281,18 @@ def test_a_single_number_is_called_that_and_nothing_else():
 def test_reports_are_true_only_where_they_passed():
     wrong, missing = {**RIGHT, "dW1": 2.0 * RIGHT["dW1"]}, without("db1")
     assert [bool(check(gradients)) for gradients in (RIGHT, wrong, missing)] == [True, False, False]
-    assert [
-        bool(try_function(lambda *given, k=k: {**backward(*given), "dW1": k * backward(*given)["dW1"]})) for k in (1, 2)
-    ] == [
-        True,
-        False,
-    ]
+    doubled = try_function(lambda *given: {**backward(*given), "dW1": 2.0 * backward(*given)["dW1"]})
+    assert [bool(try_function(backward)), bool(doubled)] == [True, False]
 
 
 def test_reports_of_functions_are_true_only_where_they_passed():
     x = np.array([1.0, 2.0])
-    assert [bool(fastgrad.check_function(lambda x: float(x @ x), x, factor * x)) for factor in (2.0, 3.0)] == [True, False]
+    assert [bool(fastgrad.check_function(lambda x: float(x @ x), factor * x, x)) for factor in (2.0, 3.0)] == [True, False]
 
 
 def test_a_selftest_that_sees_nothing_has_not_passed(tmp_path):
     path = tmp_path / "silent.npz"
-    zero = {name: np.zeros_like(value) for name, value in PARAMETERS.items()}
-    np.savez(path, **zero, X=np.zeros((3, 6)), Y=np.zeros((2, 6)), **SAID)
+    np.savez(path, W1=np.zeros((1, 2)), X=np.zeros((3, 2)), Y=np.zeros((3, 1)), **SQUARED)
     result = run("selftest", str(path), "--json")
     document = json.loads(result.stdout)
     assert sum(mistake["detected"] for mistake in document["mistakes"]) == 0
@@ -367,20 +363,6 @@ def relu_network(first, slope_on_kink=0.0):
     return X, {"W1": W1, "W2": W2}, {"dW1": ((dZ2 @ W2) * slope).T @ X, "dW2": dZ2.T @ np.maximum(Z, 0.0)}
 
 
-def kink_notes(first, dtype):
-    X, parameters, gradients = relu_network(first)
-    parts = [{name: value.astype(dtype) for name, value in part.items()} for part in (parameters, gradients)]
-    report = fastgrad.check(*parts, X.astype(dtype), np.zeros(3, dtype), hidden="relu", **SQUARED)
-    assert report.verdict == "right"
-    return " ".join(report.notes)
-
-
-def test_exactly_on_a_kink_is_only_what_is_on_it():
-    assert "3 of 3 examples have a pre-activation exactly on a kink" in kink_notes(0.0, np.float64)
-    near = kink_notes(1e-9, np.float32)
-    assert "exactly on a kink" not in near
-
-
 def test_what_rounding_may_put_on_a_kink_is_counted_and_called_that():
     draw = np.random.default_rng(0)
     X = draw.normal(size=(6, 4)).astype(np.float32)
@@ -395,17 +377,21 @@ def test_what_rounding_may_put_on_a_kink_is_counted_and_called_that():
     report = fastgrad.check({"W1": W1, "W2": W2}, gradients, X, np.ones(6, np.float32), hidden="relu", **SQUARED)
     expected = "2 of 6 examples have a pre-activation within the rounding of float32 of a kink, or an output of one of the loss"
     assert f"{expected} (1 of them exactly on one)" in " ".join(report.notes)
+    X, parameters, gradients = relu_network(0.0)
+    report = fastgrad.check(parameters, gradients, X, np.zeros(3), hidden="relu", **SQUARED)
+    assert "3 of 3 examples have a pre-activation exactly on a kink" in " ".join(report.notes)
 
 
 def test_kinks_do_not_take_half_of_a_check(monkeypatch):
     """By pre-activations every difference is formed once: the range on kinks is made of the same numbers."""
     from fastgrad.numerical import propagated
 
-    formed = []
-    original = propagated.by_preactivation
-    monkeypatch.setattr(propagated, "by_preactivation", lambda *given: formed.append(given[3]) or original(*given))
+    formed, original = [], propagated.by_preactivation
     X, parameters, gradients = relu_network(0.0)
-    fastgrad.check(parameters, gradients, X, np.zeros(3), hidden="relu", **SQUARED, method="preactivation")
+    for _ in range(2):  # kernels are loaded with the first
+        formed.clear()
+        monkeypatch.setattr(propagated, "by_preactivation", lambda *given: formed.append(given[3]) or original(*given))
+        fastgrad.check(parameters, gradients, X, np.zeros(3), hidden="relu", **SQUARED, method="preactivation")
     assert sorted(formed) == [0, 1]
 
 
