@@ -438,7 +438,7 @@ def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int
         If the two differ by more than rounding: then nothing can be said of the gradient.
     """
     single = numerical_gradient(problem, method="parameter", sample=CROSS_CHECKED, seed=seed, threads=threads)
-    tensors = tuple(replace(tensor, gradient_name=tensor.name, precision="float64") for tensor in problem.tensors)
+    tensors = tuple(replace(t, gradient_name=t.name, precision="float64", single=False) for t in problem.tensors)
     found = judge(replace(problem, claimed=numerical.values, tensors=tensors), single)
     for tensor in found.tensors:
         if tensor.verdict == "wrong" and tensor.worst is not None:

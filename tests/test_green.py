@@ -188,6 +188,25 @@ def test_a_parameter_that_is_not_there_is_a_layer_without_bias(absent):
     assert try_function(function, parameters).verdict == "right"
 
 
+def test_a_function_gets_None_where_a_layer_has_no_bias():
+    def function(parameters, X, Y):
+        W1, b1, W2, b2 = parameters
+        assert b2 is None
+        given = {"W1": W1, "b1": b1, "W2": W2, "b2": np.zeros((2, 1))}
+        dW1, db1, dW2, _ = (backward(given, X, Y)[name] for name in IN_ORDER)
+        return [dW1, db1, dW2, None]
+
+    W1, b1, W2, _ = PARAMETERS.values()
+    assert try_function(function, [W1, b1, W2, None]).verdict == "right"
+
+    def nested(parameters, X, Y):
+        weights, biases = parameters["weights"], parameters["biases"]
+        dW1, db1, dW2, _ = function([weights[0], biases[0], weights[1], biases[1]], X, Y)
+        return {"weights": [dW1, dW2], "biases": [db1, None]}
+
+    assert try_function(nested, {"weights": [W1, W2], "biases": [b1, None]}).verdict == "right"
+
+
 # A function that leaves a gradient out.
 
 
@@ -267,6 +286,11 @@ def test_a_single_number_is_wrong_whatever_it_is(name, method):
     assert report.verdict == "wrong"
     assert f"1 of 4 gradients is wrong: {name}" in headline(report)
     assert any(f"{name} is a single number, and {name[1:]} has" in note for note in report.notes)
+
+
+def test_a_single_number_spoils_no_selftest(tmp_path):
+    np.savez(tmp_path / "m.npz", **PARAMETERS, **{**RIGHT, "dW2": 0.5}, X=X, Y=Y, **SAID)
+    assert run("selftest", str(tmp_path / "m.npz")).exit_code == 0
 
 
 def test_a_single_number_is_called_that_and_nothing_else():
@@ -402,6 +426,12 @@ def test_a_sample_claims_what_was_drawn():
     report = check(sample=13)
     assert report.verdict == "right"
     assert "right in the 13 of 26 parameters that were drawn (50%)." in headline(report)
+
+
+def test_a_sample_of_a_functions_gradients_claims_what_was_drawn():
+    report = try_function(backward, sample=13)
+    assert report.verdict == "right"
+    assert "right gradients at 3 points, in the parameters that were drawn." in headline(report)
 
 
 def test_a_sample_that_holds_nothing_of_a_gradient_does_not_judge_it():

@@ -115,7 +115,7 @@ def _headline(report: BackwardReport) -> str:
     points = counted(len(report.trials), "point")
     left_out = "".join(f"; {words}" for trial in report.trials[:1] for words in left_out_in_words(trial.report))
     if report.verdict == "right":
-        return f"Your function gives the right gradients at {points}{left_out}."
+        return f"Your function gives the right gradients at {points}{_extent(report.trials[0].report)}{left_out}."
     missing = list(dict.fromkeys(printable(name) for trial in report.trials for name in trial.report.missing))
     absent = f"no gradient of {listed(missing)}" if missing else ""
     if report.verdict == "not judged":
@@ -126,3 +126,10 @@ def _headline(report: BackwardReport) -> str:
     if missing:
         return f"Your function returns {absent}, and not in a way that training can rely on."
     return f"Your function gives the right gradients at {points}, but not in a way that training can rely on."
+
+
+def _extent(first: Report) -> str:
+    """Say where only a part of the gradients was looked at, which the points themselves give in numbers."""
+    if first.sample_seed is not None:
+        return ", in the parameters that were drawn"
+    return "" if first.directions is None else f", along {counted(first.directions, 'random direction')}"
