@@ -190,6 +190,8 @@ def check_problem(
     progress: Progress | None = None,
 ) -> Report:
     """Check the claimed gradient of a problem; arguments and result as in `check`."""
+    if problem.claimed is None and any(tensor.frozen for tensor in problem.tensors):
+        raise InputError("there is no gradient to check beside those that frozen leaves out")
     if problem.claimed is None:
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
     allowed = TOLERANCE if tolerance is None else tolerance

@@ -166,6 +166,10 @@ def test_frozen_is_kept_by_save(tmp_path):
     assert run("check", str(tmp_path / "m.npz")).exit_code == 0
 
 
+def test_all_frozen_is_nothing_to_judge(write):
+    assert "no gradient to check beside those that frozen leaves out" in run("check", write(), "--frozen", "W1,b1,W2,b2").stderr
+
+
 def test_frozen_names_only_what_there_is():
     with pytest.raises(InputError, match=r"frozen names 'b3', but no parameter has that name.*W1, b1, W2, b2"):
         check(frozen="b3")
@@ -443,6 +447,10 @@ def test_a_sample_that_holds_nothing_of_a_gradient_does_not_judge_it():
 
 def test_directions_claim_no_more_than_that():
     assert "right along 5 random directions." in headline(check(method="directional", directions=5))
+
+
+def test_a_step_of_the_users_own_is_told():
+    assert "right as far as a step of 0.001 tells." in headline(check(method="textbook", step=1e-3))
 
 
 def test_a_tolerance_of_the_users_own_is_told():

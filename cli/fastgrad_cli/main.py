@@ -393,7 +393,7 @@ def _require_gradients(problem: Problem, file: str) -> None:
     """Complain of a file without a single gradient."""
     from fastgrad.errors import InputError
 
-    if problem.claimed is None:
+    if problem.claimed is None and not any(tensor.frozen for tensor in problem.tensors):
         raise InputError(
             f"there is nothing to check: {file} holds no gradients (dW1, db1, ...). "
             f"Write the numerical ones to compare with:\n  fastgrad gradient {file}"

@@ -80,6 +80,8 @@ def _extent(report: Report) -> str:
         extent = f" in the {report.parameters_checked:,} of {report.parameters_total:,} parameters that were drawn ({share})"
     if report.directions is not None:
         extent = f" along {counted(report.directions, 'random direction')}"
+    if report.step is not None:
+        extent += f" as far as a step of {significant(report.step)} tells"
     if any(tensor.tolerance > report.derived_tolerance for tensor in report.tensors):
         extent += f" within your tolerance, {significant(report.tensors[0].tolerance)} roundings"
     return extent
