@@ -410,13 +410,15 @@ def test_kinks_do_not_take_half_of_a_check(monkeypatch):
     """By pre-activations every difference is formed once: the range on kinks is made of the same numbers."""
     from fastgrad.numerical import propagated
 
-    formed, original = [], propagated.by_preactivation
+    formed, heard, original = [], [], propagated.by_preactivation
     X, parameters, gradients = relu_network(0.0)
+    options = {"hidden": "relu", **SQUARED, "method": "preactivation", "progress": lambda *of: heard.append(of)}
     for _ in range(2):  # kernels are loaded with the first
         formed.clear()
         monkeypatch.setattr(propagated, "by_preactivation", lambda *given: formed.append(given[3]) or original(*given))
-        fastgrad.check(parameters, gradients, X, np.zeros(3), hidden="relu", **SQUARED, method="preactivation")
+        fastgrad.check(parameters, gradients, X, np.zeros(3), **options)
     assert sorted(formed) == [0, 1]
+    assert heard[-1] == (4, 4)
 
 
 # A sample, directions, a tolerance: no more is claimed than what was judged.

@@ -202,9 +202,15 @@ def _propagated(
     plan = plan_steps(problem, base, method, step)
     kinked = kinked_units(problem, base)
     lower = upper = values = None
+    serve = method == "preactivation" and step is None  # the differences of the range are the gradient itself
+
+    def finished(here: slice) -> None:
+        chosen = here.stop - here.start if selected is None else np.diff(np.searchsorted(selected, (here.start, here.stop)))[0]
+        tracker.advance(int(chosen) if serve else 0)
+
     if kinked.any():  # first, for without it nothing that Ctrl-C leaves could be judged
-        values, lower, upper = kink_range(problem, base, threads, kinked, tracker)
-    if values is None or method == "parameter" or step is not None:
+        values, lower, upper = kink_range(problem, base, threads, kinked, tracker, finished)
+    if values is None or not serve:
         if tracker.interrupted:
             raise KeyboardInterrupt
         values = central_differences(problem, base, plan, method, selected, threads, tracker)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -178,13 +179,15 @@ def _threads_for(work: float, threads: int) -> int:
     return 1 if work < PARALLEL_SECONDS * WORK_RATE["parameter"] else threads
 
 
-def kink_range(problem: Problem, base: BasePoint, threads: int, kinked: Mask, tracker: Tracker) -> tuple[Array, Array, Array]:
+def kink_range(
+    problem: Problem, base: BasePoint, threads: int, kinked: Mask, tracker: Tracker, finished: Callable[[slice], None]
+) -> tuple[Array, Array, Array]:
     """Central differences by pre-activations, and their range when every unit on a kink takes any slope between the one-sided.
 
     Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
     sample on a kink is therefore carried down as a range, from the output to the input; a sample's
     share of dW being dZ·a, its smallest value is min(dZ)·a or max(dZ)·a as the sign of a has it. At the output it is one
-    value unless the loss has a kink there. After Ctrl-C the layers below are nan.
+    value unless the loss has a kink there. After Ctrl-C the layers below are nan; `finished` hears of the others' places.
     """
     network = problem.network
     values, lower, upper = (np.full(network.size, np.nan) for _ in range(3))
@@ -212,6 +215,7 @@ def kink_range(problem: Problem, base: BasePoint, threads: int, kinked: Mask, tr
             if network.biases[layer]:
                 network.b(lower, layer)[:] += low.sum(axis=0)
                 network.b(upper, layer)[:] += high.sum(axis=0)
+        finished(here)
         if layer:
             flow_low, flow_high = range_product(low, high, network.W(problem.theta, layer))
     return values, lower, upper

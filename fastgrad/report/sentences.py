@@ -39,7 +39,9 @@ def _headline_sentence(report: Report) -> str:
     open_ends = [*_open_ends(report), *left_out(report)]
     if wrong:
         first = f"{len(wrong):,} of {counted(len(judged), 'gradient')} {_is(wrong)} wrong: {listed(wrong)}"
-    elif report.interrupted:
+    elif report.verdict == "not judged" and report.audit is not None and report.audit.disagreements:
+        return "The gradients could not be judged."
+    elif report.verdict == "not judged" and report.interrupted:
         done = f"{report.parameters_checked:,} of {counted(report.parameters_total, 'parameter')}"
         return f"Interrupted: {done} were finished, and none of them is wrong; the rest was not judged."
     elif report.verdict == "not judged" and not (judged or report.missing):
