@@ -17,19 +17,20 @@ from fastgrad.judging.disturbances import SMALL, find_constant, fits, in_single_
 from fastgrad.judging.verdict import Judgement, error_map, judge
 from fastgrad.machine import most_threads
 from fastgrad.model.conventions import describe, explain_loss
-from fastgrad.model.forward import BasePoint
+from fastgrad.model.forward import BasePoint, coarsest_claim
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.rounding import TOLERANCE
 from fastgrad.numerical import Numerical, load_kernels, numerical_gradient
 from fastgrad.numerical.directional import DIRECTIONS
+from fastgrad.numerical.kinks import exactly_kinked
 from fastgrad.numerical.methods import METHODS, choose_method
 from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.tracking import Progress
 from fastgrad.reading import Description, interpret_parts
 from fastgrad.report import Report
-from fastgrad.report.formatting import counted, duration
-from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap
+from fastgrad.report.formatting import counted, duration, listed
+from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap, Finding, TensorReport
 
 # What few checks need is imported where they do: a right gradient in a file then waits for none of it.
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def check(
         Called with (parameters done, parameters in all).
     **description
         What the network is: hidden, activations, output, loss, reduction, l2, l1, penalize_biases, keep_prob, inverted,
-        label_smoothing, class_weights, example_weights, layout, loss_value.
+        label_smoothing, class_weights, example_weights, layout, loss_value; frozen, the names of parameters that are not
+        trained, whose gradients are left out.
 
     Returns
     -------
@@ -190,6 +192,8 @@ def check_problem(
     progress: Progress | None = None,
 ) -> Report:
     """Check the claimed gradient of a problem; arguments and result as in `check`."""
+    if problem.claimed is None and any(tensor.frozen for tensor in problem.tensors):
+        raise InputError("there is no gradient to check beside those that frozen leaves out")
     if problem.claimed is None:
         raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
     allowed = TOLERANCE if tolerance is None else tolerance
@@ -226,32 +230,40 @@ def check_problem(
     if not found.interrupted:
         problem, found, judgement, remarks = _without_disturbance(problem, found, judgement, allowed, difference)
     numerical = found.numerical
-    notes = remarks + _notes(problem, numerical) + _lost(judgement)
+    notes = remarks + _notes(problem, numerical) + _lost(judgement) + ([] if found.interrupted else _not_drawn(judgement))
     if found.interrupted:
         notes.append(_interrupted(numerical.values.size - int(np.isnan(numerical.values).sum()), problem))
+        judgement = replace(judgement, tensors=tuple(map(_cut_short, judgement.tensors)))
     if method == "auto" and chosen is PREACTIVATION and numerical.selected is None:
         notes.append(_cross_check(problem, numerical, seed, threads))
     audited = _audit(problem, found.exact, seed)
     if audited.disagreements:
-        tensors = tuple(replace(tensor, verdict="not judged") for tensor in judgement.tensors)
-        judgement, notes = replace(judgement, tensors=tensors), [_failed(audited)]
+        judgement, notes = replace(judgement, tensors=_doubted(judgement.tensors)), [_failed(audited)]
     drawn = seed if sample is not None and numerical.selected is not None else None
     report = _report(problem, numerical, judgement, tuple(notes), drawn, threads, time.perf_counter() - began)
     advice = _advice(problem, numerical.base, judgement)
-    report = replace(report, audit=audited, advice=advice, derived_tolerance=TOLERANCE)
+    report = replace(report, audit=audited, advice=advice, derived_tolerance=TOLERANCE, interrupted=found.interrupted)
     if found.interrupted:
         raise Interrupted(report)
     if report.verdict != "wrong":
         return report
     from fastgrad.diagnosis import diagnose
 
-    return replace(report, findings=diagnose(problem, numerical), maps=_maps(problem, found, judgement, allowed))
+    findings = _known(diagnose(problem, numerical), problem)
+    return replace(report, findings=findings, maps=_maps(problem, found, judgement, allowed))
+
+
+def _known(findings: Sequence[Finding], problem: Problem) -> tuple[Finding, ...]:
+    """Return findings without those that know no more than that a single number is no gradient, which a note says."""
+    single = {tensor.gradient_name for tensor in problem.tensors if tensor.single}
+    return tuple(f for f in findings if not (f.code.startswith("unknown") and single.issuperset(f.concerns) and f.concerns))
 
 
 def _maps(problem: Problem, found: _Difference, judgement: Judgement, tolerance: float) -> tuple[ErrorMap, ...]:
     """Return where the first wrong tensors are off, from the output inwards."""
     pairs = zip(problem.tensors, judgement.tensors, strict=True)
-    wrong = sorted((tensor for tensor, judged in pairs if judged.verdict == "wrong"), key=lambda t: (-t.layer, t.kind))
+    off = (tensor for tensor, judged in pairs if judged.verdict == "wrong" and not tensor.single)
+    wrong = sorted(off, key=lambda t: (-t.layer, t.kind))
     return tuple(error_map(problem, found.numerical, tensor, found.extra, tolerance) for tensor in wrong[:MOST_MAPS])
 
 
@@ -285,7 +297,7 @@ def _check_directional(
         notes.append(_interrupted(sum(tensor.checked for tensor in found.tensors), problem))
     if found.audit is not None and found.audit.disagreements:
         notes = [_failed(found.audit, "direction")]
-        found = replace(found, tensors=tuple(replace(tensor, verdict="not judged") for tensor in found.tensors))
+        found = replace(found, tensors=_doubted(found.tensors))
     report = _report(problem, found, found, tuple(notes), None, threads, time.perf_counter() - began)
     report = replace(
         report,
@@ -295,6 +307,7 @@ def _check_directional(
         audit=found.audit,
         advice=_advice(problem, found.base, found),
         derived_tolerance=TOLERANCE,
+        interrupted=interrupted,
     )
     if interrupted:
         raise Interrupted(report)
@@ -322,7 +335,7 @@ def _named_after(problem: Problem, report: Report, tolerance: float, threads: in
     return replace(
         report,
         notes=(*report.notes, note),
-        findings=diagnose(problem, numerical),
+        findings=_known(diagnose(problem, numerical), problem),
         maps=_maps(problem, found, judgement, tolerance),
     )
 
@@ -394,7 +407,7 @@ def _audit(problem: Problem, exact: Numerical, seed: int) -> Audit:
 
 def _interrupted(finished: int, problem: Problem) -> str:
     """Say how far a check came before Ctrl-C."""
-    return f"interrupted: {finished:,} of {problem.network.size:,} parameters were finished, the others are not judged"
+    return f"Interrupted: {finished:,} of {problem.network.size:,} parameters were finished, the others are not judged"
 
 
 def _failed(audited: Audit, what: str = "parameter") -> str:
@@ -428,7 +441,7 @@ def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int
         If the two differ by more than rounding: then nothing can be said of the gradient.
     """
     single = numerical_gradient(problem, method=PARAMETER, sample=CROSS_CHECKED, seed=seed, threads=threads)
-    tensors = tuple(replace(tensor, gradient_name=tensor.name, precision="float64") for tensor in problem.tensors)
+    tensors = tuple(replace(t, gradient_name=t.name, precision="float64", single=False) for t in problem.tensors)
     found = judge(replace(problem, claimed=numerical.values, tensors=tensors), single)
     for tensor in found.tensors:
         if tensor.verdict == "wrong" and tensor.worst is not None:
@@ -454,12 +467,8 @@ def _report(
 ) -> Report:
     tensors = judgement.tensors
     checked = sum(tensor.checked for tensor in tensors)
-    lost = [tensor for tensor in tensors if tensor.checked and tensor.verdict == "not judged"]
-    verdict: Literal["right", "wrong", "not judged"] = "right" if checked and not lost else "not judged"
-    if any(tensor.verdict == "wrong" for tensor in tensors):
-        verdict = "wrong"
     return Report(
-        verdict=verdict,
+        verdict=_overall(tensors),
         tensors=tensors,
         method=numerical.method,
         step=numerical.step,
@@ -477,6 +486,33 @@ def _report(
         threads=threads or most_threads(),
         scheme=numerical.scheme,
     )
+
+
+def _overall(tensors: Sequence[TensorReport]) -> Literal["right", "wrong", "not judged"]:
+    """Return the verdict of all tensors: right where each was judged and is right, but those left out on purpose."""
+    verdicts = {tensor.verdict for tensor in tensors} - {"left out"}
+    if "wrong" in verdicts:
+        return "wrong"
+    return "right" if verdicts and "not judged" not in verdicts else "not judged"
+
+
+def _doubted(tensors: Sequence[TensorReport]) -> tuple[TensorReport, ...]:
+    """Return tensors without their verdicts."""
+    return tuple(t if t.verdict == "left out" else replace(t, verdict="not judged") for t in tensors)
+
+
+def _cut_short(tensor: TensorReport) -> TensorReport:
+    """Take back the verdict of a tensor that Ctrl-C left unfinished, unless what was finished is wrong."""
+    unfinished = tensor.outcomes.not_judged > 0 and tensor.verdict not in ("wrong", "left out")
+    return replace(tensor, verdict="not judged") if unfinished else tensor
+
+
+def _not_drawn(judgement: Judgement) -> list[str]:
+    """Name the tensors of which a sample holds nothing."""
+    names = [tensor.gradient_name for tensor in judgement.tensors if tensor.gradient_name and not tensor.checked]
+    if not names:
+        return []
+    return [f"The sample holds nothing of {listed(names)}: draw at least {len(judgement.tensors)}, one of each tensor"]
 
 
 def _lost(judgement: Judgement | Directional) -> list[str]:
@@ -498,8 +534,17 @@ def _notes(problem: Problem, numerical: Numerical | Directional) -> list[str]:
             f"{zeros:,} of the parameters in the L1 penalty are exactly 0, its kink: there any slope from -c to c is right"
         )
     if numerical.kinked_samples:
-        notes.append(
-            f"{numerical.kinked_samples} of {problem.samples} examples have a pre-activation exactly on a kink, or an output "
-            "on one of the loss: there any value between the one-sided derivatives is right"
-        )
+        notes.append(_kinked(problem, numerical))
     return notes
+
+
+def _kinked(problem: Problem, numerical: Numerical | Directional) -> str:
+    """Count the examples on a kink, and those that rounding may have put on either side of one."""
+    near, exact, samples = numerical.kinked_samples, exactly_kinked(numerical.base), problem.samples
+    rest = "there any value between the one-sided derivatives is right"
+    if near == exact:
+        subject = f"{near} of {samples} examples have" if samples > 1 else "The example has"
+        return f"{subject} a pre-activation exactly on a kink, or an output on one of the loss: {rest}"
+    where = f"within the rounding of {coarsest_claim(problem)} of a kink, or an output of one of the loss"
+    on_it = f" ({exact} of them exactly on one)" if exact else ""
+    return f"{near} of {samples} examples have a pre-activation {where}{on_it}: {rest}"

@@ -26,7 +26,8 @@ LOSS_FEATURES = (
 
 NAMES = {
     "louisjc_before_fix": {"params": "layers_0,layers_1", "grads": "grad_0,grad_1"},
-    "mazur_step_by_step": {"layout": "out_in"},  # every weight matrix is 2 by 2
+    # Every weight matrix is 2 by 2, and the biases are constants.
+    "mazur_step_by_step": {"layout": "out_in", "frozen": "hidden_layer_bias,output_layer_bias"},
 }
 """What a person would have to say besides the network; all other names and layouts are found out."""
 

@@ -511,7 +511,7 @@ def test_ctrl_c_tells_of_the_tensors_that_were_finished():
         check_problem(problems.problem(CASE, 2.0 * EXACT), method="directional", progress=press)
     report = stopped.value.finished
     assert [t.verdict for t in report.tensors] == ["wrong"] * 3 + ["not judged"] * 3
-    assert "interrupted: 693 of 720 parameters were finished" in report.notes[-1]
+    assert "Interrupted: 693 of 720 parameters were finished" in report.notes[-1]
     assert report.audit is None
     assert signal.getsignal(signal.SIGINT) is before
 

@@ -56,7 +56,7 @@ def test_the_report_judges_what_was_finished(problem, short_pieces, method):
     report = stopped.value.finished
     assert 0 < report.parameters_checked < report.parameters_total
     assert report.sample_seed is None
-    assert f"interrupted: {report.parameters_checked} of {report.parameters_total} parameters" in report.notes[-1]
+    assert f"Interrupted: {report.parameters_checked} of {report.parameters_total} parameters" in report.notes[-1]
     wrong = {tensor.name for tensor in report.tensors if tensor.verdict == "wrong"}
     assert wrong <= {"W2", "b1"}
 

@@ -12,8 +12,8 @@ from fastgrad.report import GradientError, Report
 from fastgrad.report.formatting import counted, duration, printable
 from fastgrad.report.parts import Alternative, Entry, Finding, TensorReport
 
-RIGHT = TensorReport("W1", "dW1", (5, 4), "right", 1.2e-16, 20, 0, Entry((3, 1), 0.1234567, 0.1234567), None, 4e5)
-WRONG = TensorReport("W2", "dW2", (3, 5), "wrong", 1 / 3, 15, 2, Entry((3, 1), 0.1234567, 0.06172835), 2.0, 4e5)
+RIGHT = TensorReport("W1", "dW1", (5, 4), "right", 1.2e-16, 20, 0, Entry((3, 1), 0.1234567, 0.1234567), None, 32.0)
+WRONG = TensorReport("W2", "dW2", (3, 5), "wrong", 1 / 3, 15, 2, Entry((3, 1), 0.1234567, 0.06172835), 2.0, 32.0)
 FINDING = Finding(
     code="factor.two",
     tensor="dW2",
@@ -27,7 +27,9 @@ FINDING = Finding(
     alternatives=(Alternative("factor.outputs", "dW2", 2, "dW2 is summed.", "3 outputs"),),
 )
 UNEXPLAINED = Finding("unknown.tensor", "dW2", 2, "dW2 is odd.", "Compare.", "", 0, 15, 0.3, confident=False)
-UNJUDGED = TensorReport("b1", None, (5, 1), "not judged", math.nan, 0, 0, None, None, 4e5)
+LOST = TensorReport("b1", "db1", (5, 1), "not judged", math.nan, 0, 0, None, None, 32.0)
+LEFT_OUT = TensorReport("b1", None, (5, 1), "left out", math.nan, 0, 0, None, None, 32.0)
+UNJUDGED = TensorReport("b1", None, (5, 1), "not judged", math.nan, 0, 0, None, None, 32.0)
 
 
 def tensor(base=RIGHT, **changes):
@@ -74,7 +76,12 @@ def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
     [
         (make(RIGHT, tensor(name="b1")), ["✓ RIGHT Both gradients are right."]),
         (make(RIGHT), ["The gradient is right."]),
-        (make(RIGHT, UNJUDGED), ["The gradient is right; 1 not judged.", "? not judged", "no gradient given"]),
+        (
+            make(RIGHT, UNJUDGED, verdict="not judged"),
+            ["The gradient of b1 is missing; the other gradient is right.", "? not judged", "no gradient given"],
+        ),
+        (make(RIGHT, WRONG, UNJUDGED), ["1 of 2 gradients is wrong: dW2; the gradient of b1 is missing."]),
+        (make(RIGHT, LEFT_OUT), ["The gradient is right; b1 was left out.", "- left out"]),
         (make(RIGHT, WRONG), ["✗ WRONG 1 of 2 gradients is wrong: dW2."]),
         (make(RIGHT, WRONG), ["dW1 ✓ right 1.2e-16 0 of 20 dW1[3, 1] 0.1234567 0.1234567"]),
         (make(RIGHT, WRONG), ["dW2 ✗ wrong 3.3e-01 2 of 15 dW2[3, 1] 0.1234567 0.06172835"]),
@@ -89,7 +96,7 @@ def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
         (make(tensor(WRONG, worst=Entry((4,), math.nan, 0.5))), ["dW2[4] nan 0.5"]),
         (make(tensor(verdict="right in float32")), ["✓ right in float32"]),
         (make(tensor(verdict="at a kink")), ["~ at a kink"]),
-        (make(UNJUDGED, verdict="not judged"), ["? NOT JUDGED The gradients could not be judged."]),
+        (make(LOST, verdict="not judged"), ["? NOT JUDGED The gradients could not be judged."]),
         (make(RIGHT, parameters_checked=1), ["1 parameter in 31 ms, up to 2 threads"]),
         (make(RIGHT), ["61,481 parameters in 31 ms, up to 2 threads; method parameter, a step for each parameter"]),
         (make(RIGHT, step=1e-7, method="textbook"), ["method textbook, step 1e-07."]),
@@ -229,7 +236,7 @@ def test_raise_if_wrong():
 
 def test_raise_if_wrong_does_not_pass_over_what_was_not_judged():
     with pytest.raises(GradientError, match=r"(?s)could not be judged.*The audit failed\."):
-        make(UNJUDGED, verdict="not judged", notes=("The audit failed.",)).raise_if_wrong()
+        make(LOST, verdict="not judged", notes=("The audit failed.",)).raise_if_wrong()
 
 
 def test_report_is_immutable():

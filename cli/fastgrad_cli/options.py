@@ -110,6 +110,11 @@ _DESCRIPTION: dict[str, Decorator] = {
         metavar="NAMES",
         help="Names of the gradient arrays, in the same order.",
     ),
+    "frozen": click.option(
+        "--frozen",
+        metavar="NAMES",
+        help="Parameters that are not trained, so that no gradient of theirs is judged or missed: b1,b2.",
+    ),
     "inputs": click.option(
         "--inputs",
         metavar="NAME",

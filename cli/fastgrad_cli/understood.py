@@ -107,7 +107,7 @@ def _table(tensors: tuple[Tensor, ...]) -> Table:
     for heading in ("parameter", "shape", "layout", "entries", "gradient", "precision"):
         table.add_column(heading, overflow="fold", justify="right" if heading == "entries" else "left")
     for tensor in tensors:
-        gradient = "none found" if tensor.gradient_name is None else printable(tensor.gradient_name)
+        gradient = "left out" if tensor.frozen else printable(tensor.gradient_name or "none found")
         cells = [printable(tensor.name), str(tensor.shape), _layout(tensor), f"{tensor.size:,}", gradient]
         table.add_row(*(Text(cell) for cell in (*cells, tensor.precision)))
     return table
@@ -140,6 +140,7 @@ def _tensor_to_dict(tensor: Tensor, network: Network) -> dict[str, Any]:
     return {
         "name": tensor.name,
         "gradient_name": tensor.gradient_name,
+        "frozen": tensor.frozen,
         "layer": tensor.layer + 1,
         "kind": tensor.kind,
         "shape": list(tensor.shape),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
@@ -20,6 +20,8 @@ from fastgrad.diagnosis.words import gradient_name, readings
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Problem
 from fastgrad.report import SCHEMA
+from fastgrad.report.base import BaseReport
+from fastgrad.report.formatting import plain_text
 
 EVERY_PLACE = 2e7
 """Parameters times examples times mistakes up to which each is planted in every place; beyond it, each in one."""
@@ -49,16 +51,22 @@ class Row:
 
 
 @dataclass(frozen=True)
-class SelfTest:
-    """The outcome of a self-test; prints as a table."""
+class SelfTest(BaseReport):
+    """The outcome of a self-test; prints as a table, and is true where it passed."""
 
     description: str
     rows: tuple[Row, ...]
 
     @property
-    def passed(self) -> bool:
-        """Whether every mistake that shows was named."""
-        return all(row.named == row.detected for row in self.rows)
+    def verdict(self) -> Literal["right", "wrong", "not judged"]:
+        """Right where every mistake that shows was named; where none shows nothing was judged."""
+        if not any(row.detected for row in self.rows):
+            return "not judged"
+        return "right" if all(row.named == row.detected for row in self.rows) else "wrong"
+
+    def complaint(self) -> str:
+        """Return the table."""
+        return plain_text(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a JSON document."""
@@ -73,7 +81,8 @@ class SelfTest:
             }
             for row in self.rows
         ]
-        return {"schema": SCHEMA, "passed": self.passed, "description": self.description, "mistakes": rows}
+        document = {"schema": SCHEMA, "passed": self.passed, "verdict": self.verdict}
+        return {**document, "description": self.description, "mistakes": rows}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield a line for each mistake, then what it comes to."""

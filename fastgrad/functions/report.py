@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.report import GradientError
+from fastgrad.report.base import BaseReport
 from fastgrad.report.formatting import TEXT_WIDTH, counted, duration, printable, significant
 
 Verdict = Literal["right", "wrong", "inconclusive"]
@@ -65,8 +65,8 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FunctionReport:
-    """What a check of a function's gradient found.
+class FunctionReport(BaseReport):
+    """What a check of a function's gradient found; true where it passed.
 
     Attributes
     ----------
@@ -119,21 +119,9 @@ class FunctionReport:
     seconds: float
     smallest: float = 0.0
 
-    @property
-    def passed(self) -> bool:
-        """Whether every entry is right."""
-        return self.verdict == "right"
-
-    def raise_if_wrong(self) -> None:
-        """Do nothing if the check passed, for use in a test.
-
-        Raises
-        ------
-        GradientError
-            If an entry is wrong or inconclusive; the message is the report.
-        """
-        if not self.passed:
-            raise GradientError(str(self))
+    def complaint(self) -> str:
+        """Return the report."""
+        return str(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report for `json.dumps`; numbers that JSON does not know stand as "nan", "inf" and "-inf"."""

@@ -34,6 +34,9 @@ def blind_spots(problem: Problem, base: BasePoint) -> tuple[str, ...]:
 
 
 def _examples(problem: Problem, base: BasePoint) -> Iterator[str]:
+    idle = int((base.tables.outputs[codes.FACTOR] == 0.0).all(axis=1).sum())
+    if idle:
+        yield f"{idle:,} of {problem.samples:,} examples have the weight 0, which hides all of them; give them another"
     if problem.samples == 1:
         yield "one example hides a missing sum over examples and a missing 1/m; check two or more"
         return

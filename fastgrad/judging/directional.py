@@ -243,6 +243,9 @@ def _report(setting: Setting, tensor: Tensor, region: Region, found: Measured, t
     broken = _not_finite(setting, tensor)
     if broken:
         return _with_located(replace(blank, verdict="wrong"), broken, len(broken) == MOST_LOCATED)
+    if tensor.single:
+        outcomes, difference = Outcomes(wrong=tensor.size), _relative(found.claimed, found.numerical)
+        return replace(blank, verdict="wrong", wrong=tensor.size, relative_difference=difference, outcomes=outcomes)
     judged = replace(
         blank,
         verdict=_verdict(setting, region, tensor, found),

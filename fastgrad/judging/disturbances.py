@@ -47,7 +47,7 @@ def in_single_precision(problem: Problem, judgement: Judgement | Directional) ->
         return None
     tensors = []
     for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
-        if tensor.precision == "float64" and found.verdict == "wrong":
+        if tensor.precision == "float64" and found.verdict == "wrong" and not tensor.single:
             claimed = problem.claimed[tensor.start : tensor.stop]
             if claimed.any() and all(_is_single(claimed[low : low + BLOCK]) for low in range(0, claimed.size, BLOCK)):
                 tensor = replace(tensor, precision="float32")

@@ -132,9 +132,13 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None, to
         tally = _Tally()
         for block in _blocks(problem, numerical, scale, extra, tensor, tolerance):
             _count(tally, block)
+        if tensor.single:
+            tally.wrong, tally.at_kink, tally.coarse = tally.checked, 0, 0
         total.merge(tally.norms)
-        fits = bool(tally.wrong) and all(
-            _fits(block, tally.ratio) for block in _blocks(problem, numerical, scale, extra, tensor, tolerance)
+        fits = (
+            bool(tally.wrong)
+            and not tensor.single
+            and all(_fits(block, tally.ratio) for block in _blocks(problem, numerical, scale, extra, tensor, tolerance))
         )
         size = scale.size(tensor.layer, tensor.kind)
         reports.append(_report(tensor, tally, size, tally.ratio if fits else None, tolerance))
@@ -382,7 +386,7 @@ def unjudged(tensor: Tensor, tolerance: float) -> TensorReport:
         name=tensor.name,
         gradient_name=tensor.gradient_name,
         shape=tensor.shape,
-        verdict="not judged",
+        verdict="left out" if tensor.frozen else "not judged",
         relative_difference=nan,
         checked=0,
         wrong=0,

@@ -230,6 +230,11 @@ def penalty_value(problem: Problem) -> float:
     return total
 
 
+def coarsest_claim(problem: Problem) -> str:
+    """Return the coarsest precision among the claimed gradients; float64 where there are none."""
+    return max(problem.claimed_precisions, key=UNIT_ROUNDOFF.__getitem__, default="float64")
+
+
 def claim_roundoff(problem: Problem) -> float:
-    """Return the coarsest unit roundoff among the claimed gradients; that of float64 where there are none."""
-    return max((UNIT_ROUNDOFF[precision] for precision in problem.claimed_precisions), default=UNIT_ROUNDOFF["float64"])
+    """Return the unit roundoff of that precision."""
+    return UNIT_ROUNDOFF[coarsest_claim(problem)]

@@ -384,6 +384,10 @@ class Tensor:
         The precision of the claimed gradient, or of the parameter where there is none.
     column : int or None
         Where W and b share one array: the index of the bias row or column in it (0 or -1); else None.
+    frozen : bool
+        Whether the user said that it is left out: it has no gradient to judge then, and none is missing.
+    single : bool
+        Whether its gradient is a single number that would have to stand for several entries, which is wrong in any case.
     """
 
     name: str
@@ -397,6 +401,13 @@ class Tensor:
     gradient_name: str | None
     precision: str
     column: int | None = None
+    frozen: bool = False
+    single: bool = False
+
+    @property
+    def array_name(self) -> str:
+        """The name of the user's array, which a bias may share with its weights."""
+        return self.name.removesuffix(" (bias)")
 
     @property
     def size(self) -> int:

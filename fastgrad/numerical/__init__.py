@@ -159,25 +159,38 @@ def _base_point(problem: Problem) -> BasePoint:
 
 
 def _carry_out(task: Task, method: Method, plan: Plan, threads: int, tracker: Tracker) -> Numerical:
-    """Run the blocks of a plan, until the end or Ctrl-C, and add the penalty."""
+    """Make the differences, with their range where units sit on kinks, and add the penalty."""
     problem, base = task.problem, task.base
-    lower = upper = None
+    lower = upper = values = None
     kinked = kinked_units(problem, base) if method.sees_kinks else np.zeros((1, 1), dtype=np.bool_)
-    if kinked.any():  # first, for without it nothing that Ctrl-C leaves could be judged
-        lower, upper = kink_range(task, kinked, threads, tracker)
-    # Steps first: with what they take beside the room, the allocator gives memory back and fetches it anew in every check.
-    steps, room = plan.steps, plan.room()
-    for block in plan.blocks():
+    serve = isinstance(plan, PreactivationPlan) and task.step is None  # the differences of the range are the gradient itself
+    steps = plan.steps  # first: with what they take beside the room, the allocator fetches memory anew in every check
+    if kinked.any():  # before the blocks, for without it nothing that Ctrl-C leaves could be judged
+        values, lower, upper = kink_range(
+            task, kinked, threads, tracker, lambda layer: tracker.advance(task.count(layer) if serve else 0)
+        )
+    if values is None or not serve:
         if tracker.interrupted:
-            break
-        plan.run(block, threads, room)
-        tracker.advance(block.parameters)
-    values = plan.gradient(room)
+            raise KeyboardInterrupt
+        values = _run(plan, threads, tracker)
+    elif task.selected is not None:
+        values = task.in_order(values[task.selected])
     if lower is not None and upper is not None:
         lower, upper = np.fmin(lower, values), np.fmax(upper, values)
     lower, upper = add_penalty(problem, task.step, values, lower, upper, task.scheme)
     samples = int(kinked.any(axis=1).sum())
     return Numerical(values, lower, upper, task.selected, method.name, task.step, steps, samples, base, task.scheme)
+
+
+def _run(plan: Plan, threads: int, tracker: Tracker) -> Array:
+    """Run the blocks of a plan, until the end or Ctrl-C, and return what they give."""
+    room = plan.room()
+    for block in plan.blocks():
+        if tracker.interrupted:
+            break
+        plan.run(block, threads, room)
+        tracker.advance(block.parameters)
+    return plan.gradient(room)
 
 
 def _interruption(found: Numerical) -> KeyboardInterrupt:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 import numpy.typing as npt
 
@@ -45,6 +47,12 @@ def nearest_loss_kink(problem: Problem, base: BasePoint) -> float:
     return float(np.min(distance, where=~loss_on_kink(problem, base), initial=np.inf))
 
 
+def exactly_kinked(base: BasePoint) -> int:
+    """Count the samples with a pre-activation, or an output of the loss, that is on a kink as it was computed."""
+    touched = (base.tables.units[codes.KINK] == 0.0).any(axis=1) | (base.tables.outputs[codes.LOSS_KINK] == 0.0).any(axis=1)
+    return int(touched.sum())
+
+
 def kinked_units(problem: Problem, base: BasePoint) -> Mask:
     """Tell for each sample and unit, and each output of the loss, whether it sits on a kink, shape (m, U + n_L)."""
     layers = [on_kink(problem, base, layer) for layer in range(problem.network.depth)]
@@ -67,7 +75,12 @@ def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) ->
     left = base.plane(codes.SLOPE, layer)[rows].copy()
     right = left.copy()
     code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])
-    for s, i in np.argwhere(on_kink(problem, base, layer)[rows]):
-        z, scale = (float(base.plane(plane, layer)[rows[s], i]) for plane in (codes.Z, codes.SCALE))
-        left[s, i], right[s, i] = (scale * slope for slope in activations.one_sided_slopes(code, p, z))
+    touched = on_kink(problem, base, layer)[rows]
+    z, scale = (base.plane(plane, layer)[rows][touched] for plane in (codes.Z, codes.SCALE))
+    if z.size:  # from some z on the nearest bend, where there are two, is the upper one
+        ends = [activations.one_sided_slopes(code, p, float(end)) for end in (z.min(), z.max())]
+        ordered = np.unique(z)
+        first = bisect_left(ordered, True, key=lambda z: activations.one_sided_slopes(code, p, float(z)) != ends[0])
+        bends = np.array(ends)[(z >= np.append(ordered, np.inf)[first]).astype(np.int64)]
+        left[touched], right[touched] = scale * bends[:, 0], scale * bends[:, 1]
     return left, right

@@ -80,16 +80,16 @@ class PreactivationPlan:
         for layer in range(network.depth):
             place = self.task.place_of(layer)
             if self.task.selected is None:
-                self._of_layer(layer, self.flow(layer, room), values[place])
+                self.sum_up(layer, self.flow(layer, room), values[place])
             elif self.task.count(layer):
                 local = self.task.places(layer)
                 whole = np.empty(place.stop - place.start)
-                self._of_layer(layer, self.flow(layer, room), whole)
+                self.sum_up(layer, self.flow(layer, room), whole)
                 values[place][local] = whole[local]
         return values
 
-    def _of_layer(self, layer: int, dZ: Array, whole: Array) -> None:
-        """Fill in dW and db of a layer."""
+    def sum_up(self, layer: int, dZ: Array, whole: Array) -> None:
+        """Fill in dW and db of a layer from its dZ."""
         network = self.task.problem.network
         weights = network.widths[layer] * network.widths[layer + 1]
         if np.isnan(dZ[:, 0]).any():  # not finished

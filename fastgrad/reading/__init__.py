@@ -16,22 +16,25 @@ import numpy as np
 from fastgrad.errors import InputError
 from fastgrad.model.network import Problem, Tensor
 from fastgrad.reading.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
-from fastgrad.reading.intermediates import intermediates
+from fastgrad.reading.intermediates import intermediates, is_intermediate
 from fastgrad.reading.layout import Data, Reading, Role, target_form
 from fastgrad.reading.masks import overlooked
 from fastgrad.reading.names import (
     INPUT_NAMES,
     LABEL_NAMES,
+    Kind,
     Mask,
     Raw,
     find,
     given_masks,
     given_parts,
+    listed,
     mask_number,
     named_masks,
     named_parts,
     number_array,
     split,
+    strangers,
 )
 from fastgrad.reading.problem import place_entries, solve
 
@@ -79,13 +82,13 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     others = {name: value for name, value in arrays.items() if name not in {inputs, labels}}
     numbers = named_masks(others, description)
     x, y = _data(inputs, arrays[inputs]), _data(labels, arrays[labels])
+    masks = []
     if description.has_dropout:
         masks = [Mask(name, number, number_array(name, others.pop(name))) for name, number in numbers.items()]
-        parts = named_parts(*split(others, description), description, only_parameters=False)
-        return _with_intermediates(others, *solve(parts, x, y, description, masks))
-    parts = named_parts(*split(others, description), description, only_parameters=False)
-    problem = _with_intermediates(others, *solve(parts, x, y, description, []))
-    left = [Mask(name, numbers[name], others[name]) for name in numbers]
+    parameters, gradients = split(others, description)
+    parts = named_parts(parameters, gradients, description, only_parameters=False)
+    problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
+    left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
     return replace(problem, notes=problem.notes + overlooked(left, problem))
 
 
@@ -137,7 +140,8 @@ def read_parts(
     """Do what `interpret_parts` does, and return how the arrays were read as well."""
     parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
     problem, reading = solve(parts, _data("X", X), _data("Y", Y), description, recorded)
-    return _with_intermediates(gradients if isinstance(gradients, Mapping) else {}, problem, reading), reading
+    company = gradients if isinstance(gradients, Mapping) else {}
+    return _with_company(company, company, problem, reading), reading
 
 
 def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], Any, Any, dict[str, Any] | None]:
@@ -158,9 +162,18 @@ def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[
     return {part.label: arrays[part.label] for part in parts}, arrays[inputs], arrays[labels], masks or None
 
 
-def _with_intermediates(arrays: Mapping[str, Any], problem: Problem, reading: Reading) -> Problem:
-    """Return a problem with the dZ_l and dA_l that lie among its gradients, and with the layout of X."""
-    return replace(problem, intermediates=intermediates(arrays, problem, reading), examples=reading.examples)
+def _with_company(arrays: Mapping[str, Any], gradients: Mapping[str, Any], problem: Problem, reading: Reading) -> Problem:
+    """Return a problem with the dZ_l and dA_l among some arrays, a word on gradients of nothing, and the layout of X."""
+    others = strangers(gradients, (role.part for role in reading.chain.roles))
+    unknown = [name for name in others if not is_intermediate(name) and mask_number(name) is None]
+    verb = "is the gradient of no parameter and was" if len(unknown) == 1 else "are gradients of no parameter and were"
+    notes = (f"{listed(unknown)} {verb} not looked at; a gradient has its parameter's name, or that with a d before it",)
+    return replace(
+        problem,
+        intermediates=intermediates(arrays, problem, reading),
+        notes=problem.notes + (notes if unknown else ()),
+        examples=reading.examples,
+    )
 
 
 def as_flat(
@@ -195,9 +208,18 @@ def as_flat(
     }
     for mask in recorded:
         _put(arrays, mask.name if mask_number(mask.name) == mask.number else f"D{mask.number}", mask.array)
+    frozen = [name for name, (_, tensor) in zip(params, owners, strict=True) if tensor.frozen]
+    frozen += [f"{name} (bias)" for name, (role, _) in zip(params, owners, strict=True) if _only_bias_frozen(role, tensors)]
     # Masks that were handed over are meant; of those in a file somebody has to say so.
     spoken = {} if description.has_dropout or not recorded else {"inverted": True}
-    return {**arrays, **description.said(), **spoken, **names}
+    said = {**description.said(), **({"frozen": np.array(frozen)} if frozen else {})}
+    return {**arrays, **said, **spoken, **names}
+
+
+def _only_bias_frozen(role: Role, tensors: Mapping[tuple[int, Kind], Tensor]) -> bool:
+    """Tell whether of an array that holds weights and bias the bias alone is left out."""
+    weights, bias = tensors[role.layer, role.kind], tensors.get((role.layer, "b"))
+    return bias is not None and bias.column is not None and bias.frozen and not weights.frozen
 
 
 def _put_gradient(arrays: dict[str, Raw], role: Role, tensor: Tensor) -> str:

@@ -80,6 +80,7 @@ EXAMPLES = {
     "grads": "dW1,db1,dW2,db2",
     "bias_column": "first",
     "keep_prob": "0.8",
+    "frozen": "b1,b2",
 }
 
 
@@ -142,6 +143,7 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "loss_value": (_number, "a number"),
     "params": (_words, "names, in order"),
     "grads": (_words, "names, in the order of the parameters"),
+    "frozen": (_words, "names of parameters"),
     "inputs": (_text, "the name of an array"),
     "labels": (_text, "the name of an array"),
     "bias_column": (_text, "first or last"),
@@ -199,6 +201,9 @@ class Description:
         The user's own value of the loss.
     params, grads : tuple of str
         Names of the parameter arrays and their gradients, in order; an empty name where there is no gradient.
+    frozen : tuple of str
+        Names of the parameters that are not trained: their gradients are left out, and none of them is missing. Of a list
+        of parameters W1, b1, … or their places, as in "parameters[1]".
     inputs, labels : str
         Names of X and Y.
     bias_column : {"first", "last"}
@@ -227,6 +232,7 @@ class Description:
     loss_value: float | None = None
     params: tuple[str, ...] | None = None
     grads: tuple[str, ...] | None = None
+    frozen: tuple[str, ...] | None = None
     inputs: str | None = None
     labels: str | None = None
     bias_column: str | None = None

@@ -19,6 +19,11 @@ _NAME = re.compile(r"(?i)(?:d|g|grad_?|delta_?)_?([za])_?(\d+)")
 """dZ1, da_2, grad_z1: ∂J/∂z or ∂J/∂a of a layer counted from 1."""
 
 
+def is_intermediate(name: str) -> bool:
+    """Tell whether a name is that of a dZ_l or dA_l."""
+    return _NAME.fullmatch(name) is not None
+
+
 def intermediates(arrays: Mapping[str, Any], problem: Problem, reading: Reading) -> tuple[Intermediate, ...]:
     """Return the arrays that are dZ_l or dA_l by name and shape, from the output inwards, dA_l before dZ_l."""
     found = []

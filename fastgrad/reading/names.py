@@ -259,9 +259,9 @@ def named_parts(
             raise InputError(f"params names an array twice: {', '.join(names)}")
     elif only_parameters and not all(_is_parameter(name) for name in parameters):
         names = list(parameters)
-    else:
-        names = _parameter_names(parameters)
-    parts = [_part(name, parameters[name]) for name in names]
+    else:  # a parameter that is None is a layer without it
+        names = _parameter_names({name: value for name, value in parameters.items() if value is not None})
+    parts = [_part(name, parameters[name]) for name in names if parameters[name] is not None]
     if description.grads is not None:
         return _with_given_gradients(parts, gradients, description.grads)
     if description.params is None:
@@ -312,9 +312,11 @@ def _require_owners(parts: list[Part], gradients: Mapping[str, Any]) -> None:
     """Complain of a gradient whose parameter is not there."""
     names = {part.name for part in parts}
     owned = {(part.kind, part.layer) for part in parts}
-    for name in gradients:
+    for name, value in gradients.items():
         said = _parse(name)
-        if name in names or said is None or said.kind is None or not said.layer or (said.kind, said.layer) in owned:
+        if value is None or name in names or said is None or (said.kind, said.layer) in owned:
+            continue
+        if said.kind is None or not said.layer:
             continue
         raise InputError(
             f"the gradient {name} belongs to no parameter: there is {listed(part.label for part in parts)}. "
@@ -348,9 +350,15 @@ def _with_gradient(part: Part, gradients: Mapping[str, Any]) -> Part:
     return _gradiented(part, matches[0], gradients[matches[0]]) if matches else part
 
 
+def strangers(gradients: Mapping[str, Any], parts: Iterable[Part]) -> list[str]:
+    """Return the names of what came among gradients and is that of no parameter."""
+    taken = {part.gradient_name for part in parts}
+    return [name for name, value in _opened(gradients).items() if name not in taken and value is not None]
+
+
 def _gradiented(part: Part, name: str, value: Any) -> Part:
     if value is None:
-        return replace(part, gradient_name=name)  # left out on purpose
+        return part
     return replace(part, gradient=number_array(f"the gradient {name}", value), gradient_name=name, gradient_label=name)
 
 
@@ -377,6 +385,10 @@ def _listed_parts(parameters: Sequence[Any], gradients: Any) -> list[Part]:
     _require_as_many(parameters, gradients)
     parts = []
     for i, (value, gradient) in enumerate(zip(parameters, gradients, strict=True)):
+        if value is None and gradient is None:
+            continue  # a layer without bias
+        if value is None:
+            raise InputError(f"gradients[{i}] belongs to no parameter: parameters[{i}] is None")
         part, label = Part(f"parameters[{i}]", number_array(f"parameters[{i}]", value)), f"gradients[{i}]"
         if gradient is not None:
             part = replace(part, gradient=number_array(label, gradient), gradient_label=label)
@@ -402,7 +414,7 @@ def _opened(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return a mapping with each list of arrays, as in {"weights": [W1, W2]}, opened into weights_0, weights_1."""
     opened: dict[str, Any] = {}
     for name, value in mapping.items():
-        if isinstance(value, list | tuple) and value and all(isinstance(entry, np.ndarray) for entry in value):
+        if isinstance(value, list | tuple) and value and all(isinstance(entry, np.ndarray | None) for entry in value):
             opened |= {f"{name}_{i}": entry for i, entry in enumerate(value)}
         else:
             opened[str(name)] = value

@@ -19,12 +19,14 @@ from fastgrad.reading.description import (
     Description,
     ask,
     layout_words,
+    nearest,
     network,
     zero_penalties,
 )
 from fastgrad.reading.layout import Data, Reading, Role, is_vector, readings, target_form
 from fastgrad.reading.masks import placed
 from fastgrad.reading.names import Mask, Part, Raw, listed
+from fastgrad.reading.remarks import absence_notes, is_single, shape_notes
 
 STRIP = 512
 """Columns copied at a time; 128 take twice as long where the second cache is large, 4096 a third more."""
@@ -121,16 +123,17 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     biased = {role.layer for role in chain.roles if role.kind == "b" or column is not None}
     described = network(description, chain.widths, tuple(layer in biased for layer in range(len(chain.widths) - 1)))
     roles = [part for role in chain.roles for part in ((role,) if column is None else (role, role._replace(kind="b")))]
-    _require_gradients([role.part for role in chain.roles if role.kind == "W"], description)
     # All later layers take in what the first product rounded, in whatever precision they are themselves.
     forward = np.result_type(X.array, roles[0].part.array)
-    tensors = tuple(_tensor(role, reading, described, forward) for role in roles)
+    frozen = frozenset(name for name in description.frozen or () if name)
+    tensors = tuple(_tensor(role, reading, described, forward, frozen) for role in roles)
+    _require_frozen(frozen, roles, tensors)
     theta, claimed = np.empty(described.size), np.full(described.size, np.nan)
     for role, tensor in zip(roles, tensors, strict=True):
         place, part = slice(tensor.start, tensor.stop), role.part
         theta[place] = _entries(tensor, part.array)
         _require_finite(theta[place], part.label, part.array)
-        if part.gradient is not None:
+        if part.gradient is not None and not tensor.frozen:
             claimed[place] = _entries(tensor, _aligned(part, part.gradient, tensor))
     labels = _labels(Y, reading, described)
     return Problem(
@@ -139,10 +142,10 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         X=_inputs(X, reading),
         Y=described.targets(labels),
         tensors=tensors,
-        claimed=claimed if any(role.part.gradient is not None for role in roles) else None,
+        claimed=claimed if any(tensor.gradient_name is not None for tensor in tensors) else None,
         claimed_loss=description.loss_value,
         masks=placed(masks, reading, description),
-        notes=_notes(described, labels, Y),
+        notes=_notes(described, labels, Y) + tuple(shape_notes(roles, tensors)) + tuple(absence_notes(roles, tensors)),
         labels=labels if described.class_weights or described.label_smoothing else None,
         example_weights=_example_weights(description.example_weights, reading.samples),
         zero_penalties=zero_penalties(description),
@@ -168,25 +171,24 @@ def _notes(described: Network, labels: Array, Y: Data) -> tuple[str, ...]:
     return (f"a hinge of a single output takes labels of -1 and 1: 0 in {Y.name} was read as -1",)
 
 
-def _require_gradients(weights: list[Part], description: Description) -> None:
-    """Refuse a W whose gradient was forgotten; a b without one may be a constant."""
-    # In a list a place is left empty on purpose, and so is a name with None behind it.
-    missing = [part.label for part in weights if part.gradient is None and part.name and part.gradient_name is None]
-    if description.grads is None and 0 < len(missing) < len(weights):
-        raise InputError(
-            f"{listed(missing)} has no gradient, while other weights have: give it, or name all gradients in order with "
-            "grads (--grads) and leave its place empty if it is not to be judged"
-        )
+def _require_frozen(frozen: frozenset[str], roles: Sequence[Role], tensors: Sequence[Tensor]) -> None:
+    """Complain of a name to be left out that is none of the parameters'."""
+    known = [name for tensor in tensors for name in (tensor.name, tensor.array_name)] + [role.part.label for role in roles]
+    for name in sorted(frozen.difference(known)):
+        found = listed(dict.fromkeys(tensor.name for tensor in tensors))
+        raise InputError(f"frozen names {name!r}, but no parameter has that name{nearest(name, known)} (found: {found})")
 
 
-def _tensor(role: Role, reading: Reading, described: Network, forward: np.dtype[Any]) -> Tensor:
+def _tensor(role: Role, reading: Reading, described: Network, forward: np.dtype[Any], frozen: frozenset[str]) -> Tensor:
     n_in, n_out = described.widths[role.layer : role.layer + 2]
     part, is_weight, folded = role.part, role.kind == "W", reading.column is not None
     place = described.weight_slice(role.layer) if is_weight else described.bias_slice(role.layer)
     array_name = part.name or f"{'W' if is_weight or folded else 'b'}{role.layer + 1}"
     judged = part.array if part.gradient is None else part.gradient
+    name = f"{array_name} (bias)" if folded and not is_weight else array_name
+    is_frozen = not frozen.isdisjoint({name, array_name, part.label})
     return Tensor(
-        name=f"{array_name} (bias)" if folded and not is_weight else array_name,
+        name=name,
         layer=role.layer,
         kind=role.kind,
         start=place.start,
@@ -194,10 +196,12 @@ def _tensor(role: Role, reading: Reading, described: Network, forward: np.dtype[
         canonical_shape=(n_out, n_in) if is_weight else (n_out,),
         shape=part.array.shape,
         transposed=len(part.array.shape) == 2 and reading.weights == "in_out" and (is_weight or folded),
-        gradient_name=None if part.gradient is None else part.gradient_name or f"d{array_name}",
+        gradient_name=None if part.gradient is None or is_frozen else part.gradient_name or f"d{array_name}",
         # Double precision labels make double precision gradients out of a forward pass in single precision.
         precision=min(_precision(judged.dtype), _precision(forward), key=PRECISIONS.index),
         column=reading.column,
+        frozen=is_frozen,
+        single=part.gradient is not None and is_single(part),
     )
 
 
@@ -250,7 +254,7 @@ def _aligned(part: Part, gradient: Raw, tensor: Tensor) -> Raw:
         if not vectors or gradient.size != tensor.size:
             raise InputError(
                 f"{part} is one number for {tensor.size} units: its gradient {part.gradient_label} {gradient.shape} "
-                "cannot be judged unit by unit; give the bias as an array, or leave its gradient out"
+                "cannot be judged unit by unit; give the bias as an array, or leave it out with --frozen (in Python frozen=)"
             )
         return gradient.reshape(-1)
     if gradient.shape == shape:

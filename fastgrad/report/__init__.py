@@ -12,6 +12,8 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
+from fastgrad.report.base import BaseReport
+from fastgrad.report.base import GradientError as GradientError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
 from fastgrad.report.formatting import closed, plain_text, printable
 from fastgrad.report.parts import Audit, ErrorMap, Finding, TensorReport
@@ -22,18 +24,14 @@ SCHEMA = 1
 """Version of the JSON document; it changes when a key changes its meaning or goes."""
 
 
-class GradientError(AssertionError):
-    """A gradient that was checked and is not right; the message is the short report."""
-
-
 @dataclass(frozen=True)
-class Report:
-    """What a check found.
+class Report(BaseReport):
+    """What a check found; true where it passed.
 
     Attributes
     ----------
     verdict : {"right", "wrong", "not judged"}
-        The whole network's verdict.
+        The whole network's verdict: right where every gradient was judged but those that were left out.
     tensors : tuple of TensorReport
         In the order of theta.
     method : {"parameter", "preactivation", "textbook", "directional"}
@@ -78,6 +76,8 @@ class Report:
         The mistakes that explain what is wrong, from the output inwards.
     maps : tuple of ErrorMap
         Where the first wrong gradients are off, from the output inwards, at most `MOST_MAPS`, as `draw_errors` draws them.
+    interrupted : bool
+        Whether Ctrl-C came before everything was judged.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -105,22 +105,21 @@ class Report:
     derived_tolerance: float = 32.0
     findings: tuple[Finding, ...] = ()
     maps: tuple[ErrorMap, ...] = field(default=(), repr=False)
+    interrupted: bool = False
 
     @property
-    def passed(self) -> bool:
-        """Whether every checked gradient is right."""
-        return self.verdict == "right"
+    def missing(self) -> tuple[str, ...]:
+        """The parameters that have no gradient and were not left out."""
+        return tuple(t.name for t in self.tensors if t.gradient_name is None and t.verdict == "not judged")
 
-    def raise_if_wrong(self) -> None:
-        """Do nothing if the check passed, for use in a test.
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The parameters that were left out on purpose."""
+        return tuple(tensor.name for tensor in self.tensors if tensor.verdict == "left out")
 
-        Raises
-        ------
-        GradientError
-            If a gradient is wrong or could not be judged; the message is the headline and the tensors concerned.
-        """
-        if not self.passed:
-            raise GradientError(plain_text(_ShortReport(self)))
+    def complaint(self) -> str:
+        """Return the headline, the tensors concerned and what was found of them."""
+        return plain_text(_ShortReport(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a JSON document.
@@ -158,6 +157,7 @@ class Report:
             "derived_tolerance": self.derived_tolerance,
             "tensors": [tensor_to_dict(tensor) for tensor in self.tensors],
             "findings": [finding_to_dict(finding) for finding in self.findings],
+            "interrupted": self.interrupted,
         }
 
     def headline(self, ascii_only: bool = False) -> Text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["right", "wrong", "right in float32", "at a kink", "not judged"]
+Verdict = Literal["right", "wrong", "right in float32", "at a kink", "not judged", "left out"]
 MOST_MAPS = 6
 """Wrong gradients of which a report keeps where they are off; more are on no picture."""
 
@@ -97,7 +97,7 @@ class TensorReport:
     shape : tuple of int
         The user's shape.
     verdict : Verdict
-        The tensor's verdict.
+        The tensor's verdict; "left out" where the user said that it is not trained.
     relative_difference : float
         ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖) over the checked entries; 0 where both norms are 0; nan where
         the claim is nan or nothing was checked.

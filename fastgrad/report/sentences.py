@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from fastgrad.report.formatting import allowed_threads, closed, counted, duration, listed, printable, significant
 from fastgrad.report.parts import Audit, Finding, TensorReport
-from fastgrad.report.table import STYLES, gradient_label, sign_of
+from fastgrad.report.table import STYLES, gradient_label, label, sign_of
 
 if TYPE_CHECKING:
     from fastgrad.report import Report
@@ -34,16 +34,91 @@ def verdict_line(verdict: str, sentence: str, ascii_only: bool) -> Text:
 
 def _headline_sentence(report: Report) -> str:
     """Return the verdict as a sentence."""
-    judged = [tensor for tensor in report.tensors if tensor.verdict != "not judged"]
+    judged = [tensor for tensor in report.tensors if tensor.verdict not in ("not judged", "left out")]
     wrong = [gradient_label(tensor) for tensor in judged if tensor.verdict == "wrong"]
-    if report.verdict == "not judged":
-        return "The gradients could not be judged."
+    open_ends = [*_open_ends(report), *left_out(report)]
     if wrong:
-        verb = "is" if len(wrong) == 1 else "are"
-        return f"{len(wrong):,} of {counted(len(judged), 'gradient')} {verb} wrong: {listed(wrong)}."
-    unjudged = len(report.tensors) - len(judged)
-    rest = f"; {unjudged:,} not judged" if unjudged else ""
-    return f"{_all(len(judged))} right{rest}."
+        first = f"{len(wrong):,} of {counted(len(judged), 'gradient')} {_is(wrong)} wrong: {listed(wrong)}"
+    elif report.verdict == "not judged" and report.audit is not None and report.audit.disagreements:
+        return "The gradients could not be judged."
+    elif report.verdict == "not judged" and report.interrupted:
+        done = f"{report.parameters_checked:,} of {counted(report.parameters_total, 'parameter')}"
+        return f"Interrupted: {done} were finished, and none of them is wrong; the rest was not judged."
+    elif report.verdict == "not judged" and not (judged or report.missing):
+        return "The gradients could not be judged."
+    elif report.verdict == "not judged":
+        others = [f"the other {_gradients(len(judged))} right{_extent(report)}"] if judged else []
+        first, *open_ends = [*_open_ends(report), *others, *left_out(report)]
+    else:
+        first = f"{_all(len(judged))} right{_extent(report)}{_silence(report, judged)}"
+    return f"{'; '.join([first[:1].upper() + first[1:] if report.missing else first, *open_ends])}."
+
+
+def _open_ends(report: Report) -> Iterator[str]:
+    """Say what was not judged."""
+    if report.interrupted:
+        yield f"interrupted after {report.parameters_checked:,} of {counted(report.parameters_total, 'parameter')}"
+        return
+    missing = [label(name) for name in report.missing]
+    if missing:
+        yield f"the gradient{'' if len(missing) == 1 else 's'} of {listed(missing)} {_is(missing)} missing"
+    names = [gradient_label(t) for t in report.tensors if t.verdict == "not judged" and t.gradient_name is not None]
+    if names:
+        yield f"{listed(names)} could not be judged"
+
+
+def left_out(report: Report) -> Iterator[str]:
+    """Say what was not to be judged."""
+    names = [label(name) for name in report.left_out]
+    if names:
+        yield f"{listed(names)} {'was' if len(names) == 1 else 'were'} left out"
+
+
+def _extent(report: Report) -> str:
+    """Say how much of the gradients was looked at, and with what measure, where that is not the usual."""
+    extent = ""
+    if report.sample_seed is not None:
+        share = f"{100.0 * report.parameters_checked / report.parameters_total:.2g}%"
+        extent = f" in the {report.parameters_checked:,} of {report.parameters_total:,} parameters that were drawn ({share})"
+    if report.directions is not None:
+        extent = f" along {counted(report.directions, 'random direction')}"
+    if report.step is not None:
+        extent += f" as far as a step of {significant(report.step)} tells"
+    if any(tensor.tolerance > report.derived_tolerance for tensor in report.tensors):
+        extent += f" within your tolerance, {significant(report.tensors[0].tolerance)} roundings"
+    return extent
+
+
+def silent(tensors: Sequence[TensorReport]) -> list[TensorReport]:
+    """Return the tensors that passed and of which nothing was learnt: zeros pass, and any multiple of the gradient."""
+    passed = [tensor for tensor in tensors if tensor.verdict in ("right", "right in float32", "at a kink")]
+    return [tensor for tensor in passed if tensor.sensitivity is not None and tensor.sensitivity.zeros_pass]
+
+
+def _silence(report: Report, judged: Sequence[TensorReport]) -> str:
+    """Say how many of the right gradients say nothing."""
+    names = [gradient_label(tensor) for tensor in silent(judged)]
+    if not names:
+        return ""
+    how = "zero throughout" if report.sample_seed is None else "zero wherever they were looked at"
+    if any(tensor.verdict == "at a kink" for tensor in silent(judged)):
+        how = "zero, or on kinks where zeros pass,"
+    which = f"{len(names):,} of {len(judged):,}" if len(names) < len(judged) else "all" if len(names) > 1 else "it"
+    rest = f": {listed(names)}" if len(names) < len(judged) else ""
+    return f", but {which} {_is(names)} {how} and {_say(names)} nothing{rest}"
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _say(names: Sequence[str]) -> str:
+    return "says" if len(names) == 1 else "say"
+
+
+def _gradients(count: int) -> str:
+    """Return "gradient is" or "3 gradients are"."""
+    return "gradient is" if count == 1 else f"{count:,} gradients are"
 
 
 def _all(count: int) -> str:
@@ -170,7 +245,10 @@ def _total_sentence(report: Report) -> str:
         return "Relative difference in all: not a number."
     number = f"Relative difference in all: {significant(total)}"
     if report.verdict == "not judged":
-        return f"{number}, which says nothing here."
+        judged = any(tensor.verdict not in ("not judged", "left out") for tensor in report.tensors)
+        return f"{number}, of what was judged alone." if judged else f"{number}, which says nothing here."
+    if report.verdict == "right" and (zero := len(silent(report.tensors))):
+        return f"{number}, to which {counted(zero, 'gradient')} of nothing but zeros add{'s' * (zero == 1)} nothing."
     if report.verdict == "wrong" and total <= 1e-4:
         return f"{number}, which alone might pass: the total hides single wrong entries, the verdict looks at each."
     if report.verdict == "right" and total > 1e-7:

@@ -23,6 +23,7 @@ STYLES = {
     "at a kink": "yellow",
     "wrong": "bold red",
     "not judged": "yellow",
+    "left out": "dim",
 }
 SIGNS = {
     "right": "\N{CHECK MARK}",
@@ -30,6 +31,7 @@ SIGNS = {
     "at a kink": "~",
     "wrong": "\N{BALLOT X}",
     "not judged": "?",
+    "left out": "-",
 }
 ASCII_SIGNS = {"\N{CHECK MARK}": "+", "\N{BALLOT X}": "x"}
 
@@ -40,7 +42,7 @@ def sign_of(verdict: str, ascii_only: bool) -> str:
     return ASCII_SIGNS.get(sign, sign) if ascii_only else sign
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """Return a user's name fit for a line: printable, and cut in the middle where it is very long."""
     name = printable(name)
     if len(name) <= LONGEST_NAME:
@@ -51,7 +53,7 @@ def _label(name: str) -> str:
 
 def gradient_label(tensor: TensorReport) -> str:
     """Return the name of the gradient, or of the parameter where there is no gradient."""
-    return _label(tensor.gradient_name or tensor.name)
+    return label(tensor.gradient_name or tensor.name)
 
 
 def table_of(tensors: tuple[TensorReport, ...], ascii_only: bool) -> Table:
@@ -92,7 +94,7 @@ def _row(tensor: TensorReport, ascii_only: bool) -> tuple[Text, ...]:
         difference = f"{tensor.relative_difference:.1e}"
         return name, verdict, Text(difference), Text(_off(tensor), style="" if tensor.verdict == "wrong" else "dim")
     if tensor.worst is None:
-        reason = "no gradient given" if tensor.gradient_name is None else "none checked"
+        reason = "none checked" if tensor.gradient_name else "no gradient given" if tensor.verdict == "not judged" else ""
         return name, verdict, Text("-"), Text(reason)
     claimed, numerical = _both(tensor.worst, adaptive=tensor.verdict == "wrong")
     emphasis = "" if tensor.verdict == "wrong" else "dim"
@@ -113,14 +115,14 @@ def _off(tensor: TensorReport) -> str:
 
 
 def _folded_rows(tensors: list[TensorReport], ascii_only: bool) -> Iterator[tuple[Text, ...]]:
-    """Yield a line for all the right tensors without a line of their own, and one for any others."""
-    for is_right, noun in ((True, "right"), (False, "not right")):
-        group = [tensor for tensor in tensors if _is_right(tensor) == is_right]
+    """Yield a line for all the tensors of a verdict that have no line of their own."""
+    for verdict in ("wrong", "not judged", "at a kink", "left out", "right"):
+        group = [tensor for tensor in tensors if ("right" if _is_right(tensor) else tensor.verdict) == verdict]
         if group:
-            sign = sign_of("right" if is_right else "wrong", ascii_only)
-            style = STYLES["right" if is_right else "wrong"]
+            sign = sign_of(verdict, ascii_only)
             largest = max((tensor.relative_difference for tensor in group), key=_nan_last)
-            yield Text(f"{len(group):,} more"), Text(f"{sign} {noun}", style=style), Text(f"<= {largest:.1e}")
+            difference = f"<= {largest:.1e}" if any(tensor.checked for tensor in group) else "-"
+            yield Text(f"{len(group):,} more"), Text(f"{sign} {verdict}", style=STYLES[verdict]), Text(difference)
 
 
 def _nan_last(value: float) -> float:

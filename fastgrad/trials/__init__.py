@@ -19,7 +19,7 @@ from fastgrad.model.product import norm
 from fastgrad.reading import Description
 from fastgrad.reading.names import listed
 from fastgrad.report import Report
-from fastgrad.report.formatting import significant
+from fastgrad.report.formatting import closed, significant
 from fastgrad.trials.calling import Answer, Function, FunctionError, Given, Point, ask, understand
 from fastgrad.trials.points import grown, initialised, number_of_examples, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
@@ -110,6 +110,9 @@ class _Trials:
             return None
         if answer.changed:
             self.see("wrong", _modified(answer.changed))
+        for note in answer.problem.notes:
+            if note not in self.given.problem.notes:  # which was read without gradients
+                self.see("remark", closed(note))
         self.trials.append(Trial(point.name, self.check_problem(answer.problem)))
         return answer
 
@@ -150,12 +153,12 @@ class _Trials:
     def with_its_penalty(self, point: Point) -> Point:
         """Find out whether a penalty is divided by the number of examples, which one number of them cannot tell."""
         given, samples = self.given.problem, self.given.samples(point)
-        if not given.network.penalties or samples == given.samples or self.trials[-1].report.passed:
+        if not given.network.penalties or samples == given.samples or self.trials[-1].report.verdict != "wrong":
             return point
         shared = self.given.sharing_penalty()
         answer = ask(self.backward, shared, point)
         report = self.check_problem(answer.problem)
-        if report.passed:
+        if report.verdict != "wrong":
             self.given, self.trials[-1] = shared, Trial(point.name, report)
             self.see(
                 "remark",
@@ -175,11 +178,21 @@ class _Trials:
         except FunctionError as failure:
             self.see("remark", f"Your function failed with one example alone: {failure}.")
             return
+        given = set(_named(whole.problem))
+        if missing := [name for part in parts for name in given.difference(_named(part.problem))]:
+            names = listed(sorted(set(missing)))
+            self.see("failed", f"With one example alone your function returned no {names}, though it does with several.")
+            return
         shares = [part.claimed - _penalty(part.problem) for part in parts]
         together = np.sum(shares, axis=0) / (samples if whole.problem.network.reduction == "mean" else 1)
         data = whole.claimed - _penalty(whole.problem)
         if different := _different(whole.problem, data - together, shares):
             self.see("wrong", _not_additive(whole.problem, different, data, together))
+
+
+def _named(problem: Problem) -> list[str]:
+    """Return the names of the gradients that are there."""
+    return [tensor.gradient_name for tensor in problem.tensors if tensor.gradient_name is not None]
 
 
 def _penalty(problem: Problem) -> Array:

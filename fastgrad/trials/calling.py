@@ -232,7 +232,7 @@ def _rebuilt(parameters: Any, arrays: Mapping[str, Raw]) -> Any:
     if isinstance(parameters, Mapping):
         entries = {key: _rebuilt_entry(str(key), value, arrays) for key, value in parameters.items()}
         return _kept(parameters, entries)
-    entries_in_order = [_like(value, arrays[f"parameters[{i}]"]) for i, value in enumerate(parameters)]
+    entries_in_order = [_rebuilt_entry(f"parameters[{i}]", value, arrays) for i, value in enumerate(parameters)]
     return tuple(entries_in_order) if isinstance(parameters, tuple) else entries_in_order
 
 
@@ -248,8 +248,9 @@ def _kept(parameters: Mapping[str, Any], entries: dict[str, Any]) -> Any:
 def _rebuilt_entry(label: str, value: Any, arrays: Mapping[str, Raw]) -> Any:
     if label in arrays:
         return _like(value, arrays[label])
-    if isinstance(value, list | tuple) and f"{label}_0" in arrays:
-        return type(value)(_like(entry, arrays[f"{label}_{i}"]) for i, entry in enumerate(value))
+    labels = [f"{label}_{i}" for i, _ in enumerate(value)] if isinstance(value, list | tuple) else []
+    if not arrays.keys().isdisjoint(labels):  # None stays where a layer has no bias
+        return type(value)(_rebuilt_entry(own, entry, arrays) for own, entry in zip(labels, value, strict=True))
     return value
 
 

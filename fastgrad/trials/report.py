@@ -10,8 +10,10 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
-from fastgrad.report import SCHEMA, GradientError, Report
-from fastgrad.report.formatting import counted, plain_text, printable
+from fastgrad.report import SCHEMA, Report
+from fastgrad.report.base import BaseReport
+from fastgrad.report.formatting import counted, listed, plain_text, printable
+from fastgrad.report.sentences import left_out as left_out_in_words
 from fastgrad.report.sentences import verdict_line
 
 Verdict = Literal["right", "wrong", "not judged"]
@@ -42,8 +44,8 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class BackwardReport:
-    """What trying a backward function found.
+class BackwardReport(BaseReport):
+    """What trying a backward function found; true where it passed.
 
     Attributes
     ----------
@@ -62,21 +64,9 @@ class BackwardReport:
     observations: tuple[Observation, ...]
     seed: int
 
-    @property
-    def passed(self) -> bool:
-        """Whether the function is right at every point and has no other fault."""
-        return self.verdict == "right"
-
-    def raise_if_wrong(self) -> None:
-        """Do nothing if the function passed, for use in a test.
-
-        Raises
-        ------
-        GradientError
-            If it did not; the message is the report.
-        """
-        if not self.passed:
-            raise GradientError(str(self))
+    def complaint(self) -> str:
+        """Return the report."""
+        return str(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a JSON document."""
@@ -123,11 +113,23 @@ def overall(trials: Sequence[Trial], observations: Sequence[Observation]) -> Ver
 def _headline(report: BackwardReport) -> str:
     """Return the verdict as a sentence."""
     points = counted(len(report.trials), "point")
+    left_out = "".join(f"; {words}" for trial in report.trials[:1] for words in left_out_in_words(trial.report))
     if report.verdict == "right":
-        return f"Your function gives the right gradients at {points}."
+        return f"Your function gives the right gradients at {points}{_extent(report.trials[0].report)}{left_out}."
+    missing = list(dict.fromkeys(printable(name) for trial in report.trials for name in trial.report.missing))
+    absent = f"no gradient of {listed(missing)}" if missing else ""
     if report.verdict == "not judged":
-        return "Your function could not be judged."
+        return f"Your function returns {absent}." if missing else "Your function could not be judged."
     wrong = sum(trial.report.verdict == "wrong" for trial in report.trials)
     if wrong:
-        return f"Your function gives wrong gradients at {wrong} of {points}."
+        return f"Your function gives wrong gradients at {wrong} of {points}{absent and f', and {absent}'}."
+    if missing:
+        return f"Your function returns {absent}, and not in a way that training can rely on."
     return f"Your function gives the right gradients at {points}, but not in a way that training can rely on."
+
+
+def _extent(first: Report) -> str:
+    """Say where only a part of the gradients was looked at, which the points themselves give in numbers."""
+    if first.sample_seed is not None:
+        return ", in the parameters that were drawn"
+    return "" if first.directions is None else f", along {counted(first.directions, 'random direction')}"
