@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fastgrad.diagnosis.codes import CODES, Code
+from fastgrad.diagnosis.pages import PAGES
 from fastgrad.errors import InputError
 
 
@@ -24,7 +25,8 @@ class Entry:
     def to_dict(self) -> dict[str, Any]:
         """Return the element of a JSON document."""
         texts = {key: _general(getattr(self.entry, key)) for key in ("title", "sentence", "repair", "separate")}
-        return {"code": self.code, **texts}
+        page = PAGES[self.code]
+        return {"code": self.code, **texts, "why": page.why, "wrong": page.wrong, "right": page.right}
 
 
 def chosen(code: str | None) -> list[Entry]:
@@ -46,8 +48,11 @@ def explanation(entries: list[Entry]) -> RenderableType:
     """Return one code in full, several as a table."""
     if len(entries) == 1:
         texts = entries[0].to_dict()
-        lines = [f"{texts['code']}: {texts['title']}", "", texts["sentence"], texts["repair"]]
-        return Group(*map(Text, [*lines, f"What tells it from others that look alike: {texts['separate']}."]))
+        lines = [f"{texts['code']}: {texts['title']}", "", texts["sentence"], texts["why"], ""]
+        lines += [f"- {line}" for line in texts["wrong"].splitlines()]
+        lines += [f"+ {line}" for line in texts["right"].splitlines()]
+        lines += ["", texts["repair"], f"What tells it from others that look alike: {texts['separate']}."]
+        return Group(*map(Text, lines))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
     for entry in entries:
         table.add_row(entry.code, entry.entry.title)
