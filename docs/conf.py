@@ -6,11 +6,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
-import fastgrad  # noqa: E402
+import fastgrad
 
 project = "fastgrad"
 author = "The fastgrad developers"
-copyright = author  # noqa: A001
+copyright = author
 version = release = fastgrad.__version__
 
 # `pages` writes what the code knows itself: a page for each mistake, the tables of options, activations and losses.

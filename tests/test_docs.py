@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from doc_examples import RUN, SHOWN, blocks, run_page
 
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.model.network import ACTIVATIONS, LOSSES
+
+from doc_examples import RUN, SHOWN, blocks, run_page
 
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.insert(0, str(DOCS / "_ext"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,7 @@ def _numbers(network: str) -> dict[str, Any]:
     widths = (4, HIDDEN, HIDDEN, K)
     X = rng.normal(size=(4, m))
     space: dict[str, Any] = {"np": np, "slope": slope, "X": X, "m": m, "K": K, "lam": LAMBDA, "keep_prob": KEEP_PROB}
-    for layer, (n_in, n_out) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+    for layer, (n_in, n_out) in enumerate(pairwise(widths), start=1):
         space[f"W{layer}"] = rng.normal(size=(n_out, n_in)) / np.sqrt(n_in) * 1.5
         space[f"b{layer}"] = rng.normal(size=(n_out, 1)) * 0.5
     space["W3"] *= SCALES.get(network, 1.0)
@@ -121,4 +122,6 @@ def report_of(network: str, right: str, wrong: str) -> fastgrad.Report:
     steps = ["Z1", "A1", "Z2", "A2", "Z3"] if network == "steps" else []
     gradients = {f"d{name}": space[f"d{name}"] for name in [*names, *steps]}
     masks = [space["D1"], None] if network == "dropout" else None
-    return fastgrad.check(parameters, gradients, space["X"], space["Y"], masks=masks, hidden="tanh", layout="columns", **described)
+    return fastgrad.check(
+        parameters, gradients, space["X"], space["Y"], masks=masks, hidden="tanh", layout="columns", **described
+    )

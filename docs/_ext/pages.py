@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from example import report_of
-from formulas import ACTIVATIONS, LOSSES
 
+import fastgrad
 from fastgrad import GradientError
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.model.network import ACTIVATION_PARAMETERS, LOSS_PARAMETERS
-from fastgrad.reading.description import ALIASES
+from fastgrad.reading.description import ALIASES, Description
 from fastgrad_cli.codes import Entry
 from fastgrad_cli.main import main
+
+from example import report_of
+from formulas import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -56,12 +60,19 @@ def write(folder: Path) -> None:
     for place in (mistakes, tables):
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
-    (mistakes / "index.md").write_text(index_of_mistakes(), encoding="utf-8")
+    _write(mistakes / "index.md", index_of_mistakes())
     for code in CODES:
-        (mistakes / f"{code}.md").write_text(page_of(code), encoding="utf-8")
-    (tables / "commands.inc").write_text("\n".join(commands()), encoding="utf-8")
-    (tables / "activations.inc").write_text(table(("name", "f(z)", "parameter", "also called"), activations()), encoding="utf-8")
-    (tables / "losses.inc").write_text(table(("name", "loss of one example", "after", "also called"), losses()), encoding="utf-8")
+        _write(mistakes / f"{code}.md", page_of(code))
+    _write(tables / "commands.inc", "\n".join(commands()))
+    _write(tables / "keys.inc", table(("keyword and key", "option", "what it says"), keys()))
+    _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activations()))
+    _write(tables / "losses.inc", table(("name", "loss of one example", "after", "also called"), losses()))
+    for kind, text in documents():
+        _write(tables / f"{kind}.inc", text)
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def table(headings: Row, rows: Iterable[Row]) -> str:
@@ -74,8 +85,8 @@ def index_of_mistakes() -> str:
     """Return the page that lists all codes, family by family."""
     parts = [
         "# Codes of mistakes\n",
-        "A finding of a report has one of these codes. A code keeps its meaning for good, and new ones may come. Each page says "
-        "what the mistake is, why it is wrong, how a report shows it, and how the line should read; "
+        "A finding of a report has one of these codes. A code keeps its meaning for good, and new ones may come. Each page "
+        "says what the mistake is, why it is wrong, how a report shows it, and how the line should read; "
         "`fastgrad explain CODE` says the same in the terminal.\n",
         "The lines of code on these pages belong to one small network of three layers, 4-5-5-5, with tanh in the hidden layers "
         "and the examples in columns. `slope(Z)` is the derivative of the activation at the pre-activations `Z`, `m` is the "
@@ -85,7 +96,7 @@ def index_of_mistakes() -> str:
     for family, heading in FAMILIES.items():
         rows = [(f"[`{code}`]({code}.md)", CODES[code].title) for code in CODES if code.partition(".")[0] == family]
         parts.append(f"## {heading}\n\n{table(('code', 'what was done'), rows)}")
-    names = "\n".join(CODES)
+    names = "\n".join(f"{code} <{code}>" for code in CODES)
     return "\n".join([*parts, f"```{{toctree}}\n:hidden:\n\n{names}\n```\n"])
 
 
@@ -101,9 +112,9 @@ def page_of(code: str) -> str:
         raise ValueError(f"the wrong line of {code} was not found wrong")
     wrong = "\n".join(f"- {line}" for line in page.wrong.splitlines())
     right = "\n".join(f"+ {line}" for line in page.right.splitlines())
-    return f"""# {code}
+    return f"""# {code}: {texts["title"]}
 
-**{texts["title"][:1].upper()}{texts["title"][1:]}.** {texts["sentence"]}
+{texts["sentence"]}
 
 ## Why it is wrong
 
@@ -151,7 +162,9 @@ def _command(path: str, command: click.Command, context: click.Context) -> Itera
     if options:
         yield table(("option", "meaning"), [_option(option, context) for option in options])
     if command.epilog:
-        lines = [line.strip() for line in command.epilog.replace("\b", "").splitlines() if line.strip() and ":" not in line[-1:]]
+        lines = [
+            line.strip() for line in command.epilog.replace("\b", "").splitlines() if line.strip() and ":" not in line[-1:]
+        ]
         yield "```text\n" + "\n".join(lines) + "\n```\n"
 
 
@@ -160,6 +173,46 @@ def _option(option: click.Option, context: click.Context) -> Row:
     record: Any = option.get_help_record(context)
     typed, meaning = record
     return f"`{typed}`", meaning
+
+
+def keys() -> Iterator[Row]:
+    """Yield a row for each item of a description, in the words of the option that gives it."""
+    options = {option.name: option for option in main.commands["check"].params if isinstance(option, click.Option)}
+    for item in fields(Description):
+        option = options[item.name]
+        yield f"`{item.name}`", f"`{option.opts[0]}`", option.help or ""
+
+
+def documents() -> Iterator[tuple[str, str]]:
+    """Yield the name of each part of the JSON Schema and a table of its keys."""
+    schema = json.loads((Path(fastgrad.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8"))
+    for kind, part in schema["$defs"].items():
+        if "properties" in part:
+            yield kind, table(("key", "value", "meaning"), _described(part))
+
+
+def _described(part: dict[str, Any], prefix: str = "") -> Iterator[Row]:
+    """Yield a row for each key of an object; keys of an object inside it follow with its name in front."""
+    for key, value in part["properties"].items():
+        yield f"`{prefix}{key}`", _kind(value), value.get("description", "")
+        inner = value.get("items", value)
+        if "properties" in inner:
+            yield from _described(inner, f"{prefix}{key}{'[].' if inner is not value else '.'}")
+
+
+def _kind(value: dict[str, Any]) -> str:
+    """Return in words what a value may be."""
+    if "$ref" in value:
+        return value["$ref"].rpartition("/")[2]
+    if "anyOf" in value:
+        return " or ".join(map(_kind, value["anyOf"]))
+    if "enum" in value:
+        return ", ".join(f'"{choice}"' for choice in value["enum"])
+    if "const" in value:
+        return f"`{json.dumps(value['const'])}`"
+    if value["type"] == "array":
+        return f"array of {_kind(value['items'])}"
+    return value["type"] if isinstance(value["type"], str) else " or ".join(value["type"])
 
 
 def activations() -> list[Row]:
