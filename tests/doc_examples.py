@@ -22,12 +22,12 @@ from click.testing import CliRunner
 
 from fastgrad_cli.main import main
 
-FENCE = re.compile(r"^```(?P<language>[\w+-]*)\n(?P<text>.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(?P<language>.*)\n(?P<text>(?s:.*?))^```$", re.M)
 RUN = {"python", "text", "console", "c"}
 SHOWN = {"sh", "toml", "yaml", "json", "diff"}
 """Languages of blocks that are read and not run: installation, settings of other programs, parts of a document."""
 DRIFTING = (
-    (r"\d[\d.,]* (ms|µs|s|minutes|hours)\b", "TIME"),
+    (r"\d[\d.,]* ?(ms|µs|s|minutes|hours)\b", "TIME"),
     (r"\bup to \d+ threads|\b\d+ threads?\b", "THREADS"),
     (r"\b0\.0e\+00|\b\d(\.\d+)?e-(1[2-9]|[2-9]\d)\b", "ROUNDING"),
     (r"\s+", " "),
@@ -66,7 +66,8 @@ def settled(text):
 
 def blocks(page):
     """Return the fenced blocks of a page; those of Sphinx's own directives, in braces, are none."""
-    return [Block(found["language"], found["text"], *found.span("text")) for found in FENCE.finditer(page)]
+    found = [Block(fence["language"], fence["text"], *fence.span("text")) for fence in FENCE.finditer(page)]
+    return [block for block in found if not block.language.startswith("{")]
 
 
 def run_page(page, folder):
