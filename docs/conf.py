@@ -22,7 +22,7 @@ html_title = f"fastgrad {release}"
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
-    "secondary_sidebar_items": {"**": ["page-toc"], "mistakes/*": []},
+    "secondary_sidebar_items": dict.fromkeys(["tutorial", "howto/**", "reference/**", "explanation/**"], ["page-toc"]),
     "footer_start": ["copyright"],
     "footer_end": [],
 }

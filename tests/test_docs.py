@@ -1,5 +1,6 @@
 """The documentation, held against the code: its examples run, every code has a page, every name has its formula."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from fastgrad.model.network import ACTIVATIONS, LOSSES
 
 from doc_examples import RUN, SHOWN, blocks, run_page
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS / "_ext"))
 import example  # noqa: E402
 import formulas  # noqa: E402
@@ -49,6 +51,15 @@ def test_outputs_that_disagree_are_seen(tmp_path):
     assert [outcome.agrees for outcome in outcomes] == [False]
     outcomes = run_page("```python\nprint('two', 3.5e-17)\n```\n\n```text\ntwo 0.0e+00\n```\n", tmp_path)
     assert [outcome.agrees for outcome in outcomes] == [True]
+
+
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_of_pages_beside_the_documentation_lead_somewhere(page):
+    links = LINK.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 # The pages of mistakes.
