@@ -22,7 +22,7 @@ html_title = f"fastgrad {release}"
 html_theme_options = {
     "navigation_with_keys": False,
     "show_prev_next": False,
-    "secondary_sidebar_items": dict.fromkeys(["tutorial", "howto/**", "reference/**", "explanation/**"], ["page-toc"]),
+    "secondary_sidebar_items": {pages: ["page-toc"] for pages in ["tutorial", "howto/**", "reference/**", "explanation/**"]},
     "footer_start": ["copyright"],
     "footer_end": [],
 }
