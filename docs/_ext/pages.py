@@ -64,6 +64,7 @@ def write(folder: Path) -> None:
     for code in CODES:
         _write(mistakes / f"{code}.md", page_of(code))
     _write(tables / "commands.inc", "\n".join(commands()))
+    _write(tables / "api.inc", "\n".join(public_names()))
     _write(tables / "keys.inc", table(("keyword and key", "option", "what it says"), keys()))
     _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activations()))
     _write(tables / "losses.inc", table(("name", "loss of one example", "after", "also called"), losses()))
@@ -173,6 +174,21 @@ def _option(option: click.Option, context: click.Context) -> Row:
     record: Any = option.get_help_record(context)
     typed, meaning = record
     return f"`{typed}`", meaning
+
+
+def public_names() -> Iterator[str]:
+    """Yield what autodoc makes of every public name: functions, then classes, then errors."""
+    public = {name: getattr(fastgrad, name) for name in fastgrad.__all__ if not name.startswith("__")}
+    classes = {name for name, value in public.items() if isinstance(value, type)}
+    errors = {name for name in classes if issubclass(public[name], BaseException)}
+    members = "\n   :members:\n   :inherited-members:"
+    for heading, directive, names in (
+        ("Functions", "autofunction", public.keys() - classes),
+        ("Reports", "autoclass", classes - errors),
+        ("Errors", "autoexception", errors),
+    ):
+        entries = [f".. {directive}:: fastgrad.{name}{members if names == classes - errors else ''}" for name in sorted(names)]
+        yield f"## {heading}\n\n```{{eval-rst}}\n" + "\n\n".join(entries) + "\n```\n"
 
 
 def keys() -> Iterator[Row]:
