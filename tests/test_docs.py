@@ -1,5 +1,8 @@
 """The documentation, held against the code: its examples run, every code has a page, every name has its formula."""
 
+import contextlib
+import doctest
+import json
 import re
 import shutil
 import sys
@@ -7,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import fastgrad
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.model.network import ACTIVATIONS, LOSSES
+from fastgrad.reading import Description
+from fastgrad_cli.main import main
 
 from doc_examples import RUN, SHOWN, blocks, run_page
 
@@ -18,6 +24,7 @@ DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS / "_ext"))
 import example  # noqa: E402
 import formulas  # noqa: E402
+import pages  # noqa: E402
 
 WRITTEN_AT_BUILD = {"_build", "generated", "mistakes"}
 WRITTEN = [path for path in sorted(DOCS.rglob("*.md")) if not WRITTEN_AT_BUILD & {*path.relative_to(DOCS).parts}]
@@ -51,6 +58,27 @@ def test_outputs_that_disagree_are_seen(tmp_path):
     assert [outcome.agrees for outcome in outcomes] == [False]
     outcomes = run_page("```python\nprint('two', 3.5e-17)\n```\n\n```text\ntwo 0.0e+00\n```\n", tmp_path)
     assert [outcome.agrees for outcome in outcomes] == [True]
+
+
+@pytest.mark.compiled
+def test_the_tutorial_runs_from_its_first_cell_to_its_last():
+    cells = json.loads((DOCS / "tutorial.ipynb").read_text(encoding="utf-8"))["cells"]
+    namespace = {}
+    with contextlib.redirect_stdout(None):
+        for cell in cells:
+            if cell["cell_type"] == "code":
+                exec("".join(cell["source"]), namespace)
+    assert namespace["report"].passed
+    assert not any(cell.get("outputs") for cell in cells), "outputs are made at the build; store the notebook without them"
+
+
+@pytest.mark.parametrize("name", [name for name in fastgrad.__all__ if not name.startswith("__")])
+def test_examples_in_docstrings(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    value = getattr(fastgrad, name)
+    (found,) = doctest.DocTestFinder(recurse=False).find(value, name, globs={})
+    assert doctest.DocTestRunner().run(found).failed == 0
+    assert found.examples or isinstance(value, type) or name == "draw_errors"
 
 
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
@@ -93,3 +121,28 @@ def test_an_unknown_line_is_refused():
 def test_every_activation_and_loss_has_its_formula():
     assert tuple(formulas.ACTIVATIONS) == ACTIVATIONS
     assert set(formulas.LOSSES) == set(LOSSES)
+
+
+def test_every_family_of_codes_has_a_heading():
+    assert list(dict.fromkeys(code.partition(".")[0] for code in CODES)) == list(pages.FAMILIES)
+
+
+def test_a_page_has_the_mistake_its_reason_both_lines_and_a_report():
+    page = pages.page_of("slope.missing")
+    for part in (PAGES["slope.missing"].why, "- dZ2 = dA2\n+ dZ2 = dA2 * slope(Z2)\n", "[slope.missing]", "✗ WRONG"):
+        assert part in page
+    assert all(f"]({code}.md)" in pages.index_of_mistakes() for code in CODES)
+
+
+def test_the_page_of_the_command_has_every_command_and_option():
+    text = "\n".join(pages.commands())
+    for command in main.commands.values():
+        assert f"## fastgrad {command.name}\n" in text
+        for option in command.params:
+            assert option.param_type_name == "argument" or option.opts[-1] in text
+
+
+def test_every_item_of_a_description_is_explained():
+    rows = list(pages.keys())
+    assert [row[0].strip("`") for row in rows] == list(Description.__dataclass_fields__)
+    assert all(row[2].endswith(".") or row[2].endswith("...") for row in rows)
