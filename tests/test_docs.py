@@ -15,6 +15,7 @@ from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.model.network import ACTIVATIONS, LOSSES
 from fastgrad.reading import Description
+from fastgrad_cli import codes
 from fastgrad_cli.main import main
 
 from doc_examples import RUN, SHOWN, blocks, run_page
@@ -146,3 +147,14 @@ def test_every_item_of_a_description_is_explained():
     rows = list(pages.keys())
     assert [row[0].strip("`") for row in rows] == list(Description.__dataclass_fields__)
     assert all(row[2].endswith(".") or row[2].endswith("...") for row in rows)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_general_texts_have_every_word_filled_in(code):
+    """A word of the table that has none in general would stand there by its own name, as in "Zother"."""
+    entry, names = CODES[code], {"m", "dZ", "dA", "Z", "A"}
+    for text in (entry.sentence, entry.repair, entry.separate):
+        for word in re.findall(r"\{(\w+)\}", text):
+            assert word in names or word in codes._WORDS | codes._WORDS_OF.get(code, {}), f"{code}: {word}"
+    told = codes.Entry(code, entry).to_dict()
+    assert all("  " not in told[key] and told[key].endswith((".", "!")) for key in ("sentence", "repair", "why"))

@@ -92,7 +92,7 @@ def index_of_mistakes() -> str:
         "The lines of code on these pages belong to one small network of three layers, 4-5-5-5, with tanh in the hidden layers "
         "and the examples in columns. `slope(Z)` is the derivative of the activation at the pre-activations `Z`, `m` is the "
         "number of examples and `K` the number of outputs. Each wrong line has been run in that network, and the report below "
-        "it is what fastgrad said of the result.\n",
+        "it is what fastgrad said of the result. In the sentences, what has no number belongs to layer l, and c is a factor.\n",
     ]
     for family, heading in FAMILIES.items():
         rows = [(f"[`{code}`]({code}.md)", CODES[code].title) for code in CODES if code.partition(".")[0] == family]
