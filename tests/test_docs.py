@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ import pages  # noqa: E402
 WRITTEN_AT_BUILD = {"_build", "generated", "mistakes"}
 WRITTEN = [path for path in sorted(DOCS.rglob("*.md")) if not WRITTEN_AT_BUILD & {*path.relative_to(DOCS).parts}]
 WITH_EXAMPLES = [path for path in WRITTEN if RUN & {block.language for block in blocks(path.read_text(encoding="utf-8"))}]
-NEEDS = {"languages.md": "cc"}
-"""Pages whose examples call a program that a machine may lack."""
+NEEDS = {"languages.md": ("the program cc", shutil.which("cc")), "report.md": ("matplotlib", find_spec("matplotlib"))}
+"""Pages whose examples need what a machine may lack, and whether it is here."""
 
 
 def name(path):
@@ -41,9 +42,9 @@ def name(path):
 @pytest.mark.compiled
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=name)
 def test_examples_of_a_page(path, tmp_path):
-    program = NEEDS.get(path.name)
-    if program and shutil.which(program) is None:
-        pytest.skip(f"the examples of this page need the program {program}, which is not here")
+    needed, there = NEEDS.get(path.name, ("", True))
+    if not there:
+        pytest.skip(f"the examples of this page need {needed}, which is not here")
     for outcome in run_page(path.read_text(encoding="utf-8"), tmp_path):
         assert outcome.agrees, f"{outcome.what}\nprinted\n{outcome.printed}\nand the page has\n{outcome.expected}"
 
