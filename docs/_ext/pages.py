@@ -113,6 +113,9 @@ def page_of(code: str) -> str:
         raise ValueError(f"the wrong line of {code} was not found wrong")
     wrong = "\n".join(f"- {line}" for line in page.wrong.splitlines())
     right = "\n".join(f"+ {line}" for line in page.right.splitlines())
+    apart = f"Other mistakes can give the same numbers at one point. What tells this one apart: {texts['separate']}.\n"
+    if code.startswith("unknown"):
+        apart = ""
     return f"""# {code}: {texts["title"]}
 
 {texts["sentence"]}
@@ -136,8 +139,7 @@ def page_of(code: str) -> str:
 {shown.strip()}
 ```
 
-Other mistakes can give the same numbers at one point. What tells this one apart: {texts["separate"]}.
-"""
+{apart}"""
 
 
 def commands() -> Iterator[str]:
