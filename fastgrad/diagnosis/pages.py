@@ -377,8 +377,8 @@ PAGES: dict[str, Page] = {
         _DW2,
     ),
     "value.not_finite": Page(
-        "A number overflowed, or 0 was divided by 0. The usual place is an output that is so sure of itself that it is exactly 0 "
-        "or 1. Write a - y there, which is what remains after the division by a(1 - a) has cancelled.",
+        "A number overflowed, or 0 was divided by 0. The usual place is an output that is so sure of itself that it is exactly "
+        "0 or 1. Write a - y there, which is what remains after the division by a(1 - a) has cancelled.",
         "dZ3 = (A3 - Y) / (A3 * (1 - A3)) * (A3 * (1 - A3)) / m",
         _DZ3,
         "saturated",
