@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 import fastgrad
 from fastgrad.errors import InputError
-from fastgrad.numerical import tracking
+from fastgrad.numerical import blocks
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
 
@@ -327,13 +327,15 @@ def test_a_selftest_that_sees_nothing_has_not_passed(tmp_path):
 
 
 def ctrl_c(done, total):
-    signal.raise_signal(signal.SIGINT)
+    """Press it once half of the parameters are done, a whole tensor by any method."""
+    if 2 * done >= total:
+        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("method", ["parameter", "preactivation", "textbook", "directional"])
 @pytest.mark.parametrize("factor", [1.0, 2.0])
 def test_after_ctrl_c_the_rest_is_not_right(monkeypatch, method, factor):
-    monkeypatch.setattr(tracking, "PIECE_SECONDS", 1e-9)
+    monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
     with pytest.raises(KeyboardInterrupt) as stopped:
         check({name: factor * value for name, value in RIGHT.items()}, method=method, progress=ctrl_c)
     report = stopped.value.finished
@@ -348,7 +350,7 @@ def test_after_ctrl_c_the_rest_is_not_right(monkeypatch, method, factor):
 
 
 def test_after_ctrl_c_the_document_says_so(write, monkeypatch):
-    monkeypatch.setattr(tracking, "PIECE_SECONDS", 1e-9)
+    monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
     monkeypatch.setattr(terminal.ProgressBar, "__call__", lambda self, done, total: ctrl_c(done, total))
     result = run("check", write(), "--json")
     document = json.loads(result.stdout)
@@ -408,14 +410,14 @@ def test_what_rounding_may_put_on_a_kink_is_counted_and_called_that():
 
 def test_kinks_do_not_take_half_of_a_check(monkeypatch):
     """By pre-activations every difference is formed once: the range on kinks is made of the same numbers."""
-    from fastgrad.numerical import propagated
+    from fastgrad.numerical.preactivation import PreactivationPlan
 
-    formed, heard, original = [], [], propagated.by_preactivation
+    formed, heard, original = [], [], PreactivationPlan.run
     X, parameters, gradients = relu_network(0.0)
     options = {"hidden": "relu", **SQUARED, "method": "preactivation", "progress": lambda *of: heard.append(of)}
     for _ in range(2):  # kernels are loaded with the first
         formed.clear()
-        monkeypatch.setattr(propagated, "by_preactivation", lambda *given: formed.append(given[3]) or original(*given))
+        monkeypatch.setattr(PreactivationPlan, "run", lambda *given: formed.append(given[1].layer) or original(*given))
         fastgrad.check(parameters, gradients, X, np.zeros(3), **options)
     assert sorted(formed) == [0, 1]
     assert heard[-1] == (4, 4)

@@ -88,7 +88,7 @@ CODES: dict[str, Code] = {
     ),
     "factor.batch": Code(
         "divided by a batch size that is not the number of examples",
-        "{grads} {are} {factor} times the right gradient, m/{other}: divided by {other} where there are m = {m} examples.",
+        "{grads} {are} {factor} times the right gradient, m/{other}: divided by {other} where there are {m} examples.",
         "Divide by the number of examples that are really there, not by the configured batch size.",
         "{right}",
         _EXAMPLES,

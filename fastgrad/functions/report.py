@@ -91,7 +91,7 @@ class FunctionReport(BaseReport):
     directions : int
         Random directions, 0 by entries.
     miss : float
-        Chance that all of them miss a mistake ``e`` with ‖e·scale‖ above `smallest`, scale being max(|x|, 1).
+        Chance that all of them miss a mistake ``e`` with ‖e·scale‖ above `smallest`, scale being ``max(|x|, 1)``.
     seed : int or None
         Seed of the directions.
     evaluations : int

@@ -108,7 +108,7 @@ class TensorReport:
     ratio : float or None
         claimed / numerical where that is the same number over the whole tensor and the tensor is wrong.
     tolerance : float
-        Largest |claimed - numerical| / rounding scale that counts as right, in unit roundoffs.
+        Largest ``|claimed - numerical|`` / rounding scale that counts as right, in unit roundoffs.
     located : tuple of Entry
         By method directional: the wrong entries, worst first, which `wrong` counts.
     more : bool
@@ -151,12 +151,12 @@ class ErrorMap:
     rows, columns : tuple of int
         Index of the first entry of each block in the user's array, and at the end the one after the last.
     errors : tuple of tuple of float
-        Largest |claimed - numerical| of each block, relative to `unit`; nan where nothing was checked, inf where the claim is
-        no number.
+        Largest ``|claimed - numerical|`` of each block, relative to `unit`; nan where nothing was checked, inf where the claim
+        is no number.
     wrong : tuple of tuple of bool
         Whether an entry of the block is wrong.
     unit : float
-        The largest |numerical| of the tensor, 1 where all are 0.
+        The largest ``|numerical|`` of the tensor, 1 where all are 0.
     count, checked : int
         Wrong entries, and entries compared.
     """
@@ -200,7 +200,7 @@ class Finding:
     explains, entries : int
         Entries that it explains to rounding, of all that it affects.
     residual : float
-        Largest |claimed - explained|, relative to the size of what is added up to make the entry.
+        Largest ``|claimed - explained|``, relative to the size of what is added up to make the entry.
     picture : tuple of str
         Where nothing explains the first wrong tensor: a map of it, units by inputs, darker where it is further off.
     next_best : float or None
