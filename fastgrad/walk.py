@@ -16,7 +16,7 @@ from fastgrad.judging.blindspots import blind_spots
 from fastgrad.judging.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
 from fastgrad.judging.verdict import Judgement, error_map, judge
 from fastgrad.machine import most_threads
-from fastgrad.model.conventions import describe, explain_loss
+from fastgrad.model.conventions import describe, explain_loss, same_loss
 from fastgrad.model.forward import BasePoint, coarsest_claim
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.rounding import TOLERANCE
@@ -247,9 +247,9 @@ def check_problem(
         raise Interrupted(report)
     if report.verdict != "wrong":
         return report
-    from fastgrad.diagnosis import diagnose
+    from fastgrad.diagnosis.declaration import explained
 
-    findings = _known(diagnose(problem, numerical), problem)
+    findings = _known(explained(problem, numerical), problem)
     return replace(report, findings=findings, maps=_maps(problem, found, judgement, allowed))
 
 
@@ -329,13 +329,13 @@ def _named_after(problem: Problem, report: Report, tolerance: float, threads: in
     judgement = judge(problem, numerical, None, tolerance)
     if not _wrong(judgement):
         return report
-    from fastgrad.diagnosis import diagnose
+    from fastgrad.diagnosis.declaration import explained
 
     note = "to name the mistake, every entry was held against the numerical gradient by method preactivation"
     return replace(
         report,
         notes=(*report.notes, note),
-        findings=_known(diagnose(problem, numerical), problem),
+        findings=_known(explained(problem, numerical), problem),
         maps=_maps(problem, found, judgement, tolerance),
     )
 
@@ -479,13 +479,22 @@ def _report(
         relative_difference=judgement.relative_difference,
         loss=numerical.base.loss,
         claimed_loss=problem.claimed_loss,
-        loss_note=explain_loss(problem, numerical.base),
+        loss_note=_loss_note(problem, numerical.base),
         description=describe(problem),
         notes=notes,
         seconds=seconds,
         threads=threads or most_threads(),
         scheme=numerical.scheme,
     )
+
+
+def _loss_note(problem: Problem, base: BasePoint) -> str | None:
+    """Say what the user's own value of the loss is, where it is not ours."""
+    if problem.claimed_loss is None or same_loss(problem.claimed_loss, base.loss, problem, base):
+        return None
+    from fastgrad.diagnosis.declaration import other_values
+
+    return explain_loss(problem, base, other_values(problem))
 
 
 def _overall(tensors: Sequence[TensorReport]) -> Literal["right", "wrong", "not judged"]:

@@ -42,6 +42,7 @@ FAMILIES = {
     "examples": "Some of the examples only",
     "part": "A part of one tensor",
     "unknown": "What no mistake in the table explains",
+    "declaration": "The right gradient of another network than the declared one",
 }
 """In words what the codes of a family have in common."""
 

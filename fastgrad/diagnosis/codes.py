@@ -28,6 +28,8 @@ _EXAMPLES = "a test with another number of examples"
 _OUTPUTS = "a test with another number of outputs"
 _SQUARE = "layers of different widths"
 
+_LOSS_VALUE = "your own value of the loss, as loss_value"
+
 CODES: dict[str, Code] = {
     "factor.examples": Code(
         "not divided by the number of examples",
@@ -524,5 +526,47 @@ CODES: dict[str, Code] = {
         "{place}",
         "Compare this step of the code with the formula.",
         "{dZ} = {dA} ⊙ f′({Z})",
+    ),
+    "declaration.activation": Code(
+        "the gradient of a network with another activation",
+        "This is exactly the gradient of a network with another activation than the declared one.",
+        "Change one of the two: declare the activation that the forward pass has, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.loss": Code(
+        "the gradient of another loss than the declared one",
+        "This is exactly the gradient of another loss than the declared one.",
+        "Change one of the two: declare the loss whose gradient this is, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.reduction": Code(
+        "the examples put together in another way than declared",
+        "This is exactly the gradient of the loss summed over the examples where the mean is declared, or the reverse.",
+        "Change one of the two: declare the reduction, sum or mean, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.labels": Code(
+        "labels coded in another way than declared",
+        "This is exactly the gradient for labels that are coded or smoothed in another way than the declared ones.",
+        "Change one of the two: hand over the labels that the code trains on, declare the smoothing, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.weights": Code(
+        "declared weights that the loss does not have",
+        "This is exactly the gradient of the loss without the declared weights of examples or classes.",
+        "Change one of the two: leave the weights out of the declaration, or put them into the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.dropout": Code(
+        "another dropout than the declared one",
+        "This is exactly the gradient of the network without dropout, or with dropout that is not divided by keep_prob.",
+        "Change one of the two: declare the dropout that the forward pass has, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.penalty": Code(
+        "another penalty than the declared one",
+        "This is exactly the gradient of the loss with another penalty than the declared one.",
+        "Change one of the two: declare the penalty whose gradient this is, or change the code.",
+        separate=_LOSS_VALUE,
     ),
 }

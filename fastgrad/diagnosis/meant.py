@@ -1,0 +1,696 @@
+"""Which other network than the declared one a claimed gradient is exactly the gradient of.
+
+A `Form` is everything that can be declared but the penalty, which is fitted. Most forms end at the output layer: its
+∂J/∂z, computed by the kernels from what enters the layer, must give the claimed dW and db there, times a constant that some
+loss or reduction has. What is left is computed in whole and held against the claim at the verdict's own tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product as pairs
+from typing import NamedTuple
+
+import numpy as np
+
+from fastgrad.diagnosis.forms import CLEAR
+from fastgrad.diagnosis.ground import PROBED, tabulated
+from fastgrad.errors import InputError
+from fastgrad.kernels import codes
+from fastgrad.model.conventions import same_loss
+from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, base_point, growth, penalty_value
+from fastgrad.model.network import (
+    ACTIVATION_CODES,
+    HINGES,
+    LOGIT_OUTPUT,
+    LOSS_CODES,
+    POSITIVE_OUTPUT,
+    SMOOTHED,
+    Array,
+    Network,
+    Problem,
+    Tensor,
+    parse_activation,
+    parse_loss,
+)
+from fastgrad.model.product import product
+from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, gradient, rounding_scale
+
+SCREEN = {"float64": 1e-7, "float32": 1e-3, "float16": 3e-2}
+"""How far the last layer may be off, relative to its largest entry, for a form to be followed: far above rounding, and far
+below what another activation or loss changes. Nothing is asserted by it."""
+MOST_WORK = 2e10
+"""Multiply-adds that forward passes with other activations may take, a few seconds on a core; with more, none is tried."""
+LEAST_EVIDENCE = 2
+"""Entries that must contradict the declared network, beyond the numbers that were fitted."""
+
+
+class Shape(NamedTuple):
+    """An activation outer·f(inner·z), where f has a name."""
+
+    name: str
+    inner: float = 1.0
+    outer: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """How people write it."""
+        return _WRITTEN.get(self, self.name)
+
+    @property
+    def declarable(self) -> bool:
+        """Whether the name stands for it."""
+        return self.inner == self.outer == 1.0
+
+
+_WRITTEN = {
+    Shape("tanh", 0.5): "tanh(z/2)",
+    Shape("tanh", 2.0): "tanh(2z)",
+    Shape("sigmoid", 2.0): "sigmoid(2z)",
+    Shape("tanh", 2.0 / 3.0, 1.7159): "1.7159·tanh(2z/3)",
+    Shape("silu", 1.702, 1.0 / 1.702): "z·sigmoid(1.702z)",
+}
+"""Activations that have no name of their own here."""
+SLOPES = ("0.001", "0.02", "0.05", "0.1", "0.2", "0.25", "0.3")
+VARIANTS = (
+    *(f"leaky_relu:{slope}" for slope in SLOPES),
+    *(f"elu:{alpha}" for alpha in ("0.1", "0.2", "0.5", "1.5", "2")),
+    "hard_sigmoid:0.2",
+)
+SHAPES = (*map(Shape, (*ACTIVATION_CODES, *VARIANTS)), *_WRITTEN)
+"""Activations that are tried in the hidden layers."""
+OUTPUTS = (*ACTIVATION_CODES, *VARIANTS[:7], "softmax")
+FAMILIES = (
+    ("softmax_crossentropy",),
+    ("binary_crossentropy",),
+    ("mse", "squared_error", "half_mse", "sum_squared_error"),
+    ("absolute_error", "sum_absolute_error"),
+    ("huber",),
+    ("log_cosh",),
+    ("hinge",),
+    ("squared_hinge",),
+    ("poisson",),
+    ("kl_divergence",),
+)
+"""Losses that are multiples of each other; where two come to the same, the first is named."""
+USUAL = (
+    ("softmax", "softmax_crossentropy"),
+    ("sigmoid", "binary_crossentropy"),
+    ("identity", "mse"),
+    ("sigmoid", "mse"),
+    ("tanh", "mse"),
+    ("softmax", "mse"),
+    ("identity", "absolute_error"),
+    ("identity", "huber"),
+)
+"""Outputs and losses that are tried together with other hidden activations."""
+CODINGS = {"2·Y - 1": (2.0, -1.0), "(Y + 1)/2": (0.5, 0.5)}
+"""Other codings of two labels: a factor and a shift."""
+SMOOTHINGS = (0.1, 0.05, 0.2, 0.01)
+
+
+@dataclass(frozen=True)
+class Form:
+    """Everything of a network that can be declared but its penalty.
+
+    `coding` is a key of `CODINGS`, `masks` is "none" or "binary" where the declared dropout is left out or not divided by
+    keep_prob; both are empty for what was declared.
+    """
+
+    hidden: tuple[Shape, ...]
+    output: str
+    loss: str
+    reduction: str
+    smoothing: float
+    class_weights: tuple[float, ...]
+    example_weights: bool
+    coding: str = ""
+    masks: str = ""
+
+    @classmethod
+    def of(cls, problem: Problem) -> Form:
+        """Return what was declared."""
+        network = problem.network
+        return cls(
+            tuple(map(Shape, network.activations[:-1])),
+            network.activations[-1],
+            network.loss,
+            network.reduction,
+            network.label_smoothing,
+            network.class_weights,
+            problem.example_weights is not None,
+        )
+
+    def with_loss(self, output: str, loss: str) -> Form:
+        """Return the form with another output and loss, and without what that loss has no place for."""
+        name = parse_loss(loss)[0]
+        return replace(
+            self,
+            output=output,
+            loss=loss,
+            smoothing=self.smoothing if name in SMOOTHED else 0.0,
+            class_weights=self.class_weights if name in LOGIT_OUTPUT else (),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A form, with its penalty, of which the claim is exactly the gradient.
+
+    Attributes
+    ----------
+    form : Form
+        What it is.
+    l2, l1 : tuple of float
+        Of each tensor, as in `Network`.
+    penalty : Array
+        The penalty's share of the gradient.
+    without : str
+        What the penalty leaves out though its tensor is in it; empty where it leaves out nothing.
+    entries, evidence : int
+        Entries that were held against the claim, and of these the ones that contradict the declared network.
+    residual : float
+        Largest distance of the claim, relative to the size of what is added up.
+    loss : float
+        The value of that network's loss.
+    same_loss : bool or None
+        Whether the user's own value is that one; None where there is none.
+    """
+
+    form: Form
+    l2: tuple[float, ...]
+    l1: tuple[float, ...]
+    penalty: Array = field(repr=False)
+    without: str
+    entries: int
+    evidence: int
+    residual: float
+    loss: float
+    same_loss: bool | None
+
+
+class _Whole(NamedTuple):
+    """A form's gradient without penalty, what rounding may do to each entry, the size of each, and the value of the loss."""
+
+    values: Array
+    allowed: Array
+    size: Array
+    loss: float
+    base: BasePoint
+
+
+class Forms:
+    """The forms that a problem can have, and which of them its claim is the gradient of."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.claimed = np.full(problem.network.size, np.nan) if problem.claimed is None else problem.claimed
+        self.declared = Form.of(problem)
+        self.judged = [tensor for tensor in problem.tensors if tensor.gradient_name is not None and not tensor.single]
+        self._entering: dict[tuple[tuple[Shape, ...], str], Array] = {}
+
+    @cached_property
+    def _places(self) -> Array:
+        """Which entries of theta have a claim."""
+        places = np.zeros(self.problem.network.size, dtype=bool)
+        for tensor in self.judged:
+            places[tensor.start : tensor.stop] = True
+        return places
+
+    @cached_property
+    def _last(self) -> dict[str, Tensor]:
+        """The tensors of the last layer that have a claim."""
+        return {tensor.kind: tensor for tensor in self.judged if tensor.layer == self.problem.network.depth - 1}
+
+    def output(self) -> float:
+        """Return the output of a network that has one, for one example."""
+        top = self._top(self.declared)
+        if top is None:
+            return float("nan")
+        z, code = top[0].plane(codes.Z, 0), ACTIVATION_CODES.get(parse_activation(self.declared.output)[0], codes.IDENTITY)
+        return float(tabulated(code, parse_activation(self.declared.output)[1], z)[0][0, 0])
+
+    def values(self) -> Iterator[tuple[Form, float]]:
+        """Yield other forms and the values of their losses, with the declared penalty."""
+        penalty = penalty_value(self.problem)
+        for form in dict.fromkeys([*self._one_change(), *self._two_changes()]):
+            top = self._top(form)
+            if top is None:
+                continue
+            for one, scale in self._multiples(form, top[0].problem.total_weight, True):
+                yield one, scale * top[0].loss + penalty
+
+    # What is tried.
+
+    def found(self) -> list[Fit]:
+        """Return the forms that the claim is exactly the gradient of, those with the fewest changes; none for most mistakes."""
+        if not self._last or not np.isfinite(self.claimed[self._places]).all():
+            return []
+        fits = self._verified([self.declared])
+        if fits or self._screened(self.declared, penalty=False, every=False):
+            return fits  # where the last layer is right, so is all that makes it: forms that differ there are none
+        for forms in (self._one_change, self._two_changes):
+            fits = self._fitting(list(dict.fromkeys(forms())))
+            if fits:
+                return fits
+        return []
+
+    def inferred(self) -> list[Fit]:
+        """Return all forms that the claim is the gradient of, whatever was declared."""
+        if not self._last or not np.isfinite(self.claimed[self._places]).all():
+            return []
+        hiddens = [(shape,) * len(self.declared.hidden) for shape in SHAPES if shape.declarable]
+        if not self.declared.hidden or not self._affordable(len(hiddens)):
+            hiddens = hiddens[:1]
+        hiddens = [*dict.fromkeys(hiddens), *self._mixed()]
+        return self._fitting(
+            [
+                replace(self.declared, hidden=hidden).with_loss(output, loss)
+                for hidden in hiddens
+                for output, loss in self._pairs()
+            ]
+        )
+
+    def _mixed(self) -> Iterator[tuple[Shape, ...]]:
+        """Yield two or three hidden layers whose activations differ."""
+        usual, count = [Shape(name) for name in ("relu", "tanh", "sigmoid", "leaky_relu")], len(self.declared.hidden)
+        if 2 <= count <= 3 and self._affordable(len(usual) ** count):
+            yield from (shapes for shapes in pairs(usual, repeat=count) if len(set(shapes)) > 1)
+
+    def _affordable(self, passes: int) -> bool:
+        return float(self.problem.samples) * self.problem.network.size * passes <= MOST_WORK
+
+    def _hiddens(self) -> Iterator[tuple[Shape, ...]]:
+        """Yield other activations of all hidden layers that were declared alike, then of single ones."""
+        hidden = self.declared.hidden
+        for old, new in pairs(dict.fromkeys(hidden), SHAPES):
+            yield tuple(new if shape == old else shape for shape in hidden)
+        yield from ((new,) * len(hidden) for new in SHAPES)
+        if self._affordable(len(hidden) * len(SHAPES)):
+            for layer, new in pairs(range(len(hidden)), SHAPES):
+                yield (*hidden[:layer], new, *hidden[layer + 1 :])
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        """Yield every output and, of each family of losses that goes with it, the first; the declared ones first."""
+        yield self.declared.output, self.declared.loss
+        for output, family in pairs((self.declared.output, *OUTPUTS), FAMILIES):
+            needed = LOGIT_OUTPUT.get(family[0])
+            if (needed is None or output == needed) and (output != "softmax" or self.problem.network.widths[-1] > 1):
+                yield output, family[0]
+
+    def _one_change(self) -> Iterator[Form]:
+        declared = self.declared
+        yield declared
+        if self._affordable(len(SHAPES)):
+            for hidden in dict.fromkeys(self._hiddens()):
+                yield replace(declared, hidden=hidden)
+        for output, loss in self._pairs():
+            yield declared.with_loss(output, loss)
+        yield from self._other_labels(declared)
+        if self.problem.masks:
+            yield from (replace(declared, masks=masks) for masks in ("none", "binary"))
+        if declared.example_weights:
+            yield replace(declared, example_weights=False)
+        if declared.class_weights:
+            yield replace(declared, class_weights=())
+
+    def _other_labels(self, form: Form) -> Iterator[Form]:
+        yield from (replace(form, coding=coding) for coding in CODINGS)
+        if parse_loss(form.loss)[0] in SMOOTHED:
+            yield from (replace(form, smoothing=s) for s in ((0.0,) if form.smoothing else SMOOTHINGS))
+
+    def _two_changes(self) -> Iterator[Form]:
+        usual = [self.declared.with_loss(*pair) for pair in USUAL if pair[0] != "softmax" or self.problem.network.widths[-1] > 1]
+        for form in [*usual, *(self.declared.with_loss(output, "mse") for output in OUTPUTS[:-1])]:
+            yield from self._other_labels(form)
+        if self.declared.hidden and self._affordable(len(SHAPES)):
+            for shape, form in pairs(SHAPES, usual):
+                yield replace(form, hidden=(shape,) * len(self.declared.hidden))
+
+    # What is left of it.
+
+    def _fitting(self, forms: Sequence[Form]) -> list[Fit]:
+        """Return the forms that fit with the declared penalty; where there are none, those that fit with another one."""
+        for penalty in (False, True):
+            fits = self._verified([one for form in forms for one in self._screened(form, penalty)])
+            if fits:
+                return fits
+        return []
+
+    def _verified(self, forms: Iterable[Form]) -> list[Fit]:
+        fits = [fit for form in dict.fromkeys(forms) if (fit := self._fit(form)) is not None]
+        least = min((self._changes(fit) for fit in fits), default=0)
+        return [fit for fit in fits if self._changes(fit) == least]
+
+    def _changes(self, fit: Fit) -> int:
+        """Count what differs from the declaration; hidden layers of one new activation count once."""
+        items = ("output", "loss", "reduction", "smoothing", "class_weights", "example_weights", "coding", "masks")
+        count = sum(getattr(fit.form, item) != getattr(self.declared, item) for item in items)
+        return count + len({new for new, old in zip(fit.form.hidden, self.declared.hidden, strict=True) if new != old})
+
+    def problem_of(self, form: Form) -> Problem | None:
+        """Return the problem that a form makes, without penalty; None where its labels or weights are none of its loss."""
+        declared, network = self.problem, self.problem.network
+        labels = self._labels(form)
+        if labels is None:
+            return None
+        try:
+            changed = replace(
+                network,
+                activations=(*(shape.name for shape in form.hidden), form.output),
+                loss=form.loss,
+                reduction=form.reduction,
+                l2=(),
+                l1=(),
+                class_weights=form.class_weights,
+                label_smoothing=form.smoothing,
+            )
+        except InputError:
+            return None
+        return replace(
+            declared,
+            network=changed,
+            theta=declared.theta * self._inward(form) if self._scaled(form) else declared.theta,
+            Y=changed.targets(labels),
+            labels=labels if form.class_weights or form.smoothing else None,
+            example_weights=declared.example_weights if form.example_weights else None,
+            masks=self._masks(form),
+        )
+
+    def _masks(self, form: Form) -> tuple[Array | None, ...]:
+        if form.masks == "none":
+            return ()
+        masks = self.problem.masks
+        return tuple(None if mask is None else np.sign(mask) for mask in masks) if form.masks == "binary" else masks
+
+    def _labels(self, form: Form) -> Array | None:
+        """Return the labels as a loss takes them; None where it does not take them."""
+        labels = self.problem.Y if self.problem.labels is None else self.problem.labels
+        name, two = parse_loss(form.loss)[0], set(np.unique(labels[:, :1]).tolist()) if form.coding else set()
+        if form.coding:
+            if not two <= ({0.0, 1.0} if form.coding == "2·Y - 1" else {-1.0, 1.0}):
+                return None
+            factor, shift = CODINGS[form.coding]
+            labels = factor * labels + shift
+        low, high = float(labels.min()), float(labels.max())
+        if name in POSITIVE_OUTPUT and low < 0.0:
+            return None
+        if (name in LOGIT_OUTPUT or name == "kl_divergence") and not 0.0 <= low <= high <= 1.0:
+            return None
+        return self._hinge_labels(labels) if name in HINGES else labels
+
+    @staticmethod
+    def _hinge_labels(labels: Array) -> Array | None:
+        if labels.shape[1] > 1:
+            return labels if np.isin(labels, (0.0, 1.0)).all() and (labels.sum(axis=1) == 1.0).all() else None
+        if np.isin(labels, (0.0, 1.0)).all():
+            return 2.0 * labels - 1.0
+        return labels if np.isin(labels, (-1.0, 1.0)).all() else None
+
+    def _scaled(self, form: Form) -> bool:
+        return not all(shape.declarable for shape in form.hidden)
+
+    def _inward(self, form: Form) -> Array:
+        """What theta is multiplied with to make a scaled activation a plain one: outer·f(inner·z) of the layers' W and b."""
+        network, factors = self.problem.network, np.ones(self.problem.network.size)
+        for layer in range(network.depth):
+            inner = form.hidden[layer].inner if layer + 1 < network.depth else 1.0
+            outer = form.hidden[layer - 1].outer if layer else 1.0
+            factors[network.weight_slice(layer)] = inner * outer
+            factors[network.bias_slice(layer)] = inner
+        return factors
+
+    # The last layer alone.
+
+    def _enters(self, form: Form) -> Array:
+        """Return what enters the last layer."""
+        return self._after(form.hidden, form.masks, self._masks(form))
+
+    def _after(self, shapes: tuple[Shape, ...], kind: str, masks: tuple[Array | None, ...]) -> Array:
+        """Return what comes out of the first layers, with these activations and after their dropout."""
+        problem, mask = self.problem, masks[len(shapes)] if len(shapes) < len(masks) else None
+        if not shapes:
+            return problem.X if mask is None else problem.X * mask
+        key = shapes, kind
+        if key not in self._entering:
+            name, parameter = parse_activation(shapes[-1].name)
+            z = self._preactivation(shapes[:-1], kind, masks)
+            a = shapes[-1].outer * tabulated(ACTIVATION_CODES[name], parameter, shapes[-1].inner * z)[0]
+            self._entering[key] = a if mask is None else a * mask
+        return self._entering[key]
+
+    def _preactivation(self, below: tuple[Shape, ...], kind: str, masks: tuple[Array | None, ...]) -> Array:
+        """Return z of the layer above some; that of the first layer, where X may be wide, is kept."""
+        network, layer = self.problem.network, len(below)
+        key = (Shape("z"), *below), kind
+        if key not in self._entering:
+            W, b = network.W(self.problem.theta, layer), network.b(self.problem.theta, layer)
+            z = product(self._after(below, kind, masks), W.T)
+            self._entering[key] = z + b if b.size else z
+        return self._entering[key]
+
+    @cached_property
+    def _head(self) -> Network:
+        """The last layer as a network of its own."""
+        network = self.problem.network
+        return Network(network.widths[-2:], ("identity",), "squared_error", "sum", network.biases[-1:])
+
+    def _top(self, form: Form) -> tuple[BasePoint, Array] | None:
+        """Return the last layer under a form, summed over the examples, and its ∂J/∂z."""
+        labels = self._labels(form)
+        if labels is None:
+            return None
+        try:
+            head = replace(
+                self._head,
+                activations=(form.output,),
+                loss=form.loss,
+                class_weights=form.class_weights,
+                label_smoothing=form.smoothing,
+            )
+            problem = replace(
+                self.problem,
+                network=head,
+                theta=self.problem.theta[int(self.problem.network.weight_offsets[-1]) :],
+                X=self._enters(form),
+                Y=head.targets(labels),
+                labels=labels if form.class_weights or form.smoothing else None,
+                masks=(),
+                example_weights=self.problem.example_weights if form.example_weights else None,
+            )
+            base = base_point(problem)
+        except InputError:
+            return None
+        return base, base.tables.outputs[codes.LOSS_SLOPE] * base.plane(codes.SLOPE, 0)
+
+    def _multiples(self, form: Form, total_weight: float, every: bool) -> Iterator[tuple[Form, float]]:
+        """Yield the losses and reductions that a form's ∂J/∂z, summed over the examples, is a multiple of, each once."""
+        family = next((members for members in FAMILIES if form.loss in members), (form.loss,))
+        reductions = dict.fromkeys([self.declared.reduction, "mean", "sum"])
+        if "weighted_mean" in reductions and not (form.class_weights or form.example_weights):
+            reductions.pop("weighted_mean")
+        elif form.class_weights or form.example_weights:
+            reductions["weighted_mean"] = None
+        constants = {name: replace(self._head, activations=(form.output,), loss=name).loss_constant for name in family}
+        divisors = {"mean": float(self.problem.samples), "sum": 1.0, "weighted_mean": total_weight}
+        names = sorted(family, key=lambda name: name != self.declared.loss)
+        options = [(loss, reduction) for loss in names for reduction in reductions]
+        options.sort(key=lambda pair: (pair[0] != self.declared.loss) + (pair[1] != self.declared.reduction))
+        seen: set[str] = set()
+        for loss, reduction in options if every else [(form.loss, form.reduction)]:
+            scale = constants[loss] / constants[form.loss] / divisors[reduction]
+            if f"{scale:.12g}" not in seen:
+                seen.add(f"{scale:.12g}")
+                yield replace(form, loss=loss, reduction=reduction), scale
+
+    def _screened(self, form: Form, penalty: bool, every: bool = True) -> list[Form]:
+        """Return the forms with that ∂J/∂z whose last layer is as claimed, with the declared penalty or with any multiple."""
+        top = self._top(form)
+        if top is None:
+            return []
+        (base, delta), parts = top, []
+        for kind, tensor in self._last.items():
+            claimed, theta = (array[tensor.start : tensor.stop] for array in (self.claimed, self.problem.theta))
+            predicted = delta.sum(axis=0)
+            if kind == "W":
+                columns = np.s_[:, :PROBED]
+                predicted = product(delta.T, np.ascontiguousarray(base.activations[0][columns])).ravel()
+                claimed, theta = (array.reshape(tensor.canonical_shape)[columns].ravel() for array in (claimed, theta))
+            parts.append((tensor, predicted, claimed, theta))
+        options = self._multiples(form, base.problem.total_weight, every)
+        return [one for one, scale in options if all(self._agrees(scale, *part, penalty) for part in parts)]
+
+    def _agrees(
+        self, scale: float, tensor: Tensor, predicted: Array, claimed: Array, theta: Array, penalty: bool
+    ) -> bool:
+        """Whether a multiple of a prediction is the claim, as far as a screen tells."""
+        rest, bound = claimed - scale * predicted, SCREEN[tensor.precision] * float(np.abs(claimed).max(initial=0.0))
+        if not penalty:
+            l2, l1 = self._declared_penalty(tensor)
+            rest = rest - l2 * theta - l1 * np.sign(theta)
+            return bool((np.abs(rest) <= bound).all())
+        if (np.abs(rest) <= bound).all() or rest.size <= 2:
+            return True
+        fits = (rest - _projected(rest, v) for v in (theta, np.sign(theta), np.stack([theta, np.sign(theta)])))
+        return any(bool((np.abs(off) <= bound).all()) for off in fits)
+
+    def _declared_penalty(self, tensor: Tensor) -> tuple[float, float]:
+        found = (item for item in self.problem.network.penalties if item.place == slice(tensor.start, tensor.stop))
+        return next(((item.l2, item.l1) for item in found), (0.0, 0.0))
+
+    # The whole gradient.
+
+    def _whole(self, form: Form) -> _Whole | None:
+        """Return a form's gradient without its penalty."""
+        problem = self.problem_of(form)
+        if problem is None:
+            return None
+        try:
+            base = base_point(problem)
+        except InputError:
+            return None
+        values, scale = gradient(problem, base), rounding_scale(problem, base)
+        rounding, roundoff, least = (np.zeros(problem.network.size) for _ in range(3))
+        for tensor in self.judged:
+            place = slice(tensor.start, tensor.stop)
+            if tensor.kind == "b":
+                rounding[place] = scale.bias(tensor.layer)
+            else:
+                rounding[place] = scale.rows(tensor.layer, 0, tensor.canonical_shape[0]).ravel()
+            roundoff[place], least[place] = UNIT_ROUNDOFF[tensor.precision], UNDERFLOW[tensor.precision]
+        factors = self._inward(form) if self._scaled(form) else 1.0
+        values, rounding = values * factors, rounding * factors
+        rounding += growth(problem.samples) * np.abs(values)
+        return _Whole(values, TOLERANCE * (roundoff * rounding + least), rounding + np.abs(values), base.loss, base)
+
+    def _fit(self, form: Form) -> Fit | None:
+        """Return a form with its penalty if the claim is its gradient to rounding, and if that says anything."""
+        whole = self._whole(form)
+        if whole is None:
+            return None
+        network, where = self.problem.network, self._places
+        rest = np.where(where, self.claimed - whole.values, 0.0)
+        for penalty in self._penalties(rest, whole.allowed):
+            extra = 2.0 * TOLERANCE * self._roundoff * (np.abs(penalty.values) + np.abs(rest - penalty.values))
+            allowed = whole.allowed + extra
+            if not (np.abs(rest - penalty.values)[where] <= allowed[where]).all():
+                continue
+            off = np.abs(self._right - whole.values - penalty.values) > allowed
+            telling = off & (np.abs(self.claimed) > CLEAR * allowed) & where
+            if int(telling.sum()) < LEAST_EVIDENCE + penalty.fitted:
+                return None
+            valued = replace(self.problem, network=replace(network, l2=penalty.l2, l1=penalty.l1))
+            loss = whole.loss + penalty_value(valued)
+            size = (whole.size + np.abs(penalty.values))[where]
+            residual = float((np.abs(rest - penalty.values)[where] / np.where(size > 0.0, size, 1.0)).max(initial=0.0))
+            claimed = self.problem.claimed_loss
+            agrees = None if claimed is None else same_loss(claimed, loss, self.problem, whole.base)
+            entries, evidence = int(where.sum()), int(telling.sum())
+            return Fit(
+                form, penalty.l2, penalty.l1, penalty.values, penalty.without, entries, evidence, residual, loss, agrees
+            )
+        return None
+
+    @cached_property
+    def _roundoff(self) -> Array:
+        roundoff = np.zeros(self.problem.network.size)
+        for tensor in self.judged:
+            roundoff[tensor.start : tensor.stop] = UNIT_ROUNDOFF[tensor.precision]
+        return roundoff
+
+    @cached_property
+    def _right(self) -> Array:
+        """The gradient of the declared network."""
+        base = base_point(self.problem)
+        return gradient(self.problem, base)
+
+    # Penalties.
+
+    def _penalties(self, rest: Array, allowed: Array) -> Iterator[_Penalty]:
+        """Yield the penalties that may be what is left of a claim: the declared one, none, and multiples of usual forms."""
+        network, theta = self.problem.network, self.problem.theta
+        none = (0.0,) * len(network.tensor_slices)
+        l2, l1 = network.l2 or none, network.l1 or none
+        yield self._penalty(l2, l1, 0)
+        if any(l2) or any(l1):
+            yield self._penalty(none, none, 0)
+        weights = tuple(float(name[0] == "W") for name in network.tensor_slices)
+        every = (1.0,) * len(weights)
+        directions: list[tuple[tuple[float, ...], tuple[float, ...]]] = []
+        for pattern in (*([l2] if any(l2) else []), *([l1] if any(l1) else []), weights, every, *self._extended(l2, weights)):
+            directions += [(pattern, none), (none, pattern)]
+        for a, b in dict.fromkeys(directions):
+            yield from self._scaled_to(rest, allowed, [(a, b)])
+        for pattern in (weights, every):
+            yield from self._scaled_to(rest, allowed, [(pattern, none), (none, pattern)])
+        for column in np.flatnonzero((self.problem.X == self.problem.X[:1]).all(axis=0) & (self.problem.X[0] == 1.0)).tolist():
+            spared = np.ones_like(theta)
+            network.W(spared, 0)[:, column] = 0.0
+            for a, b in ((weights, none), (none, weights)):
+                yield from self._scaled_to(rest, allowed, [(a, b)], spared, f"the weights of X's column of ones, {column}")
+
+    @staticmethod
+    def _extended(l2: tuple[float, ...], weights: tuple[float, ...]) -> Iterator[tuple[float, ...]]:
+        """Yield declared coefficients without those of the biases."""
+        if any(c for c, is_weight in zip(l2, weights, strict=True) if not is_weight):
+            yield tuple(c * is_weight for c, is_weight in zip(l2, weights, strict=True))
+
+    def _penalty(
+        self, l2: tuple[float, ...], l1: tuple[float, ...], fitted: int, spared: Array | None = None, without: str = ""
+    ) -> _Penalty:
+        theta, values = self.problem.theta, np.zeros(self.problem.network.size)
+        for place, a, b in zip(self.problem.network.tensor_slices.values(), l2, l1, strict=True):
+            values[place] = a * theta[place] + b * np.sign(theta[place])
+        return _Penalty(l2, l1, values if spared is None else values * spared, fitted, without)
+
+    def _scaled_to(
+        self,
+        rest: Array,
+        allowed: Array,
+        patterns: list[tuple[tuple[float, ...], tuple[float, ...]]],
+        spared: Array | None = None,
+        without: str = "",
+    ) -> Iterator[_Penalty]:
+        """Yield the multiples of one or two patterns that come nearest to what is left, as short numbers where they are."""
+        where = self._places & (allowed > 0.0)
+        columns = [self._penalty(a, b, 0, spared).values[where] / allowed[where] for a, b in patterns]
+        if any(int((np.abs(column) > CLEAR).sum()) <= len(patterns) for column in columns):
+            return
+        with np.errstate(all="ignore"):
+            solution = np.linalg.lstsq(np.stack(columns, axis=1), rest[where] / allowed[where], rcond=1e-12)[0]
+        known = [4.0 / float(np.abs(column).max()) for column in columns]
+        multiples = [self._short(float(c), error, a, b) for c, error, (a, b) in zip(solution, known, patterns, strict=True)]
+        if not all(c > 0.0 and np.isfinite(c) for c in multiples):
+            return
+        l2 = tuple(sum(c * a[k] for c, (a, _) in zip(multiples, patterns, strict=True)) for k in range(len(patterns[0][0])))
+        l1 = tuple(sum(c * b[k] for c, (_, b) in zip(multiples, patterns, strict=True)) for k in range(len(patterns[0][0])))
+        yield self._penalty(l2, l1, len(patterns), spared, without)
+
+    def _short(self, c: float, error: float, l2: tuple[float, ...], l1: tuple[float, ...]) -> float:
+        """Return a short number, or one with the number of examples below it, that a fitted one is to its accuracy."""
+        m = float(self.problem.samples)
+        for divisor in (1.0, m, 2.0 * m):
+            short = float(f"{c * divisor:.6g}") / divisor
+            if abs(short - c) <= error + 1e-14 * abs(c):
+                return short
+        return c
+
+
+class _Penalty(NamedTuple):
+    """Coefficients of each tensor, their gradient, how many numbers were fitted, and what is left out."""
+
+    l2: tuple[float, ...]
+    l1: tuple[float, ...]
+    values: Array
+    fitted: int
+    without: str
+
+
+def _projected(rest: Array, parts: Array) -> Array:
+    """Return the multiple of a vector, or of two, that is nearest to what is left."""
+    columns = np.atleast_2d(parts).T
+    if len(columns) <= columns.shape[1] or not np.isfinite(rest).all():
+        return np.zeros_like(rest)
+    return np.asarray(columns @ np.linalg.lstsq(columns, rest, rcond=1e-12)[0])
