@@ -49,9 +49,10 @@ def explained(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
     if decided:
         return (_finding(problem, decided, "meant"),)
     mistakes = diagnose(problem, numerical)
-    alone = len(mistakes) == 1 and mistakes[0].confident
-    if alone and (ours or mistakes[0].code.partition(".")[0] in SAYS_BOTH):
+    certain = all(mistake.confident for mistake in mistakes) and len(mistakes) <= len(items_of(problem, fits[0].form, fits[0]))
+    if certain and (ours or all(mistake.code.partition(".")[0] in SAYS_BOTH for mistake in mistakes)):
         return mistakes
+    alone = certain and len(mistakes) == 1
     finding = _finding(problem, fits, "declared" if ours else "unsaid" if claimed is None else "neither")
     if not alone:
         return (finding,)
@@ -121,7 +122,7 @@ def _repair(problem: Problem, items: list[Item], loss: str) -> str:
         return "Change the backward pass: forward pass and loss are as you declared them."
     said = [pair for item in items for pair in item.said]
     if any(not item.said for item in items):
-        return "Change one of the two: this cannot be declared by a name."
+        return "Change one of the two; there is no name by which this can be declared."
     words = f"Declare it: {options(said)}" if loss == "meant" else f"Change one of the two: declare {options(said)}"
     if loss == "meant":
         return f"{words}; or change loss and gradient both."
@@ -166,6 +167,8 @@ def _activation_items(problem: Problem, form: Form) -> Iterator[Item]:
     if all(shape.declarable for shape in form.hidden):
         names = [shape.name for shape in form.hidden]
         said = (("hidden", names[0]),) if len(set(names)) == 1 else (("activations", ",".join([*names, form.output])),)
+    if not said:
+        new = f"another activation, {new},"
     yield Item("activation", f"{new} in {where}", old if everywhere else f"{old} there", said)
 
 

@@ -41,8 +41,11 @@ from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, gradient, rounding_sca
 SCREEN = {"float64": 1e-7, "float32": 1e-3, "float16": 3e-2}
 """How far the last layer may be off, relative to its largest entry, for a form to be followed: far above rounding, and far
 below what another activation or loss changes. Nothing is asserted by it."""
-MOST_WORK = 2e10
-"""Multiply-adds that forward passes with other activations may take, a few seconds on a core; with more, none is tried."""
+MOST_WORK, MOST_NUMBERS = 5e9, 2**25
+"""Multiply-adds that forward passes with other activations may take, a second on a core, and the numbers that they may keep;
+with more, none is tried."""
+SINGLY = 4
+"""Hidden layers of which each is tried with another activation alone."""
 LEAST_EVIDENCE = 2
 """Entries that must contradict the declared network, beyond the numbers that were fitted."""
 
@@ -81,7 +84,7 @@ VARIANTS = (
 )
 SHAPES = (*map(Shape, (*ACTIVATION_CODES, *VARIANTS)), *_WRITTEN)
 """Activations that are tried in the hidden layers."""
-OUTPUTS = (*ACTIVATION_CODES, *VARIANTS[:7], "softmax")
+OUTPUTS = (*ACTIVATION_CODES, "softmax")
 FAMILIES = (
     ("softmax_crossentropy",),
     ("binary_crossentropy",),
@@ -191,6 +194,15 @@ class Fit:
     same_loss: bool | None
 
 
+class _Part(NamedTuple):
+    """Entries of a tensor of the last layer: what a ∂J/∂z makes of them, what is claimed, and the parameters."""
+
+    tensor: Tensor
+    predicted: Array
+    claimed: Array
+    theta: Array
+
+
 class _Whole(NamedTuple):
     """A form's gradient without penalty, what rounding may do to each entry, the size of each, and the value of the loss."""
 
@@ -210,6 +222,7 @@ class Forms:
         self.declared = Form.of(problem)
         self.judged = [tensor for tensor in problem.tensors if tensor.gradient_name is not None and not tensor.single]
         self._entering: dict[tuple[tuple[Shape, ...], str], Array] = {}
+        self._constants: dict[str, float] = {}
 
     @cached_property
     def _places(self) -> Array:
@@ -249,8 +262,8 @@ class Forms:
         if not self._last or not np.isfinite(self.claimed[self._places]).all():
             return []
         fits = self._verified([self.declared])
-        if fits or self._screened(self.declared, penalty=False, every=False):
-            return fits  # where the last layer is right, so is all that makes it: forms that differ there are none
+        if fits or self._output_is_right():
+            return fits
         for forms in (self._one_change, self._two_changes):
             fits = self._fitting(list(dict.fromkeys(forms())))
             if fits:
@@ -280,7 +293,9 @@ class Forms:
             yield from (shapes for shapes in pairs(usual, repeat=count) if len(set(shapes)) > 1)
 
     def _affordable(self, passes: int) -> bool:
-        return float(self.problem.samples) * self.problem.network.size * passes <= MOST_WORK
+        samples, network = self.problem.samples, self.problem.network
+        work = samples * (network.size - network.widths[0] * network.widths[1])  # z of the first layer is the same in all
+        return work * passes <= MOST_WORK and samples * sum(network.widths[1:]) * passes <= MOST_NUMBERS
 
     def _hiddens(self) -> Iterator[tuple[Shape, ...]]:
         """Yield other activations of all hidden layers that were declared alike, then of single ones."""
@@ -288,7 +303,7 @@ class Forms:
         for old, new in pairs(dict.fromkeys(hidden), SHAPES):
             yield tuple(new if shape == old else shape for shape in hidden)
         yield from ((new,) * len(hidden) for new in SHAPES)
-        if self._affordable(len(hidden) * len(SHAPES)):
+        if len(hidden) <= SINGLY and self._affordable(len(hidden) * len(SHAPES)):
             for layer, new in pairs(range(len(hidden)), SHAPES):
                 yield (*hidden[:layer], new, *hidden[layer + 1 :])
 
@@ -333,11 +348,11 @@ class Forms:
 
     def _fitting(self, forms: Sequence[Form]) -> list[Fit]:
         """Return the forms that fit with the declared penalty; where there are none, those that fit with another one."""
-        for penalty in (False, True):
-            fits = self._verified([one for form in forms for one in self._screened(form, penalty)])
-            if fits:
-                return fits
-        return []
+        plain, penalized = [], []
+        for form in forms:
+            for one, fits in self._screened(form):
+                (plain if fits else penalized).append(one)
+        return self._verified(plain) or self._verified(penalized)
 
     def _verified(self, forms: Iterable[Form]) -> list[Fit]:
         fits = [fit for form in dict.fromkeys(forms) if (fit := self._fit(form)) is not None]
@@ -485,6 +500,13 @@ class Forms:
             return None
         return base, base.tables.outputs[codes.LOSS_SLOPE] * base.plane(codes.SLOPE, 0)
 
+    def _constant(self, loss: str) -> float:
+        """Return the constant of a loss; the output that it goes with makes no difference to it."""
+        if loss not in self._constants:
+            output = LOGIT_OUTPUT.get(parse_loss(loss)[0], "identity")
+            self._constants[loss] = replace(self._head, activations=(output,), loss=loss).loss_constant
+        return self._constants[loss]
+
     def _multiples(self, form: Form, total_weight: float, every: bool) -> Iterator[tuple[Form, float]]:
         """Yield the losses and reductions that a form's ∂J/∂z, summed over the examples, is a multiple of, each once."""
         family = next((members for members in FAMILIES if form.loss in members), (form.loss,))
@@ -493,7 +515,7 @@ class Forms:
             reductions.pop("weighted_mean")
         elif form.class_weights or form.example_weights:
             reductions["weighted_mean"] = None
-        constants = {name: replace(self._head, activations=(form.output,), loss=name).loss_constant for name in family}
+        constants = {name: self._constant(name) for name in family}
         divisors = {"mean": float(self.problem.samples), "sum": 1.0, "weighted_mean": total_weight}
         names = sorted(family, key=lambda name: name != self.declared.loss)
         options = [(loss, reduction) for loss in names for reduction in reductions]
@@ -505,12 +527,29 @@ class Forms:
                 seen.add(f"{scale:.12g}")
                 yield replace(form, loss=loss, reduction=reduction), scale
 
-    def _screened(self, form: Form, penalty: bool, every: bool = True) -> list[Form]:
-        """Return the forms with that ∂J/∂z whose last layer is as claimed, with the declared penalty or with any multiple."""
+    def _output_is_right(self) -> bool:
+        """Whether dW or db of the last layer is the declared one: then what makes it is so, too, and another form is not."""
+        top = self._top(self.declared)
+        if top is None:
+            return False
+        _, scale = next(self._multiples(self.declared, top[0].problem.total_weight, False))
+        return any(self._agrees(scale, *part, penalty=False) for part in self._predicted(*top) if part[2].any())
+
+    def _screened(self, form: Form) -> Iterator[tuple[Form, bool]]:
+        """Yield the forms with that ∂J/∂z whose last layer is as claimed, with the declared penalty (true) or with another."""
         top = self._top(form)
         if top is None:
-            return []
-        (base, delta), parts = top, []
+            return
+        parts = self._predicted(*top)
+        for one, scale in self._multiples(form, top[0].problem.total_weight, True):
+            for penalty in (False, True):
+                if all(self._agrees(scale, *part, penalty) for part in parts):
+                    yield one, not penalty
+                    break
+
+    def _predicted(self, base: BasePoint, delta: Array) -> list[_Part]:
+        """Return what a ∂J/∂z makes of the last layer's W, in some columns, and of its b."""
+        parts = []
         for kind, tensor in self._last.items():
             claimed, theta = (array[tensor.start : tensor.stop] for array in (self.claimed, self.problem.theta))
             predicted = delta.sum(axis=0)
@@ -518,9 +557,19 @@ class Forms:
                 columns = np.s_[:, :PROBED]
                 predicted = product(delta.T, np.ascontiguousarray(base.activations[0][columns])).ravel()
                 claimed, theta = (array.reshape(tensor.canonical_shape)[columns].ravel() for array in (claimed, theta))
-            parts.append((tensor, predicted, claimed, theta))
-        options = self._multiples(form, base.problem.total_weight, every)
-        return [one for one, scale in options if all(self._agrees(scale, *part, penalty) for part in parts)]
+            parts.append(_Part(tensor, predicted, claimed, theta))
+        return parts
+
+    @cached_property
+    def _penalty_spaces(self) -> dict[str, list[Array]]:
+        """Of the last layer's W, in some columns, and b: what an L2, an L1 penalty and both span, by orthonormal columns."""
+        spaces = {}
+        for kind, tensor in self._last.items():
+            theta = self.problem.theta[tensor.start : tensor.stop].reshape(tensor.canonical_shape)
+            theta = theta[:, :PROBED].ravel() if kind == "W" else theta
+            parts = ([theta], [np.sign(theta)], [theta, np.sign(theta)])
+            spaces[kind] = [np.linalg.qr(np.stack(part, axis=1))[0] for part in parts if len(part) < theta.size]
+        return spaces
 
     def _agrees(
         self, scale: float, tensor: Tensor, predicted: Array, claimed: Array, theta: Array, penalty: bool
@@ -533,8 +582,7 @@ class Forms:
             return bool((np.abs(rest) <= bound).all())
         if (np.abs(rest) <= bound).all() or rest.size <= 2:
             return True
-        fits = (rest - _projected(rest, v) for v in (theta, np.sign(theta), np.stack([theta, np.sign(theta)])))
-        return any(bool((np.abs(off) <= bound).all()) for off in fits)
+        return any(bool((np.abs(rest - Q @ (rest @ Q)) <= bound).all()) for Q in self._penalty_spaces[tensor.kind])
 
     def _declared_penalty(self, tensor: Tensor) -> tuple[float, float]:
         found = (item for item in self.problem.network.penalties if item.place == slice(tensor.start, tensor.stop))
@@ -686,11 +734,3 @@ class _Penalty(NamedTuple):
     values: Array
     fitted: int
     without: str
-
-
-def _projected(rest: Array, parts: Array) -> Array:
-    """Return the multiple of a vector, or of two, that is nearest to what is left."""
-    columns = np.atleast_2d(parts).T
-    if len(columns) <= columns.shape[1] or not np.isfinite(rest).all():
-        return np.zeros_like(rest)
-    return np.asarray(columns @ np.linalg.lstsq(columns, rest, rcond=1e-12)[0])
