@@ -27,7 +27,7 @@ from fastgrad.numerical.methods import METHODS, choose_method
 from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.tracking import Progress
-from fastgrad.reading import Description, interpret_parts
+from fastgrad.reading import Description, completed, interpret_parts
 from fastgrad.report import Report
 from fastgrad.report.formatting import counted, duration, listed
 from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap, Finding, TensorReport
@@ -94,6 +94,7 @@ def check(
     tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    infer: bool = False,
     **description: Any,
 ) -> Report | BackwardReport:
     """Check gradients that a hand-written backward pass produced, or the backward pass itself.
@@ -130,6 +131,9 @@ def check(
         Threads; by default all.
     progress : callable, optional
         Called with (parameters done, parameters in all).
+    infer : bool
+        Whether what is not said of the network is to be found out: that of which the gradients are exactly the right ones, and
+        ``loss_value`` the loss, is checked, if there is one such network.
     **description
         What the network is: hidden, activations, output, loss, reduction, l2, l1, penalize_biases, keep_prob, inverted,
         label_smoothing, class_weights, example_weights, layout, loss_value; frozen, the names of parameters that are not
@@ -171,10 +175,35 @@ def check(
     if backward is not None:
         if gradients is not None:
             raise InputError("give either gradients or the function that makes them (backward=), not both")
+        if infer:
+            raise InputError("infer goes with gradients, not with the function that makes them: leave out one of the two")
         from fastgrad.trials import check_backward
 
         return check_backward(check_one, backward, parameters, X, Y, described, masks, seed)
+    if infer:
+        problem, _ = completed(lambda said: interpret_parts(parameters, gradients, X, Y, said, masks), described)
+        return check_inferred(problem, described, check_one)
     return check_one(interpret_parts(parameters, gradients, X, Y, described, masks))
+
+
+def check_inferred(problem: Problem, described: Description, check_one: Callable[[Problem], Report]) -> Report:
+    """Find out what was not said of a network, and check the gradients under it."""
+    from fastgrad.diagnosis.declaration import inferred
+
+    require_gradients(problem)
+    load_kernels(PARAMETER)
+    with np.errstate(all="ignore"):
+        found = inferred(problem, described.said())
+    report = check_one(found)
+    return replace(report, description=f"Inferred: {report.description}")
+
+
+def require_gradients(problem: Problem) -> None:
+    """Complain where there is no gradient to check."""
+    if problem.claimed is None and any(tensor.frozen for tensor in problem.tensors):
+        raise InputError("there is no gradient to check beside those that frozen leaves out")
+    if problem.claimed is None:
+        raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
 
 
 @np.errstate(all="ignore")  # numbers near the ends of the range overflow on the way; what comes of it is judged
@@ -192,10 +221,7 @@ def check_problem(
     progress: Progress | None = None,
 ) -> Report:
     """Check the claimed gradient of a problem; arguments and result as in `check`."""
-    if problem.claimed is None and any(tensor.frozen for tensor in problem.tensors):
-        raise InputError("there is no gradient to check beside those that frozen leaves out")
-    if problem.claimed is None:
-        raise InputError("there is no gradient to check; `fastgrad gradient` writes the numerical one")
+    require_gradients(problem)
     allowed = TOLERANCE if tolerance is None else tolerance
     require("tolerance", allowed, float, "a positive number", lambda multiple: np.isfinite(multiple) and multiple > 0)
     chosen = choose_method(problem, method, sample)

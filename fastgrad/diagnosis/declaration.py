@@ -5,21 +5,20 @@ Called by walk in place of `diagnose`, which it calls where the declaration expl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from fastgrad.diagnosis import diagnose
 from fastgrad.diagnosis.codes import CODES
-from fastgrad.diagnosis.meant import Fit, Form, Forms
+from fastgrad.diagnosis.meant import Fit, Form, Forms, usual
 from fastgrad.diagnosis.words import listed, number
+from fastgrad.errors import InputError
 from fastgrad.model.conventions import same_loss
 from fastgrad.model.network import LOGIT_OUTPUT, Problem, parse_loss
 from fastgrad.numerical import Numerical
 from fastgrad.report.parts import Alternative, Finding
 
-SAYS_BOTH = ("factor", "penalty")
-"""Families of mistakes whose sentence names the other loss already, where the gradient is that of one."""
 MOST_ALTERNATIVES = 8
 TELLS = "your own value of the loss, as loss_value"
 
@@ -50,7 +49,7 @@ def explained(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
         return (_finding(problem, decided, "meant"),)
     mistakes = diagnose(problem, numerical)
     certain = all(mistake.confident for mistake in mistakes) and len(mistakes) <= len(items_of(problem, fits[0].form, fits[0]))
-    if certain and (ours or all(mistake.code.partition(".")[0] in SAYS_BOTH for mistake in mistakes)):
+    if certain and (ours or all(CODES[mistake.code].loss for mistake in mistakes)):  # these name the other loss themselves
         return mistakes
     alone = certain and len(mistakes) == 1
     finding = _finding(problem, fits, "declared" if ours else "unsaid" if claimed is None else "neither")
@@ -66,15 +65,82 @@ def other_values(problem: Problem) -> Iterator[tuple[str, float]]:
     forms = Forms(problem)
     if problem.samples == problem.network.widths[-1] == 1:
         yield "the network's output, not a loss", forms.output()
+    for fit in forms.found():
+        yield f"the loss with {_meant(items_of(problem, fit.form, fit))}, of which the gradient is, too", fit.loss
     for form, value in forms.values():
         items = items_of(problem, form)
         if items:
             yield f"the loss with {_meant(items)}", value
 
 
+def inferred(problem: Problem, said: Collection[str]) -> Problem:
+    """Return the problem with the network under which its claimed gradient is right; the items that were said stay.
+
+    Raises
+    ------
+    InputError
+        If there is no such network among those that are tried, or if there are several.
+    """
+    forms = Forms(problem, said)
+    fits = forms.inferred()
+    fits = [fit for fit in fits if fit.same_loss] or fits
+    found, rarer = usual(fits)
+    if not found:
+        raise InputError(
+            "no network that fastgrad tried has exactly this gradient: it has a mistake in it, or something that must be "
+            "declared; say what you know of the network (hidden, output, loss, ...) and leave out infer"
+        )
+    if len(found) > 1:
+        each = "".join(f"\n  {_network_in_words(problem, fit)}: {options(_said(problem, fit))}" for fit in [*found, *rarer])
+        raise InputError(f"the gradient is exactly that of several networks at this point; say which of them yours is:{each}")
+    return _with_note(problem, forms, found[0], rarer)
+
+
+def _with_note(problem: Problem, forms: Forms, fit: Fit, rarer: list[Fit]) -> Problem:
+    """Return the problem that a fit makes, with a word on how it was found."""
+    meant = forms.problem_of(fit.form)
+    assert meant is not None
+    note = f"Inferred from the gradient: {_network_in_words(problem, fit)}. To declare it: {options(_said(problem, fit))}"
+    if fit.same_loss is not None:
+        note += f". Your loss value is {'that of this network, too' if fit.same_loss else 'another one'}"
+    if rarer:
+        same = "; ".join(_network_in_words(problem, other) for other in rarer)
+        note += f". At this point the gradient is that of these as well: {same}"
+    if fit.form.coding:
+        note += f". The labels were taken as {fit.form.coding}: hand them over so"
+    network = replace(meant.network, l2=fit.l2 if any(fit.l2) else (), l1=fit.l1 if any(fit.l1) else ())
+    return replace(meant, network=network, notes=(note, *problem.notes))
+
+
+def _network_in_words(problem: Problem, fit: Fit) -> str:
+    form = fit.form
+    hidden = [f"hidden {listed(dict.fromkeys(shape.text for shape in form.hidden))}"] if form.hidden else []
+    words = [*hidden, f"output {form.output}", form.loss, form.reduction.replace("_", " ")]
+    words += [f"label smoothing {form.smoothing:g}"] if form.smoothing else []
+    words += [f"labels {form.coding}"] if form.coding else []
+    for item, coefficients in (("l2", fit.l2), ("l1", fit.l1)):
+        if any(coefficients):
+            words.append(_coefficients(problem, item, coefficients)[0])
+    return ", ".join(words)
+
+
+def _said(problem: Problem, fit: Fit) -> list[tuple[str, str]]:
+    """Return the description of a fit."""
+    form, names = fit.form, [shape.name for shape in fit.form.hidden]
+    said = [("activations", ",".join([*names, form.output]))] if len(set(names)) > 1 else []
+    if not said:
+        said = [*([("hidden", names[0])] if names else []), ("output", form.output)]
+    said += [("loss", form.loss)] + ([("reduction", form.reduction)] if form.reduction != "mean" else [])
+    said += [("label_smoothing", f"{form.smoothing:g}")] if form.smoothing else []
+    for item, coefficients in (("l2", fit.l2), ("l1", fit.l1)):
+        if any(coefficients):
+            said += _coefficients(problem, item, coefficients)[1]
+    return list(dict.fromkeys(said))
+
+
 def _finding(problem: Problem, fits: list[Fit], loss: str) -> Finding:
     """Put the networks of which a claim is the gradient into one finding."""
-    first, *others = fits
+    (first, *others), rarer = usual(fits)
     items = items_of(problem, first.form, first)
     concerned = tuple(t.gradient_name for t in problem.tensors if t.gradient_name is not None and not t.single)
     return Finding(
@@ -87,7 +153,7 @@ def _finding(problem: Problem, fits: list[Fit], loss: str) -> Finding:
         explains=first.entries,
         entries=first.entries,
         residual=first.residual,
-        alternatives=tuple(_alternative(problem, concerned, other) for other in others[:MOST_ALTERNATIVES]),
+        alternatives=tuple(_alternative(problem, concerned, other) for other in [*others, *rarer][:MOST_ALTERNATIVES]),
         confident=not others,
         concerns=concerned,
         title=CODES[f"declaration.{items[0].kind}"].title,
@@ -131,7 +197,8 @@ def _repair(problem: Problem, items: list[Item], loss: str) -> str:
 
 def options(said: list[tuple[str, str]]) -> str:
     """Return how a description is said on the command line and in Python."""
-    command = " ".join(f"--{key.replace('_', '-')} {value}" if value != "True" else f"--{key.replace('_', '-')}" for key, value in said)
+    flags = ((f"--{key.replace('_', '-')}", value) for key, value in said)
+    command = " ".join(flag if value == "True" else f"{flag} {value}" for flag, value in flags)
     python = ", ".join(f"{key}={value if _is_plain(value) else repr(value)}" for key, value in said)
     return f"{command} (in Python {python})"
 
@@ -221,30 +288,25 @@ def _penalty_items(problem: Problem, fit: Fit) -> Iterator[Item]:
     declared = network.l2 or none, network.l1 or none
     if (fit.l2, fit.l1) == declared and not fit.without:
         return
-    words, said = [], []
-    for item, coefficients, were in (("l2", fit.l2, declared[0]), ("l1", fit.l1, declared[1])):
-        if any(coefficients) or any(were):
-            text, saying = _coefficients(problem, item, coefficients)
-            words.append(text)
-            said += saying
-    were = [_coefficients(problem, item, old)[0] for item, old in zip(("l2", "l1"), declared, strict=True) if any(old)]
+    pairs = (("l2", fit.l2, declared[0]), ("l1", fit.l1, declared[1]))
+    meant = [_coefficients(problem, item, new) for item, new, old in pairs if any(new) or any(old)]
+    were = [_coefficients(problem, item, old)[0] for item, _, old in pairs if any(old)]
     rest = f", without {fit.without}" if fit.without else ""
-    meant = f"the loss with {' and '.join(words)}{rest}"
-    yield Item("penalty", meant, " and ".join(were) or "no penalty", () if fit.without else tuple(said))
+    said = () if fit.without else tuple(dict.fromkeys(pair for _, saying in meant for pair in saying))
+    words = " and ".join(text for text, _ in meant)
+    yield Item("penalty", f"the loss with {words}{rest}", " and ".join(were) or "no penalty", said)
 
 
 def _coefficients(problem: Problem, item: str, coefficients: tuple[float, ...]) -> tuple[str, list[tuple[str, str]]]:
     """Return a penalty's coefficients in words, and how to declare them."""
-    names = list(problem.network.tensor_slices)
-    weights = {c for name, c in zip(names, coefficients, strict=True) if name[0] == "W"}
-    biases = {c for name, c in zip(names, coefficients, strict=True) if name[0] == "b"}
+    by_name = dict(zip(problem.network.tensor_slices, coefficients, strict=True))
+    weights, biases = ({c for name, c in by_name.items() if name[0] == kind} for kind in "Wb")
     if len(weights) == 1:
         c = next(iter(weights))
         text = f"{item} = {c:.12g}" if c else f"no {item}"
         if biases <= {0.0}:
-            return text, [(item, f"{c:.17g}")]
+            return text, [(item, f"{c!r}")]
         if biases == weights:
-            return f"{text} on the biases too", [(item, f"{c:.17g}"), ("penalize_biases", "True")]
-    listed_ = ",".join(f"{c:.17g}" for c in coefficients)
-    words = ", ".join(f"{number(c)} for {name}" for name, c in zip(names, coefficients, strict=True) if c)
-    return f"{item} = {words}", [(item, listed_)]
+            return f"{text} on the biases too", [(item, f"{c!r}"), ("penalize_biases", "True")]
+    words = ", ".join(f"{number(c)} for {name}" for name, c in by_name.items() if c)
+    return f"{item} = {words}", [(item, ",".join(f"{c!r}" for c in coefficients))]

@@ -7,7 +7,7 @@ loss or reduction has. What is left is computed in whole and held against the cl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product as pairs
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.diagnosis.forms import CLEAR
-from fastgrad.diagnosis.ground import PROBED, tabulated
+from fastgrad.diagnosis.ground import PROBED, Truth, tabulated
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes
 from fastgrad.model.conventions import same_loss
@@ -25,7 +25,6 @@ from fastgrad.model.network import (
     ACTIVATION_CODES,
     HINGES,
     LOGIT_OUTPUT,
-    LOSS_CODES,
     POSITIVE_OUTPUT,
     SMOOTHED,
     Array,
@@ -214,10 +213,13 @@ class _Whole(NamedTuple):
 
 
 class Forms:
-    """The forms that a problem can have, and which of them its claim is the gradient of."""
+    """The forms that a problem can have, and which of them its claim is the gradient of.
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+    `said` are the items that somebody declared where the rest is to be found out, None where all of it was declared.
+    """
+
+    def __init__(self, problem: Problem, said: Collection[str] | None = None) -> None:
+        self.problem, self.said = problem, said
         self.claimed = np.full(problem.network.size, np.nan) if problem.claimed is None else problem.claimed
         self.declared = Form.of(problem)
         self.judged = [tensor for tensor in problem.tensors if tensor.gradient_name is not None and not tensor.single]
@@ -225,7 +227,7 @@ class Forms:
         self._constants: dict[str, float] = {}
 
     @cached_property
-    def _places(self) -> Array:
+    def _places(self) -> Truth:
         """Which entries of theta have a claim."""
         places = np.zeros(self.problem.network.size, dtype=bool)
         for tensor in self.judged:
@@ -271,20 +273,30 @@ class Forms:
         return []
 
     def inferred(self) -> list[Fit]:
-        """Return all forms that the claim is the gradient of, whatever was declared."""
+        """Return all forms that the claim is the gradient of; the items that somebody said stay as they are."""
+        said = {*(self.said or ())}
         if not self._last or not np.isfinite(self.claimed[self._places]).all():
             return []
-        hiddens = [(shape,) * len(self.declared.hidden) for shape in SHAPES if shape.declarable]
-        if not self.declared.hidden or not self._affordable(len(hiddens)):
-            hiddens = hiddens[:1]
-        hiddens = [*dict.fromkeys(hiddens), *self._mixed()]
-        return self._fitting(
-            [
-                replace(self.declared, hidden=hidden).with_loss(output, loss)
-                for hidden in hiddens
-                for output, loss in self._pairs()
-            ]
-        )
+        hiddens = [self.declared.hidden]
+        if hiddens[0] and not {"hidden", "activations"} & said:
+            hiddens = list(self._all_hidden())
+        outputs = list(dict.fromkeys(self._pairs()))
+        if "output" in said or "activations" in said:
+            outputs = [pair for pair in outputs if pair[0] == self.declared.output]
+        if "loss" in said:
+            outputs = [pair for pair in outputs if self.declared.loss in _family(pair[1])]
+        forms = [replace(self.declared, hidden=hidden).with_loss(*pair) for hidden in hiddens for pair in outputs]
+        return self._fitting(forms) or self._fitting([one for form in forms for one in self._other_labels(form)])
+
+    def _all_hidden(self) -> Iterator[tuple[Shape, ...]]:
+        """Yield the activations of the hidden layers, alike and, where there are two or three layers, some that differ."""
+        count = len(self.declared.hidden)
+        alike = [(shape,) * count for shape in SHAPES if shape.declarable]
+        if self._affordable(len(alike)):
+            yield from alike
+            yield from self._mixed()
+        else:
+            yield from ((Shape(name),) * count for name in ("tanh", "relu", "sigmoid"))
 
     def _mixed(self) -> Iterator[tuple[Shape, ...]]:
         """Yield two or three hidden layers whose activations differ."""
@@ -337,7 +349,8 @@ class Forms:
             yield from (replace(form, smoothing=s) for s in ((0.0,) if form.smoothing else SMOOTHINGS))
 
     def _two_changes(self) -> Iterator[Form]:
-        usual = [self.declared.with_loss(*pair) for pair in USUAL if pair[0] != "softmax" or self.problem.network.widths[-1] > 1]
+        many = self.problem.network.widths[-1] > 1
+        usual = [self.declared.with_loss(*pair) for pair in USUAL if pair[0] != "softmax" or many]
         for form in [*usual, *(self.declared.with_loss(output, "mse") for output in OUTPUTS[:-1])]:
             yield from self._other_labels(form)
         if self.declared.hidden and self._affordable(len(SHAPES)):
@@ -348,7 +361,8 @@ class Forms:
 
     def _fitting(self, forms: Sequence[Form]) -> list[Fit]:
         """Return the forms that fit with the declared penalty; where there are none, those that fit with another one."""
-        plain, penalized = [], []
+        plain: list[Form] = []
+        penalized: list[Form] = []
         for form in forms:
             for one, fits in self._screened(form):
                 (plain if fits else penalized).append(one)
@@ -356,13 +370,15 @@ class Forms:
 
     def _verified(self, forms: Iterable[Form]) -> list[Fit]:
         fits = [fit for form in dict.fromkeys(forms) if (fit := self._fit(form)) is not None]
+        if self.said is not None:
+            return [fit for fit in fits if "reduction" not in self.said or fit.form.reduction == self.declared.reduction]
         least = min((self._changes(fit) for fit in fits), default=0)
         return [fit for fit in fits if self._changes(fit) == least]
 
     def _changes(self, fit: Fit) -> int:
         """Count what differs from the declaration; hidden layers of one new activation count once."""
         items = ("output", "loss", "reduction", "smoothing", "class_weights", "example_weights", "coding", "masks")
-        count = sum(getattr(fit.form, item) != getattr(self.declared, item) for item in items)
+        count = sum(bool(getattr(fit.form, item) != getattr(self.declared, item)) for item in items)
         return count + len({new for new, old in zip(fit.form.hidden, self.declared.hidden, strict=True) if new != old})
 
     def problem_of(self, form: Form) -> Problem | None:
@@ -428,7 +444,7 @@ class Forms:
         return not all(shape.declarable for shape in form.hidden)
 
     def _inward(self, form: Form) -> Array:
-        """What theta is multiplied with to make a scaled activation a plain one: outer·f(inner·z) of the layers' W and b."""
+        """Return what makes scaled activations plain ones when theta is multiplied with it: outer·f(inner·z) of W and b."""
         network, factors = self.problem.network, np.ones(self.problem.network.size)
         for layer in range(network.depth):
             inner = form.hidden[layer].inner if layer + 1 < network.depth else 1.0
@@ -509,7 +525,7 @@ class Forms:
 
     def _multiples(self, form: Form, total_weight: float, every: bool) -> Iterator[tuple[Form, float]]:
         """Yield the losses and reductions that a form's ∂J/∂z, summed over the examples, is a multiple of, each once."""
-        family = next((members for members in FAMILIES if form.loss in members), (form.loss,))
+        family = _family(form.loss)
         reductions = dict.fromkeys([self.declared.reduction, "mean", "sum"])
         if "weighted_mean" in reductions and not (form.class_weights or form.example_weights):
             reductions.pop("weighted_mean")
@@ -571,9 +587,7 @@ class Forms:
             spaces[kind] = [np.linalg.qr(np.stack(part, axis=1))[0] for part in parts if len(part) < theta.size]
         return spaces
 
-    def _agrees(
-        self, scale: float, tensor: Tensor, predicted: Array, claimed: Array, theta: Array, penalty: bool
-    ) -> bool:
+    def _agrees(self, scale: float, tensor: Tensor, predicted: Array, claimed: Array, theta: Array, penalty: bool) -> bool:
         """Whether a multiple of a prediction is the claim, as far as a screen tells."""
         rest, bound = claimed - scale * predicted, SCREEN[tensor.precision] * float(np.abs(claimed).max(initial=0.0))
         if not penalty:
@@ -625,8 +639,9 @@ class Forms:
             allowed = whole.allowed + extra
             if not (np.abs(rest - penalty.values)[where] <= allowed[where]).all():
                 continue
-            off = np.abs(self._right - whole.values - penalty.values) > allowed
-            telling = off & (np.abs(self.claimed) > CLEAR * allowed) & where
+            telling = (np.abs(self.claimed) > CLEAR * allowed) & where
+            if self.said is None:
+                telling &= np.abs(self._right - whole.values - penalty.values) > allowed
             if int(telling.sum()) < LEAST_EVIDENCE + penalty.fitted:
                 return None
             valued = replace(self.problem, network=replace(network, l2=penalty.l2, l1=penalty.l1))
@@ -636,9 +651,7 @@ class Forms:
             claimed = self.problem.claimed_loss
             agrees = None if claimed is None else same_loss(claimed, loss, self.problem, whole.base)
             entries, evidence = int(where.sum()), int(telling.sum())
-            return Fit(
-                form, penalty.l2, penalty.l1, penalty.values, penalty.without, entries, evidence, residual, loss, agrees
-            )
+            return Fit(form, penalty.l2, penalty.l1, penalty.values, penalty.without, entries, evidence, residual, loss, agrees)
         return None
 
     @cached_property
@@ -662,6 +675,8 @@ class Forms:
         none = (0.0,) * len(network.tensor_slices)
         l2, l1 = network.l2 or none, network.l1 or none
         yield self._penalty(l2, l1, 0)
+        if self.said and {"l2", "l1"} & {*self.said}:
+            return
         if any(l2) or any(l1):
             yield self._penalty(none, none, 0)
         weights = tuple(float(name[0] == "W") for name in network.tensor_slices)
@@ -673,7 +688,7 @@ class Forms:
             yield from self._scaled_to(rest, allowed, [(a, b)])
         for pattern in (weights, every):
             yield from self._scaled_to(rest, allowed, [(pattern, none), (none, pattern)])
-        for column in np.flatnonzero((self.problem.X == self.problem.X[:1]).all(axis=0) & (self.problem.X[0] == 1.0)).tolist():
+        for column in np.flatnonzero((self.problem.X == 1.0).all(axis=0)).tolist():
             spared = np.ones_like(theta)
             network.W(spared, 0)[:, column] = 0.0
             for a, b in ((weights, none), (none, weights)):
@@ -734,3 +749,32 @@ class _Penalty(NamedTuple):
     values: Array
     fitted: int
     without: str
+
+
+def _family(loss: str) -> tuple[str, ...]:
+    """Return the losses that one is a multiple of, itself among them."""
+    return next((members for members in FAMILIES if loss in members), (loss,))
+
+
+def usual(fits: Sequence[Fit]) -> tuple[list[Fit], list[Fit]]:
+    """Part fits into the usual ones and those that are another only in name, or only at other points.
+
+    relu6 is relu where nothing is above 6, Huber's loss half the squared error where every residual is small, and the
+    divergence of Kullback and Leibler differs from the cross-entropy by what the labels alone make.
+    """
+    best: dict[tuple[object, ...], Fit] = {}
+    for fit in sorted(fits, key=lambda fit: _rarity(fit.form)):
+        best.setdefault(_core(fit.form), fit)
+    return [fit for fit in fits if fit in best.values()], [fit for fit in fits if fit not in best.values()]
+
+
+def _rarity(form: Form) -> int:
+    return sum(shape.name == "relu6" for shape in form.hidden) + (parse_loss(form.loss)[0] in ("huber", "kl_divergence"))
+
+
+def _core(form: Form) -> tuple[object, ...]:
+    """Return what fits of one gradient share that differ in name only."""
+    loss = parse_loss(form.loss)[0]
+    kin = "square" if loss in (*FAMILIES[2], "huber") else "log" if loss in ("kl_divergence", "softmax_crossentropy") else loss
+    hidden = tuple(Shape("relu") if shape.name == "relu6" else shape for shape in form.hidden)
+    return hidden, form.output, kin, form.smoothing, form.coding, form.masks, form.example_weights, form.class_weights

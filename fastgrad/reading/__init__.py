@@ -7,7 +7,7 @@ numbers; `description` holds what the person said.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.model.network import Problem, Tensor
-from fastgrad.reading.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
+from fastgrad.reading.description import LIST_ITEMS, NUMBER_ITEMS, STAND_INS, TEXT_ITEMS, Description, UndeclaredError
 from fastgrad.reading.intermediates import intermediates, is_intermediate
 from fastgrad.reading.layout import Data, Reading, Role, target_form
 from fastgrad.reading.masks import overlooked
@@ -45,6 +45,7 @@ __all__ = [
     "Description",
     "Reading",
     "as_flat",
+    "completed",
     "interpret",
     "interpret_parts",
     "place_entries",
@@ -90,6 +91,15 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
     left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
     return replace(problem, notes=problem.notes + overlooked(left, problem))
+
+
+def completed(read: Callable[[Description], Problem], description: Description) -> tuple[Problem, tuple[str, ...]]:
+    """Read with a stand-in for each item that is needed and was not said; return these items as well."""
+    try:
+        return read(description), ()
+    except UndeclaredError as question:
+        missing = question.items
+    return read(description.overlaid(Description.of({item: STAND_INS[item] for item in missing}))), missing
 
 
 def interpret_parts(

@@ -341,6 +341,18 @@ def ask(question: str, *items: str) -> InputError:
     return InputError(f"{question}; say it, for example {options} (in Python {keywords}; in the file the same keys)")
 
 
+STAND_INS = {"hidden": "tanh", "output": "identity", "loss": "squared_error"}
+"""What can take the place of items that were not said; it goes with any labels."""
+
+
+class UndeclaredError(InputError):
+    """A network of which something is not known; `items` are the names of what is missing."""
+
+    def __init__(self, message: str, items: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.items = items
+
+
 def network(description: Description, widths: tuple[int, ...], biases: tuple[bool, ...]) -> Network:
     """Put a description together with the widths that the arrays gave."""
     depth = len(widths) - 1
@@ -350,7 +362,8 @@ def network(description: Description, widths: tuple[int, ...], biases: tuple[boo
     if hidden is None or output is None or loss is None:
         missing = [item for item, value in (("hidden", hidden), ("output", output), ("loss", loss)) if value is None]
         what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
-        raise ask(f"it is not known what the network computes: {', '.join(what[item] for item in missing)}", *missing)
+        question = f"it is not known what the network computes: {', '.join(what[item] for item in missing)}"
+        raise UndeclaredError(str(ask(question, *missing)), tuple(missing))
     return Network(
         widths=widths,
         activations=(*hidden, output),

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from fastgrad.errors import InputError
 from fastgrad.machine import available_memory
 from fastgrad.model.network import Problem
-from fastgrad.reading import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, as_flat, interpret, separate
+from fastgrad.reading import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, as_flat, completed, interpret, separate
 
 Raw = npt.NDArray[Any]
 PathLike = str | os.PathLike[str]
@@ -63,6 +63,21 @@ def load(path: PathLike, overrides: Description | None = None) -> Problem:
         items = _description_items(arrays)
         description = Description(**items).overlaid(overrides or Description())
         return interpret(arrays, description)
+
+
+def load_completed(path: PathLike, overrides: Description | None = None) -> tuple[Problem, Description, tuple[str, ...]]:
+    """Read a model file with stand-ins for what nobody said; return what was said, and the items that nobody did.
+
+    Raises
+    ------
+    InputError
+        As from `load`.
+    """
+    arrays = load_arrays(path)
+    with _naming(path):
+        description = Description(**_description_items(arrays)).overlaid(overrides or Description())
+        problem, missing = completed(lambda said: interpret(arrays, said), description)
+        return problem, description, missing
 
 
 def load_parts(

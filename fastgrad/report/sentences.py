@@ -127,13 +127,16 @@ def _all(count: int) -> str:
 
 
 def sentences(report: Report, ascii_only: bool) -> Iterator[str]:
-    """Yield what stands below the table, most important first."""
+    """Yield what stands below the table, most important first: another loss than the declared one makes all else doubtful."""
+    if report.loss_note is not None:
+        yield _loss_sentence(report)
     yield from (line for finding in report.findings for line in finding_lines(finding, ascii_only))
     if report.directions is not None and not report.findings:
         yield from _ratio_sentences(report.tensors)
     yield from _located_sentences(report.tensors)
     yield from (closed(note) for note in report.notes)
-    yield _loss_sentence(report)
+    if report.loss_note is None:
+        yield _loss_sentence(report)
     yield _total_sentence(report)
     yield from _sample_sentences(report)
     yield from _direction_sentences(report)
