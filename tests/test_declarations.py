@@ -22,22 +22,22 @@ VARIANTS = list(declarations.variants())
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("shift", [1, 8])
-def test_a_hidden_activation_that_is_not_the_declared_one_is_named(shift):
-    """A cut of bench/test_declarations.py: each declared activation with two of the others."""
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_hidden_activation_that_is_not_the_declared_one_is_named(first):
+    """A cut of bench/test_declarations.py: each declared activation with another one."""
     tally = declarations.Tally()
     names = declarations.HIDDEN
-    for declared, meant in ((names[k], names[(k + shift) % len(names)]) for k in ALL):
+    for declared, meant in ((names[k], names[(k + 8) % len(names)]) for k in ALL[first::2]):
         tally.add(f"{declared} for {meant}", report_of(case(declared), case(meant)), (f"{meant} in the hidden layers",))
     assert tally.counts["blamed"] == tally.counts["open"] == 0, tally.failed
-    assert tally.counts["named"] >= len(names) - 2  # relu6 is relu where nothing is above 6
+    assert tally.counts["named"] == len(ALL[first::2])
 
 
 @pytest.mark.compiled
 def test_another_output_or_loss_is_named():
-    tally = declarations.outputs_and_losses(slice(0, None, 223))
+    tally = declarations.outputs_and_losses(slice(0, None, 311))
     assert tally.counts["blamed"] == tally.counts["open"] == 0, tally.failed
-    assert tally.counts["named"] >= 15
+    assert tally.counts["named"] >= 12
 
 
 @pytest.mark.compiled
@@ -174,8 +174,7 @@ def given(meant):
     [
         (case("gelu_tanh", l2=0.01), "hidden gelu_tanh, output softmax, softmax_crossentropy, mean, l2 = 0.01."),
         (case("softplus", "identity", "log_cosh", reduction="sum"), "hidden softplus, output identity, log_cosh, sum."),
-        (case("relu", "sigmoid", "binary_crossentropy", l2=0.3, penalize_biases=True), "l2 = 0.3 on the biases too."),
-        (case("leaky_relu:0.2", "tanh", "squared_hinge"), "hidden leaky_relu:0.2, output tanh, squared_hinge, mean."),
+        (case("leaky_relu:0.2", "tanh", "squared_hinge", l2=0.3, penalize_biases=True), "mean, l2 = 0.3 on the biases too."),
     ],
 )
 def test_the_network_is_inferred(meant, words):

@@ -20,7 +20,7 @@ from fastgrad.diagnosis.ground import PROBED, Truth, tabulated
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes
 from fastgrad.model.conventions import same_loss
-from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, base_point, growth, penalty_value
+from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, base_point, growth, penalty_value, tabulate_loss
 from fastgrad.model.network import (
     ACTIVATION_CODES,
     HINGES,
@@ -193,13 +193,38 @@ class Fit:
     same_loss: bool | None
 
 
-class _Part(NamedTuple):
-    """Entries of a tensor of the last layer: what a ∂J/∂z makes of them, what is claimed, and the parameters."""
+class _Top(NamedTuple):
+    """∂J/∂z of the output under a form and the loss, both summed over the examples, and the sum of the examples' weights."""
 
-    tensor: Tensor
-    predicted: Array
+    form: Form
+    delta: Array
+    loss: float
+    total_weight: float
+
+
+class _Part(NamedTuple):
+    """A part of `_Screen`, with its parameters."""
+
     claimed: Array
+    penalty: Array
+    bound: Array
+    loose: Array
     theta: Array
+
+
+class _Screen(NamedTuple):
+    """Of the last layer's W, in some columns, and of its b, in a row: what is claimed, and how far a form may be off.
+
+    `spans` are what an L2, an L1 penalty and both can make of it, by orthonormal columns; with these the bound is `loose`,
+    infinite where as many numbers would be fitted as there are.
+    """
+
+    places: list[slice]
+    claimed: Array
+    penalty: Array
+    bound: Array
+    loose: Array
+    spans: list[Array]
 
 
 class _Whole(NamedTuple):
@@ -225,6 +250,7 @@ class Forms:
         self.judged = [tensor for tensor in problem.tensors if tensor.gradient_name is not None and not tensor.single]
         self._entering: dict[tuple[tuple[Shape, ...], str], Array] = {}
         self._constants: dict[str, float] = {}
+        self._outputs: dict[Form, Problem | None] = {}
 
     @cached_property
     def _places(self) -> Truth:
@@ -241,11 +267,9 @@ class Forms:
 
     def output(self) -> float:
         """Return the output of a network that has one, for one example."""
-        top = self._top(self.declared)
-        if top is None:
-            return float("nan")
-        z, code = top[0].plane(codes.Z, 0), ACTIVATION_CODES.get(parse_activation(self.declared.output)[0], codes.IDENTITY)
-        return float(tabulated(code, parse_activation(self.declared.output)[1], z)[0][0, 0])
+        z = self._preactivation(self.declared.hidden, "", self.problem.masks)
+        name, parameter = parse_activation(self.declared.output)
+        return float(tabulated(ACTIVATION_CODES.get(name, codes.IDENTITY), parameter, z)[0][0, 0])
 
     def values(self) -> Iterator[tuple[Form, float]]:
         """Yield other forms and the values of their losses, with the declared penalty."""
@@ -254,8 +278,8 @@ class Forms:
             top = self._top(form)
             if top is None:
                 continue
-            for one, scale in self._multiples(form, top[0].problem.total_weight, True):
-                yield one, scale * top[0].loss + penalty
+            for one, scale in self._multiples(top, True):
+                yield one, scale * top.loss + penalty
 
     # What is tried.
 
@@ -488,9 +512,15 @@ class Forms:
         network = self.problem.network
         return Network(network.widths[-2:], ("identity",), "squared_error", "sum", network.biases[-1:])
 
-    def _top(self, form: Form) -> tuple[BasePoint, Array] | None:
-        """Return the last layer under a form, summed over the examples, and its ∂J/∂z."""
-        labels = self._labels(form)
+    def _output(self, form: Form) -> Problem | None:
+        """Return the last layer under a form, summed over the examples, as a problem; what enters it makes no difference."""
+        key = replace(form, hidden=(), masks="", reduction="sum")
+        if key not in self._outputs:
+            self._outputs[key] = self._output_anew(key)
+        return self._outputs[key]
+
+    def _output_anew(self, form: Form) -> Problem | None:
+        labels, weights = self._labels(form), self.problem.example_weights
         if labels is None:
             return None
         try:
@@ -501,20 +531,33 @@ class Forms:
                 class_weights=form.class_weights,
                 label_smoothing=form.smoothing,
             )
-            problem = replace(
-                self.problem,
-                network=head,
-                theta=self.problem.theta[int(self.problem.network.weight_offsets[-1]) :],
-                X=self._enters(form),
-                Y=head.targets(labels),
-                labels=labels if form.class_weights or form.smoothing else None,
-                masks=(),
-                example_weights=self.problem.example_weights if form.example_weights else None,
-            )
-            base = base_point(problem)
         except InputError:
             return None
-        return base, base.tables.outputs[codes.LOSS_SLOPE] * base.plane(codes.SLOPE, 0)
+        return replace(
+            self.problem,
+            network=head,
+            Y=head.targets(labels),
+            labels=labels if form.class_weights or form.smoothing else None,
+            masks=(),
+            example_weights=weights if form.example_weights else None,
+        )
+
+    def _top(self, form: Form) -> _Top | None:
+        """Return ∂J/∂z and loss of the last layer under a form; None where there is no such form."""
+        problem = self._output(form)
+        if problem is None:
+            return None
+        head, z = problem.network, self._preactivation(form.hidden, form.masks, self._masks(form))
+        a, slope, _ = tabulated(head.activation_codes[0], head.activation_parameters[0], z)
+        try:
+            outputs, _, losses = tabulate_loss(head, a, problem.Y, self._factors(problem))
+        except InputError:
+            return None
+        return _Top(form, outputs[codes.LOSS_SLOPE] * slope, float(losses.sum()), problem.total_weight)
+
+    def _factors(self, problem: Problem) -> Array | float:
+        """Return what multiplies the loss of each output."""
+        return problem.factors if problem.has_weights else problem.network.loss_constant
 
     def _constant(self, loss: str) -> float:
         """Return the constant of a loss; the output that it goes with makes no difference to it."""
@@ -523,8 +566,9 @@ class Forms:
             self._constants[loss] = replace(self._head, activations=(output,), loss=loss).loss_constant
         return self._constants[loss]
 
-    def _multiples(self, form: Form, total_weight: float, every: bool) -> Iterator[tuple[Form, float]]:
+    def _multiples(self, top: _Top, every: bool) -> Iterator[tuple[Form, float]]:
         """Yield the losses and reductions that a form's ∂J/∂z, summed over the examples, is a multiple of, each once."""
+        form = top.form
         family = _family(form.loss)
         reductions = dict.fromkeys([self.declared.reduction, "mean", "sum"])
         if "weighted_mean" in reductions and not (form.class_weights or form.example_weights):
@@ -532,7 +576,7 @@ class Forms:
         elif form.class_weights or form.example_weights:
             reductions["weighted_mean"] = None
         constants = {name: self._constant(name) for name in family}
-        divisors = {"mean": float(self.problem.samples), "sum": 1.0, "weighted_mean": total_weight}
+        divisors = {"mean": float(self.problem.samples), "sum": 1.0, "weighted_mean": top.total_weight}
         names = sorted(family, key=lambda name: name != self.declared.loss)
         options = [(loss, reduction) for loss in names for reduction in reductions]
         options.sort(key=lambda pair: (pair[0] != self.declared.loss) + (pair[1] != self.declared.reduction))
@@ -548,55 +592,56 @@ class Forms:
         top = self._top(self.declared)
         if top is None:
             return False
-        _, scale = next(self._multiples(self.declared, top[0].problem.total_weight, False))
-        return any(self._agrees(scale, *part, penalty=False) for part in self._predicted(*top) if part[2].any())
+        _, scale = next(self._multiples(top, False))
+        screen = self._screen
+        right = np.asarray(np.abs(screen.claimed - scale * self._predicted(top) - screen.penalty) <= screen.bound)
+        return any(right[place].all() and screen.claimed[place].any() for place in screen.places)
 
     def _screened(self, form: Form) -> Iterator[tuple[Form, bool]]:
         """Yield the forms with that ∂J/∂z whose last layer is as claimed, with the declared penalty (true) or with another."""
         top = self._top(form)
         if top is None:
             return
-        parts = self._predicted(*top)
-        for one, scale in self._multiples(form, top[0].problem.total_weight, True):
-            for penalty in (False, True):
-                if all(self._agrees(scale, *part, penalty) for part in parts):
-                    yield one, not penalty
-                    break
-
-    def _predicted(self, base: BasePoint, delta: Array) -> list[_Part]:
-        """Return what a ∂J/∂z makes of the last layer's W, in some columns, and of its b."""
-        parts = []
-        for kind, tensor in self._last.items():
-            claimed, theta = (array[tensor.start : tensor.stop] for array in (self.claimed, self.problem.theta))
-            predicted = delta.sum(axis=0)
-            if kind == "W":
-                columns = np.s_[:, :PROBED]
-                predicted = product(delta.T, np.ascontiguousarray(base.activations[0][columns])).ravel()
-                claimed, theta = (array.reshape(tensor.canonical_shape)[columns].ravel() for array in (claimed, theta))
-            parts.append(_Part(tensor, predicted, claimed, theta))
-        return parts
+        options, screen = list(self._multiples(top, True)), self._screen
+        rest = screen.claimed - np.array([scale for _, scale in options])[:, None] * self._predicted(top)
+        plain = (np.abs(rest - screen.penalty) <= screen.bound).all(axis=1)
+        other = np.zeros_like(plain)
+        for span in screen.spans:
+            other |= (np.abs(rest - (rest @ span) @ span.T) <= screen.loose).all(axis=1)
+        for k in np.flatnonzero(plain | other).tolist():
+            yield options[k][0], bool(plain[k])
 
     @cached_property
-    def _penalty_spaces(self) -> dict[str, list[Array]]:
-        """Of the last layer's W, in some columns, and b: what an L2, an L1 penalty and both span, by orthonormal columns."""
-        spaces = {}
-        for kind, tensor in self._last.items():
-            theta = self.problem.theta[tensor.start : tensor.stop].reshape(tensor.canonical_shape)
-            theta = theta[:, :PROBED].ravel() if kind == "W" else theta
-            parts = ([theta], [np.sign(theta)], [theta, np.sign(theta)])
-            spaces[kind] = [np.linalg.qr(np.stack(part, axis=1))[0] for part in parts if len(part) < theta.size]
-        return spaces
+    def _screen(self) -> _Screen:
+        """What of the last layer is compared first."""
+        parts = [self._part(tensor) for tensor in self._last.values()]
+        ends = np.cumsum([part.claimed.size for part in parts]).tolist()
+        places = [slice(end - part.claimed.size, end) for end, part in zip(ends, parts, strict=True)]
+        claimed, penalty, bound, loose = (np.concatenate(column) for column in list(zip(*parts, strict=True))[:4])
+        told = [(place, part.theta) for place, part in zip(places, parts, strict=True) if np.isfinite(part.loose).all()]
+        spans = [_span(claimed.size, told, signs) for signs in ((False,), (True,), (False, True))] if told else []
+        return _Screen(places, claimed, penalty, bound, loose, spans)
 
-    def _agrees(self, scale: float, tensor: Tensor, predicted: Array, claimed: Array, theta: Array, penalty: bool) -> bool:
-        """Whether a multiple of a prediction is the claim, as far as a screen tells."""
-        rest, bound = claimed - scale * predicted, SCREEN[tensor.precision] * float(np.abs(claimed).max(initial=0.0))
-        if not penalty:
-            l2, l1 = self._declared_penalty(tensor)
-            rest = rest - l2 * theta - l1 * np.sign(theta)
-            return bool((np.abs(rest) <= bound).all())
-        if (np.abs(rest) <= bound).all() or rest.size <= 2:
-            return True
-        return any(bool((np.abs(rest - Q @ (rest @ Q)) <= bound).all()) for Q in self._penalty_spaces[tensor.kind])
+    def _part(self, tensor: Tensor) -> _Part:
+        """Return what of a tensor is compared first."""
+        claimed, theta = (array[tensor.start : tensor.stop] for array in (self.claimed, self.problem.theta))
+        if tensor.kind == "W":
+            claimed, theta = (array.reshape(tensor.canonical_shape)[:, :PROBED].ravel() for array in (claimed, theta))
+        l2, l1 = self._declared_penalty(tensor)
+        bound = np.full(claimed.size, SCREEN[tensor.precision] * float(np.abs(claimed).max(initial=0.0)))
+        loose = bound if claimed.size > 2 else np.full(claimed.size, np.inf)  # two numbers are any penalty's
+        return _Part(claimed, l2 * theta + l1 * np.sign(theta), bound, loose, theta)
+
+    def _predicted(self, top: _Top) -> Array:
+        """Return what a ∂J/∂z makes of the last layer's W, in some columns, and of its b."""
+        parts = []
+        for kind in self._last:
+            if kind == "W":
+                some = np.ascontiguousarray(self._enters(top.form)[:, :PROBED])
+                parts.append(product(top.delta.T, some).ravel())
+            else:
+                parts.append(top.delta.sum(axis=0))
+        return np.concatenate(parts)
 
     def _declared_penalty(self, tensor: Tensor) -> tuple[float, float]:
         found = (item for item in self.problem.network.penalties if item.place == slice(tensor.start, tensor.stop))
@@ -754,6 +799,15 @@ class _Penalty(NamedTuple):
 def _family(loss: str) -> tuple[str, ...]:
     """Return the losses that one is a multiple of, itself among them."""
     return next((members for members in FAMILIES if loss in members), (loss,))
+
+
+def _span(size: int, parts: Sequence[tuple[slice, Array]], signs: Sequence[bool]) -> Array:
+    """Return orthonormal columns that span the penalties of tensors in a row: multiples of theta, of its signs, or both."""
+    columns = np.zeros((size, len(parts) * len(signs)))
+    for k, (place, theta) in enumerate(parts):
+        basis = np.stack([np.sign(theta) if sign else theta for sign in signs], axis=1)
+        columns[place, k * len(signs) : (k + 1) * len(signs)] = np.linalg.qr(basis)[0]
+    return columns
 
 
 def usual(fits: Sequence[Fit]) -> tuple[list[Fit], list[Fit]]:
