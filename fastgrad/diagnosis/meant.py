@@ -594,7 +594,7 @@ class Forms:
             return False
         _, scale = next(self._multiples(top, False))
         screen = self._screen
-        right = np.asarray(np.abs(screen.claimed - scale * self._predicted(top) - screen.penalty) <= screen.bound)
+        right = np.abs(screen.claimed - scale * self._predicted(top) - screen.penalty) <= screen.bound
         return any(right[place].all() and screen.claimed[place].any() for place in screen.places)
 
     def _screened(self, form: Form) -> Iterator[tuple[Form, bool]]:
@@ -604,7 +604,7 @@ class Forms:
             return
         options, screen = list(self._multiples(top, True)), self._screen
         rest = screen.claimed - np.array([scale for _, scale in options])[:, None] * self._predicted(top)
-        plain = (np.abs(rest - screen.penalty) <= screen.bound).all(axis=1)
+        plain: Truth = np.asarray((np.abs(rest - screen.penalty) <= screen.bound).all(axis=1))
         other = np.zeros_like(plain)
         for span in screen.spans:
             other |= (np.abs(rest - (rest @ span) @ span.T) <= screen.loose).all(axis=1)
@@ -679,6 +679,8 @@ class Forms:
             return None
         network, where = self.problem.network, self._places
         rest = np.where(where, self.claimed - whole.values, 0.0)
+        if not (np.isfinite(rest).all() and np.isfinite(whole.allowed[where]).all()):
+            return None
         for penalty in self._penalties(rest, whole.allowed):
             extra = 2.0 * TOLERANCE * self._roundoff * (np.abs(penalty.values) + np.abs(rest - penalty.values))
             allowed = whole.allowed + extra
