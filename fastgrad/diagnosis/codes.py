@@ -344,6 +344,7 @@ CODES: dict[str, Code] = {
         "{grads} {have} {factor} times the penalty's term.",
         "Use the coefficient of the loss: {l2}.",
         "{right} + {l2}·{parameter}",
+        loss="the loss with so many times this penalty",
     ),
     "penalty.added": Code(
         "a multiple of the parameter added that no penalty asks for",
