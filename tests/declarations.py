@@ -114,8 +114,9 @@ def hidden_activations(declared=HIDDEN, meant=HIDDEN):
 
 SQUARES = ("mse", "squared_error", "half_mse", "sum_squared_error")
 SIZES = ("absolute_error", "sum_absolute_error")
-KIN = {loss: (loss,) for loss in LOSSES} | dict.fromkeys(SQUARES, SQUARES) | dict.fromkeys(SIZES, SIZES)
-"""Losses that another one may be told by, with another reduction."""
+LOGS = ("softmax_crossentropy", "kl_divergence")
+KIN = {loss: (loss,) for loss in LOSSES} | {loss: kin for kin in (SQUARES, SIZES, LOGS) for loss in kin}
+"""Losses that another one may be told by: its multiples, and of one-hot labels the divergence for the cross-entropy."""
 
 
 def outputs_and_losses(some=slice(None)):

@@ -386,7 +386,7 @@ CODES: dict[str, Code] = {
     "value.single_precision": Code(
         "single precision on the way",
         "{grads} {are} right to single precision only: somewhere in a float64 path numbers are float32.",
-        "Look for astype(float32), a default dtype, or arrays read as float32.",
+        "Look for astype(float32), a default dtype, arrays read as float32, or constants of six or seven digits.",
     ),
     "value.not_finite": Code(
         "nan or inf",
