@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
@@ -13,8 +13,18 @@ import numpy as np
 from fastgrad.errors import InputError, Interrupted, require
 from fastgrad.judging.audit import audit
 from fastgrad.judging.blindspots import blind_spots
-from fastgrad.judging.disturbances import SMALL, find_constant, fits, in_single_precision, only_single_precision, shifted
+from fastgrad.judging.disturbances import (
+    SMALL,
+    fewer_wrong,
+    find_constant,
+    fits,
+    in_single_precision,
+    only_single_precision,
+    shifted,
+)
+from fastgrad.judging.readings import readings
 from fastgrad.judging.verdict import Judgement, error_map, judge
+from fastgrad.judging.written import as_written, blurred, computed_coarser, in_words, parameter_noise
 from fastgrad.machine import most_threads
 from fastgrad.model.conventions import describe, explain_loss
 from fastgrad.model.forward import BasePoint, coarsest_claim
@@ -249,8 +259,20 @@ def check_problem(
         return report
     from fastgrad.diagnosis import diagnose
 
-    findings = _known(diagnose(problem, numerical), problem)
+    findings = _known(diagnose(*_told(problem, found)), problem)
     return replace(report, findings=findings, maps=_maps(problem, found, judgement, allowed))
+
+
+def _told(problem: Problem, found: _Difference) -> tuple[Problem, Numerical]:
+    """Return a problem and its gradient as diagnosis takes them: of the declared loss, uncertain within their range."""
+    numerical = found.numerical
+    if found.shift is not None and problem.claimed is not None:
+        problem, numerical = replace(problem, claimed=problem.claimed - found.shift), shifted(numerical, -found.shift)
+    if found.extra is not None and found.numerical.step is None:
+        lower, upper = (numerical.values if bound is None else bound for bound in (numerical.lower, numerical.upper))
+        numerical = replace(numerical, lower=lower - found.extra, upper=upper + found.extra)
+        problem = blurred(problem, found.extra)
+    return problem, numerical
 
 
 def _known(findings: Sequence[Finding], problem: Problem) -> tuple[Finding, ...]:
@@ -341,12 +363,25 @@ def _named_after(problem: Problem, report: Report, tolerance: float, threads: in
 
 
 class _Difference(NamedTuple):
-    """The numerical gradient asked for; the one without a fixed step; what the former is off by; whether it was cut short."""
+    """The numerical gradient asked for; the one without a fixed step; what the former is off by; whether it was cut short.
+
+    And what was added to the former because the gradient is that of another loss.
+    """
 
     numerical: Numerical
     exact: Numerical
     extra: Array | None
     interrupted: bool
+    shift: Array | None = None
+
+    def shifted(self, shift: Array) -> _Difference:
+        """Return the same of a loss with another gradient."""
+        total = shift if self.shift is None else self.shift + shift
+        return self._replace(numerical=shifted(self.numerical, shift), shift=total)
+
+    def uncertain(self, extra: Array) -> _Difference:
+        """Return the same where the parameters leave the gradient uncertain by so much."""
+        return self._replace(extra=extra if self.extra is None else self.extra + extra)
 
 
 def _without_disturbance(
@@ -356,7 +391,7 @@ def _without_disturbance(
     tolerance: float,
     difference: Callable[[Problem], _Difference],
 ) -> tuple[Problem, _Difference, Judgement, list[str]]:
-    """Judge again what single precision or a constant in a logarithm explains to rounding, and say which it is."""
+    """Judge again what is explained by how the numbers were written or read, and say which it is."""
     notes: list[str] = []
     before = judgement
     single = in_single_precision(problem, judgement) if _wrong(judgement) else None
@@ -365,9 +400,12 @@ def _without_disturbance(
         again = difference(single)
         problem, found, judgement = single, again, judge(single, again.numerical, again.extra, tolerance)
         notes.append(SINGLE)
+    problem, found, judgement = _as_written(problem, found, judgement, tolerance)
+    problem, found, judgement, remarks = _as_read(problem, found, judgement, tolerance, difference)
+    notes += remarks
     constant = find_constant(problem, found.exact) if _wrong(judgement) else None
     if constant is not None:
-        moved = found._replace(numerical=shifted(found.numerical, constant), exact=found.exact)
+        moved = found.shifted(constant.shift)
         other = judge(problem, moved.numerical, moved.extra, tolerance)
         last = {tensor.name for tensor in problem.tensors if tensor.layer == problem.network.depth - 1}
         if fits(judgement.tensors, other.tensors, last):
@@ -384,6 +422,53 @@ def _without_disturbance(
                 "single precision somewhere, or a constant inside a logarithm, rather than a wrong formula"
             )
     return problem, found, judgement, notes
+
+
+def _as_written(
+    problem: Problem, found: _Difference, judgement: Judgement, tolerance: float
+) -> tuple[Problem, _Difference, Judgement]:
+    """Judge what is wrong at the grain in which it was written, and at that of the parameters."""
+    written = as_written(problem, found.exact, judgement) if _wrong(judgement) else None
+    if written is not None:
+        problem, judgement = written, judge(written, found.numerical, found.extra, tolerance)
+    ways = _looser(problem, found, judgement) if _wrong(judgement) else ()
+    judged = [(way, moved, judge(way, moved.numerical, moved.extra, tolerance)) for way, moved in ways]
+    better = [way for way in judged if fewer_wrong(judgement.tensors, way[2].tensors)]
+    return min(better, key=lambda way: _count_wrong(way[2]), default=(problem, found, judgement))
+
+
+def _looser(problem: Problem, found: _Difference, judgement: Judgement) -> Iterator[tuple[Problem, _Difference]]:
+    """Yield what more may have been rounded behind the grain of a claim: the parameters, the pass itself, both."""
+    noise = parameter_noise(problem, found.exact)
+    printed = [] if noise is None else [(in_words(problem, noise[0]), found.uncertain(noise[1]))]
+    yield from printed
+    for way, moved in [(problem, found), *printed]:
+        coarser = computed_coarser(way, judgement)
+        if coarser is not None:
+            yield coarser, moved
+
+
+def _as_read(
+    problem: Problem,
+    found: _Difference,
+    judgement: Judgement,
+    tolerance: float,
+    difference: Callable[[Problem], _Difference],
+) -> tuple[Problem, _Difference, Judgement, list[str]]:
+    """Judge what is wrong under another reading of what was given, where that makes some of it right."""
+    notes: list[str] = []
+    for other in readings(problem, found.exact) if _wrong(judgement) else ():
+        changed = problem if other.problem is None else other.problem
+        moved = found.shifted(other.shift) if other.problem is None else difference(changed)
+        judged = judge(changed, moved.numerical, moved.extra, tolerance)
+        if fewer_wrong(judgement.tensors, judged.tensors):
+            problem, found, judgement = changed, moved, judged
+            notes.append(other.words)
+    return problem, found, judgement, notes
+
+
+def _count_wrong(judgement: Judgement) -> int:
+    return sum(tensor.verdict == "wrong" for tensor in judgement.tensors)
 
 
 def _wrong(judgement: Judgement) -> bool:

@@ -99,10 +99,16 @@ def find_constant(problem: Problem, numerical: Numerical) -> Constant | None:
     return Constant(chosen[0], gradient(problem, moved) - gradient(problem, base))
 
 
-def shifted(numerical: Numerical, constant: Constant) -> Numerical:
-    """Return the numerical gradient of the loss with a constant in its logarithms."""
-    lower, upper = (None if bound is None else bound + constant.shift for bound in (numerical.lower, numerical.upper))
-    return replace(numerical, values=numerical.values + constant.shift, lower=lower, upper=upper)
+def shifted(numerical: Numerical, shift: Array) -> Numerical:
+    """Return the numerical gradient of a loss whose gradient differs by a shift."""
+    lower, upper = (None if bound is None else bound + shift for bound in (numerical.lower, numerical.upper))
+    return replace(numerical, values=numerical.values + shift, lower=lower, upper=upper)
+
+
+def fewer_wrong(before: tuple[TensorReport, ...], after: tuple[TensorReport, ...]) -> bool:
+    """Tell whether some of the wrong tensors are right under another reading, and none is wrong that was right."""
+    wrong = [{tensor.name for tensor in tensors if tensor.verdict == "wrong"} for tensors in (before, after)]
+    return wrong[1] < wrong[0]
 
 
 def fits(before: tuple[TensorReport, ...], after: tuple[TensorReport, ...], layer_names: set[str]) -> bool:

@@ -75,6 +75,7 @@ class _Tally:
     common: float = inf
     zeros_pass: bool = True
     allowed: float = 0.0
+    unseen: float = 0.0
     excess: float = -1.0
     worst: tuple[int, float, float] = (0, nan, nan)
     clearest: float = -1.0
@@ -156,7 +157,7 @@ def _blocks(
                 some: slice | Offsets = slice(places.start + low, places.start + high)
             else:
                 some = places[low:high]
-            yield _block(problem, numerical, some, rounding[low:high], extra, tensor.precision, tolerance)
+            yield _block(problem, numerical, some, rounding[low:high], extra, tensor, tolerance)
 
 
 def _block(
@@ -165,9 +166,10 @@ def _block(
     places: slice | Offsets,
     rounding: Array,
     extra: Array | None,
-    precision: str,
+    tensor: Tensor,
     tolerance: float,
 ) -> _Block:
+    precision = tensor.precision
     claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
     rounding += growth(problem.samples) * np.abs(central)
     allowed = in_double = tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
@@ -175,6 +177,9 @@ def _block(
         in_double = tolerance * (UNIT_ROUNDOFF["float64"] * rounding + UNDERFLOW["float64"])
     if extra is not None:
         allowed, in_double = allowed + extra[places], in_double + extra[places]
+    if tensor.grain is not None:
+        slack = tensor.grain.slack(claimed, problem.theta[places])
+        allowed, in_double = allowed + slack, in_double + slack
     lower = upper = nearest = central
     if numerical.lower is not None and numerical.upper is not None:
         lower, upper = numerical.lower[places], numerical.upper[places]
@@ -260,6 +265,7 @@ def _count(tally: _Tally, block: _Block) -> None:
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
     tally.allowed = hypot(tally.allowed, norm(block.allowed))
+    tally.unseen = max(tally.unseen, float(block.allowed.max(initial=0.0)))
     tally.checked += off.size
     tally.wrong += int(wrong.sum())
     _sort_out(tally, block, off, wrong)
@@ -324,6 +330,8 @@ def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None, tol
         precision=tensor.precision,
         outcomes=Outcomes(not_judged=tensor.size) if lost else _outcomes(tensor, tally),
         sensitivity=_sensitivity(tensor, tally),
+        written=None if tensor.grain is None else tensor.grain.words,
+        unseen=tally.unseen,
     )
 
 

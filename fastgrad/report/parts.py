@@ -113,12 +113,16 @@ class TensorReport:
         By method directional: the wrong entries, worst first, which `wrong` counts.
     more : bool
         Whether more entries are wrong than were located.
-    precision : {"float64", "float32", "float16"}
+    precision : {"float64", "float32", "float16", "bfloat16"}
         The precision whose unit roundoff that is.
     outcomes : Outcomes
         Its parameters by outcome.
     sensitivity : Sensitivity or None
         What would have been caught; None where nothing was checked.
+    written : str or None
+        How coarsely the gradient was written where that was allowed for, as "the 8 decimals that were given".
+    unseen : float
+        The largest error of an entry that would have passed.
     """
 
     name: str
@@ -136,6 +140,8 @@ class TensorReport:
     precision: str = "float64"
     outcomes: Outcomes = Outcomes()
     sensitivity: Sensitivity | None = None
+    written: str | None = None
+    unseen: float = 0.0
 
 
 @dataclass(frozen=True)

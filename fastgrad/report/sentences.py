@@ -86,7 +86,23 @@ def _extent(report: Report) -> str:
         extent += f" as far as a step of {significant(report.step)} tells"
     if any(tensor.tolerance > report.derived_tolerance for tensor in report.tensors):
         extent += f" within your tolerance, {significant(report.tensors[0].tolerance)} roundings"
-    return extent
+    return extent + _written(report.tensors)
+
+
+def _written(tensors: Sequence[TensorReport]) -> str:
+    """Say how coarsely right gradients were written, and what error of an entry that hides."""
+    passed = [t for t in tensors if t.written is not None and t.verdict not in ("wrong", "not judged")]
+    if not passed:
+        return ""
+    words = listed(list(dict.fromkeys(tensor.written for tensor in passed if tensor.written)))
+    hidden = max(tensor.unseen for tensor in passed)
+    which = "" if len(passed) == len(tensors) else f" ({listed([gradient_label(tensor) for tensor in passed], 3)})"
+    return f" to {words}{which}, which hide{_s(words)} errors of up to {_above(hidden)} in an entry"
+
+
+def _s(words: str) -> str:
+    """Return the ending of a verb after some words."""
+    return "" if words.startswith("the ") and ("digits" in words or "decimals" in words or "bits" in words) else "s"
 
 
 def silent(tensors: Sequence[TensorReport]) -> list[TensorReport]:

@@ -1,0 +1,393 @@
+"""How a claim was written, recognised from its numbers alone: in few digits or bits, read off a step, as differences of losses.
+
+Called by walk where a tensor was found wrong. Nothing here looks at how far off a claim is: a grid is recognised where so
+many entries lie on it that chance is hopeless, and what it may hide is half its spacing. A mistake on top stays wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from fastgrad.judging.verdict import Judgement
+from fastgrad.kernels import codes
+from fastgrad.model.forward import UNIT_ROUNDOFF, base_point, growth
+from fastgrad.model.grain import SIGNIFICAND, Grain, decade, spacing
+from fastgrad.model.network import Array, Problem, Tensor
+from fastgrad.model.product import norm
+from fastgrad.model.rounding import TOLERANCE, gradient
+from fastgrad.numerical import Numerical, numerical_gradient
+
+SPREAD = 0.5
+"""Share of a tensor's entries that are off where the whole pass was coarser; a slip is off in few."""
+DRAWS, FAR = 32, 8.0
+"""Draws of what was cut off the parameters, and how many standard deviations of what they do are allowed."""
+QUIET = 0.1
+"""Share of what cutting off the parameters would do below which a claim was not made of other parameters."""
+LEAST_OF_PARAMETERS = 4
+"""Digits of parameters from which on these were printed; shorter ones people type, and they are exact."""
+EVIDENCE = 8.0
+"""Decimal digits by which the entries on a grid must rule chance out, all together."""
+FEWEST_DIGITS, MOST_DIGITS, MOST_DECIMALS = 3, 14, 30
+"""Digits of a tensor's largest entry, or of each, that count as few; more are as good as all. Decimals at most."""
+SEVERAL = 8
+"""Entries of which one will not end in 0: with fewer, the grid of a larger tensor is tried first."""
+NATURAL = 3
+"""Decimals more than the claim's on which a right gradient lies that is made of such numbers: then the grid says nothing."""
+RATES = tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
+"""Learning rates, and steps of differences, that are tried: of three digits from 1e-7 to 9.99, and powers of two."""
+PROBED = 48
+"""Entries on which they are tried first."""
+
+Rule = Callable[[Problem, Numerical, Array, Array], Grain | None]
+
+
+class Grid(NamedTuple):
+    """So many decimals, or significant digits."""
+
+    digits: int
+    significant: bool
+
+    @property
+    def grain(self) -> Grain:
+        """What it may have hidden."""
+        if self.significant:
+            return Grain(f"the {self.digits} significant digits that were given", digits=self.digits)
+        decimals = "decimal that was" if self.digits == 1 else f"{self.digits} decimals that were"
+        return Grain(f"the {decimals} given", absolute=0.5 * 10.0**-self.digits)
+
+    def holds(self, values: Array, unit: float) -> bool:
+        """Tell whether all values lie on it, to the precision that holds them."""
+        exponent = -self.digits if not self.significant else np.rint(np.log10(decade(np.abs(values)))) + 1.0 - self.digits
+        up, down = 10.0 ** np.maximum(-exponent, 0.0), 10.0 ** np.maximum(exponent, 0.0)
+        back = np.rint(values * up / down) * down / up
+        return bool((np.abs(back - values) <= 4.0 * unit * np.abs(values)).all())
+
+
+def as_written(problem: Problem, numerical: Numerical, judgement: Judgement) -> Problem | None:
+    """Return the problem with the grains of its wrong tensors, as far as any is recognised; None where none is."""
+    wrong = _wrong(problem, judgement)
+    if problem.claimed is None or not wrong:
+        return None
+    known = _on_grids(problem, numerical, wrong)
+    for rule in (_bits, _differences):
+        rest = [tensor for tensor in wrong if tensor not in known]
+        for group in (rest, *([tensor] for tensor in rest[: len(rest) if len(rest) > 1 else 0])):
+            rest = [tensor for tensor in group if tensor not in known]
+            grain = rule(problem, numerical, *_entries(problem, rest)) if rest else None
+            known |= {} if grain is None else dict.fromkeys(rest, grain)
+    if not known:
+        return None
+    return replace(problem, tensors=tuple(_with_grain(problem, tensor, known.get(tensor)) for tensor in problem.tensors))
+
+
+def _wrong(problem: Problem, judgement: Judgement) -> list[Tensor]:
+    """Return the wrong tensors whose numbers are finite, and which have no grain yet."""
+    pairs = zip(problem.tensors, judgement.tensors, strict=True)
+    wrong = [t for t, found in pairs if found.verdict == "wrong" and not t.single and t.grain is None]
+    return [tensor for tensor in wrong if np.isfinite(_claim(problem, tensor)).all()]
+
+
+def _claim(problem: Problem, tensor: Tensor) -> Array:
+    assert problem.claimed is not None
+    return problem.claimed[tensor.start : tensor.stop]
+
+
+def _entries(problem: Problem, tensors: Sequence[Tensor]) -> tuple[Array, Array]:
+    """Return the claimed entries of some tensors that are not 0, and their parameters."""
+    values = np.concatenate([_claim(problem, tensor) for tensor in tensors])
+    theta = np.concatenate([problem.theta[tensor.start : tensor.stop] for tensor in tensors])
+    return values[values != 0.0], theta[values != 0.0]
+
+
+def _with_grain(problem: Problem, tensor: Tensor, grain: Grain | None) -> Tensor:
+    if grain is None:
+        return tensor
+    single = tensor.precision == "float64" and (grain.stored == "float32" or 0 < grain.bits < SIGNIFICAND["float32"])
+    return replace(tensor, grain=grain, precision="float32" if single else tensor.precision)
+
+
+def precision_of(values: Array) -> str:
+    """Return the precision whose numbers some values are."""
+    with np.errstate(over="ignore"):
+        return "float32" if np.array_equal(values, values.astype(np.float32)) else "float64"
+
+
+# Few decimal digits.
+
+
+def _on_grids(problem: Problem, numerical: Numerical, wrong: Sequence[Tensor]) -> dict[Tensor, Grain]:
+    """Return the decimal grids of the wrong tensors; small ones take that of a larger one on which they lie."""
+    assert problem.claimed is not None
+    own: dict[Tensor, Grid | None] = {}
+    claimed = [t for t in problem.tensors if t.gradient_name is not None and not t.single]
+    for tensor in claimed:
+        values, _ = _entries(problem, [tensor])
+        own[tensor] = decimal_grid(values) if np.isfinite(values).all() else None
+    large = {grid for t, grid in own.items() if grid is not None and np.count_nonzero(_claim(problem, t)) >= SEVERAL}
+    small = [t for t in claimed if own[t] is not None and np.count_nonzero(_claim(problem, t)) < SEVERAL]
+    pooled = None if large or not small else decimal_grid(_entries(problem, small)[0])
+    known: dict[Tensor, Grain] = {}
+    for tensor in wrong:
+        values, _ = _entries(problem, [tensor])
+        grid = own[tensor]
+        if values.size < SEVERAL and values.size:
+            unit = UNIT_ROUNDOFF[precision_of(values)]
+            others = [other for other in (*large, *([pooled] if pooled else [])) if other.holds(values, unit)]
+            grid = _coarsest(others, values) or grid
+        if grid is not None and not _is_natural(problem, numerical, tensor, 0 if grid.significant else grid.digits):
+            known[tensor] = grid.grain
+    return known
+
+
+def decimal_grid(values: Array) -> Grid | None:
+    """Return the decimals or significant digits in which all values were written; None where chance could do it.
+
+    Notes
+    -----
+    A number with s significant digits before the last decimal lies on the grid with a chance of 8u·10ˢ.
+    """
+    if not values.size:
+        return None
+    unit, size = UNIT_ROUNDOFF[precision_of(values)], np.abs(values)
+    found = [grid for grid in (_decimals(values, size, unit), _significant(values, unit)) if grid is not None]
+    return _coarsest(found, values)
+
+
+def _decimals(values: Array, size: Array, unit: float) -> Grid | None:
+    known = -np.log10(8.0 * unit)
+    for k in range(1, MOST_DECIMALS):
+        digits = np.log10(size) + k
+        if digits.max() > min(MOST_DIGITS, known):
+            return None
+        if digits.max() >= FEWEST_DIGITS - 1 and Grid(k, False).holds(values, unit):
+            # A few halves, quarters and eighths have few decimals as well.
+            dyadic = np.array_equal(np.rint(values * 2.0**k), values * 2.0**k)
+            return None if dyadic or (known - digits).sum() < EVIDENCE else Grid(k, False)
+    return None
+
+
+def _significant(values: Array, unit: float) -> Grid | None:
+    known = -np.log10(8.0 * unit)
+    if np.array_equal(np.rint(values), values):
+        return None
+    for d in range(FEWEST_DIGITS, min(MOST_DIGITS, int(known)) + 1):
+        if Grid(d, True).holds(values, unit):
+            return Grid(d, True) if (known - d) * values.size >= EVIDENCE else None
+    return None
+
+
+def _coarsest(grids: Sequence[Grid], values: Array) -> Grid | None:
+    """Return the grid that hides most of some values."""
+    sizes = [(float(np.log(grid.grain.slack(values, values)).sum()), grid) for grid in sorted(set(grids))]
+    return max(sizes)[1] if sizes else None
+
+
+def _is_natural(problem: Problem, numerical: Numerical, tensor: Tensor, decimals: int) -> bool:
+    """Tell whether the right gradient lies on a little finer grid itself, as of whole numbers through linear layers.
+
+    It may be divided by the number of examples.
+    """
+    right = numerical.values[tensor.start : tensor.stop]
+    right = right[np.isfinite(right)]
+    for factor in (1.0, float(problem.samples)):
+        scaled = right * factor * 10.0 ** (decimals + NATURAL)
+        known = 1e-11 * float(np.abs(scaled).max(initial=0.0))
+        if known < 1e-2 and (np.abs(scaled - np.rint(scaled)) <= known + 1e-9).all():
+            return True
+    return False
+
+
+# Few bits.
+
+
+def _bits(problem: Problem, numerical: Numerical, values: Array, theta: Array) -> Grain | None:
+    """Recognise half precision and bfloat16 in wider arrays: a claim computed in single precision and then rounded."""
+    mantissa, _ = np.frexp(values)
+    for bits, name in ((8, "bfloat16"), (11, "float16")):
+        scaled = np.ldexp(mantissa, bits)
+        if values.size * (SIGNIFICAND["float32"] - bits) * np.log10(2.0) >= EVIDENCE and np.array_equal(np.rint(scaled), scaled):
+            natural = all(
+                _is_natural(problem, numerical, tensor, NATURAL) for tensor in problem.tensors if tensor.gradient_name is not None
+            )
+            return None if natural else Grain(f"the {bits} bits of {name} in which it was given", bits=bits)
+    return None
+
+
+# Differences, of parameters or of losses.
+
+
+def _differences(problem: Problem, numerical: Numerical, values: Array, theta: Array) -> Grain | None:
+    """Recognise a quotient of differences: multiples of some spacing, divided by one number.
+
+    Multiples of a coarse grid lie on a fine one as well: what rules more out is meant.
+    """
+    found = [pair for pair in (_loss_difference(problem, numerical, values), _step(problem, values, theta)) if pair is not None]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def _step(problem: Problem, values: Array, theta: Array) -> tuple[float, Grain] | None:
+    """Recognise (before − after)/η: the step, taken once more from the parameters, gives the very numbers.
+
+    Multiples of the true rate pass as well, as their grid is finer; fractions do not: the smallest that passes is it.
+    """
+    if not values.size:
+        return None
+    precisions = ("float64",) if precision_of(problem.theta) == "float64" else ("float32", "float64")
+    rates = RATES if problem.learning_rate is None else (problem.learning_rate,)
+    for stored in precisions:
+        told = np.argsort(-(spacing(np.abs(theta), SIGNIFICAND[stored]) / np.abs(values)))[:PROBED]
+        few = _reproduced(values[told], theta[told], np.array(rates)[:, None], stored).all(axis=1)
+        for rate in np.array(rates)[few]:
+            if (evidence := _evidence_of_step(values, theta, rate, stored)) < EVIDENCE:
+                break  # larger rates leave less to see
+            if _reproduced(values, theta, rate, stored).all():
+                return evidence, step_grain(float(rate), stored)
+    return None
+
+
+def step_grain(rate: float, stored: str) -> Grain:
+    """Return the grain of a gradient that was read off a step."""
+    in_single = " in single precision" if stored == "float32" else ""
+    return Grain(f"the rounding of parameters before and after a step of rate {rate:g}{in_single}", rate=rate, stored=stored, is_difference=True)
+
+
+def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Tell which entries are (W − fl(W − ηg))/η once more, to the rounding of the last quotient."""
+    unit = UNIT_ROUNDOFF[precision_of(values)]
+    after = theta - rate * values
+    if stored == "float32":
+        after = after.astype(np.float32).astype(np.float64)
+    return np.abs((theta - after) / rate - values) <= 4.0 * unit * np.abs(values)
+
+
+def _evidence_of_step(values: Array, theta: Array, rate: float, stored: str) -> float:
+    """Return the digits by which the entries rule chance out: of a number, one in spacing/(8u·η·|g|) is a difference."""
+    unit = UNIT_ROUNDOFF[precision_of(values)]
+    after = np.abs(theta - rate * values)
+    with np.errstate(divide="ignore"):
+        digits = np.log10(spacing(after, SIGNIFICAND[stored]) / (8.0 * unit * rate * np.abs(values)))
+    return float(np.maximum(digits, 0.0).sum()) - np.log10(len(RATES))
+
+
+def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> tuple[float, Grain] | None:
+    """Recognise (J(θ + h) − J(θ − h))/2h: multiples of the spacing of numbers of the size of J, divided by 2h.
+
+    Its noise is that of two losses, u times what rounding does to each, over h; see `_noise`.
+    """
+    loss = abs(numerical.base.loss)
+    if not (values.size and loss > 0.0):
+        return None
+    unit, steps = UNIT_ROUNDOFF["float64"], np.array([rate for rate in RATES if 1e-8 <= rate <= 0.1])
+    grid = 0.5 * spacing(np.array([loss]), SIGNIFICAND["float64"])[0] / steps[:, None]
+    told = np.argsort(np.abs(values))[:PROBED]
+    few = _multiples(values[told], grid).all(axis=1)
+    for h, step in zip(steps[few], grid[few, 0], strict=True):
+        digits = np.maximum(np.log10(step / (8.0 * unit * np.abs(values))), 0.0).sum()
+        if (evidence := float(digits) - np.log10(len(RATES))) < EVIDENCE:
+            return None
+        if _multiples(values, step).all():
+            words = f"the noise of differences of losses, (J(w + h) - J(w - h))/2h with h = {h:g}"
+            cut = np.abs(numerical_gradient(problem, step=float(h)).values - numerical.values)
+            hidden = TOLERANCE * unit * _noise(numerical) / float(h) + float(np.nanmax(cut))
+            return evidence, Grain(words, absolute=hidden, is_difference=True)
+    return None
+
+
+def _multiples(values: Array, grid: float | Array) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    return np.abs(np.rint(values / grid) * grid - values) <= 4.0 * UNIT_ROUNDOFF["float64"] * np.abs(values)
+
+
+def _noise(numerical: Numerical) -> float:
+    """Return the typical rounding of J in units of u: of the last z, of each example's loss, and of their sum."""
+    base = numerical.base
+    slope = base.tables.outputs[codes.LOSS_SLOPE] * base.plane(codes.SLOPE, base.problem.network.depth - 1)
+    factor = base.tables.outputs[codes.FACTOR]
+    moved = float(np.square(slope * base.z_error[-1]).sum() + np.square(factor).sum())
+    return float(np.sqrt(moved) + growth(base.problem.samples) * abs(base.loss) + abs(base.loss))
+
+
+# What was rounded before the claim was written: the pass itself, and its parameters.
+
+
+def computed_coarser(problem: Problem, judgement: Judgement) -> Problem | None:
+    """Return the problem with the pass behind a grain taken for one in less than double precision, where that may be.
+
+    Either most entries are off by more than the grain allows, or the grain is as coarse as that precision: what is allowed
+    beside it then hides little more.
+    """
+    tensors = []
+    for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
+        if tensor.grain is not None and not tensor.grain.is_difference and found.verdict == "wrong":
+            precision = "bfloat16" if tensor.grain.bits == 8 else "float32"
+            values = _claim(problem, tensor)
+            slack = tensor.grain.slack(values, problem.theta[tensor.start : tensor.stop])
+            as_coarse = norm(slack) >= 0.25 * UNIT_ROUNDOFF[precision] * norm(values)
+            if as_coarse or found.wrong >= SPREAD * found.checked:
+                tensor = replace(tensor, precision=precision, grain=_behind(tensor.grain, precision))
+        tensors.append(tensor)
+    return None if tuple(tensors) == problem.tensors else replace(problem, tensors=tuple(tensors))
+
+
+def _behind(grain: Grain, precision: str) -> Grain:
+    """Return a grain whose words name the precision of the pass as well."""
+    name = {"float32": "single precision"}.get(precision, precision)
+    return replace(grain, words=f"{grain.words} and the rounding of {name}")
+
+
+def parameter_noise(problem: Problem, numerical: Numerical) -> tuple[str, Array] | None:
+    """Return in how few digits the parameters were written, in words, and what that may do to each entry of the gradient.
+
+    None where they were not, or where the claim is so near to their own gradient that it was made of them as they stand.
+
+    Notes
+    -----
+    What was cut off is evenly distributed over a step of the grid, so that an entry moves by Σ H_pj δ_j, δ_j within half a
+    step. Such a sum is further from 0 than t times its standard deviation with a chance of 2·exp(−t²/2) at most; the
+    standard deviation comes from `DRAWS` draws, of which it is known to a factor of two.
+    """
+    half, words = np.zeros(problem.network.size), []
+    for tensor in problem.tensors:
+        theta = problem.theta[tensor.start : tensor.stop]
+        grid = decimal_grid(theta[theta != 0.0])
+        if grid is not None and grid.digits >= LEAST_OF_PARAMETERS:
+            half[tensor.start : tensor.stop] = grid.grain.slack(theta, theta)
+            words.append(grid.grain.words.removesuffix(" that were given"))
+    if not words or problem.claimed is None:
+        return None
+    draw, total = np.random.default_rng(0), np.zeros(problem.network.size)
+    for _ in range(DRAWS):
+        moved = replace(problem, theta=problem.theta + half * draw.uniform(-1.0, 1.0, half.size))
+        total += np.square(gradient(moved, base_point(moved)) - numerical.values)
+    typical = np.sqrt(total / DRAWS)
+    for tensor in problem.tensors:
+        place = slice(tensor.start, tensor.stop)
+        if tensor.gradient_name is not None and not tensor.single:
+            off = norm(problem.claimed[place] - numerical.values[place])
+            if not off >= QUIET * norm(typical[place]):
+                return None
+    return max(words, key=words.count), FAR * typical
+
+
+def in_words(problem: Problem, words: str) -> Problem:
+    """Return the problem with the digits of its parameters in the words of every grain."""
+    tensors = []
+    for tensor in problem.tensors:
+        if tensor.gradient_name is not None:
+            grain = Grain("") if tensor.grain is None else tensor.grain
+            all_words = f"{grain.words} and {words} of the parameters".removeprefix(" and ")
+            tensor = replace(tensor, grain=replace(grain, words=all_words))
+        tensors.append(tensor)
+    return replace(problem, tensors=tuple(tensors))
+
+
+def blurred(problem: Problem, extra: Array) -> Problem:
+    """Return the problem with what the parameters leave uncertain in every grain, for those who hold factors against it."""
+    tensors = []
+    for tensor in problem.tensors:
+        grain, most = tensor.grain or Grain(""), float(np.nan_to_num(extra[tensor.start : tensor.stop]).max(initial=0.0))
+        tensors.append(replace(tensor, grain=replace(grain, absolute=grain.absolute + most)))
+    return replace(problem, tensors=tuple(tensors))
