@@ -106,9 +106,9 @@ def shifted(numerical: Numerical, shift: Array) -> Numerical:
 
 
 def fewer_wrong(before: tuple[TensorReport, ...], after: tuple[TensorReport, ...]) -> bool:
-    """Tell whether some of the wrong tensors are right under another reading, and none is wrong that was right."""
-    wrong = [{tensor.name for tensor in tensors if tensor.verdict == "wrong"} for tensors in (before, after)]
-    return wrong[1] < wrong[0]
+    """Tell whether some of the wrong tensors are right under another reading, and every other one is as right as it was."""
+    off = [{t.name for t in tensors if t.checked and t.verdict in ("wrong", "not judged")} for tensors in (before, after)]
+    return off[1] < off[0]
 
 
 def fits(before: tuple[TensorReport, ...], after: tuple[TensorReport, ...], layer_names: set[str]) -> bool:

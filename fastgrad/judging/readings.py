@@ -13,7 +13,7 @@ import numpy as np
 
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
-from fastgrad.model.ties import Tie, ties
+from fastgrad.model.ties import ties, total_gradient
 from fastgrad.report.formatting import listed
 
 
@@ -43,11 +43,8 @@ def _tied(problem: Problem, numerical: Numerical) -> Iterator[Reading]:
     found = ties(problem)
     if not found:
         return
-    twice, once = np.zeros(problem.network.size), np.zeros(problem.network.size)
-    for tie in found:
-        for here, there in (tie, tie.turned):
-            twice[here.place] += there.seen_from(here, numerical.values)
-            once[here.place] += there.seen_from(here, numerical.values - penalty_gradient(problem))
+    right, penalty = numerical.values, penalty_gradient(problem)
+    twice, once = total_gradient(problem, right) - right, total_gradient(problem, right - penalty) - (right - penalty)
     names = listed([f"{tie.second.name} is {tie.first.name}{' transposed' * tie.transposed}" for tie in found])
     words = f"{names}: judged as one array, whose gradient under each name is the sum of the gradients at all its places"
     yield Reading(words, twice)

@@ -75,7 +75,6 @@ class _Tally:
     common: float = inf
     zeros_pass: bool = True
     allowed: float = 0.0
-    unseen: float = 0.0
     excess: float = -1.0
     worst: tuple[int, float, float] = (0, nan, nan)
     clearest: float = -1.0
@@ -265,7 +264,6 @@ def _count(tally: _Tally, block: _Block) -> None:
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
     tally.allowed = hypot(tally.allowed, norm(block.allowed))
-    tally.unseen = max(tally.unseen, float(block.allowed.max(initial=0.0)))
     tally.checked += off.size
     tally.wrong += int(wrong.sum())
     _sort_out(tally, block, off, wrong)
@@ -331,7 +329,7 @@ def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None, tol
         outcomes=Outcomes(not_judged=tensor.size) if lost else _outcomes(tensor, tally),
         sensitivity=_sensitivity(tensor, tally),
         written=None if tensor.grain is None else tensor.grain.words,
-        unseen=tally.unseen,
+        unseen=tally.room,
     )
 
 

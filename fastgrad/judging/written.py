@@ -20,6 +20,7 @@ from fastgrad.model.network import Array, Problem, Tensor
 from fastgrad.model.product import norm
 from fastgrad.model.rounding import TOLERANCE, gradient
 from fastgrad.numerical import Numerical, numerical_gradient
+from fastgrad.numerical.kinks import Mask
 
 SPREAD = 0.5
 """Share of a tensor's entries that are off where the whole pass was coarser; a slip is off in few."""
@@ -100,7 +101,8 @@ def _entries(problem: Problem, tensors: Sequence[Tensor]) -> tuple[Array, Array]
     """Return the claimed entries of some tensors that are not 0, and their parameters."""
     values = np.concatenate([_claim(problem, tensor) for tensor in tensors])
     theta = np.concatenate([problem.theta[tensor.start : tensor.stop] for tensor in tensors])
-    return values[values != 0.0], theta[values != 0.0]
+    values, first = np.unique(values, return_index=True)  # the same number twice is no more evidence
+    return values[values != 0.0], theta[first][values != 0.0]
 
 
 def _with_grain(problem: Problem, tensor: Tensor, grain: Grain | None) -> Tensor:
@@ -255,7 +257,7 @@ def step_grain(rate: float, stored: str) -> Grain:
     return Grain(f"the rounding of parameters before and after a step of rate {rate:g}{in_single}", rate=rate, stored=stored, is_difference=True)
 
 
-def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> Mask:
     """Tell which entries are (W − fl(W − ηg))/η once more, to the rounding of the last quotient."""
     unit = UNIT_ROUNDOFF[precision_of(values)]
     after = theta - rate * values
@@ -281,15 +283,16 @@ def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> t
     loss = abs(numerical.base.loss)
     if not (values.size and loss > 0.0):
         return None
-    unit, steps = UNIT_ROUNDOFF["float64"], np.array([rate for rate in RATES if 1e-8 <= rate <= 0.1])
-    grid = 0.5 * spacing(np.array([loss]), SIGNIFICAND["float64"])[0] / steps[:, None]
+    precision = precision_of(values)
+    unit, steps = UNIT_ROUNDOFF[precision], np.array([rate for rate in RATES if rate <= 0.1])
+    grid = 0.5 * spacing(np.array([loss]), SIGNIFICAND[precision])[0] / steps[:, None]
     told = np.argsort(np.abs(values))[:PROBED]
-    few = _multiples(values[told], grid).all(axis=1)
+    few = _multiples(values[told], grid, unit).all(axis=1)
     for h, step in zip(steps[few], grid[few, 0], strict=True):
         digits = np.maximum(np.log10(step / (8.0 * unit * np.abs(values))), 0.0).sum()
         if (evidence := float(digits) - np.log10(len(RATES))) < EVIDENCE:
             return None
-        if _multiples(values, step).all():
+        if _multiples(values, step, unit).all():
             words = f"the noise of differences of losses, (J(w + h) - J(w - h))/2h with h = {h:g}"
             cut = np.abs(numerical_gradient(problem, step=float(h)).values - numerical.values)
             hidden = TOLERANCE * unit * _noise(numerical) / float(h) + float(np.nanmax(cut))
@@ -297,8 +300,8 @@ def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> t
     return None
 
 
-def _multiples(values: Array, grid: float | Array) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    return np.abs(np.rint(values / grid) * grid - values) <= 4.0 * UNIT_ROUNDOFF["float64"] * np.abs(values)
+def _multiples(values: Array, grid: float | Array, unit: float) -> Mask:
+    return np.abs(np.rint(values / grid) * grid - values) <= 4.0 * unit * np.abs(values)
 
 
 def _noise(numerical: Numerical) -> float:
@@ -317,16 +320,18 @@ def computed_coarser(problem: Problem, judgement: Judgement) -> Problem | None:
     """Return the problem with the pass behind a grain taken for one in less than double precision, where that may be.
 
     Either most entries are off by more than the grain allows, or the grain is as coarse as that precision: what is allowed
-    beside it then hides little more.
+    beside it then hides little more. A pass in bfloat16 hides much, and so leaves no gradient right to its last bit.
     """
     tensors = []
+    all_off = all(found.verdict == "wrong" for found in judgement.tensors if found.checked >= SEVERAL)
     for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
         if tensor.grain is not None and not tensor.grain.is_difference and found.verdict == "wrong":
             precision = "bfloat16" if tensor.grain.bits == 8 else "float32"
             values = _claim(problem, tensor)
             slack = tensor.grain.slack(values, problem.theta[tensor.start : tensor.stop])
             as_coarse = norm(slack) >= 0.25 * UNIT_ROUNDOFF[precision] * norm(values)
-            if as_coarse or found.wrong >= SPREAD * found.checked:
+            most_off = found.wrong >= SPREAD * found.checked
+            if (most_off and all_off) if precision == "bfloat16" else (most_off or as_coarse):
                 tensor = replace(tensor, precision=precision, grain=_behind(tensor.grain, precision))
         tensors.append(tensor)
     return None if tuple(tensors) == problem.tensors else replace(problem, tensors=tuple(tensors))

@@ -73,5 +73,14 @@ def tied(problem: Problem, theta: Array) -> Array:
     return result
 
 
+def total_gradient(problem: Problem, gradient: Array) -> Array:
+    """Return for weights that are one array the sum of the gradients at all its places, under each of its names."""
+    result = gradient.copy()
+    for tie in ties(problem):
+        for here, there in (tie, tie.turned):
+            result[here.place] += there.seen_from(here, gradient)
+    return result
+
+
 def _matrix(problem: Problem, tensor: Tensor) -> Array:
     return problem.theta[tensor.start : tensor.stop].reshape(tensor.canonical_shape)

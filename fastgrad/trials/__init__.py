@@ -21,7 +21,7 @@ from fastgrad.reading.names import listed
 from fastgrad.report import Report
 from fastgrad.report.formatting import closed, significant
 from fastgrad.trials.calling import Answer, Function, FunctionError, Given, Point, ask, understand
-from fastgrad.trials.points import grown, initialised, number_of_examples, with_examples
+from fastgrad.trials.points import grown, initialised, number_of_examples, repeated, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
 
 __all__ = ["BackwardReport", "Function", "check_backward"]
@@ -155,17 +155,36 @@ class _Trials:
         given, samples = self.given.problem, self.given.samples(point)
         if not given.network.penalties or samples == given.samples or self.trials[-1].report.verdict != "wrong":
             return point
-        shared = self.given.sharing_penalty()
-        answer = ask(self.backward, shared, point)
-        report = self.check_problem(answer.problem)
-        if report.verdict != "wrong":
-            self.given, self.trials[-1] = shared, Trial(point.name, report)
+        if self.divides_penalty(point):
+            self.given = self.given.sharing_penalty()
+            answer = ask(self.backward, self.given, point)
+            self.trials[-1] = Trial(point.name, self.check_problem(answer.problem))
             self.see(
                 "remark",
                 "Your penalty is divided by the number of examples, as the other points assume from here on "
                 f"(with {given.samples} examples its coefficient is the one that you gave).",
             )
         return point
+
+    def divides_penalty(self, point: Point) -> bool:
+        """Tell from each example given twice what a penalty does, whatever else is wrong.
+
+        What the examples add is the same then, or on a sum twice as much; what remains is the penalty's change. It is told
+        from tensors on which the two kinds of penalty differ by more than `_different` allows.
+        """
+        try:
+            once = ask(self.backward, self.given, point)
+            twice = ask(self.backward, self.given, repeated(self.given, point))
+        except FunctionError:
+            return False
+        given, samples = self.given.problem.samples, once.problem.samples
+        growth = 2.0 if once.problem.network.reduction == "sum" else 1.0
+        rest, penalty = twice.claimed - growth * once.claimed, _penalty(once.problem)
+        kept, shared = (1.0 - growth) * penalty, (0.5 - growth) * given / samples * penalty
+        told = set(_different(once.problem, kept - shared, [once.claimed]))
+        as_kept = told.difference(_different(once.problem, rest - kept, [once.claimed]))
+        as_shared = told.difference(_different(once.problem, rest - shared, [once.claimed]))
+        return bool(as_shared) and not as_kept
 
     def one_by_one(self, point: Point) -> None:
         """Hold the gradient of all examples against those of each one alone."""
