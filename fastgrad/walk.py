@@ -143,7 +143,7 @@ def check(
     **description
         What the network is: hidden, activations, output, loss, reduction, l2, l1, penalize_biases, keep_prob, inverted,
         label_smoothing, class_weights, example_weights, layout, loss_value; frozen, the names of parameters that are not
-        trained, whose gradients are left out.
+        trained, whose gradients are left out; learning_rate, with the parameters after a step in place of gradients.
 
     Returns
     -------

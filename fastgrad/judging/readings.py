@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.model.network import Array, Problem
-from fastgrad.numerical import Numerical
+from fastgrad.model.rounding import penalty_gradient
 from fastgrad.model.ties import ties, total_gradient
+from fastgrad.numerical import Numerical
 from fastgrad.report.formatting import listed
 
 
@@ -52,14 +53,6 @@ def _tied(problem: Problem, numerical: Numerical) -> Iterator[Reading]:
         yield Reading(f"{words}, the penalty taken once", once)
 
 
-def penalty_gradient(problem: Problem) -> Array:
-    """Return the gradient of the penalty alone, shape (P,)."""
-    result = np.zeros(problem.network.size)
-    for place, l2, l1 in problem.network.penalties:
-        result[place] = l2 * problem.theta[place] + l1 * np.sign(problem.theta[place])
-    return result
-
-
 # A column of ones.
 
 
@@ -86,8 +79,8 @@ def _labels(problem: Problem) -> Iterator[Reading]:
         return
     none = np.zeros(0)
     for old, new in ((0.0, -1.0), (-1.0, 0.0)):
-        if np.isin(problem.Y, (old, 1.0)).all() and (problem.Y == old).any():
-            other = replace(problem, Y=np.where(problem.Y == old, new, 1.0))
+        if np.isin(problem.Y, (old, 1.0)).all() and (old == problem.Y).any():
+            other = replace(problem, Y=np.where(old == problem.Y, new, 1.0))
             words = f"labels: judged with {new:g} in the place of {old:g}, of which this is the gradient; give the labels so"
             yield Reading(words, none, other)
 

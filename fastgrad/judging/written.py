@@ -15,7 +15,7 @@ import numpy as np
 from fastgrad.judging.verdict import Judgement
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF, base_point, growth
-from fastgrad.model.grain import SIGNIFICAND, Grain, decade, spacing
+from fastgrad.model.grain import SIGNIFICAND, Grain, decade, precision_of, spacing
 from fastgrad.model.network import Array, Problem, Tensor
 from fastgrad.model.product import norm
 from fastgrad.model.rounding import TOLERANCE, gradient
@@ -112,12 +112,6 @@ def _with_grain(problem: Problem, tensor: Tensor, grain: Grain | None) -> Tensor
     return replace(tensor, grain=grain, precision="float32" if single else tensor.precision)
 
 
-def precision_of(values: Array) -> str:
-    """Return the precision whose numbers some values are."""
-    with np.errstate(over="ignore"):
-        return "float32" if np.array_equal(values, values.astype(np.float32)) else "float64"
-
-
 # Few decimal digits.
 
 
@@ -211,9 +205,13 @@ def _bits(problem: Problem, numerical: Numerical, values: Array, theta: Array) -
     mantissa, _ = np.frexp(values)
     for bits, name in ((8, "bfloat16"), (11, "float16")):
         scaled = np.ldexp(mantissa, bits)
-        if values.size * (SIGNIFICAND["float32"] - bits) * np.log10(2.0) >= EVIDENCE and np.array_equal(np.rint(scaled), scaled):
+        if values.size * (SIGNIFICAND["float32"] - bits) * np.log10(2.0) >= EVIDENCE and np.array_equal(
+            np.rint(scaled), scaled
+        ):
             natural = all(
-                _is_natural(problem, numerical, tensor, NATURAL) for tensor in problem.tensors if tensor.gradient_name is not None
+                _is_natural(problem, numerical, tensor, NATURAL)
+                for tensor in problem.tensors
+                if tensor.gradient_name is not None
             )
             return None if natural else Grain(f"the {bits} bits of {name} in which it was given", bits=bits)
     return None
@@ -239,7 +237,7 @@ def _step(problem: Problem, values: Array, theta: Array) -> tuple[float, Grain] 
     if not values.size:
         return None
     precisions = ("float64",) if precision_of(problem.theta) == "float64" else ("float32", "float64")
-    rates = RATES if problem.learning_rate is None else (problem.learning_rate,)
+    rates = RATES if problem.learning_rate is None else sorted({*RATES, problem.learning_rate})
     for stored in precisions:
         told = np.argsort(-(spacing(np.abs(theta), SIGNIFICAND[stored]) / np.abs(values)))[:PROBED]
         few = _reproduced(values[told], theta[told], np.array(rates)[:, None], stored).all(axis=1)
@@ -247,14 +245,8 @@ def _step(problem: Problem, values: Array, theta: Array) -> tuple[float, Grain] 
             if (evidence := _evidence_of_step(values, theta, rate, stored)) < EVIDENCE:
                 break  # larger rates leave less to see
             if _reproduced(values, theta, rate, stored).all():
-                return evidence, step_grain(float(rate), stored)
+                return evidence, Grain.of_step(float(rate), stored)
     return None
-
-
-def step_grain(rate: float, stored: str) -> Grain:
-    """Return the grain of a gradient that was read off a step."""
-    in_single = " in single precision" if stored == "float32" else ""
-    return Grain(f"the rounding of parameters before and after a step of rate {rate:g}{in_single}", rate=rate, stored=stored, is_difference=True)
 
 
 def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> Mask:
@@ -310,7 +302,7 @@ def _noise(numerical: Numerical) -> float:
     slope = base.tables.outputs[codes.LOSS_SLOPE] * base.plane(codes.SLOPE, base.problem.network.depth - 1)
     factor = base.tables.outputs[codes.FACTOR]
     moved = float(np.square(slope * base.z_error[-1]).sum() + np.square(factor).sum())
-    return float(np.sqrt(moved) + growth(base.problem.samples) * abs(base.loss) + abs(base.loss))
+    return float(np.sqrt(moved)) + (1.0 + growth(base.problem.samples)) * abs(base.loss)
 
 
 # What was rounded before the claim was written: the pass itself, and its parameters.

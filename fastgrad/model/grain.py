@@ -44,6 +44,13 @@ class Grain:
     stored: str = "float64"
     is_difference: bool = False
 
+    @classmethod
+    def of_step(cls, rate: float, stored: str) -> Grain:
+        """Return the grain of a gradient that was read off a step of a learning rate."""
+        words = f"the rounding of parameters before and after a step of rate {rate:g}"
+        in_single = " in single precision" if stored == "float32" else ""
+        return cls(f"{words}{in_single}", rate=rate, stored=stored, is_difference=True)
+
     def slack(self, values: Array, theta: Array) -> Array:
         """Return how far each entry may be from what was computed, given the entries and their parameters.
 
@@ -63,6 +70,12 @@ class Grain:
             after = np.abs(theta - self.rate * values)
             slack += 0.5 * spacing(after, bits) / self.rate + 3.0 * 2.0**-bits * size
         return slack
+
+
+def precision_of(values: Array) -> str:
+    """Return the precision whose numbers some values are; nan is one of any."""
+    with np.errstate(over="ignore"):
+        return "float32" if np.array_equal(values, values.astype(np.float32), equal_nan=True) else "float64"
 
 
 def decade(size: Array) -> Array:

@@ -37,6 +37,7 @@ from fastgrad.reading.names import (
     strangers,
 )
 from fastgrad.reading.problem import place_entries, solve
+from fastgrad.reading.step import read_off
 
 __all__ = [
     "LIST_ITEMS",
@@ -89,7 +90,7 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     parts = named_parts(parameters, gradients, description, only_parameters=False)
     problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
     left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
-    return replace(problem, notes=problem.notes + overlooked(left, problem))
+    return read_off(replace(problem, notes=problem.notes + overlooked(left, problem)), description.learning_rate)
 
 
 def interpret_parts(
@@ -141,7 +142,7 @@ def read_parts(
     parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
     problem, reading = solve(parts, _data("X", X), _data("Y", Y), description, recorded)
     company = gradients if isinstance(gradients, Mapping) else {}
-    return _with_company(company, company, problem, reading), reading
+    return read_off(_with_company(company, company, problem, reading), description.learning_rate), reading
 
 
 def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], Any, Any, dict[str, Any] | None]:

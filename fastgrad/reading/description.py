@@ -141,6 +141,7 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "class_weights": (_row, "numbers, one for each class"),
     "example_weights": (_row, "numbers, one for each example"),
     "loss_value": (_number, "a number"),
+    "learning_rate": (_number, "a number"),
     "params": (_words, "names, in order"),
     "grads": (_words, "names, in the order of the parameters"),
     "frozen": (_words, "names of parameters"),
@@ -199,6 +200,8 @@ class Description:
         "rows,out_in". Needed only where the shapes allow more than one reading.
     loss_value : float
         The user's own value of the loss.
+    learning_rate : float
+        That of one step of plain gradient descent: the parameters after it then may stand in the place of the gradients.
     params, grads : tuple of str
         Names of the parameter arrays and their gradients, in order; an empty name where there is no gradient.
     frozen : tuple of str
@@ -230,6 +233,7 @@ class Description:
     example_weights: tuple[float, ...] | None = None
     layout: str | None = None
     loss_value: float | None = None
+    learning_rate: float | None = None
     params: tuple[str, ...] | None = None
     grads: tuple[str, ...] | None = None
     frozen: tuple[str, ...] | None = None

@@ -16,6 +16,7 @@ from fastgrad.errors import InputError, Interrupted
 from fastgrad.model.forward import UNIT_ROUNDOFF
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
+from fastgrad.model.rounding import penalty_gradient
 from fastgrad.reading import Description
 from fastgrad.reading.names import listed
 from fastgrad.report import Report
@@ -174,17 +175,31 @@ class _Trials:
         """
         try:
             once = ask(self.backward, self.given, point)
-            twice = ask(self.backward, self.given, repeated(self.given, point))
+            rest = self.rest_of_twice(point, once)
         except FunctionError:
             return False
-        given, samples = self.given.problem.samples, once.problem.samples
-        growth = 2.0 if once.problem.network.reduction == "sum" else 1.0
-        rest, penalty = twice.claimed - growth * once.claimed, _penalty(once.problem)
-        kept, shared = (1.0 - growth) * penalty, (0.5 - growth) * given / samples * penalty
+        growth, penalty = _growth(once.problem), penalty_gradient(once.problem)
+        kept = (1.0 - growth) * penalty
+        shared = (0.5 - growth) * self.given.problem.samples / once.problem.samples * penalty
         told = set(_different(once.problem, kept - shared, [once.claimed]))
         as_kept = told.difference(_different(once.problem, rest - kept, [once.claimed]))
         as_shared = told.difference(_different(once.problem, rest - shared, [once.claimed]))
         return bool(as_shared) and not as_kept
+
+    def rest_of_twice(self, point: Point, once: Answer) -> Array:
+        """Return what each example given twice changes beside what the examples add."""
+        twice = ask(self.backward, self.given, repeated(self.given, point))
+        return np.asarray(twice.claimed - _growth(once.problem) * once.claimed)
+
+    def own_penalty(self, point: Point, whole: Answer) -> Array:
+        """Return what the function adds for its penalty at a point.
+
+        Where its gradient is right that may be another one than the declared: of tied weights, or without a column of ones.
+        """
+        share = (0.5 if self.given.penalty_shared else 1.0) - _growth(whole.problem)
+        if not (share and whole.problem.network.penalties and self.trials[-1].report.verdict == "right"):
+            return penalty_gradient(whole.problem)
+        return self.rest_of_twice(point, whole) / share
 
     def one_by_one(self, point: Point) -> None:
         """Hold the gradient of all examples against those of each one alone."""
@@ -194,6 +209,7 @@ class _Trials:
         try:
             whole = ask(self.backward, self.given, point)
             parts = [ask(self.backward, self.given, self.given.single(point, s)) for s in range(samples)]
+            penalty = self.own_penalty(point, whole)
         except FunctionError as failure:
             self.see("remark", f"Your function failed with one example alone: {failure}.")
             return
@@ -202,9 +218,10 @@ class _Trials:
             names = listed(sorted(set(missing)))
             self.see("failed", f"With one example alone your function returned no {names}, though it does with several.")
             return
-        shares = [part.claimed - _penalty(part.problem) for part in parts]
+        alone = penalty * (samples if self.given.penalty_shared else 1.0)
+        shares = [part.claimed - alone for part in parts]
         together = np.sum(shares, axis=0) / (samples if whole.problem.network.reduction == "mean" else 1)
-        data = whole.claimed - _penalty(whole.problem)
+        data = whole.claimed - penalty
         if different := _different(whole.problem, data - together, shares):
             self.see("wrong", _not_additive(whole.problem, different, data, together))
 
@@ -214,12 +231,9 @@ def _named(problem: Problem) -> list[str]:
     return [tensor.gradient_name for tensor in problem.tensors if tensor.gradient_name is not None]
 
 
-def _penalty(problem: Problem) -> Array:
-    """Gradient of the penalty alone."""
-    result = np.zeros(problem.network.size)
-    for place, l2, l1 in problem.network.penalties:
-        result[place] = l2 * problem.theta[place] + l1 * np.sign(problem.theta[place])
-    return result
+def _growth(problem: Problem) -> float:
+    """Return how many times as much the examples add where each is given twice."""
+    return 2.0 if problem.network.reduction == "sum" else 1.0
 
 
 def _different(problem: Problem, difference: Array, sizes: Sequence[Array]) -> list[str]:
