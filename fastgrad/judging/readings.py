@@ -79,8 +79,9 @@ def _labels(problem: Problem) -> Iterator[Reading]:
         return
     none = np.zeros(0)
     for old, new in ((0.0, -1.0), (-1.0, 0.0)):
-        if np.isin(problem.Y, (old, 1.0)).all() and (old == problem.Y).any():
-            other = replace(problem, Y=np.where(old == problem.Y, new, 1.0))
+        is_one = problem.Y == 1.0
+        if np.isin(problem.Y, (old, 1.0)).all() and not np.all(is_one):
+            other = replace(problem, Y=np.where(is_one, 1.0, new))
             words = f"labels: judged with {new:g} in the place of {old:g}, of which this is the gradient; give the labels so"
             yield Reading(words, none, other)
 

@@ -40,8 +40,11 @@ NATURAL = 3
 """Decimals more than the claim's on which a right gradient lies that is made of such numbers: then the grid says nothing."""
 RATES = tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
 """Learning rates, and steps of differences, that are tried: of three digits from 1e-7 to 9.99, and powers of two."""
+LOG_RATES = float(np.log10(len(RATES)))
 PROBED = 48
 """Entries on which they are tried first."""
+FEW = 512
+"""Entries, spread over a tensor, on which a grid is looked for before all of them are: most claims are on none."""
 
 Rule = Callable[[Problem, Numerical, Array, Array], Grain | None]
 
@@ -78,11 +81,18 @@ def as_written(problem: Problem, numerical: Numerical, judgement: Judgement) -> 
         rest = [tensor for tensor in wrong if tensor not in known]
         for group in (rest, *([tensor] for tensor in rest[: len(rest) if len(rest) > 1 else 0])):
             rest = [tensor for tensor in group if tensor not in known]
-            grain = rule(problem, numerical, *_entries(problem, rest)) if rest else None
+            grain = _ruled(rule, problem, numerical, rest) if rest else None
             known |= {} if grain is None else dict.fromkeys(rest, grain)
     if not known:
         return None
     return replace(problem, tensors=tuple(_with_grain(problem, tensor, known.get(tensor)) for tensor in problem.tensors))
+
+
+def _ruled(rule: Rule, problem: Problem, numerical: Numerical, tensors: Sequence[Tensor]) -> Grain | None:
+    """Return the grain that a rule finds in some tensors, looked for in a few of their entries first."""
+    few = rule(problem, numerical, *_entries(problem, tensors, few=True))
+    size = sum(tensor.size for tensor in tensors)
+    return few if few is None or size <= FEW else rule(problem, numerical, *_entries(problem, tensors))
 
 
 def _wrong(problem: Problem, judgement: Judgement) -> list[Tensor]:
@@ -97,10 +107,12 @@ def _claim(problem: Problem, tensor: Tensor) -> Array:
     return problem.claimed[tensor.start : tensor.stop]
 
 
-def _entries(problem: Problem, tensors: Sequence[Tensor]) -> tuple[Array, Array]:
-    """Return the claimed entries of some tensors that are not 0, and their parameters."""
+def _entries(problem: Problem, tensors: Sequence[Tensor], few: bool = False) -> tuple[Array, Array]:
+    """Return the claimed entries of some tensors that are not 0, and their parameters; or of a few spread over them."""
     values = np.concatenate([_claim(problem, tensor) for tensor in tensors])
     theta = np.concatenate([problem.theta[tensor.start : tensor.stop] for tensor in tensors])
+    if few:
+        values, theta = (array[:: max(1, array.size // FEW)] for array in (values, theta))
     values, first = np.unique(values, return_index=True)  # the same number twice is no more evidence
     return values[values != 0.0], theta[first][values != 0.0]
 
@@ -121,16 +133,15 @@ def _on_grids(problem: Problem, numerical: Numerical, wrong: Sequence[Tensor]) -
     own: dict[Tensor, Grid | None] = {}
     claimed = [t for t in problem.tensors if t.gradient_name is not None and not t.single]
     for tensor in claimed:
-        values, _ = _entries(problem, [tensor])
-        own[tensor] = decimal_grid(values) if np.isfinite(values).all() else None
-    large = {grid for t, grid in own.items() if grid is not None and np.count_nonzero(_claim(problem, t)) >= SEVERAL}
-    small = [t for t in claimed if own[t] is not None and np.count_nonzero(_claim(problem, t)) < SEVERAL]
+        own[tensor] = decimal_grid(_claim(problem, tensor))
+    many = {t: np.count_nonzero(_claim(problem, t)) >= SEVERAL for t in claimed}
+    large = {grid for t, grid in own.items() if grid is not None and many[t]}
+    small = [t for t in claimed if not many[t]]
     pooled = None if large or not small else decimal_grid(_entries(problem, small)[0])
     known: dict[Tensor, Grain] = {}
     for tensor in wrong:
-        values, _ = _entries(problem, [tensor])
         grid = own[tensor]
-        if values.size < SEVERAL and values.size:
+        if not many[tensor] and (values := _entries(problem, [tensor])[0]).size:
             unit = UNIT_ROUNDOFF[precision_of(values)]
             others = [other for other in (*large, *([pooled] if pooled else [])) if other.holds(values, unit)]
             grid = _coarsest(others, values) or grid
@@ -144,9 +155,13 @@ def decimal_grid(values: Array) -> Grid | None:
 
     Notes
     -----
-    A number with s significant digits before the last decimal lies on the grid with a chance of 8u·10ˢ.
+    A number with s significant digits before the last decimal lies on the grid with a chance of 8u·10ˢ. Zeros lie on any,
+    and the same number twice is no more evidence.
     """
-    if not values.size:
+    if values.size > 2 * FEW and decimal_grid(values[:: values.size // FEW]) is None:
+        return None
+    values = np.unique(values[values != 0.0])
+    if not values.size or not np.isfinite(values).all():
         return None
     unit, size = UNIT_ROUNDOFF[precision_of(values)], np.abs(values)
     found = [grid for grid in (_decimals(values, size, unit), _significant(values, unit)) if grid is not None]
@@ -264,7 +279,7 @@ def _evidence_of_step(values: Array, theta: Array, rate: float, stored: str) -> 
     after = np.abs(theta - rate * values)
     with np.errstate(divide="ignore"):
         digits = np.log10(spacing(after, SIGNIFICAND[stored]) / (8.0 * unit * rate * np.abs(values)))
-    return float(np.maximum(digits, 0.0).sum()) - np.log10(len(RATES))
+    return float(np.maximum(digits, 0.0).sum()) - LOG_RATES
 
 
 def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> tuple[float, Grain] | None:
@@ -281,8 +296,8 @@ def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> t
     told = np.argsort(np.abs(values))[:PROBED]
     few = _multiples(values[told], grid, unit).all(axis=1)
     for h, step in zip(steps[few], grid[few, 0], strict=True):
-        digits = np.maximum(np.log10(step / (8.0 * unit * np.abs(values))), 0.0).sum()
-        if (evidence := float(digits) - np.log10(len(RATES))) < EVIDENCE:
+        digits = float(np.maximum(np.log10(step / (8.0 * unit * np.abs(values))), 0.0).sum())
+        if (evidence := digits - LOG_RATES) < EVIDENCE:
             return None
         if _multiples(values, step, unit).all():
             words = f"the noise of differences of losses, (J(w + h) - J(w - h))/2h with h = {h:g}"
@@ -349,7 +364,7 @@ def parameter_noise(problem: Problem, numerical: Numerical) -> tuple[str, Array]
     half, words = np.zeros(problem.network.size), []
     for tensor in problem.tensors:
         theta = problem.theta[tensor.start : tensor.stop]
-        grid = decimal_grid(theta[theta != 0.0])
+        grid = decimal_grid(theta)
         if grid is not None and grid.digits >= LEAST_OF_PARAMETERS:
             half[tensor.start : tensor.stop] = grid.grain.slack(theta, theta)
             words.append(grid.grain.words.removesuffix(" that were given"))
