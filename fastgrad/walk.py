@@ -258,8 +258,12 @@ def check_problem(
     if report.verdict != "wrong":
         return report
     from fastgrad.diagnosis import diagnose
+    from fastgrad.diagnosis.elsewhere import elsewhere
 
-    findings = _known(diagnose(*_told(problem, found)), problem)
+    told = _told(problem, found)
+    findings = _known(diagnose(*told), problem)
+    if not all(finding.confident for finding in findings):
+        findings = elsewhere(*told) or findings
     return replace(report, findings=findings, maps=_maps(problem, found, judgement, allowed))
 
 

@@ -41,6 +41,7 @@ FAMILIES = {
     "bias": "The sum that makes db",
     "examples": "Some of the examples only",
     "part": "A part of one tensor",
+    "elsewhere": "The right gradient of another point",
     "unknown": "What no mistake in the table explains",
 }
 """In words what the codes of a family have in common."""

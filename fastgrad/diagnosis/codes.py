@@ -513,6 +513,23 @@ CODES: dict[str, Code] = {
         "Look for what treats this input differently: an index, the end of a loop.",
         "{right}",
     ),
+    "elsewhere.before": Code(
+        "the gradient before a step that has been taken",
+        "All gradients are right for the parameters before a step of rate {other}: those that were given are updated already.",
+        "Give the parameters of which the gradient was taken: copy them before the update.",
+    ),
+    "elsewhere.after": Code(
+        "the gradient after a step that is still to be taken",
+        "All gradients are right for the parameters after a step of rate {other}: they were taken one step later.",
+        "Give the parameters of which the gradient was taken: those after the update.",
+    ),
+    "elsewhere.examples": Code(
+        "the gradient of some of the examples",
+        "All gradients are right for examples {other} alone, counted from 0: they are of a part of what was given.",
+        "Give the examples of which the gradient was taken, or take it of all.",
+        "",
+        _EXAMPLES,
+    ),
     "unknown.tensor": Code(
         "wrong, by no mistake in the table",
         "{place}",

@@ -30,8 +30,8 @@ QUIET = 0.1
 """Share of what cutting off the parameters would do below which a claim was not made of other parameters."""
 LEAST_OF_PARAMETERS = 4
 """Digits of parameters from which on these were printed; shorter ones people type, and they are exact."""
-EVIDENCE = 8.0
-"""Decimal digits by which the entries on a grid must rule chance out, all together."""
+EVIDENCE = 6.0
+"""Decimal digits by which the entries on a grid must rule chance out, all together: one wrong gradient in a million is on it."""
 FEWEST_DIGITS, MOST_DIGITS, MOST_DECIMALS = 3, 14, 30
 """Digits of a tensor's largest entry, or of each, that count as few; more are as good as all. Decimals at most."""
 SEVERAL = 8
@@ -40,7 +40,6 @@ NATURAL = 3
 """Decimals more than the claim's on which a right gradient lies that is made of such numbers: then the grid says nothing."""
 RATES = tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
 """Learning rates, and steps of differences, that are tried: of three digits from 1e-7 to 9.99, and powers of two."""
-LOG_RATES = float(np.log10(len(RATES)))
 PROBED = 48
 """Entries on which they are tried first."""
 FEW = 512
@@ -78,10 +77,11 @@ def as_written(problem: Problem, numerical: Numerical, judgement: Judgement) -> 
         return None
     known = _on_grids(problem, numerical, wrong)
     for rule in (_bits, _differences):
-        rest = [tensor for tensor in wrong if tensor not in known]
-        for group in (rest, *([tensor] for tensor in rest[: len(rest) if len(rest) > 1 else 0])):
-            rest = [tensor for tensor in group if tensor not in known]
-            grain = _ruled(rule, problem, numerical, rest) if rest else None
+        # All that is claimed tells most; but single tensors may have been written otherwise.
+        left = tuple(tensor for tensor in wrong if tensor not in known)
+        for group in dict.fromkeys((tuple(_claimed(problem)), left, *((tensor,) for tensor in left))):
+            rest = [tensor for tensor in group if tensor in left and tensor not in known]
+            grain = _ruled(rule, problem, numerical, group) if rest else None
             known |= {} if grain is None else dict.fromkeys(rest, grain)
     if not known:
         return None
@@ -98,8 +98,14 @@ def _ruled(rule: Rule, problem: Problem, numerical: Numerical, tensors: Sequence
 def _wrong(problem: Problem, judgement: Judgement) -> list[Tensor]:
     """Return the wrong tensors whose numbers are finite, and which have no grain yet."""
     pairs = zip(problem.tensors, judgement.tensors, strict=True)
-    wrong = [t for t, found in pairs if found.verdict == "wrong" and not t.single and t.grain is None]
-    return [tensor for tensor in wrong if np.isfinite(_claim(problem, tensor)).all()]
+    claimed = _claimed(problem)
+    return [t for t, found in pairs if found.verdict == "wrong" and t.grain is None and t in claimed]
+
+
+def _claimed(problem: Problem) -> list[Tensor]:
+    """Return the tensors whose gradients are finite numbers."""
+    named = [tensor for tensor in problem.tensors if tensor.gradient_name is not None and not tensor.single]
+    return [tensor for tensor in named if np.isfinite(_claim(problem, tensor)).all()]
 
 
 def _claim(problem: Problem, tensor: Tensor) -> Array:
@@ -131,7 +137,7 @@ def _on_grids(problem: Problem, numerical: Numerical, wrong: Sequence[Tensor]) -
     """Return the decimal grids of the wrong tensors; small ones take that of a larger one on which they lie."""
     assert problem.claimed is not None
     own: dict[Tensor, Grid | None] = {}
-    claimed = [t for t in problem.tensors if t.gradient_name is not None and not t.single]
+    claimed = _claimed(problem)
     for tensor in claimed:
         own[tensor] = decimal_grid(_claim(problem, tensor))
     many = {t: np.count_nonzero(_claim(problem, t)) >= SEVERAL for t in claimed}
@@ -279,7 +285,13 @@ def _evidence_of_step(values: Array, theta: Array, rate: float, stored: str) -> 
     after = np.abs(theta - rate * values)
     with np.errstate(divide="ignore"):
         digits = np.log10(spacing(after, SIGNIFICAND[stored]) / (8.0 * unit * rate * np.abs(values)))
-    return float(np.maximum(digits, 0.0).sum()) - LOG_RATES
+    return float(np.maximum(digits, 0.0).sum()) - _doubt(rate)
+
+
+def _doubt(rate: float) -> float:
+    """Return how many digits of evidence the choice of a rate takes: the fewer digits it has, the fewer there are of it."""
+    digits = next((d for d in (1, 2) if rate == float(f"{rate:.{d - 1}e}")), 3)
+    return float(np.log10(8 * 9 * 10 ** (digits - 1)))
 
 
 def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> tuple[float, Grain] | None:
@@ -297,7 +309,7 @@ def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> t
     few = _multiples(values[told], grid, unit).all(axis=1)
     for h, step in zip(steps[few], grid[few, 0], strict=True):
         digits = float(np.maximum(np.log10(step / (8.0 * unit * np.abs(values))), 0.0).sum())
-        if (evidence := digits - LOG_RATES) < EVIDENCE:
+        if (evidence := digits - _doubt(float(h))) < EVIDENCE:
             return None
         if _multiples(values, step, unit).all():
             words = f"the noise of differences of losses, (J(w + h) - J(w - h))/2h with h = {h:g}"
