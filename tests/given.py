@@ -5,6 +5,7 @@ Networks are written with plain NumPy, examples in rows, nothing of fastgrad in 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,7 @@ def network(draw) -> Net:
     widths = [int(n) for n in draw.integers(2, 9, size=int(draw.integers(3, 5)))]
     loss, m = str(draw.choice(list(LOSSES))), int(draw.integers(4, 21))
     parameters = {}
-    for layer, (n_in, n_out) in enumerate(zip(widths, widths[1:], strict=False), start=1):
+    for layer, (n_in, n_out) in enumerate(pairwise(widths), start=1):
         parameters[f"W{layer}"] = draw.normal(0.0, n_in**-0.5, (n_in, n_out))
         parameters[f"b{layer}"] = draw.normal(0.0, 0.3, n_out)
     Y = draw.normal(size=(m, widths[-1]))
@@ -272,9 +273,7 @@ def _own_targets(net, draw):
 def _shared_penalty(net, draw):
     total = 0.5
     net = replace(net, l2=total / len(net.X), parameters={n: v * 3.0 for n, v in net.parameters.items()})
-    right, wrong = (
-        lambda p, X, Y, off=off: net.backward(p, X, Y, off, l2=total / len(X)) for off in (None, f"b{net.depth}")
-    )
+    right, wrong = (lambda p, X, Y, off=off: net.backward(p, X, Y, off, l2=total / len(X)) for off in (None, f"b{net.depth}"))
     options = {**net.options, "layout": "rows,in_out"}
     return Given("penalty by len(X), function", net.parameters, net.X, net.Y, right, wrong, options)
 
@@ -298,7 +297,9 @@ def _signs(net, draw):
     net.Y[0, 0], net.Y[-1, -1] = 0.0, 1.0
     signed = replace(net, Y=2.0 * net.Y - 1.0)
     right, wrong = (signed.backward(net.parameters, net.X, signed.Y, off) for off in (None, "b1"))
-    return Given("labels 0 and 1 for -1 and 1", net.parameters, net.X, net.Y, right, wrong, {**net.options, "layout": "rows,in_out"})
+    return Given(
+        "labels 0 and 1 for -1 and 1", net.parameters, net.X, net.Y, right, wrong, {**net.options, "layout": "rows,in_out"}
+    )
 
 
 KINDS: tuple[Callable[[Net, Any], Given], ...] = (

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastgrad.judging.directional import Directional
 from fastgrad.judging.verdict import BLOCK, Judgement
+from fastgrad.judging.written import NATURAL, are_plain
 from fastgrad.kernels import codes
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Problem
@@ -41,7 +42,7 @@ def in_single_precision(problem: Problem, judgement: Judgement | Directional) ->
     """Return the problem with its wrong double arrays taken for single precision where all they hold is such numbers.
 
     One in 2²⁹ results of double precision has the trailing zeros of single precision; a tensor full of them was computed
-    in it. None where there is no such tensor.
+    in it, but for whole numbers and short decimals. None where there is no such tensor.
     """
     if problem.claimed is None:
         return None
@@ -49,7 +50,11 @@ def in_single_precision(problem: Problem, judgement: Judgement | Directional) ->
     for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
         if tensor.precision == "float64" and found.verdict == "wrong" and not tensor.single:
             claimed = problem.claimed[tensor.start : tensor.stop]
-            if claimed.any() and all(_is_single(claimed[low : low + BLOCK]) for low in range(0, claimed.size, BLOCK)):
+            if (
+                claimed.any()
+                and not are_plain(claimed, problem, NATURAL)
+                and all(_is_single(claimed[low : low + BLOCK]) for low in range(0, claimed.size, BLOCK))
+            ):
                 tensor = replace(tensor, precision="float32")
         tensors.append(tensor)
     return None if tuple(tensors) == problem.tensors else replace(problem, tensors=tuple(tensors))

@@ -26,12 +26,12 @@ SPREAD = 0.5
 """Share of a tensor's entries that are off where the whole pass was coarser; a slip is off in few."""
 DRAWS, FAR = 32, 8.0
 """Draws of what was cut off the parameters, and how many standard deviations of what they do are allowed."""
-QUIET = 0.1
+QUIET = 1e-3
 """Share of what cutting off the parameters would do below which a claim was not made of other parameters."""
 LEAST_OF_PARAMETERS = 4
 """Digits of parameters from which on these were printed; shorter ones people type, and they are exact."""
 EVIDENCE = 6.0
-"""Decimal digits by which the entries on a grid must rule chance out, all together: one wrong gradient in a million is on it."""
+"""Decimal digits by which the entries on a grid must rule chance out, all together: one gradient in a million is on it."""
 FEWEST_DIGITS, MOST_DIGITS, MOST_DECIMALS = 3, 14, 30
 """Digits of a tensor's largest entry, or of each, that count as few; more are as good as all. Decimals at most."""
 SEVERAL = 8
@@ -90,6 +90,9 @@ def as_written(problem: Problem, numerical: Numerical, judgement: Judgement) -> 
 
 def _ruled(rule: Rule, problem: Problem, numerical: Numerical, tensors: Sequence[Tensor]) -> Grain | None:
     """Return the grain that a rule finds in some tensors, looked for in a few of their entries first."""
+    for one in (_claim(problem, tensor) for tensor in tensors):
+        if one.any() and are_plain(one, problem, NATURAL):
+            return None
     few = rule(problem, numerical, *_entries(problem, tensors, few=True))
     size = sum(tensor.size for tensor in tensors)
     return few if few is None or size <= FEW else rule(problem, numerical, *_entries(problem, tensors))
@@ -151,7 +154,8 @@ def _on_grids(problem: Problem, numerical: Numerical, wrong: Sequence[Tensor]) -
             unit = UNIT_ROUNDOFF[precision_of(values)]
             others = [other for other in (*large, *([pooled] if pooled else [])) if other.holds(values, unit)]
             grid = _coarsest(others, values) or grid
-        if grid is not None and not _is_natural(problem, numerical, tensor, 0 if grid.significant else grid.digits):
+        right = numerical.values[tensor.start : tensor.stop]
+        if grid is not None and not are_plain(right, problem, NATURAL + (0 if grid.significant else grid.digits)):
             known[tensor] = grid.grain
     return known
 
@@ -203,17 +207,18 @@ def _coarsest(grids: Sequence[Grid], values: Array) -> Grid | None:
     return max(sizes)[1] if sizes else None
 
 
-def _is_natural(problem: Problem, numerical: Numerical, tensor: Tensor, decimals: int) -> bool:
-    """Tell whether the right gradient lies on a little finer grid itself, as of whole numbers through linear layers.
+def are_plain(values: Array, problem: Problem, decimals: int) -> bool:
+    """Tell whether most numbers lie on a grid of decimals, as whole numbers through linear layers do, be it before a mean.
 
-    It may be divided by the number of examples.
+    Of a right gradient on a grid a little finer than the claim's, the claim's grid says nothing; nor do bits or steps of such
+    numbers, which are short in any base.
     """
-    right = numerical.values[tensor.start : tensor.stop]
-    right = right[np.isfinite(right)]
+    values = values[np.isfinite(values) & (values != 0.0)]
     for factor in (1.0, float(problem.samples)):
-        scaled = right * factor * 10.0 ** (decimals + NATURAL)
-        known = 1e-11 * float(np.abs(scaled).max(initial=0.0))
-        if known < 1e-2 and (np.abs(scaled - np.rint(scaled)) <= known + 1e-9).all():
+        scaled = values * factor * 10.0**decimals
+        known = 1e-12 * float(np.abs(scaled).max(initial=0.0))
+        plain = np.abs(scaled - np.rint(scaled)) <= known + 1e-9
+        if known < 1e-2 and 2 * np.count_nonzero(plain) > plain.size:
             return True
     return False
 
@@ -225,16 +230,9 @@ def _bits(problem: Problem, numerical: Numerical, values: Array, theta: Array) -
     """Recognise half precision and bfloat16 in wider arrays: a claim computed in single precision and then rounded."""
     mantissa, _ = np.frexp(values)
     for bits, name in ((8, "bfloat16"), (11, "float16")):
-        scaled = np.ldexp(mantissa, bits)
-        if values.size * (SIGNIFICAND["float32"] - bits) * np.log10(2.0) >= EVIDENCE and np.array_equal(
-            np.rint(scaled), scaled
-        ):
-            natural = all(
-                _is_natural(problem, numerical, tensor, NATURAL)
-                for tensor in problem.tensors
-                if tensor.gradient_name is not None
-            )
-            return None if natural else Grain(f"the {bits} bits of {name} in which it was given", bits=bits)
+        scaled, known = np.ldexp(mantissa, bits), SIGNIFICAND["float32"] - bits
+        if values.size * known * np.log10(2.0) >= EVIDENCE and np.array_equal(np.rint(scaled), scaled):
+            return Grain(f"the {bits} bits of {name} in which it was given", bits=bits)
     return None
 
 
