@@ -24,7 +24,7 @@ from fastgrad.judging.disturbances import (
 )
 from fastgrad.judging.readings import readings
 from fastgrad.judging.verdict import Judgement, error_map, judge
-from fastgrad.judging.written import as_written, blurred, computed_coarser, in_words, parameter_noise
+from fastgrad.judging.written import as_written, blurred, computed_coarser, in_words, is_in_bfloat16, parameter_noise
 from fastgrad.machine import most_threads
 from fastgrad.model.conventions import describe, explain_loss
 from fastgrad.model.forward import BasePoint, coarsest_claim
@@ -437,7 +437,8 @@ def _as_written(
         problem, judgement = written, judge(written, found.numerical, found.extra, tolerance)
     ways = _looser(problem, found, judgement) if _wrong(judgement) else ()
     judged = [(way, moved, judge(way, moved.numerical, moved.extra, tolerance)) for way, moved in ways]
-    better = [way for way in judged if fewer_wrong(judgement.tensors, way[2].tensors)]
+    # Of a pass in bfloat16 it may be that nothing can be said; then it is not wrong either.
+    better = [w for w in judged if fewer_wrong(judgement.tensors, w[2].tensors) or (is_in_bfloat16(w[0]) and not _wrong(w[2]))]
     return min(better, key=lambda way: _count_wrong(way[2]), default=(problem, found, judgement))
 
 

@@ -24,6 +24,8 @@ from fastgrad.numerical.kinks import Mask
 
 SPREAD = 0.5
 """Share of a tensor's entries that are off where the whole pass was coarser; a slip is off in few."""
+PART = 0.3
+"""The same over all tensors, where what was rounded is as coarse as the grid: then a part of the entries is right by chance."""
 DRAWS, FAR = 32, 8.0
 """Draws of what was cut off the parameters, and how many standard deviations of what they do are allowed."""
 QUIET = 1e-3
@@ -226,12 +228,17 @@ def are_plain(values: Array, problem: Problem, decimals: int) -> bool:
 # Few bits.
 
 
+def _has_bits(values: Array, bits: int) -> bool:
+    """Tell whether numbers have no more significant bits."""
+    scaled = np.ldexp(np.frexp(values)[0], bits)
+    return np.array_equal(np.rint(scaled), scaled)
+
+
 def _bits(problem: Problem, numerical: Numerical, values: Array, theta: Array) -> Grain | None:
     """Recognise half precision and bfloat16 in wider arrays: a claim computed in single precision and then rounded."""
-    mantissa, _ = np.frexp(values)
     for bits, name in ((8, "bfloat16"), (11, "float16")):
-        scaled, known = np.ldexp(mantissa, bits), SIGNIFICAND["float32"] - bits
-        if values.size * known * np.log10(2.0) >= EVIDENCE and np.array_equal(np.rint(scaled), scaled):
+        known = SIGNIFICAND["float32"] - bits
+        if values.size * known * np.log10(2.0) >= EVIDENCE and _has_bits(values, bits):
             return Grain(f"the {bits} bits of {name} in which it was given", bits=bits)
     return None
 
@@ -337,21 +344,33 @@ def computed_coarser(problem: Problem, judgement: Judgement) -> Problem | None:
     """Return the problem with the pass behind a grain taken for one in less than double precision, where that may be.
 
     Either most entries are off by more than the grain allows, or the grain is as coarse as that precision: what is allowed
-    beside it then hides little more. A pass in bfloat16 hides much, and so leaves no gradient right to its last bit.
+    beside it then hides little more. A pass in bfloat16 hides much: it has such parameters, and leaves no gradient right to
+    its last bit.
     """
     tensors = []
-    all_off = all(found.verdict == "wrong" for found in judgement.tensors if found.checked >= SEVERAL)
+    in_bfloat16 = _has_bits(problem.theta, 8) and _all_off(judgement)
     for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
         if tensor.grain is not None and not tensor.grain.is_difference and found.verdict == "wrong":
             precision = "bfloat16" if tensor.grain.bits == 8 else "float32"
             values = _claim(problem, tensor)
             slack = tensor.grain.slack(values, problem.theta[tensor.start : tensor.stop])
             as_coarse = norm(slack) >= 0.25 * UNIT_ROUNDOFF[precision] * norm(values)
-            most_off = found.wrong >= SPREAD * found.checked
-            if (most_off and all_off) if precision == "bfloat16" else (most_off or as_coarse):
+            if in_bfloat16 if precision == "bfloat16" else as_coarse or found.wrong >= SPREAD * found.checked:
                 tensor = replace(tensor, precision=precision, grain=_behind(tensor.grain, precision))
         tensors.append(tensor)
     return None if tuple(tensors) == problem.tensors else replace(problem, tensors=tuple(tensors))
+
+
+def _all_off(judgement: Judgement) -> bool:
+    """Tell whether a good part of all entries is off, and some in every tensor but small ones."""
+    wrong, checked = (sum(getattr(found, count) for found in judgement.tensors) for count in ("wrong", "checked"))
+    large = [found for found in judgement.tensors if found.checked >= SEVERAL]
+    return wrong >= PART * checked and all(found.verdict == "wrong" for found in large)
+
+
+def is_in_bfloat16(problem: Problem) -> bool:
+    """Tell whether some gradient is taken for one of a pass in bfloat16."""
+    return any(tensor.precision == "bfloat16" for tensor in problem.tensors)
 
 
 def _behind(grain: Grain, precision: str) -> Grain:
