@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
-import given
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from given import KINDS, MISTAKE, Net, autoencode, bfloat16, digits
 
 import fastgrad
 from fastgrad.errors import InputError
 from fastgrad_cli.main import main
+
+import given
+from given import KINDS, MISTAKE, Net, autoencode, bfloat16, digits
 
 DRAW = np.random.default_rng(5)
 NET = Net(

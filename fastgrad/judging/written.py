@@ -92,8 +92,9 @@ def as_written(problem: Problem, numerical: Numerical, judgement: Judgement) -> 
 
 def _ruled(rule: Rule, problem: Problem, numerical: Numerical, tensors: Sequence[Tensor]) -> Grain | None:
     """Return the grain that a rule finds in some tensors, looked for in a few of their entries first."""
-    for one in (_claim(problem, tensor) for tensor in tensors):
-        if one.any() and are_plain(one, problem, NATURAL):
+    for tensor in tensors:
+        right, claim = numerical.values[tensor.start : tensor.stop], _claim(problem, tensor)
+        if claim.any() and are_plain(claim, problem, NATURAL) and are_plain(right, problem, NATURAL):
             return None
     few = rule(problem, numerical, *_entries(problem, tensors, few=True))
     size = sum(tensor.size for tensor in tensors)
