@@ -442,24 +442,24 @@ def test_selftest():
     assert not any(row["misled"] for row in mistakes.values())
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("more", [(), ("--method", "directional"), ("--sample", "50%")])
 def test_picture_of_errors(folder, more):
-    pytest.importorskip("matplotlib")
     result = run("check", write("planted"), "--plot", "errors.svg", *more)
     assert result.exit_code == 1, result.output
     assert result.stdout.splitlines()[-1] == "Wrote errors.svg."
     assert (folder / "errors.svg").read_bytes().startswith(b"<?xml")
 
 
+@pytest.mark.extra("matplotlib")
 def test_picture_of_errors_beside_a_document(folder):
-    pytest.importorskip("matplotlib")
     result = run("check", write("planted"), "--plot", "errors.png", "--json")
     assert json.loads(result.stdout)["verdict"] == "wrong"
     assert (folder / "errors.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.extra("matplotlib")
 def test_no_picture_of_a_right_gradient(folder):
-    pytest.importorskip("matplotlib")
     result = run("check", write("repaired"), "--plot", "errors.svg")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1].startswith("No picture was written")
@@ -488,8 +488,8 @@ def test_picture_of_errors_without_matplotlib(monkeypatch):
     assert 'pip install "matplotlib>=3.8,<4"' in result.stderr
 
 
+@pytest.mark.extra("matplotlib")
 def test_picture_of_the_first_point_at_which_a_function_is_wrong(folder):
-    pytest.importorskip("matplotlib")
     source = "import numpy as np\n\ndef backward(p, X, Y):\n    return {'dW1': (X.T @ (X @ p['W1'] - Y)) * 3}\n"
     (folder / "mine.py").write_text(source)
     draw = np.random.default_rng(0)

@@ -226,9 +226,9 @@ def test_command_as_json(model):
     assert (found["steps"][0], found["steps"][-1], len(found["steps"])) == (1e-3, 1e-6, 10)
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("suffix", ["svg", "png", "SVG"])
 def test_picture(model, tmp_path, suffix):
-    pytest.importorskip("matplotlib")
     name = f"curves.{suffix}"
     written = []
     for _ in range(2):
@@ -241,9 +241,9 @@ def test_picture(model, tmp_path, suffix):
     assert len(written[0]) < 300_000
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("errors", [(0.0,) * 4, (1.0,) * 4, (1e-16,) * 4, (1e-1, 1e-3, 1e-5, 1e-7)])
 def test_picture_of_curves_of_any_shape(tmp_path, errors):
-    pytest.importorskip("matplotlib")
     curves = tuple(Curve(name, STEPS, errors) for name in (*SCHEMES, "propagated"))
     path = require(tmp_path / "x.svg")
     pictures.draw_sweep(Sweep(curves, "2-1, tanh; mse, mean over 1 example", 0, 3, 3, False, 0.1, 1), path)
