@@ -124,8 +124,8 @@ def outcome(path: Path) -> str:
     assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
     assert "Traceback" not in result.output
     said = json.loads(result.stdout)
-    assert result.exit_code in {1, 2}, said
     assert said["verdict"] in {"wrong", "not judged"}, said
+    assert result.exit_code == (2 if "error" in said else {"wrong": 1, "not judged": 3}[said["verdict"]]), said
     assert grown < MEMORY, f"{grown:,} bytes"
     assert time.perf_counter() - began < SECONDS
     return "refused" if "error" in said else str(said["verdict"])

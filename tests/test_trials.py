@@ -581,7 +581,6 @@ number = 3
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "network_of_mine.py").write_text(MODULE, encoding="utf-8")
-    (tmp_path / "broken_module.py").write_text("import numpy_", encoding="utf-8")
     parameters, X, T = given()
     modelfile.save("model.npz", parameters, X=X, Y=T, hidden="tanh", output="softmax")
     return tmp_path
@@ -592,11 +591,11 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("place", ["network_of_mine", "network_of_mine.py", "./network_of_mine.py"])
-@pytest.mark.parametrize(("name", "code"), [("backward", 0), ("doubled", 1), ("failing", 2)])
+@pytest.mark.parametrize(("name", "code"), [("backward", 0), ("doubled", 1), ("failing", 3)])
 def test_command(folder, place, name, code):
     result = run("check", "model.npz", "--backward", f"{place}:{name}", "--json")
     assert result.exit_code == code, result.output
-    assert json.loads(result.stdout)["verdict"] == ["right", "wrong", "not judged"][code]
+    assert json.loads(result.stdout)["verdict"] == {0: "right", 1: "wrong", 3: "not judged"}[code]
 
 
 def test_command_for_a_person(folder):
@@ -618,7 +617,6 @@ def test_command_for_a_person(folder):
         ("network_of_mine:number", "no function 'number'"),
         ("nowhere.py:backward", "no file 'nowhere.py'"),
         ("no_such_module:backward", "no_such_module cannot be imported: ModuleNotFoundError"),
-        ("broken_module:backward", "broken_module cannot be imported: ModuleNotFoundError: No module named 'numpy_'"),
     ],
 )
 def test_function_that_is_not_there(folder, named, message):
