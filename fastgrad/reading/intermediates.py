@@ -23,7 +23,7 @@ def intermediates(arrays: Mapping[str, Any], problem: Problem, reading: Reading)
     """Return the arrays that are dZ_l or dA_l by name and shape, from the output inwards, dA_l before dZ_l."""
     found = []
     for name, value in arrays.items():
-        match = _NAME.fullmatch(name)
+        match = _NAME.fullmatch(str(name))
         if match is None or not 1 <= int(match[2]) <= problem.network.depth:
             continue
         layer = int(match[2]) - 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -253,8 +252,9 @@ def _like(original: Any, array: Raw) -> Any:
     """Return an array as an array, as numbers in lists or as one number where it was written so."""
     if isinstance(original, list | tuple):
         return array.tolist()
-    if isinstance(original, np.generic) and array.size == 1:
-        return array.reshape(())[()]
-    if isinstance(original, Real) and array.size == 1:
-        return array.item()
-    return np.array(array, order="C")
+    if np.ndim(original) > 0 or array.size > 1:
+        return np.array(array, order="C")
+    number = array.reshape(())
+    if isinstance(original, np.ndarray):
+        return number.copy()
+    return number[()] if isinstance(original, np.generic) else number.item()

@@ -101,7 +101,7 @@ def _held(gradients: Any, count: int) -> Any:
     if not _is_collection(gradients):
         raise FunctionError(f"it returned {type(gradients).__name__}; {EXPECTED}")
     try:
-        return dict(gradients.items()) if isinstance(gradients, Mapping) else list(gradients)
+        return {str(name): value for name, value in gradients.items()} if isinstance(gradients, Mapping) else list(gradients)
     except Exception as error:
         raise FunctionError(f"what it returned cannot be read: {told(error)}") from None
 
