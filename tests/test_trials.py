@@ -538,6 +538,21 @@ class Tensor:
         raise RuntimeError("call detach() first")
 
 
+class Unreadable(dict):
+    def items(self):
+        raise RuntimeError("not for you")
+
+
+def endless():
+    found = []
+    found.append(found)
+    return found
+
+
+def test_a_dz_that_is_no_array_is_left_alone():
+    assert check(lambda p, X, Y: {**backward(p, X, Y), "dZ1": [[1.0], [1.0, 2.0]], "dZ" + "1" * 5000: 0}).passed
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -559,6 +574,9 @@ class Tensor:
             "the weights (W1, W2) and the biases (b1, b2) in n",
         ),
         (lambda g: g["W1"], "it returned one array (4, 5) for 4 parameters"),
+        (lambda g: Unreadable(g), "what it returned cannot be read: RuntimeError: not for you"),
+        (lambda g: endless(), "lists within lists"),
+        (lambda g: {"delta1": [[1.0], [1.0, 2.0]]}, "no gradient of any parameter under 'delta1'"),
     ],
 )
 def test_strange_returns_are_told_in_a_sentence(change, message):

@@ -98,7 +98,7 @@ _OTHER = frozenset(
 )
 """Words of arrays that are about parameters and are none; the last ones are the moments that optimizers keep."""
 
-_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d{1,18}")  # Python refuses to read numbers of thousands of digits
 
 
 class _Word(NamedTuple):
@@ -195,7 +195,7 @@ def given_masks(masks: Any) -> list[Mask]:
         return [Mask(f"masks[{i - 1}]", i, number_array(f"masks[{i - 1}]", value)) for i, value in values if value is not None]
     given = []
     for name, value in _opened(masks).items():
-        numbers = re.findall(r"\d+", name)
+        numbers = re.findall(r"\d{1,18}", name)
         if len(numbers) != 1:
             raise InputError(f"masks has {name!r}: name each mask by its layer, D1, D2, … (D0 for the input)")
         if value is not None:
@@ -348,10 +348,18 @@ def _with_gradient(part: Part, gradients: Mapping[str, Any]) -> Part:
     matches = [name for name, parsed in said.items() if parsed.kind is not None and parsed.kind == part.kind]
     if not matches and part.kind != "b":  # delta1 and grad_0 do not say of what; their shape does
         shapes = {part.array.shape, part.array.shape[::-1]}
-        matches = [name for name, parsed in said.items() if parsed.kind is None and np.shape(gradients[name]) in shapes]
+        matches = [name for name, parsed in said.items() if parsed.kind is None and _shape(gradients[name]) in shapes]
     if len(matches) > 1:
         raise ask(f"{' and '.join(matches)} could each be the gradient of {part.label}", "grads")
     return _gradiented(part, matches[0], gradients[matches[0]]) if matches else part
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Return the shape of an array; None of a ragged list, which will be complained of where it is used."""
+    try:
+        return np.asarray(value).shape
+    except Exception:
+        return None
 
 
 def _gradiented(part: Part, name: str, value: Any) -> Part:

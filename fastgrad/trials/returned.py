@@ -12,6 +12,8 @@ from fastgrad.errors import FunctionError, told
 from fastgrad.reading.layout import Role
 from fastgrad.reading.names import listed, pair_of_lists
 
+DEEPEST = 12
+"""Lists within lists; one that contains itself has no end."""
 EXPECTED = "it must return the gradients as a dict or a list of arrays, or (loss, gradients)"
 
 
@@ -101,9 +103,23 @@ def _held(gradients: Any, count: int) -> Any:
     if not _is_collection(gradients):
         raise FunctionError(f"it returned {type(gradients).__name__}; {EXPECTED}")
     try:
-        return {str(name): value for name, value in gradients.items()} if isinstance(gradients, Mapping) else list(gradients)
+        return _plain(gradients, 0)
+    except FunctionError:
+        raise
     except Exception as error:
         raise FunctionError(f"what it returned cannot be read: {told(error)}") from None
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """Return dicts, lists and tuples of our own; those of the user are looked into here alone."""
+    if not isinstance(value, Mapping | Sequence) or isinstance(value, str | bytes):
+        return value
+    if depth == DEEPEST:
+        raise FunctionError(f"it returned lists within lists, more than {DEEPEST} deep; {EXPECTED}")
+    if isinstance(value, Mapping):
+        return {str(name): _plain(entry, depth + 1) for name, entry in value.items()}
+    entries = [_plain(entry, depth + 1) for entry in value]
+    return tuple(entries) if isinstance(value, tuple) else entries
 
 
 def _one_number(value: Any) -> float | None:
