@@ -23,7 +23,7 @@ from fastgrad_cli.main import main
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs processes and signals of POSIX")
 
 MODULE = """
-import os, subprocess, sys, time
+import os, signal, subprocess, sys, time
 import numpy as np
 
 def right(p, X, Y):
@@ -51,14 +51,21 @@ def prints(p, X, Y):
 def forks(p, X, Y):
     if os.fork() == 0:
         time.sleep(60)
+        os._exit(0)
     child = subprocess.Popen(["sleep", "60"])
     with open("children", "a") as file:
         print(child.pid, file=file)
     return right(p, X, Y)
 
 def comes_back_twice(p, X, Y):
+    assert __name__ != "mine", "never in the process of the tests"
     os.fork()
     return right(p, X, Y)
+
+def interrupts(p, X, Y):
+    assert __name__ != "mine", "never in the process of the tests"
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(60)
 
 kept = {}
 
@@ -387,6 +394,14 @@ def test_ctrl_c_before_the_work_is_one_document(folder, monkeypatch, command):
     assert result.exit_code == 130
     found = json.loads(result.stdout)
     assert (found["passed"], found["verdict"], found["error"]) == (False, "not judged", "interrupted")
+
+
+@POSIX
+def test_ctrl_c_while_the_function_runs_is_one_document(folder):
+    began = time.monotonic()
+    code, document, _ = tried("interrupts")
+    assert (code, document["error"]) == (130, "interrupted")
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("command", [("gradient",), ("sweep",), ("selftest",), ("demo", "train", "--iterations", "2")])

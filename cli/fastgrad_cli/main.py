@@ -460,6 +460,9 @@ def _draw(draw: Callable[[Report | BackwardReport], str], report: Report | Backw
     """Draw a report that has been shown; a picture that fails takes back neither the document nor a verdict of wrong."""
     try:
         drawn = draw(report)
+    except KeyboardInterrupt:
+        terminal.note("Interrupted.")
+        return terminal.INTERRUPTED
     except Exception as error:
         terminal.complain(error)
         return terminal.FAILED if code == terminal.RIGHT else code
