@@ -9,10 +9,7 @@ import contextlib
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+from typing import Any, TextIO
 
 
 class Outlet(io.FileIO):
@@ -20,7 +17,7 @@ class Outlet(io.FileIO):
 
     lost: OSError | None = None
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Any, /) -> int:
         """Write, or take note of why it cannot be done; from then on everything is dropped."""
         if self.lost is None:
             try:
