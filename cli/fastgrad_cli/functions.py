@@ -63,6 +63,7 @@ class UserFunction:
         self._place, self._name = _named(text)
         self._timeout = timeout
         self._ended: str | None = None
+        self._gone = False
         # Python's safe path keeps files of the current folder from replacing modules that numpy imports.
         command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path)]
         try:
@@ -174,7 +175,10 @@ class UserFunction:
         return f"it crashed: signal {-code} ended the process that it ran in"
 
     def _end(self) -> None:
-        """End the process and what it has started; on Windows the process alone."""
+        """End the process and what it has started, once; on Windows the process alone."""
+        if self._gone:  # its number may be another's by now
+            return
+        self._gone = True
         with contextlib.suppress(OSError):
             if hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)
