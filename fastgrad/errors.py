@@ -1,12 +1,18 @@
 """The ways of ending without an answer: what cannot be checked, and Ctrl-C."""
 
+import traceback
 from collections.abc import Callable
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 
 class InputError(ValueError):
     """Something that cannot be checked; the message says what was expected, what was found, where, and what to do."""
+
+
+class FunctionError(Exception):
+    """A user's function gave no gradient that can be judged; the message says why."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -21,6 +27,32 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, finished: Any) -> None:
         super().__init__()
         self.finished = finished
+
+
+LONGEST = 500
+"""Characters of somebody else's message that are worth repeating."""
+_OURS = {"fastgrad", "fastgrad_cli", "importlib"}
+
+
+def told(error: BaseException) -> str:
+    """Say what a stranger's code raised, and where in its own files."""
+    try:
+        first = next(iter(str(error).splitlines()), "")[:LONGEST]
+    except Exception:  # an error that cannot even be printed
+        first = ""
+    what = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    frames = [(frame, line) for frame, line in traceback.walk_tb(error.__traceback__) if _is_strangers(frame.f_globals)]
+    places = traceback.StackSummary.extract(iter(frames))
+    own = [place for place in places if "site-packages" not in place.filename and not place.filename.startswith("<frozen")]
+    if not own:
+        return what
+    line = f": {own[-1].line}" if own[-1].line else ""
+    return f"{what} ({Path(own[-1].filename).name}, line {own[-1].lineno}{line})"
+
+
+def _is_strangers(variables: dict[str, Any]) -> bool:
+    """Tell whether a module, by its variables, is neither ours nor the machinery of import."""
+    return str(variables.get("__name__")).partition(".")[0] not in _OURS
 
 
 def require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:

@@ -140,11 +140,11 @@ def test_broken_kernels_judge_nothing(method):
 
 
 @pytest.mark.usefixtures("broken")
-def test_broken_kernels_exit_2(tmp_path, monkeypatch):
+def test_broken_kernels_exit_3(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_demo(demo.find("repaired"))
     result = CliRunner().invoke(main, ["check", "repaired.npz"])
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "audit failed" in result.stdout
 
 

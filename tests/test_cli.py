@@ -200,7 +200,7 @@ def test_check_without_gradients_points_to_gradient():
     assert "fastgrad gradient repaired.npz" in result.stderr
 
 
-@pytest.mark.parametrize(("verdict", "code"), [("right", 0), ("wrong", 1), ("not judged", 2)])
+@pytest.mark.parametrize(("verdict", "code"), [("right", 0), ("wrong", 1), ("not judged", 3)])
 def test_exit_code_follows_the_verdict(monkeypatch, verdict, code):
     class Given:
         def to_dict(self):
@@ -329,7 +329,8 @@ def test_errors_as_json(arguments):
         (InputError("W2 \x1b[31mhas"), 2, "Error: W2 \\x1b[31mhas\n"),
         (MemoryError(), 2, "Error: this machine has not enough memory for it; check fewer examples\n"),
         (PermissionError(13, "Permission denied", "x.npz"), 2, "Error: x.npz: Permission denied\n"),
-        (BrokenPipeError(), 2, ""),
+        (BrokenPipeError(32, "Broken pipe"), 2, "Error: Broken pipe\n"),
+        (EOFError("odd"), 2, "Error: internal error, please report it: EOFError: odd\n"),
         (RuntimeError("odd"), 2, "Error: internal error, please report it: RuntimeError: odd\n"),
         (KeyboardInterrupt(), 130, "Interrupted."),
     ],

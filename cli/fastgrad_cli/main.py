@@ -69,7 +69,8 @@ class Demos(click.Group):
 def main() -> None:
     """Say whether the gradients of a hand-written backpropagation are right.
 
-    Exit codes: 0 every checked gradient is right, 1 at least one is wrong, 2 it could not be judged.
+    Exit codes: 0 every checked gradient is right; 1 at least one is wrong; 2 the command, a file or fastgrad itself is at
+    fault; 3 not judged; 130 interrupted.
     """
 
 
@@ -92,6 +93,12 @@ def main() -> None:
     "at others; the gradients in FILE are not looked at.",
 )
 @click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Time for each call of that function, and for importing it; 0 for no limit. If not said, it grows with the network.",
+)
+@click.option(
     "--plot",
     "picture",
     metavar="FILE",
@@ -106,6 +113,7 @@ def main() -> None:
 def check(
     file: str,
     backward: str | None,
+    timeout: float | None,
     picture: str | None,
     description: dict[str, Any],
     method: dict[str, Any],
@@ -118,21 +126,23 @@ def check(
     FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
     gradient is compared with the numerical one of the loss. What the network is stands in FILE too, or is said with
     options.
+
+    Exit codes: 0 right; 1 wrong; 2 the command, a file or fastgrad itself is at fault; 3 not judged; 130 interrupted.
     """
     from fastgrad.errors import Interrupted
 
     draw = None if picture is None else _pencil(picture)
     how, code = {**method, "directions": directions, "tolerance": tolerance}, None
+    if timeout is not None and backward is None:
+        raise click.UsageError("--timeout goes with --backward: it is the time for each call of that function.")
     report: Report | BackwardReport
     try:
-        report = _check_file(file, description, how) if backward is None else _try(backward, file, description, how)
+        report = _check_file(file, description, how) if backward is None else _try(backward, timeout, file, description, how)
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
-    drawn = "" if draw is None else draw(report)
-    if drawn and not as_json:
-        click.echo(drawn)
-    return EXIT_CODES[report.verdict] if code is None else code
+    code = EXIT_CODES[report.verdict] if code is None else code
+    return code if draw is None else _draw(draw, report, as_json, code)
 
 
 @main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
@@ -379,7 +389,7 @@ def _check_demo(name: str | None, as_json: bool) -> int:
     as_planted = found == chosen.wrong and report.verdict != "not judged"
     if not as_json:
         click.echo(_conclusion(chosen, as_planted))
-    return terminal.RIGHT if as_planted else terminal.NOT_JUDGED
+    return terminal.RIGHT if as_planted else terminal.FAILED
 
 
 def _load(file: str, description: dict[str, Any]) -> Problem:
@@ -428,19 +438,41 @@ def _check_file(file: str, description: dict[str, Any], how: dict[str, Any]) -> 
     return _check(problem, how)
 
 
-def _try(backward: str, file: str, description: dict[str, Any], method: dict[str, Any]) -> BackwardReport:
+def _try(
+    backward: str, timeout: float | None, file: str, description: dict[str, Any], method: dict[str, Any]
+) -> BackwardReport:
     """Try a function on what a file holds."""
-    from fastgrad import walk
-    from fastgrad.reading import Description, modelfile
-    from fastgrad_cli.functions import load_function
+    from fastgrad.errors import require
+    from fastgrad_cli.functions import UserFunction
 
-    function = load_function(backward)
-    parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
-    with _working() as progress:
-        tried: BackwardReport = walk.check(
-            parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
-        )
+    if timeout is not None:
+        require("timeout", timeout, float, "a finite number of seconds, 0 for no limit", lambda s: 0.0 <= s < float("inf"))
+    with UserFunction(backward, timeout) as function:  # its process starts while this one imports and reads
+        from fastgrad import walk
+        from fastgrad.reading import Description, modelfile
+
+        parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
+        function.load()
+        with _working() as progress:
+            tried: BackwardReport = walk.check(
+                parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
+            )
     return tried
+
+
+def _draw(draw: Callable[[Report | BackwardReport], str], report: Report | BackwardReport, as_json: bool, code: int) -> int:
+    """Draw a report that has been shown; a picture that fails takes back neither the document nor a verdict of wrong."""
+    try:
+        drawn = draw(report)
+    except KeyboardInterrupt:
+        terminal.note("Interrupted.")
+        return terminal.INTERRUPTED
+    except Exception as error:
+        terminal.complain(error)
+        return terminal.FAILED if code == terminal.RIGHT else code
+    if not as_json:
+        click.echo(drawn)
+    return code
 
 
 def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:

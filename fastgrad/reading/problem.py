@@ -237,7 +237,7 @@ def place_entries(tensor: Tensor, entries: Array, array: Raw) -> None:
     if tensor.column is None:
         array[...] = (values.T if tensor.transposed else values).reshape(array.shape)
         return
-    rows = array.T if tensor.transposed else array
+    rows = array.T if tensor.transposed else array.reshape(tensor.canonical_shape[0], -1)  # of a vector, theta, one row
     if tensor.kind == "b":
         rows[:, tensor.column] = values
     else:

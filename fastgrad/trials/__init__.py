@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted
+from fastgrad.errors import FunctionError, InputError, Interrupted
 from fastgrad.model.forward import UNIT_ROUNDOFF
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
@@ -20,7 +20,7 @@ from fastgrad.reading import Description
 from fastgrad.reading.names import listed
 from fastgrad.report import Report
 from fastgrad.report.formatting import closed, significant
-from fastgrad.trials.calling import Answer, Function, FunctionError, Given, Point, ask, understand
+from fastgrad.trials.calling import Answer, Function, Given, Point, ask, understand
 from fastgrad.trials.points import grown, initialised, number_of_examples, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
 
@@ -156,7 +156,11 @@ class _Trials:
         if not given.network.penalties or samples == given.samples or self.trials[-1].report.verdict != "wrong":
             return point
         shared = self.given.sharing_penalty()
-        answer = ask(self.backward, shared, point)
+        try:
+            answer = ask(self.backward, shared, point)
+        except FunctionError as failure:
+            self.see("failed", f"Your function failed when it was called again at {point.name}: {failure}.")
+            return point
         report = self.check_problem(answer.problem)
         if report.verdict != "wrong":
             self.given, self.trials[-1] = shared, Trial(point.name, report)

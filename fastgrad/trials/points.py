@@ -32,7 +32,8 @@ LEAST_LOSS = 0.1
 def number_of_examples(given: Given) -> int:
     """Return a number that is neither a width nor the given number; that one where nothing else fits the arrays."""
     network, fixed = given.problem.network, given.problem.samples
-    if given.examples_fixed or (np.ndim(given.point.X) < 2 and network.widths[0] > 1):
+    shape = np.shape(given.point.X)  # of a number there is one, and a vector may be one example
+    if given.examples_fixed or not shape or (len(shape) < 2 and network.widths[0] > 1):
         return fixed
     least = max(FEWEST_EXAMPLES, min(network.widths[-1], MOST_CLASSES) + 1)
     return next(samples for samples in count(least) if samples != fixed and samples not in network.widths)
