@@ -7,7 +7,7 @@ import os
 import sys
 from threading import Lock
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 
 ONE_AT_A_TIME = Lock()
 """Held by whoever runs a prange loop: not all of numba's layers of threads bear being called from two of Python's at once."""
@@ -35,6 +35,6 @@ def most_threads() -> int:
     said = os.environ.get("NUMBA_NUM_THREADS")
     if said:
         if not (said.isdecimal() and int(said)):
-            raise InputError(f"the variable NUMBA_NUM_THREADS must be a whole number of at least 1, found {said!r}")
+            raise InputError(f"the variable NUMBA_NUM_THREADS must be a whole number of at least 1, found {quoted(said)}")
         return int(said)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, overload
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from fastgrad.numerical import Numerical, load_kernels, numerical_gradient
 from fastgrad.numerical.methods import choose_method, estimate
 from fastgrad.numerical.tracking import Progress
 from fastgrad.reading import Description, interpret_parts
+from fastgrad.reading.description import Items
 from fastgrad.report import Report
 from fastgrad.report.formatting import counted, duration
 from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap
@@ -53,13 +54,28 @@ AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
 """Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
 
 
+class Options(Items, total=False):
+    """The keywords of `check` beside the arrays, for type checkers; as they are described there."""
+
+    masks: Mapping[str, Any] | Sequence[Any] | None
+    method: str
+    step: float | None
+    scheme: str
+    sample: int | float | str | None
+    seed: int
+    directions: int | None
+    tolerance: float | None
+    threads: int | None
+    progress: Progress | None
+
+
 @overload
 def check(
     parameters: Mapping[str, Any] | Sequence[Any],
     gradients: Mapping[str, Any] | Sequence[Any],
     X: Any,
     Y: Any,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Report: ...
 
 
@@ -70,7 +86,7 @@ def check(
     backward: Function,
     X: Any,
     Y: Any,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> BackwardReport: ...
 
 
@@ -91,7 +107,7 @@ def check(
     tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-    **description: Any,
+    **description: Unpack[Items],
 ) -> Report | BackwardReport:
     """Check gradients that a hand-written backward pass produced, or the backward pass itself.
 
@@ -146,8 +162,9 @@ def check(
     Examples
     --------
     >>> import numpy as np, fastgrad
-    >>> W, X, Y = np.array([[0.5, -1.0]]), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[0.0], [1.0]])
-    >>> dW = (X @ W.T - Y).T @ X / 2
+    >>> W, X = np.array([[0.5, -1.0]]), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> Y = np.array([[0.0], [1.0], [0.0]])
+    >>> dW = (X @ W.T - Y).T @ X / 3
     >>> fastgrad.check({"W1": W}, {"dW1": dW}, X, Y, output="identity", loss="squared_error").passed
     True
     """
@@ -163,7 +180,7 @@ def check(
         threads=threads,
         progress=progress,
     )
-    described = Description.of(description)
+    described = Description.of(description, [*Options.__annotations__, "backward", "gradients"])
     if backward is not None:
         if gradients is not None:
             raise InputError("give either gradients or the function that makes them (backward=), not both")

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted, shortened
 
 
 def load_function(text: str) -> Callable[..., Any]:
@@ -24,10 +24,10 @@ def load_function(text: str) -> Callable[..., Any]:
     """
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
-        raise InputError(f"a function is named as module:function or file.py:function, found {text!r}")
+        raise InputError(f"a function is named as module:function or file.py:function, found {quoted(text)}")
     function = getattr(_imported(place), name, None)
     if not callable(function):
-        raise InputError(f"there is no function {name!r} in {place}")
+        raise InputError(f"there is no function {quoted(name)} in {shortened(place)}")
 
     def quiet(*arguments: Any) -> Any:
         with contextlib.redirect_stdout(sys.stderr):
@@ -41,14 +41,14 @@ def _imported(place: str) -> ModuleType:
     path = Path(place)
     is_file = path.suffix == ".py"
     if is_file and not path.is_file():
-        raise InputError(f"there is no file {place!r}")
+        raise InputError(f"there is no file {quoted(place)}")
     sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return _run(path) if is_file else importlib.import_module(place)
     except Exception as error:  # whatever a stranger's module may raise
         first = next(iter(str(error).splitlines()), "")
-        raise InputError(f"{place} cannot be imported: {type(error).__name__}: {first}") from None
+        raise InputError(f"{shortened(place)} cannot be imported: {type(error).__name__}: {shortened(first)}") from None
 
 
 def _run(path: Path) -> ModuleType:

@@ -252,7 +252,9 @@ def _count(tally: _Tally, block: _Block) -> None:
     """Add a block to a tally."""
     off, wrong = _held(block)
     with np.errstate(invalid="ignore", over="ignore"):
-        excess = np.where(np.isnan(off), np.inf, off / block.allowed)
+        excess = off / block.allowed
+        excess[np.isnan(excess)] = 0.0  # infinite and allowed to be, or both 0; a claim that is no number is put below
+        excess[np.isnan(off)] = np.inf
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
     tally.allowed = hypot(tally.allowed, norm(block.allowed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.machine import most_threads
 from fastgrad.model.network import Problem
 from fastgrad.numerical.selection import sample_size
@@ -27,7 +27,7 @@ def choose_method(problem: Problem, method: str, sample: int | float | str | Non
     for known in METHODS:
         if method == known:
             return known
-    raise InputError(f"method must be one of auto, {', '.join(METHODS)}; found {method!r}")
+    raise InputError(f"method must be one of auto, {', '.join(METHODS)}; found {quoted(method)}")
 
 
 def choose_scheme(scheme: str, method: Method) -> Scheme:
@@ -40,7 +40,7 @@ def choose_scheme(scheme: str, method: Method) -> Scheme:
                     'Give method="textbook" (--method textbook) with it'
                 )
             return known
-    raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; found {scheme!r}")
+    raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; found {quoted(scheme)}")
 
 
 def estimate(problem: Problem, method: Method, share: float = 1.0) -> float:
