@@ -136,7 +136,7 @@ def check(
     seed : int
         Seed of that draw, of the audit's, of the directions, and of the points at which a function is tried.
     directions : int, optional
-        How many directions, by method "directional"; by default 8.
+        How many directions, by method "directional", up to 1,000; by default 8.
     tolerance : float, optional
         How many times the rounding of an entry a gradient may be off; by default 32, as derived in `fastgrad.model.rounding`.
     threads : int, optional

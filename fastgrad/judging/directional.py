@@ -28,6 +28,8 @@ from fastgrad.report.parts import Audit, Disagreement, Entry, Outcomes, Sensitiv
 
 DIRECTIONS = 8
 """Directions by default: two wrong entries that cancel are then missed with a probability of 0.4 %."""
+MOST_DIRECTIONS = 1_000
+"""Each further direction halves a chance of missing that is below 10⁻¹⁹ with 64 of them; more than this only take time."""
 MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
 AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
@@ -130,7 +132,8 @@ def check_directions(
     Interrupted
         On Ctrl-C, with the Directional of the tensors that were finished, if there are any.
     """
-    require("directions", directions, int, "a whole number of at least 1", lambda number: number >= 1)
+    most = f"a whole number from 1 to {MOST_DIRECTIONS:,}"
+    require("directions", directions, int, most, lambda number: 1 <= number <= MOST_DIRECTIONS)
     require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
     used = thread_count(threads)
     with np.errstate(all="ignore"), Tracker(progress, problem.network.size) as tracker:
