@@ -386,7 +386,8 @@ def _is_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     """Whether NumPy can make an array of this shape; it counts the other axes even where one of them is empty."""
     if len(shape) > MOST_DIMENSIONS or any(isinstance(n, bool) or n < 0 for n in shape):
         return False
-    return math.prod(max(n, 1) for n in shape) * max(dtype.itemsize, 1) <= sys.maxsize
+    # Of texts without a byte NumPy makes texts of one character, which takes four.
+    return math.prod(max(n, 1) for n in shape) * max(dtype.itemsize, 4) <= sys.maxsize
 
 
 def _require_modest(member: _Member) -> None:
@@ -394,9 +395,10 @@ def _require_modest(member: _Member) -> None:
     count = math.prod(member.shape)
     if member.dtype.itemsize == 0 and count > MOST_EMPTY_TEXTS:
         raise InputError(f"{member.name} holds {count:,} entries without a byte; there may be {MOST_EMPTY_TEXTS:,} at most")
-    if member.size > LARGEST_ITEM and _is_item(member):
+    taken = max(member.size, member.dtype.itemsize)  # to show an empty array of long texts takes some of them
+    if taken > LARGEST_ITEM and _is_item(member):
         raise InputError(
-            f"{member.name} takes {member.size:,} bytes, where an item of a description takes {LARGEST_ITEM:,} at most; if it "
+            f"{member.name} takes {taken:,} bytes, where an item of a description takes {LARGEST_ITEM:,} at most; if it "
             "is data, give it another name"
         )
 
