@@ -386,8 +386,8 @@ def _is_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     """Whether NumPy can make an array of this shape; it counts the other axes even where one of them is empty."""
     if len(shape) > MOST_DIMENSIONS or any(isinstance(n, bool) or n < 0 for n in shape):
         return False
-    # Of texts without a byte NumPy makes texts of one character, which takes four.
-    return math.prod(max(n, 1) for n in shape) * max(dtype.itemsize, 4) <= sys.maxsize
+    # Texts without a byte become texts of one character, and a character of bytes becomes one of four.
+    return 4 * math.prod(max(n, 1) for n in shape) * max(dtype.itemsize, 1) <= sys.maxsize
 
 
 def _require_modest(member: _Member) -> None:
