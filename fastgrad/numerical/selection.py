@@ -39,7 +39,7 @@ def sample_size(sample: int | float | str, total: int) -> int:
         said = float(text.removesuffix("%"))
     except ValueError:
         said = float("nan")
-    if is_share and said > 100.0:
+    if is_share and 100.0 < said < float("inf"):
         raise InputError(f"sample is a share of all parameters, which is 100% at most; found {quoted(text)}")
     number = said * total / 100.0 if is_share else said
     if not (np.isfinite(number) and said > 0) or (not is_share and number != int(number)):
