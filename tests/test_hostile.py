@@ -490,7 +490,7 @@ LONG = "x" * 100_000
             ["check", "FILE", option, LONG]
             for option in (
                 *("--hidden", "--activations", "--output", "--loss", "--reduction", "--l2", "--keep-prob", "--layout"),
-                *("--params", "--grads", "--inputs", "--labels", "--bias-column", "--class-weights", "--example-weights"),
+                *("--params", "--inputs", "--labels", "--bias-column", "--class-weights", "--example-weights"),
                 *("--sample", "--seed", "--method", "--scheme", "--step", "--backward", "--plot"),
             )
         ),
