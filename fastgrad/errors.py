@@ -1,5 +1,6 @@
 """The ways of ending without an answer: what cannot be checked, and Ctrl-C."""
 
+import math
 import traceback
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -55,8 +56,32 @@ def _is_strangers(variables: dict[str, Any]) -> bool:
     return str(variables.get("__name__")).partition(".")[0] not in _OURS
 
 
+LONGEST_QUOTE = 200
+"""Characters of somebody's text that a message repeats."""
+
+
+def shortened(text: str) -> str:
+    """Return a text as a message repeats it: of a long one the beginning, and how long it is."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}… ({len(text):,} characters)"
+
+
+def quoted(value: object) -> str:
+    """Return what somebody gave in Python's notation, as a message repeats it."""
+    if isinstance(value, str) and len(value) > LONGEST_QUOTE:  # cut first, so that the quotation mark at its end stays
+        return f"{value[:LONGEST_QUOTE]!r}… ({len(value):,} characters)"
+    return shortened(repr(value))
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a number is finite in double precision; Python has whole numbers and fractions that are not."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
     """Refuse an argument that is not of its kind; a whole number will do for any number, a truth value for none."""
     kinds = Integral if kind is int else Real
-    if isinstance(value, bool) or not isinstance(value, kinds) or not holds(value):
-        raise InputError(f"{name} must be {meaning}, found {value!r}")
+    if isinstance(value, bool) or not isinstance(value, kinds) or not is_finite(value) or not holds(value):
+        raise InputError(f"{name} must be {meaning}, found {quoted(value)}")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Unpack, overload
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.tracking import Progress
 from fastgrad.reading import Description, interpret_parts
+from fastgrad.reading.description import Items
 from fastgrad.report import Report
 from fastgrad.report.formatting import counted, duration, listed
 from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap, Finding, TensorReport
@@ -56,13 +57,28 @@ AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
 """Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
 
 
+class Options(Items, total=False):
+    """The keywords of `check` beside the arrays, for type checkers; as they are described there."""
+
+    masks: Mapping[str, Any] | Sequence[Any] | None
+    method: str
+    step: float | None
+    scheme: str
+    sample: int | float | str | None
+    seed: int
+    directions: int | None
+    tolerance: float | None
+    threads: int | None
+    progress: Progress | None
+
+
 @overload
 def check(
     parameters: Mapping[str, Any] | Sequence[Any],
     gradients: Mapping[str, Any] | Sequence[Any],
     X: Any,
     Y: Any,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Report: ...
 
 
@@ -73,7 +89,7 @@ def check(
     backward: Function,
     X: Any,
     Y: Any,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> BackwardReport: ...
 
 
@@ -94,7 +110,7 @@ def check(
     tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
-    **description: Any,
+    **description: Unpack[Items],
 ) -> Report | BackwardReport:
     """Check gradients that a hand-written backward pass produced, or the backward pass itself.
 
@@ -123,7 +139,7 @@ def check(
     seed : int
         Seed of that draw, of the audit's, of the directions, and of the points at which a function is tried.
     directions : int, optional
-        How many directions, by method "directional"; by default 8.
+        How many directions, by method "directional", up to 1,000; by default 8.
     tolerance : float, optional
         How many times the rounding of an entry a gradient may be off; by default 32, as derived in `fastgrad.model.rounding`.
     threads : int, optional
@@ -150,8 +166,9 @@ def check(
     Examples
     --------
     >>> import numpy as np, fastgrad
-    >>> W, X, Y = np.array([[0.5, -1.0]]), np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[0.0], [1.0]])
-    >>> dW = (X @ W.T - Y).T @ X / 2
+    >>> W, X = np.array([[0.5, -1.0]]), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    >>> Y = np.array([[0.0], [1.0], [0.0]])
+    >>> dW = (X @ W.T - Y).T @ X / 3
     >>> fastgrad.check({"W1": W}, {"dW1": dW}, X, Y, output="identity", loss="squared_error").passed
     True
     """
@@ -167,7 +184,7 @@ def check(
         threads=threads,
         progress=progress,
     )
-    described = Description.of(description)
+    described = Description.of(description, [*Options.__annotations__, "backward", "gradients"])
     if backward is not None:
         if gradients is not None:
             raise InputError("give either gradients or the function that makes them (backward=), not both")

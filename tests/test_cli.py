@@ -472,7 +472,7 @@ def test_no_picture_of_a_right_gradient(folder):
     [
         ("errors.pdf", "must end in .png or .svg, found 'errors.pdf'"),
         ("nowhere/errors.svg", "no folder 'nowhere'"),
-        ("folder.svg", "'folder.svg' is a folder"),
+        ("folder.svg", "folder.svg: this is a folder"),
     ],
 )
 def test_picture_of_errors_asked_for_wrongly(folder, name, message):

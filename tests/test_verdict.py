@@ -372,3 +372,19 @@ def test_tolerance_beyond_reason_judges_nothing():
 def test_tolerance_must_be_a_positive_number(tolerance):
     with pytest.raises(InputError, match="tolerance must be a positive number"):
         check_problem(problems.problem(CASE, EXACT), tolerance=tolerance)
+
+
+def test_what_overflowed_in_the_numerical_gradient_accuses_nobody():
+    """Its tensor is not judged, unless another entry of it, or a claim that is no number, is wrong."""
+    values = FOUND.values.copy()
+    values[0] = np.nan
+    found = replace(FOUND, values=values)
+    assert {name: report.verdict for name, report in tensors_of(EXACT, found=found).items() if report.verdict != "right"} == {
+        "W1": "not judged"
+    }
+    for place, claim in ((0, np.nan), (1, 2.0 * EXACT[1])):
+        claimed = EXACT.copy()
+        claimed[place] = claim
+        report = tensors_of(claimed, found=found)["W1"]
+        assert (report.verdict, report.wrong) == ("wrong", 1)
+        assert report.worst.index == tuple(int(i) for i in np.unravel_index(place, report.shape))

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from fastgrad.errors import LONGEST, FunctionError, InputError
+from fastgrad.errors import FunctionError, InputError, quoted
 from fastgrad.machine import available_memory
 
 # numpy is imported where it is needed, for the process is to be started before this one waits for it.
@@ -201,9 +201,9 @@ def _named(text: str) -> tuple[str, str]:
     """Part a function's name into its module, or file, and its own."""
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
-        raise InputError(f"a function is named as module:function or file.py:function, found {text[:LONGEST]!r}")
+        raise InputError(f"a function is named as module:function or file.py:function, found {quoted(text)}")
     if place.endswith(".py") and not Path(place).is_file():
-        raise InputError(f"there is no file {place[:LONGEST]!r}")
+        raise InputError(f"there is no file {quoted(place)}")
     return place, name
 
 

@@ -195,7 +195,7 @@ def gradient(
     with _working() as progress:
         result = numerical.numerical_gradient(problem, **method, progress=progress)
     arrays = gradient_arrays(problem, result.values)
-    modelfile.save_arrays(path, arrays)
+    modelfile.save_arrays(path, arrays, follow=force)
     if as_json:
         terminal.show_json(written(path, arrays))
     else:
@@ -482,11 +482,9 @@ def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
     path = pictures.require(picture)
 
     def draw(report: Report | BackwardReport) -> str:
-        tried = [trial.report for trial in report.trials] if hasattr(report, "trials") else [report]
-        wrong = next((one for one in tried if one.maps), None)
-        if wrong is None:
+        if pictures.drawable(report) is None:
             return "No picture was written: nothing was found wrong, entry by entry."
-        pictures.draw_errors(wrong, path)
+        pictures.draw_errors(report, path)
         return f"Wrote {terminal.printable(str(path))}."
 
     return draw

@@ -187,7 +187,7 @@ directions_option = click.option(
     "--directions",
     type=click.IntRange(min=1),
     metavar="N",
-    help="By method directional: how many directions, 8 if not said.",
+    help="By method directional: how many directions, up to 1000; 8 if not said.",
 )
 
 

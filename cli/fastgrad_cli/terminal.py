@@ -6,7 +6,9 @@ Nothing here, nor in `main` and `options`, may import numpy, numba or rich befor
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import sys
 import time
@@ -16,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, shortened
 from fastgrad_cli.streams import loss_of, make_streams_safe
 
 if TYPE_CHECKING:
@@ -78,8 +80,17 @@ def show(renderable: RenderableType) -> None:
 
 
 def show_json(document: dict[str, Any]) -> None:
-    """Print one JSON document on stdout."""
-    _write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    """Print one JSON document on stdout; JSON has no nan and no infinity, which stand in it as text: "nan", "inf", "-inf"."""
+    _write(json.dumps(_in_json(document), indent=2, allow_nan=False) + "\n")
+
+
+def _in_json(value: Any) -> Any:
+    """Return what a document may hold: a number that JSON lacks becomes text, wherever it stands."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(float(value))
+    if isinstance(value, dict):
+        return {key: _in_json(entry) for key, entry in value.items()}
+    return [_in_json(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def note(text: str) -> None:
@@ -175,7 +186,9 @@ def _explain(error: BaseException, as_json: bool) -> int:
     elif interrupted:
         note("Interrupted.")
     elif isinstance(error, click.ClickException):
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(_cut(shown.getvalue()), err=True, nl=False)
     else:
         complain(error)
     return INTERRUPTED if interrupted else FAILED
@@ -186,17 +199,23 @@ def complain(error: BaseException) -> None:
     note(f"Error: {_message(error)}")
 
 
+def _cut(message: str) -> str:
+    """Return a message of click's with what it repeats of the arguments cut where it is long."""
+    return " ".join(map(shortened, message.split(" ")))
+
+
 def _message(error: BaseException) -> str:
     """Return what went wrong, for a person."""
     if isinstance(error, click.ClickException):
-        return error.format_message()
+        return _cut(error.format_message())
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, MemoryError):
         return "this machine has not enough memory for it; check fewer examples"
     if isinstance(error, OSError):
-        return ": ".join(str(part) for part in (error.filename, error.strerror) if part) or str(error) or type(error).__name__
-    first_line = next(iter(str(error).splitlines()), "")
+        parts = (shortened(str(part)) for part in (error.filename, error.strerror) if part)
+        return ": ".join(parts) or str(error) or type(error).__name__
+    first_line = shortened(next(iter(str(error).splitlines()), ""))
     return (
         f"internal error, please report it: {type(error).__name__}: {first_line}\n"
         "Set FASTGRAD_TRACEBACK=1 to see where it happened."

@@ -30,6 +30,7 @@ class Understood:
     seconds: dict[str, float]
 
     @classmethod
+    @np.errstate(all="ignore")  # a loss that overflows is one
     def of(cls, problem: Problem) -> Understood:
         """Evaluate the loss of a problem, compare it with the user's, and estimate the work."""
         base = base_point(problem)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.table import Table
@@ -110,6 +111,7 @@ class SelfTest(BaseReport):
             yield f"Not to be seen at this point, at least in one place: {'; '.join(hidden)}."
 
 
+@np.errstate(all="ignore")  # as in a check
 def selftest(problem: Problem, progress: Callable[[int, int], None] | None = None) -> SelfTest:
     """Plant every applicable mistake into a network's right gradient, and diagnose each.
 

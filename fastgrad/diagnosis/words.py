@@ -31,7 +31,7 @@ PENALTY_FACTORS = ("penalty.not_divided", "penalty.divided", "penalty.twice", "p
 
 def number(value: float) -> str:
     """Return a factor to four digits, more where it is close to 1; whole ones as they are."""
-    if value == round(value) and abs(value) < 1e6:
+    if abs(value) < 1e6 and value == round(value):
         return f"{value:,.0f}"
     digits = 4
     while digits < 17 and abs(float(f"{value:.{digits}g}")) == 1.0:

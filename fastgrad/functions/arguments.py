@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, is_finite, quoted
 
 Array = NDArray[np.float64]
 
@@ -151,15 +151,15 @@ def read(x: Any, what: str = "x", *, finite: bool = True) -> tuple[Layout, Array
 def whole_number(value: Any, name: str, least: int) -> int:
     """Return an option that must be a whole number, or complain of it by name."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} is {value!r}; expected a whole number, {least} or more")
+        raise InputError(f"{name} is {quoted(value)}; expected a whole number, {least} or more")
     return int(value)
 
 
 def real_number(value: Any, name: str, *, positive: bool = False) -> float:
     """Return an option that must be a finite number, or complain of it by name."""
-    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and is_finite(value)
     if not good or (positive and value <= 0.0):
-        raise InputError(f"{name} is {value!r}; expected a {'positive' if positive else 'finite'} number")
+        raise InputError(f"{name} is {quoted(value)}; expected a {'positive' if positive else 'finite'} number")
     return float(value)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.functions import directions
 from fastgrad.functions.arguments import Array, whole_number
 from fastgrad.functions.claim import Claim, claim_of, relative_difference
@@ -98,7 +98,7 @@ def check_function(
     """
     check_scheme("auto", step)
     if method not in ("auto", "entries", "directions"):
-        raise InputError(f"method is {method!r}; expected auto, entries or directions")
+        raise InputError(f"method is {quoted(method)}; expected auto, entries or directions")
     seed = whole_number(seed, "seed", 0)
     began = time.perf_counter()
     function = Function(f, x, workers, batched)

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import Array, read, real_number
 from fastgrad.functions.difference import classical, try_complex
 from fastgrad.functions.evaluation import Function
@@ -173,7 +173,7 @@ def check_scheme(scheme: Any, step: Any) -> None:
     """Complain of a scheme or a step that is none."""
     names = ("auto", *get_args(Scheme))
     if scheme not in names:
-        raise InputError(f"scheme is {scheme!r}; expected one of {', '.join(names)}")
+        raise InputError(f"scheme is {quoted(scheme)}; expected one of {', '.join(names)}")
     if step is not None:
         real_number(step, "step", positive=True)
 

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted, shortened
 from fastgrad.kernels import codes
 
 Array = npt.NDArray[np.float64]
@@ -59,15 +59,15 @@ def parse_activation(text: str) -> tuple[str, float]:
     """
     name, colon, number = text.partition(":")
     if name not in ACTIVATIONS:
-        raise InputError(f"unknown activation {name!r}; known are {', '.join(ACTIVATIONS)}")
+        raise InputError(f"unknown activation {quoted(name)}; known are {', '.join(ACTIVATIONS)}")
     if colon and name not in ACTIVATION_PARAMETERS:
-        raise InputError(f"activation {name} has no parameter, found {text!r}")
+        raise InputError(f"activation {name} has no parameter, found {quoted(text)}")
     try:
         parameter = float(number) if colon else ACTIVATION_PARAMETERS.get(name, 0.0)
     except ValueError:
         parameter = float("nan")
     if not 0.0 <= parameter < float("inf") or (colon and parameter == 0.0 and name != "leaky_relu"):
-        raise InputError(f"the parameter of {name} must be a positive number, found {text!r}")
+        raise InputError(f"the parameter of {name} must be a positive number, found {quoted(text)}")
     return name, parameter
 
 
@@ -113,15 +113,15 @@ def parse_loss(text: str) -> tuple[str, float]:
     """
     name, colon, number = text.partition(":")
     if name not in LOSSES:
-        raise InputError(f"unknown loss {name!r}; known are {', '.join(LOSSES)}")
+        raise InputError(f"unknown loss {quoted(name)}; known are {', '.join(LOSSES)}")
     if colon and name not in LOSS_PARAMETERS:
-        raise InputError(f"loss {name} has no parameter, found {text!r}")
+        raise InputError(f"loss {name} has no parameter, found {quoted(text)}")
     try:
         parameter = float(number) if colon else LOSS_PARAMETERS.get(name, 0.0)
     except ValueError:
         parameter = float("nan")
     if not 0.0 <= parameter < float("inf") or (colon and parameter == 0.0):
-        raise InputError(f"the parameter of {name} must be a positive number, found {text!r}")
+        raise InputError(f"the parameter of {name} must be a positive number, found {quoted(text)}")
     return name, parameter
 
 
@@ -194,14 +194,14 @@ class Network:
         if len(self.activations) != self.depth or len(self.biases) != self.depth:
             raise InputError(
                 f"{self.depth} layers need {self.depth} activations, found {len(self.activations)}: "
-                f"{', '.join(self.activations)}"
+                f"{shortened(', '.join(self.activations))}"
             )
         for layer, activation in enumerate(self.activations, start=1):
             if parse_activation(activation)[0] == "softmax" and layer < self.depth:
                 raise InputError(f"softmax can only be the output activation, found it in layer {layer} of {self.depth}")
         loss, _ = parse_loss(self.loss)
         if self.reduction not in REDUCTIONS:
-            raise InputError(f"reduction must be one of {', '.join(REDUCTIONS)}, found {self.reduction!r}")
+            raise InputError(f"reduction must be one of {', '.join(REDUCTIONS)}, found {quoted(self.reduction)}")
         needed = LOGIT_OUTPUT.get(loss)
         if needed is not None and self.activations[-1] != needed:
             raise InputError(f"{loss} goes with a {needed} output, found {self.activations[-1]}")
@@ -231,6 +231,8 @@ class Network:
         for weight in self.class_weights:
             if not 0.0 <= weight < float("inf"):
                 raise InputError(f"class_weights must be finite numbers of at least 0, found {weight:g}")
+        if not any(self.class_weights):
+            raise InputError("class_weights must not all be 0: the loss would not depend on anything")
 
     @property
     def depth(self) -> int:

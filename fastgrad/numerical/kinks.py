@@ -17,6 +17,9 @@ Mask = npt.NDArray[np.bool_]
 ON_KINK = 16.0
 """Multiple of the rounding error of z within which a kink counts as touched: among a million units some reach five times
 the typical error, and errors of sums that share terms add up."""
+LEAST_DISTANCE = 2.0**-480
+"""Distance from a kink below which no step fits: the move it makes, times a slope that is as small, underflows. Weights that
+nobody has set, as np.empty leaves them, lead there."""
 
 
 def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
@@ -24,7 +27,7 @@ def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
     distance = base.plane(codes.KINK, layer)
     if distance.min(initial=np.inf) == np.inf:  # no kink anywhere: nobody has to know how far rounding goes
         return np.zeros(distance.shape, dtype=np.bool_)
-    return np.asarray(distance <= ON_KINK * claim_roundoff(problem) * base.z_error[layer])
+    return np.asarray(distance <= np.maximum(ON_KINK * claim_roundoff(problem) * base.z_error[layer], LEAST_DISTANCE))
 
 
 def nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
@@ -38,7 +41,7 @@ def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
     distance = base.tables.outputs[codes.LOSS_KINK]
     if distance.min(initial=np.inf) == np.inf:
         return np.zeros(distance.shape, dtype=np.bool_)
-    return np.asarray(distance <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base))
+    return np.asarray(distance <= np.maximum(ON_KINK * claim_roundoff(problem) * outputs.kink_error(base), LEAST_DISTANCE))
 
 
 def nearest_loss_kink(problem: Problem, base: BasePoint) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.model.network import Problem
 from fastgrad.numerical.blocks import SCHEMES, Method, Scheme
 from fastgrad.numerical.directional import DIRECTIONAL
@@ -33,7 +33,7 @@ def choose_method(problem: Problem, name: str | Method, sample: int | float | st
         share = 1.0 if sample is None else sample_size(sample, problem.network.size) / problem.network.size
         return PARAMETER if PARAMETER.estimate(problem, share) <= AFFORDABLE_SECONDS else PREACTIVATION
     if name not in METHODS:
-        raise InputError(f"method must be one of auto, {', '.join(METHODS)}; found {name!r}")
+        raise InputError(f"method must be one of auto, {', '.join(METHODS)}; found {quoted(name)}")
     return METHODS[name]
 
 
@@ -53,4 +53,4 @@ def choose_scheme(scheme: str, method: Method) -> Scheme:
                     'Give method="textbook" (--method textbook) with it'
                 )
             return known
-    raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; found {scheme!r}")
+    raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; found {quoted(scheme)}")

@@ -16,11 +16,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError, told
+from fastgrad.errors import InputError, quoted, told
 from fastgrad.reading.description import Description, ask, nearest
 
 Raw = npt.NDArray[Any]
 Kind = Literal["W", "b"]
+LONGEST_NAME = 255
+"""Characters of an array's name, as many as a file's has."""
 Layer = tuple[tuple[int, int, str], ...]
 """A layer's place as a name tells it: a key that sorts naturally, W10 after W9 and the output last."""
 
@@ -197,7 +199,7 @@ def given_masks(masks: Any) -> list[Mask]:
     for name, value in _opened(masks).items():
         numbers = re.findall(r"\d{1,18}", name)
         if len(numbers) != 1:
-            raise InputError(f"masks has {name!r}: name each mask by its layer, D1, D2, … (D0 for the input)")
+            raise InputError(f"masks has {quoted(name)}: name each mask by its layer, D1, D2, … (D0 for the input)")
         if value is not None:
             given.append(Mask(name, int(numbers[0]), number_array(name, value)))
     return given
@@ -235,7 +237,7 @@ def _taken(arrays: Mapping[str, Any], name: str, item: str) -> str:
     """Return a name that was given, if there is such an array."""
     if name not in arrays:
         near = nearest(name, arrays)
-        raise InputError(f"{item} names {name!r}, but there is none of that name{near} (found: {listed(arrays)})")
+        raise InputError(f"{item} names {quoted(name)}, but there is none of that name{near} (found: {listed(arrays)})")
     return name
 
 
@@ -449,6 +451,8 @@ def _opened(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return a mapping with each list of arrays, as in {"weights": [W1, W2]}, opened into weights_0, weights_1."""
     opened: dict[str, Any] = {}
     for name, value in mapping.items():
+        if len(str(name)) > LONGEST_NAME:
+            raise InputError(f"the name {quoted(name)} is longer than the {LONGEST_NAME} characters that a name may have")
         if isinstance(value, list | tuple) and value and all(isinstance(entry, np.ndarray | None) for entry in value):
             opened |= {f"{name}_{i}": entry for i, entry in enumerate(value)}
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -156,7 +157,9 @@ def _kink_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
 def _sensitivity_sentences(report: Report) -> Iterator[str]:
     """Say what counts as right and what error would have been caught, tensors that are far coarser than the rest by name."""
     judged = [tensor for tensor in report.tensors if tensor.sensitivity is not None and tensor.verdict != "not judged"]
-    finest = {tensor: tensor.sensitivity.entry for tensor in judged if tensor.sensitivity and tensor.sensitivity.entry}
+    entries = {tensor: tensor.sensitivity.entry for tensor in judged if tensor.sensitivity and tensor.sensitivity.entry}
+    # Where a gradient is next to nothing, the quotient may overflow or underflow, and says nothing.
+    finest = {tensor: entry for tensor, entry in entries.items() if sys.float_info.min < entry < math.inf}
     if not finest:
         return
     tolerance, derived = judged[0].tolerance, report.derived_tolerance

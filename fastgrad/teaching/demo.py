@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 
 Array = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -53,7 +53,7 @@ def find(name: str) -> Demo:
     for demo in DEMOS:
         if demo.name == name:
             return demo
-    raise InputError(f"there is no demo {name!r}; there are {', '.join(demo.name for demo in DEMOS)}")
+    raise InputError(f"there is no demo {quoted(name)}; there are {', '.join(demo.name for demo in DEMOS)}")
 
 
 def forward(parameters: Arrays, X: Array, hidden: str, output: str) -> list[Array]:

@@ -18,7 +18,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.model.product import norm
@@ -234,7 +234,7 @@ def _steps(largest: Any, smallest: Any) -> tuple[float, ...]:
     """Return 1, 2 and 5 times the powers of ten in a range, descending, or raise InputError."""
     for name, value in (("largest", largest), ("smallest", smallest)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0.0):
-            raise InputError(f"the {name} step must be a positive number, found {value!r}")
+            raise InputError(f"the {name} step must be a positive number, found {quoted(value)}")
     if largest < LEAST_RANGE * smallest:
         raise InputError(f"the largest step must be at least ten times the smallest, found {largest:g} and {smallest:g}")
     decades = range(math.floor(math.log10(largest)), math.floor(math.log10(smallest)) - 1, -1)

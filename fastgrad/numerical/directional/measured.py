@@ -90,7 +90,7 @@ def measure(setting: Setting, region: Region, tolerance: float = TOLERANCE) -> M
     derivative = np.concatenate([piece.derivative for piece in pieces])
     penalty, penalty_error = _penalized(setting, region)
     numerical = derivative + penalty
-    own = np.sqrt(np.concatenate([piece.variance for piece in pieces]))
+    own = np.concatenate([piece.rounding for piece in pieces])
     rounding = _rounding(setting, region, float(np.abs(derivative).max()))
     added = own + sum_growth(region) * size + penalty_error
     precision = next(t.precision for t in setting.problem.tensors if (t.layer, t.kind) == (region.layer, region.kind))
