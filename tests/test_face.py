@@ -80,9 +80,9 @@ def test_no_module_bears_the_name_of_something_public():
     assert modules.isdisjoint(fastgrad.__all__)
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("as_text", [True, False])
 def test_errors_are_drawn_by_the_public_name(tmp_path, as_text):
-    pytest.importorskip("matplotlib")
     report, path = fastgrad.check([W], [W], X, Y, **LINEAR), tmp_path / "errors.svg"
     fastgrad.draw_errors(report, str(path) if as_text else path)
     assert b"<svg" in path.read_bytes()
@@ -90,8 +90,8 @@ def test_errors_are_drawn_by_the_public_name(tmp_path, as_text):
         fastgrad.draw_errors(report, tmp_path / "errors.txt")
 
 
+@pytest.mark.extra("matplotlib")
 def test_errors_of_a_function_are_drawn_where_it_is_wrong(tmp_path):
-    pytest.importorskip("matplotlib")
     tried = fastgrad.check([W], backward=lambda parameters, X, Y: [parameters[0]], X=X, Y=Y, **LINEAR)
     fastgrad.draw_errors(tried, tmp_path / "errors.png")
     assert (tmp_path / "errors.png").read_bytes().startswith(b"\x89PNG")

@@ -448,8 +448,8 @@ def test_the_permissions_of_a_file_stay(folder):
     assert stat.S_IMODE(os.stat("model.npz").st_mode) == 0o640
 
 
+@pytest.mark.extra("matplotlib")
 def test_a_picture_is_written_whole_or_not_at_all(folder, monkeypatch):
-    pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure
 
     def full_disk(figure, target, **_):
@@ -465,9 +465,9 @@ def test_a_picture_is_written_whole_or_not_at_all(folder, monkeypatch):
     assert sorted(os.listdir()) == ["errors.svg", "model.npz"]
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no such files")
 def test_a_picture_replaces_only_a_regular_file(folder):
-    pytest.importorskip("matplotlib")
     os.mkfifo("errors.svg")
     assert (
         "errors.svg: this is a device, a pipe or a socket"
@@ -475,8 +475,8 @@ def test_a_picture_replaces_only_a_regular_file(folder):
     )
 
 
+@pytest.mark.extra("matplotlib")
 def test_a_name_may_hold_dollar_signs_in_a_picture(path, tmp_path):
-    pytest.importorskip("matplotlib")
     model = fuzz.wrong_model()
     names = {name: rf"$\frac{{{name}$" for name in ("W1", "dW1", "b1", "db1", "W2", "dW2", "b2", "db2")}
     model |= {names[name]: model.pop(name) for name in names}
@@ -592,8 +592,3 @@ def test_long_arguments_are_not_repeated_whole(folder, arguments):
     assert result.exit_code != 0
     assert "internal error" not in result.output
     assert 0 < len(result.output) < 3000
-
-
-def test_fuzzed_bytes(tmp_path):
-    counts = fuzz.fuzz(SECONDS, 0, Path(tmp_path))
-    assert sum(counts.values()) >= 10

@@ -437,8 +437,8 @@ def test_a_broken_pipe_of_another_kind_is_an_error(folder, monkeypatch):
     assert json.loads(result.stdout)["error"] == "Broken pipe"
 
 
+@pytest.mark.extra("matplotlib")
 def test_a_picture_that_fails_leaves_the_document_and_the_verdict(folder, monkeypatch):
-    pytest.importorskip("matplotlib")
 
     def fails(*_, **__):
         raise OSError(28, "No space left on device")

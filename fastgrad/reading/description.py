@@ -183,6 +183,7 @@ class Items(TypedDict, total=False):
     inputs: str | None
     labels: str | None
     bias_column: str | None
+    frozen: npt.ArrayLike | None
 
 
 @dataclass(frozen=True)
