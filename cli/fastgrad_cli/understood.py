@@ -14,9 +14,8 @@ from rich.text import Text
 from fastgrad.model.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
-from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical.methods import METHODS, estimate_check
 from fastgrad.report.formatting import counted, duration, printable, significant
-from fastgrad.walk import estimate_check
 from fastgrad_cli.terminal import SCHEMA
 
 

@@ -11,7 +11,7 @@ from math import ceil, comb, nan, sqrt
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted, require
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.judging.audit import NOISE, losses_along
 from fastgrad.judging.verdict import CANCELLED, LOST, unjudged
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint
@@ -125,11 +125,9 @@ def check_directions(
     Interrupted
         On Ctrl-C, with the Directional of the tensors that were finished, if there are any.
     """
-    require("directions", directions, int, "a whole number of at least 1", lambda number: number >= 1)
-    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
     used = thread_count(threads)
     with np.errstate(all="ignore"), Tracker(progress, problem.network.size) as tracker:
-        setting = prepare(problem, int(directions), seed, used)
+        setting = prepare(problem, directions, seed, used)
         reports, measured = [], []
         for tensor in problem.tensors:
             if tracker.interrupted:
