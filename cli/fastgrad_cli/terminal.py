@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 RIGHT, WRONG, NOT_JUDGED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
-SCHEMA = 1
-"""Version of the JSON documents."""
+EXIT_CODES = {"right": RIGHT, "wrong": WRONG, "not judged": NOT_JUDGED, "inconclusive": NOT_JUDGED}
+"""By the verdict of any report."""
 
 WIDEST = 120
 """Columns beyond which a report is no easier to read."""
