@@ -447,7 +447,7 @@ def test_a_formula_that_the_plain_passes_contradict_judges_nothing(monkeypatch):
     assert report.verdict == "not judged"
     assert {tensor.verdict for tensor in report.tensors} == {"not judged"}
     (note,) = report.notes
-    assert note.startswith("the audit failed: 1 direction of 1, all parameters at once: ")
+    assert note.startswith("The audit failed for 1 of 1 direction: for all parameters at once ")
     assert len(report.audit.disagreements) == 1
 
 
@@ -566,6 +566,7 @@ def test_seed_decides():
         ({"method": "directional", "sample": "5%"}, "leave out sample"),
         ({"method": "directional", "directions": 0}, "directions must be a whole number from 1 to 1,000, found 0"),
         ({"method": "directional", "directions": 1.5}, "directions must be a whole number from 1 to 1,000, found 1.5"),
+        ({"method": "directional", "directions": 1001}, "directions must be a whole number from 1 to 1,000, found 1001"),
         ({"method": "directional", "seed": -1}, "seed must be a whole number of at least 0, found -1"),
         ({"method": "parameter", "directions": 3}, "directions go with method directional, found method parameter"),
     ],

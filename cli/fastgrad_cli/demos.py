@@ -8,12 +8,13 @@ from typing import Any
 import click
 import numpy as np
 
+from fastgrad._version import SCHEMA
 from fastgrad.model.network import Array
 from fastgrad.report.formatting import duration, significant
 from fastgrad.teaching.descent import Descent
 from fastgrad.teaching.digits import Digits
 from fastgrad.teaching.training import BATCH, BOOKS_PARAMETERS, RATE, Comparison, Moment, network_for
-from fastgrad_cli.terminal import SCHEMA, printable
+from fastgrad_cli.terminal import printable
 
 STRIP = 51
 """Characters of the strip on which accuracies are marked, one for each 2 %."""

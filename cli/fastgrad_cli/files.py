@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, shortened
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import modelfile, place_entries
 from fastgrad.teaching.demo import Demo
 from fastgrad.writing import replaceable
-from fastgrad_cli.terminal import SCHEMA
 
 Arrays = dict[str, npt.NDArray[Any]]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgrad._version import SCHEMA
 from fastgrad_cli import terminal
 from fastgrad_cli.options import (
     description_options,
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from fastgrad.report import Report
     from fastgrad.teaching.demo import Demo
     from fastgrad.trials import BackwardReport
-
-EXIT_CODES = {"right": terminal.RIGHT, "wrong": terminal.WRONG, "not judged": terminal.NOT_JUDGED}
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -141,7 +140,7 @@ def check(
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
-    code = EXIT_CODES[report.verdict] if code is None else code
+    code = terminal.EXIT_CODES[report.verdict] if code is None else code
     return code if draw is None else _draw(draw, report, as_json, code)
 
 
@@ -271,7 +270,7 @@ def selftest(file: str, description: dict[str, Any], as_json: bool) -> int:
         terminal.show_json(found.to_dict())
     else:
         terminal.show(found)
-    return EXIT_CODES[found.verdict]
+    return terminal.EXIT_CODES[found.verdict]
 
 
 @main.command(epilog=_examples("fastgrad explain slope.missing", "fastgrad explain", "fastgrad explain --json"))
@@ -282,7 +281,7 @@ def explain(code: str | None, as_json: bool) -> int:
     from fastgrad_cli.codes import chosen, explanation
 
     if as_json:
-        terminal.show_json({"schema": terminal.SCHEMA, "codes": [entry.to_dict() for entry in chosen(code)]})
+        terminal.show_json({"schema": SCHEMA, "codes": [entry.to_dict() for entry in chosen(code)]})
     else:
         terminal.show(explanation(chosen(code)))
     return terminal.RIGHT

@@ -11,7 +11,7 @@ from math import ceil, comb, nan, sqrt
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted, require
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.judging.audit import NOISE, losses_along
 from fastgrad.judging.verdict import CANCELLED, LOST, unjudged
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint
@@ -25,8 +25,6 @@ from fastgrad.numerical.directional.signs import ROWS_OF_W, Region, whole_layer,
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.report.parts import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
 
-MOST_DIRECTIONS = 1_000
-"""Each further direction halves a chance of missing that is below 10⁻¹⁹ with 64 of them; more than this only take time."""
 MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
 AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
@@ -127,12 +125,9 @@ def check_directions(
     Interrupted
         On Ctrl-C, with the Directional of the tensors that were finished, if there are any.
     """
-    most = f"a whole number from 1 to {MOST_DIRECTIONS:,}"
-    require("directions", directions, int, most, lambda number: 1 <= number <= MOST_DIRECTIONS)
-    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
     used = thread_count(threads)
     with np.errstate(all="ignore"), Tracker(progress, problem.network.size) as tracker:
-        setting = prepare(problem, int(directions), seed, used)
+        setting = prepare(problem, directions, seed, used)
         reports, measured = [], []
         for tensor in problem.tensors:
             if tracker.interrupted:

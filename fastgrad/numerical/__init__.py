@@ -10,14 +10,15 @@ from functools import cache
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted, require
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.kernels import launch
 from fastgrad.kernels.kernel import load_together
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
+from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
-from fastgrad.numerical.methods import BY_ENTRY, choose_method, choose_scheme
+from fastgrad.numerical.methods import BY_ENTRY, choose_scheme
 from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.preactivation import PreactivationPlan
@@ -123,21 +124,22 @@ def numerical_gradient(
     five-point            (8(J(θ + h) − J(θ − h)) − (J(θ + 2h) − J(θ − 2h)))/12h        O(h⁴)
     ====================  ============================================================  ==========
     """
-    chosen = choose_method(problem, method, sample)
+    how = How(method, step, scheme, sample, seed, threads=threads, progress=progress)
+    return difference(problem, how, select(problem, sample, how.seed) if places is None else places)
+
+
+def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerical:
+    """Compute the differences of J for some parameters, None meaning all, as `numerical_gradient` says."""
+    chosen = how.method_for(problem)
     if chosen.plan is None:
         raise InputError(f"method {chosen.name} gives no value for each entry; take one of {', '.join(BY_ENTRY)}")
-    rule = choose_scheme(scheme, chosen)
-    if step is not None:
-        require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
-    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
-    selected = select(problem, sample, seed) if places is None else places
-    used = thread_count(threads)
+    scheme = choose_scheme(how.scheme, chosen)
     with (
         np.errstate(over="ignore", under="ignore", invalid="ignore"),
-        Tracker(progress, problem.network.size if selected is None else selected.size) as tracker,
+        Tracker(how.progress, problem.network.size if selected is None else selected.size) as tracker,
     ):
-        task = Task(problem, _base_point(problem), selected, step or chosen.step, rule)
-        found = _carry_out(task, chosen, chosen.plan(task), used, tracker)
+        task = Task(problem, _base_point(problem), selected, how.step or chosen.step, scheme)
+        found = _carry_out(task, chosen, chosen.plan(task), thread_count(how.threads), tracker)
     if tracker.interrupted:
         raise _interruption(found)
     if found.step is not None and not np.isfinite(found.values if selected is None else found.values[selected]).all():

@@ -43,6 +43,7 @@ __all__ = [
     "NUMBER_ITEMS",
     "TEXT_ITEMS",
     "Description",
+    "Parameters",
     "Reading",
     "as_flat",
     "interpret",

@@ -21,6 +21,15 @@ def significant(value: float, digits: int = 7) -> str:
     return f"{value:.{digits}g}"
 
 
+def both(claimed: float, numerical: float, adaptive: bool) -> tuple[str, str]:
+    """Return two numbers to seven digits, or to as many as it takes to tell them apart."""
+    for digits in range(7, 18):
+        left, right = significant(claimed, digits), significant(numerical, digits)
+        if left != right or not adaptive:
+            break
+    return left, right
+
+
 def duration(seconds: float) -> str:
     """Return a time with the unit that suits it: "31 ms", "4.2 s", "3 min 20 s"."""
     if seconds < 0.9995e-3:

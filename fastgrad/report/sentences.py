@@ -7,11 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
 from fastgrad.report.formatting import allowed_threads, closed, counted, duration, listed, printable, significant
 from fastgrad.report.parts import Audit, Finding, TensorReport
-from fastgrad.report.table import STYLES, gradient_label, label, sign_of
+from fastgrad.report.table import gradient_label, label
 
 if TYPE_CHECKING:
     from fastgrad.report import Report
@@ -22,18 +20,7 @@ COARSER = 100.0
 """How many times coarser than the finest a tensor is named with an accuracy of its own."""
 
 
-def headline(report: Report, ascii_only: bool) -> Text:
-    """Return the verdict and what it is about, in one line."""
-    return verdict_line(report.verdict, _headline_sentence(report), ascii_only)
-
-
-def verdict_line(verdict: str, sentence: str, ascii_only: bool) -> Text:
-    """Return a verdict and a sentence on it."""
-    line = Text(f"{sign_of(verdict, ascii_only)} {verdict.upper()}", style=STYLES[verdict])
-    return line.append(f"  {sentence}", style="default")
-
-
-def _headline_sentence(report: Report) -> str:
+def headline_sentence(report: Report) -> str:
     """Return the verdict as a sentence."""
     judged = [tensor for tensor in report.tensors if tensor.verdict not in ("not judged", "left out")]
     wrong = [gradient_label(tensor) for tensor in judged if tensor.verdict == "wrong"]

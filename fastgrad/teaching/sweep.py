@@ -18,6 +18,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, quoted
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Array, Offsets, Problem
@@ -28,8 +29,8 @@ from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.textbook import TEXTBOOK, Losses, difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
-from fastgrad.report import SCHEMA
 from fastgrad.report.formatting import allowed_threads, counted, duration
+from fastgrad.report.table import columns
 
 LARGEST, SMALLEST = 1e-1, 1e-13
 """The steps swept unless others are given."""
@@ -279,7 +280,7 @@ def _curve_to_dict(curve: Curve) -> dict[str, Any]:
 
 def _table(curves: tuple[Curve, ...]) -> Table:
     """Return a line for each power of ten, with a strip on which the errors are marked: the curves, turned on their side."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table = columns()
     table.add_column("step")
     for curve in curves:
         table.add_column(Text(f"{curve.name} ").append(MARKS[curve.name], style=STYLES[curve.name]), justify="right")

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.numerical import load_kernels, numerical_gradient
 from fastgrad.numerical.preactivation import PREACTIVATION
-from fastgrad.report import SCHEMA
 from fastgrad.teaching import demo
 from fastgrad.teaching.digits import CLASSES, Digits
 

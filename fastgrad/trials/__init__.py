@@ -24,7 +24,7 @@ from fastgrad.trials.calling import Answer, Function, Given, Point, ask, underst
 from fastgrad.trials.points import grown, initialised, number_of_examples, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
 
-__all__ = ["BackwardReport", "Function", "check_backward"]
+__all__ = ["STEPS", "BackwardReport", "CheckProblem", "Function", "check_backward"]
 
 CheckProblem = Callable[[Problem], Report]
 STEPS = 20
