@@ -10,10 +10,11 @@ from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
-from numba.core import cgutils, config, types
+from numba.core import cgutils, config, sigutils, types
 from numba.extending import intrinsic
 
 from fastgrad.kernels.native import MachineCode
+from fastgrad.kernels.records import flat_signature, read_signature
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -47,14 +48,23 @@ class Worker:
     def machine_code(self) -> MachineCode:
         """Compile it."""
         dispatcher = cast(Any, numba.njit(**INNER)(self.function))
-        dispatcher.compile(self.signature)
+        dispatcher.compile(typed(self.signature))
         (compiled,) = dispatcher.overloads.values()
         symbol, library = compiled.fndesc.llvm_func_name, compiled.library
         module = llvm.parse_assembly(library.get_llvm_str())
         types = ["ptr" if str(part.type).endswith("*") else str(part.type) for part in module.get_function(symbol).arguments]
         wanted = [one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")]
         _, _, (code, _) = library.serialize_using_object_code()
-        return MachineCode(symbol, self.signature, types, wanted, code)
+        return MachineCode(symbol, flat_signature(self.signature), types, wanted, code)
+
+
+def typed(signature: str) -> Any:
+    """Return a signature as numba has it, records being tuples with names."""
+    arguments = []
+    for record, kinds in read_signature(signature):
+        parts, _ = sigutils.normalize_signature(f"void({', '.join(kinds)})")
+        arguments.append(types.BaseTuple.from_types(parts, record) if record else parts[0])
+    return types.void(*arguments)
 
 
 def worker(signature: str) -> Callable[[Callable[..., Any]], Worker]:

@@ -32,6 +32,7 @@ import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
+from fastgrad.kernels.records import flat_arguments
 from fastgrad.machine import most_threads
 
 WITHOUT_COMPILATION = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
@@ -168,7 +169,7 @@ class Kernel:
             return Call(self._worker.function, (), [], arguments)
         spare = (c_void_p * 2)()  # for the result, which is nothing, and for an exception, which is none
         words: list[int | float] = [addressof(spare), addressof(spare) + 8]
-        for parameter, value in zip(self._loaded.parameters, arguments, strict=True):
+        for parameter, value in zip(self._loaded.parameters, flat_arguments(arguments), strict=True):
             words += parameter.words(value)
         return Call(self._loaded.function, self._loaded.types, words, (spare, *arguments))
 

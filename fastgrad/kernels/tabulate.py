@@ -20,15 +20,15 @@ def layer(code, p, z, a, value_scale, slope_scale, units, low):
             units[SCALE, s, low + i] = 1.0
 
 
-@worker("void(i8, f8, f8[:,:,::1], i8[::1], f8[::1])")
-def loss(code, p, outputs, top, values):
+@worker("void(Loss, f8[::1])")
+def loss(loss, values):
     """Fill the table of outputs from outputs, targets and factors, each sample's `top` and its loss, factor included."""
     for s in range(values.size):
-        values[s], top[s] = losses.tabulate_sample(code, p, outputs, s)
+        values[s], loss.top[s] = losses.tabulate_sample(loss, s)
 
 
-@worker("void(i8, f8, f8[:,:,::1], i8[::1], f8[::1])")
-def coupled_loss(code, p, outputs, top, values):
+@worker("void(Loss, f8[::1])")
+def coupled_loss(loss, values):
     """Do what `loss` does for losses from `codes.COUPLED` on."""
     for s in range(values.size):
-        values[s], top[s] = losses.tabulate_coupled(code, p, outputs, s)
+        values[s], loss.top[s] = losses.tabulate_coupled(loss, s)

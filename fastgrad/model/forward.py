@@ -15,10 +15,12 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, launch
+from fastgrad.kernels.records import Loss, Tables
 from fastgrad.machine import available_memory
 from fastgrad.model.network import POSITIVE_OUTPUT, Array, Network, Offsets, Problem
 from fastgrad.model.product import Squared, product, root_product_of, squared
 
+STRAIGHT = (codes.IDENTITY, codes.RELU, codes.LEAKY_RELU, codes.RELU6, codes.HARD_SIGMOID, codes.HARD_TANH)
 TABLES = 16
 """Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
 ALWAYS_THERE = 2**28
@@ -55,7 +57,7 @@ class BasePoint:
     """
 
     problem: Problem
-    tables: launch.Tables
+    tables: Tables
     activations: list[Array]
     scales: list[tuple[Array, Array]]
     losses: Array
@@ -150,8 +152,9 @@ def base_point(problem: Problem) -> BasePoint:
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
     coupled = network.loss_code >= codes.COUPLED
     tabulate = launch.tabulate_coupled_loss if coupled else launch.tabulate_loss
-    tabulate(network.loss_code, network.loss_parameter, outputs, top, losses)
-    tables = launch.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
+    loss = Loss(network.loss_code, network.loss_parameter, outputs, top)
+    tabulate(loss, losses)
+    tables = Tables(theta, layers, shapes, table, outputs, top, loss.code, loss.parameter)
     if network.loss_name == "kl_divergence" and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
         losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)
@@ -212,12 +215,14 @@ def _require_memory(problem: Problem) -> None:
 
 
 def layer_table(network: Network) -> Offsets:
-    """Build the kernels' table of layers, shape (4, L + 1)."""
-    table = np.zeros((4, network.depth + 1), dtype=np.int64)
+    """Build the kernels' table of layers, shape (5, L + 1)."""
+    activations = network.activation_codes
+    table = np.zeros((codes.LAYER_ROWS, network.depth + 1), dtype=np.int64)
     table[codes.WIDTH] = network.widths
     table[codes.START, :-1] = network.weight_offsets
     table[codes.UNIT, :] = np.concatenate(([0], np.cumsum(network.widths[1:])))
-    table[codes.CODE, :-1] = network.activation_codes
+    table[codes.CODE, :-1] = activations
+    table[codes.STRAIGHT, :-1] = [code in STRAIGHT for code in activations]
     return table
 
 

@@ -92,11 +92,10 @@ def _fill_by_parameter(
     tiles, order = _tiles(local, *problem.network.widths[layer : layer + 2])
     work = 2.0 * work_above(problem, layer) * base.activations[layer].shape[0] * _cost(bounds[layer:])
     used = _threads_for(work * local.size, threads)
-    exact = _exact_kernels(base, layer, bounds)
+    tables = base.tables._replace(exact=_exact_kernels(base, layer, bounds))
     for piece in tracker.pieces(order.size, work * codes.TILE / (WORK_RATE["parameter"] * crew.ready(used))):
         launch.parameter_differences(
-            exact,
-            base.tables,
+            tables,
             layer,
             base.activations[layer],
             steps,
@@ -133,11 +132,10 @@ def by_preactivation(
     dZ = np.zeros(shape)
     work = 2.0 * work_above(problem, layer) * shape[1] * _cost(bounds[layer:])
     used = _threads_for(work * shape[0], threads)
-    exact = _exact_kernels(base, layer, bounds)
+    tables = base.tables._replace(exact=_exact_kernels(base, layer, bounds))
     for piece in tracker.pieces(shape[0], work / (WORK_RATE["preactivation"] * crew.ready(used))):
         launch.preactivation_differences(
-            exact,
-            base.tables,
+            tables,
             layer,
             step,
             bounds,
