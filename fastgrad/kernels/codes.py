@@ -20,6 +20,11 @@ HARD_SIGMOID = 16
 HARD_TANH = 17
 EXP = 18
 
+# How the value of an activation, or its slope, rounds as usually computed: not at all, where it only chooses or is straight;
+# relative to its size, where it is not z itself; relative to itself, which is positive; with terms about 1, such as tanh by
+# exponentials at any z; as σ(z), as z·g(z), as the slope of that; as 1 − a², which cancels where f saturates.
+EXACT, RELATIVE, PROPORTIONAL, BESIDE_ONE, OF_SIGMOID, OF_PRODUCT, OF_PRODUCT_SLOPE, SATURATING = range(8)
+
 SOFTMAX_CROSSENTROPY = 0
 BINARY_CROSSENTROPY = 1
 SQUARED = 2

@@ -39,6 +39,19 @@ def outlined(function: Function) -> Function:
     return numba.njit(forceinline=False, **INNER)(function)  # type: ignore[no-any-return]
 
 
+def by_code(functions: dict[int, Callable[..., Any]], parameters: str) -> Any:
+    """Compile a helper of a code and some parameters: it calls that one of the functions, helpers all, that has the code.
+
+    It is written out and compiled as one chain of tests, as numba takes no table of functions.
+    """
+    lines = [f"def choose(code, {parameters}):"]
+    lines += [f"    if code == {code}:\n        return function_{code}({parameters})" for code in functions]
+    # What no code has: numba wants all ways to end with a number.
+    names: dict[str, Any] = {f"function_{code}": function for code, function in functions.items()}
+    exec("\n".join([*lines, "    return 0.0"]), names)
+    return outlined(names["choose"])
+
+
 class Worker:
     """A function to be compiled apart from all that call it, which they do by its address; `native` keeps and loads it."""
 
@@ -60,10 +73,10 @@ class Worker:
 
 def typed(signature: str) -> Any:
     """Return a signature as numba has it, records being tuples with names."""
-    arguments = []
+    arguments, of_types = [], cast(Any, types).BaseTuple.from_types
     for record, kinds in read_signature(signature):
         parts, _ = sigutils.normalize_signature(f"void({', '.join(kinds)})")
-        arguments.append(types.BaseTuple.from_types(parts, record) if record else parts[0])
+        arguments.append(of_types(parts, record) if record else parts[0])
     return types.void(*arguments)
 
 

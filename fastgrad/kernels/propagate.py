@@ -216,17 +216,11 @@ def climb(tables, here, bounds, tile, terms, n_below):
         expand(tile, terms, source, n_below)
     if tile.columns < COLUMNS:
         mirror(n_below, tile.work, source, tile.used)
-    add_loss(tables, s, bounds[last + 1], Moves(tile.work, source, COLUMNS, STRIDE), target, tile.total)
-
-
-@helper
-def add_loss(tables, s, bound, moves, spare, total):
-    """Add the loss's changes to total, by two Taylor terms or by the kernel of exact differences."""
-    loss = loss_of(tables)
+    loss, moves = loss_of(tables), Moves(tile.work, source, COLUMNS, STRIDE)
     if tables.exact[EXACT_LOSS]:
-        call(tables.exact[EXACT_LOSS], (loss, s, bound, moves, spare, total))
+        call(tables.exact[EXACT_LOSS], (loss, s, bounds[last + 1], moves, target, tile.total))
     else:
-        losses.add_small_difference(loss, s, moves, spare, total)
+        losses.add_small_difference(loss, s, moves, target, tile.total)
 
 
 @helper
@@ -319,10 +313,11 @@ def perturb(tables, here, plan, runs, count, first):
 @worker("void(Tables, Parameters, ParameterRoom, i8, i8, f8[::1])")
 def parameter_tiles(tables, plan, room, begin, end, values):
     """Work through the tiles order[begin] to order[end − 1]: every sample, then the sums over them."""
-    n_in = tables.layers[WIDTH, plan.layer]
-    weights = n_in * tables.layers[WIDTH, plan.layer + 1]
+    layer, last, bounds = plan.layer, tables.layers.shape[1] - 2, plan.bounds
+    n_in = tables.layers[WIDTH, layer]
+    weights = n_in * tables.layers[WIDTH, layer + 1]
     first, total, work = rows_of(room.memory)
-    columns = columns_to_carry(tables, plan.layer)
+    columns = columns_to_carry(tables, layer)
     clear(work)
     for number in range(begin, end):
         low, high = plan.tiles[plan.order[number]], plan.tiles[plan.order[number] + 1]
@@ -331,25 +326,18 @@ def parameter_tiles(tables, plan, room, begin, end, values):
         clear(total)
         tile = Tile(first, total, work, room.active, columns, high - low)
         for s in range(plan.inputs.shape[0]):
-            add_sample(tables, plan, room, tile, s, count, n_groups)
+            perturb(tables, Here(layer, s, bounds[layer]), plan, room.runs, count, first)
+            if layer == last:
+                finish(tables, Here(layer, s, bounds[last + 1]), tile, room.groups, n_groups)
+                continue
+            above = Here(layer + 1, s, bounds[layer + 1])
+            n_above = list_active(tables, above, room.active, 0)
+            terms = Terms(room.terms, n_above)
+            if n_groups > 1 or not list_terms(tables, above, room.groups[0, 0], room.active, terms):
+                terms = Terms(room.terms, 0)
+                enter(tables, above, tile, n_above, room.groups, n_groups)
+            climb(tables, above, bounds, tile, terms, n_above)
         divide(plan, room.runs, count, low, total, values)
-
-
-@helper
-def add_sample(tables, plan, room, tile, s, count, n_groups):
-    """Add to a tile's total what its parameters do to the loss of a sample."""
-    layer, last = plan.layer, tables.layers.shape[1] - 2
-    perturb(tables, Here(layer, s, plan.bounds[layer]), plan, room.runs, count, tile.first)
-    if layer == last:
-        finish(tables, Here(layer, s, plan.bounds[last + 1]), tile, room.groups, n_groups)
-        return
-    above = Here(layer + 1, s, plan.bounds[layer + 1])
-    n_above = list_active(tables, above, tile.active, 0)
-    terms = Terms(room.terms, n_above)
-    if n_groups > 1 or not list_terms(tables, above, room.groups[0, 0], tile.active, terms):
-        terms = Terms(room.terms, 0)
-        enter(tables, above, tile, n_above, room.groups, n_groups)
-    climb(tables, above, plan.bounds, tile, terms, n_above)
 
 
 @helper
@@ -393,15 +381,16 @@ def finish_units(tables, here, tile, changed, n_changed):
 @worker("void(Tables, Preactivations, PreactivationRoom, i8, i8, f8[:,::1])")
 def preactivation_tiles(tables, plan, room, begin, stride, values):
     """Work through every stride-th pair of a sample and a tile of its changeable units, from pair `begin` on."""
-    tiles, changed = (values.shape[1] + TILE - 1) // TILE, room.changed
+    layer, last, bounds, changed = plan.layer, tables.layers.shape[1] - 2, plan.bounds, room.changed
+    tiles = (values.shape[1] + TILE - 1) // TILE
     first, total, work = rows_of(room.memory)
-    columns = columns_to_carry(tables, plan.layer)
+    columns = columns_to_carry(tables, layer)
     clear(work)
     for number in range(begin, tiles * plan.samples.size, stride):
         which, tile_number = number // tiles, number % tiles
-        here = Here(plan.layer, plan.samples[which], plan.bounds[plan.layer])
-        n_changeable = list_active(tables, here, room.changeable, 0)
-        n_changed = min(TILE, n_changeable - tile_number * TILE)
+        s = plan.samples[which]
+        here = Here(layer, s, bounds[layer])
+        n_changed = min(TILE, list_active(tables, here, room.changeable, 0) - tile_number * TILE)
         if n_changed <= 0:
             continue
         clear(first)
@@ -409,23 +398,16 @@ def preactivation_tiles(tables, plan, room, begin, stride, values):
         for c in range(n_changed):
             changed[c] = room.changeable[tile_number * TILE + c]
         tile = Tile(first, total, work, room.active, columns, n_changed)
-        add_units(tables, plan, here, tile, changed, n_changed)
+        perturb_units(tables, here, plan.step, changed, n_changed, first)
+        if layer == last:
+            finish_units(tables, Here(layer, s, bounds[last + 1]), tile, changed, n_changed)
+        else:
+            above = Here(layer + 1, s, bounds[layer + 1])
+            n_above = list_active(tables, above, room.active, 0)
+            enter_units(tables, above, tile, n_above, changed, n_changed)
+            climb(tables, above, bounds, tile, Terms(first, 0), n_above)
         for c in range(n_changed):
             values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * plan.step)
-
-
-@helper
-def add_units(tables, plan, here, tile, changed, n_changed):
-    """Add to a tile's total what the pre-activations of the listed units do to the loss of a sample."""
-    layer, s, last = plan.layer, here.sample, tables.layers.shape[1] - 2
-    perturb_units(tables, here, plan.step, changed, n_changed, tile.first)
-    if layer == last:
-        finish_units(tables, Here(layer, s, plan.bounds[last + 1]), tile, changed, n_changed)
-        return
-    above = Here(layer + 1, s, plan.bounds[layer + 1])
-    n_above = list_active(tables, above, tile.active, 0)
-    enter_units(tables, above, tile, n_above, changed, n_changed)
-    climb(tables, above, plan.bounds, tile, Terms(tile.first, 0), n_above)
 
 
 @helper

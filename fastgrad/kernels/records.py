@@ -32,6 +32,18 @@ Addresses = Annotated[Any, "i8[::1]"]
 NO_ADDRESSES = np.zeros(3, dtype=np.int64)
 
 
+class Activation(NamedTuple):
+    """The activation of a layer."""
+
+    code: Count
+    parameter: Real
+    value_rounding: Count
+    slope_rounding: Count
+    """How the two round, as `codes` has it."""
+    kinks: Vector
+    """Where f′ or f″ jumps, and two Taylor terms end."""
+
+
 class Loss(NamedTuple):
     """A loss and what is tabulated of the outputs; m counts the samples."""
 

@@ -66,8 +66,8 @@ def multiply(weights, tile, terms, source, n_in, target, n_out):
             for panel in range(0, np.int64(tile.columns), width):
                 if panel % TILE >= tile.used:
                     continue
-                here = source * SPACING if terms.count else (source + begin) * SPACING + panel
-                if terms.count:
+                here = source * SPACING if terms.size else (source + begin) * SPACING + panel
+                if terms.size:
                     for shift in range(0, width, PANEL):
                         expand_panel(count, terms, begin, tile, panel + shift, here + shift)
                 for r in range(low, min(low + SPAN, n_out), BLOCK):
@@ -101,11 +101,9 @@ def _add_products(
     whole = types.int64
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        rows, width, begin, weights, tile, outputs, inputs, count, here, there = values
-        theta, work, active = (
-            _data(context, builder, signature.args[k], values[k], name)
-            for k, name in ((3, "theta"), (4, "work"), (4, "active"))
-        )
+        rows, width, begin, weights, _, outputs, inputs, count, here, there = values
+        arrays = ((3, "theta"), (4, "work"), (4, "active"))
+        theta, work, active = (_data(context, builder, signature.args[k], values[k], name) for k, name in arrays)
         start, n_columns = builder.extract_value(weights, 1), builder.extract_value(weights, 2)
         integer = rows.type
         for number, columns in ((1, WIDE), *((number, PANEL) for number in range(1, BLOCK + 1))):
@@ -134,16 +132,14 @@ def expand_panel_plainly(count, terms, begin, tile, panel, here):
     x = tile.first[panel : panel + PANEL]
     for k in range(begin, begin + count):
         at = here + (k - begin) * SPACING
-        tile.work[at : at + PANEL] = x * (terms.numbers[k] + x * terms.numbers[terms.count + k])
+        tile.work[at : at + PANEL] = x * (terms.numbers[k] + x * terms.numbers[terms.size + k])
 
 
 def _expand_panel(typing_context: Any, count: Any, terms: Any, begin: Any, tile: Any, panel: Any, here: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         count, terms, begin, _, panel, here = values
-        numbers, first, work = (
-            _data(context, builder, signature.args[k], values[k], name)
-            for k, name in ((1, "numbers"), (3, "first"), (3, "work"))
-        )
+        arrays = ((1, "numbers"), (3, "first"), (3, "work"))
+        numbers, first, work = (_data(context, builder, signature.args[k], values[k], name) for k, name in arrays)
         vector, integer = ir.VectorType(ir.DoubleType(), LANES), count.type
         moves = [builder.load(place, align=8) for place in _places(builder, builder.gep(first, [panel]), PANEL)]
         quadratic = builder.add(builder.extract_value(terms, 1), begin)
