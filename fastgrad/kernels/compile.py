@@ -39,16 +39,17 @@ def outlined(function: Function) -> Function:
     return numba.njit(forceinline=False, **INNER)(function)  # type: ignore[no-any-return]
 
 
-def by_code(functions: dict[int, Callable[..., Any]], parameters: str) -> Any:
-    """Compile a helper of a code and some parameters: it calls that one of the functions, helpers all, that has the code.
+def by_code(functions: dict[int, Callable[..., Any]], parameters: str, otherwise: Callable[..., Any] | None = None) -> Any:
+    """Compile a helper of a code and some parameters: it calls the one of the functions, helpers all, that has the code.
 
-    It is written out and compiled as one chain of tests, as numba takes no table of functions.
+    What none of them has goes, with its code, to `otherwise`. It is written out and compiled as one chain of tests, as numba
+    takes no table of functions.
     """
     lines = [f"def choose(code, {parameters}):"]
     lines += [f"    if code == {code}:\n        return function_{code}({parameters})" for code in functions]
-    # What no code has: numba wants all ways to end with a number.
-    names: dict[str, Any] = {f"function_{code}": function for code, function in functions.items()}
-    exec("\n".join([*lines, "    return 0.0"]), names)
+    lines.append(f"    return otherwise(code, {parameters})" if otherwise else "    return 0.0  # as numba wants a number")
+    names: dict[str, Any] = {f"function_{code}": function for code, function in functions.items()} | {"otherwise": otherwise}
+    exec("\n".join(lines), names)
     return outlined(names["choose"])
 
 

@@ -8,6 +8,7 @@ way, or of the change itself where only one term is left.
 """
 
 from math import cosh, exp, expm1, inf, log, log1p, sinh, tanh
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,10 +30,11 @@ from fastgrad.kernels.codes import (
     POISSON_OF_LOGIT,
     PROBABILITY,
     SOFTMAX_CROSSENTROPY,
+    SQUARED,
     SQUARED_HINGE,
     TARGET,
 )
-from fastgrad.kernels.compile import helper, outlined
+from fastgrad.kernels.compile import by_code, helper, outlined
 
 
 @outlined
@@ -74,105 +76,131 @@ def huber_difference(p, d, delta):
     return inner * (d + 0.5 * inner) + p * abs(delta - inner)
 
 
-@outlined
-def residual_value(code, p, d):
-    """λ of the losses of d = a − y."""
-    if code == ABSOLUTE:
-        return abs(d)
-    if code == HUBER:
-        return 0.5 * d * d if abs(d) <= p else p * (abs(d) - 0.5 * p)
-    return log_cosh(d) if code == LOG_COSH else d * d
+class Formulas(NamedTuple):
+    """The compiled functions of a loss λ of one output, of its parameter p, of a and y, or of d = a − y alone."""
 
-
-@outlined
-def residual_slope(code, p, d):
-    """λ′ of the losses of d = a − y; at a kink the mean of the one-sided slopes."""
-    if code == ABSOLUTE:
-        return 1.0 if d > 0.0 else -1.0 if d < 0.0 else 0.0
-    if code == HUBER:
-        return max(-p, min(p, d))
-    return tanh(d) if code == LOG_COSH else 2.0 * d
-
-
-@outlined
-def residual_half_curvature(code, p, d):
-    """½λ″ of the losses of d = a − y."""
-    if code == ABSOLUTE:
-        return 0.0
-    if code == HUBER:
-        return 0.5 if abs(d) < p else 0.0
-    return 2.0 * sigmoid_slope(2.0 * d) if code == LOG_COSH else 1.0
-
-
-@outlined
-def residual_kink(code, p, d):
-    """How far d is from the nearest point where λ′ or λ″ jumps."""
-    if code == ABSOLUTE:
-        return abs(d)
-    return abs(abs(d) - p) if code == HUBER else inf
-
-
-@outlined
-def residual_difference(code, p, d, delta):
-    """λ(d + delta) − λ(d) of the losses of d = a − y, all of them even."""
-    if code == ABSOLUTE:
-        return max(delta, -2.0 * d - delta) if d >= 0.0 else max(-delta, 2.0 * d + delta)
-    if code == HUBER:
-        return huber_difference(p, abs(d), delta if d >= 0.0 else -delta)
-    return log_cosh_difference(d, delta) if code == LOG_COSH else delta * (2.0 * d + delta)
-
-
-@outlined
-def element_value(code, p, a, y):
-    """λ(a, y); from the logit a: binary cross-entropy, log(1 + e^−|a|) + max(a, 0) − y·a, and Poisson after exp."""
-    if code == BINARY_CROSSENTROPY:
-        return log1p(exp(-abs(a))) + (a * (1.0 - y) if a > 0.0 else -a * y)
-    if code == POISSON_OF_LOGIT:
-        return exp(a) - y * a
-    if code == POISSON:
-        return a - y * log(a)
-    if code == KL_DIVERGENCE:
-        return y * log(y / a) if y > 0.0 else 0.0
-    return residual_value(code, p, a - y)
-
-
-@outlined
-def element_slope(code, p, a, y):
-    """∂λ/∂a, without cancellation where σ saturates."""
-    if code == BINARY_CROSSENTROPY:
-        return (1.0 - y) - sigmoid(-a) if a > 0.0 else sigmoid(a) - y
-    if code == POISSON_OF_LOGIT:
-        return exp(a) - y
-    if code == POISSON or code == KL_DIVERGENCE:
-        return (a - y) / a if code == POISSON else -y / a
-    return residual_slope(code, p, a - y)
-
-
-@outlined
-def element_half_curvature(code, p, a, y):
+    value: Any
+    """λ(a, y), or λ(d)."""
+    slope: Any
+    """∂λ/∂a, without cancellation where σ saturates; at a kink the mean of the one-sided slopes."""
+    half_curvature: Any
     """½∂²λ/∂a²."""
-    if code == BINARY_CROSSENTROPY:
-        return 0.5 * sigmoid_slope(a)
-    if code == POISSON_OF_LOGIT:
-        return 0.5 * exp(a)
-    if code == POISSON or code == KL_DIVERGENCE:
-        return 0.5 * y / a / a
-    return residual_half_curvature(code, p, a - y)
+    kink: Any
+    """How far the output is from the nearest point where the slope, or that of the slope, jumps; inf where there is none."""
+    difference: Any
+    """λ(a + delta, y) − λ(a, y), for any delta; it takes delta as well."""
 
 
-@outlined
-def element_difference(code, p, a, y, delta):
-    """λ(a + delta, y) − λ(a, y) for any delta."""
-    if code == BINARY_CROSSENTROPY:
-        if a > 0.0:
-            return softplus_difference(-a, -delta) + (1.0 - y) * delta
-        return softplus_difference(a, delta) - y * delta
-    if code == POISSON_OF_LOGIT:
-        return exp_difference(a, delta) - y * delta
-    if code == POISSON or code == KL_DIVERGENCE:
-        logarithm = y * log1p(delta / a) if y != 0.0 else 0.0
-        return delta - logarithm if code == POISSON else -logarithm
-    return residual_difference(code, p, a - y, delta)
+def compiled(value, slope, half_curvature, kink, difference):
+    """Compile the formulas of a loss."""
+    return Formulas(outlined(value), outlined(slope), outlined(half_curvature), outlined(kink), outlined(difference))
+
+
+def smooth(p, a, y):
+    """Say that there is no kink."""
+    return inf
+
+
+def binary_difference(p, a, y, delta):
+    """Change log(1 + e^a) − y·a on the side where it is small."""
+    if a > 0.0:
+        return softplus_difference(-a, -delta) + (1.0 - y) * delta
+    return softplus_difference(a, delta) - y * delta
+
+
+def logarithm(y, a, delta):
+    """y·log((a + delta)/a), 0 where y is."""
+    return y * log1p(delta / a) if y != 0.0 else 0.0
+
+
+logarithm_difference = outlined(logarithm)
+
+RESIDUALS = {
+    SQUARED: compiled(
+        lambda p, d: d * d,
+        lambda p, d: 2.0 * d,
+        lambda p, d: 1.0,
+        lambda p, d: inf,
+        lambda p, d, delta: delta * (2.0 * d + delta),
+    ),
+    ABSOLUTE: compiled(
+        lambda p, d: abs(d),
+        lambda p, d: 1.0 if d > 0.0 else -1.0 if d < 0.0 else 0.0,
+        lambda p, d: 0.0,
+        lambda p, d: abs(d),
+        lambda p, d, delta: max(delta, -2.0 * d - delta) if d >= 0.0 else max(-delta, 2.0 * d + delta),
+    ),
+    HUBER: compiled(
+        lambda p, d: 0.5 * d * d if abs(d) <= p else p * (abs(d) - 0.5 * p),
+        lambda p, d: max(-p, min(p, d)),
+        lambda p, d: 0.5 if abs(d) < p else 0.0,
+        lambda p, d: abs(abs(d) - p),
+        lambda p, d, delta: huber_difference(p, abs(d), delta if d >= 0.0 else -delta),
+    ),
+    LOG_COSH: compiled(
+        lambda p, d: log_cosh(d),
+        lambda p, d: tanh(d),
+        lambda p, d: 2.0 * sigmoid_slope(2.0 * d),
+        lambda p, d: inf,
+        lambda p, d, delta: log_cosh_difference(d, delta),
+    ),
+}
+"""The formulas of the losses of d = a − y, all of them even, which may also follow a softmax: a new one is one more row."""
+
+ELEMENTS = {
+    BINARY_CROSSENTROPY: compiled(  # of the logit a: log(1 + e^−|a|) + max(a, 0) − y·a
+        lambda p, a, y: log1p(exp(-abs(a))) + (a * (1.0 - y) if a > 0.0 else -a * y),
+        lambda p, a, y: (1.0 - y) - sigmoid(-a) if a > 0.0 else sigmoid(a) - y,
+        lambda p, a, y: 0.5 * sigmoid_slope(a),
+        smooth,
+        binary_difference,
+    ),
+    POISSON_OF_LOGIT: compiled(  # of the logit a, the output being e^a
+        lambda p, a, y: exp(a) - y * a,
+        lambda p, a, y: exp(a) - y,
+        lambda p, a, y: 0.5 * exp(a),
+        smooth,
+        lambda p, a, y, delta: exp_difference(a, delta) - y * delta,
+    ),
+    POISSON: compiled(
+        lambda p, a, y: a - y * log(a),
+        lambda p, a, y: (a - y) / a,
+        lambda p, a, y: 0.5 * y / a / a,
+        smooth,
+        lambda p, a, y, delta: delta - logarithm_difference(y, a, delta),
+    ),
+    KL_DIVERGENCE: compiled(
+        lambda p, a, y: y * log(y / a) if y > 0.0 else 0.0,
+        lambda p, a, y: -y / a,
+        lambda p, a, y: 0.5 * y / a / a,
+        smooth,
+        lambda p, a, y, delta: -logarithm_difference(y, a, delta),
+    ),
+}
+"""The formulas of the other losses that are sums over outputs: a new one is one more row."""
+
+
+def _residual(kind: str, parameters: str = "p, d") -> Any:
+    return by_code({code: getattr(formulas, kind) for code, formulas in RESIDUALS.items()}, parameters)
+
+
+residual_value, residual_slope, residual_half_curvature = map(_residual, ("value", "slope", "half_curvature"))
+residual_kink, residual_difference = _residual("kink"), _residual("difference", "p, d, delta")
+"""The same for kernels, which have the code of the loss: residual_value(code, p, d) and so on."""
+
+
+def _element(kind: str, of_residual: Any, parameters: str = "p, a, y") -> Any:
+    return by_code({code: getattr(formulas, kind) for code, formulas in ELEMENTS.items()}, parameters, outlined(of_residual))
+
+
+element_value = _element("value", lambda code, p, a, y: residual_value(code, p, a - y))
+element_slope = _element("slope", lambda code, p, a, y: residual_slope(code, p, a - y))
+element_half_curvature = _element("half_curvature", lambda code, p, a, y: residual_half_curvature(code, p, a - y))
+element_kink = _element("kink", lambda code, p, a, y: residual_kink(code, p, a - y))
+element_difference = _element(
+    "difference", lambda code, p, a, y, delta: residual_difference(code, p, a - y, delta), "p, a, y, delta"
+)
+"""Likewise of a and y, of the losses of a − y too: element_value(code, p, a, y) and so on."""
 
 
 @outlined
@@ -204,7 +232,7 @@ def tabulate_sample(loss, s):
         total += factor * element_value(code, p, a, y)
         outputs[LOSS_SLOPE, s, k] = factor * element_slope(code, p, a, y)
         outputs[LOSS_CURVATURE, s, k] = factor * element_half_curvature(code, p, a, y)
-        outputs[LOSS_KINK, s, k] = residual_kink(code, p, a - y)
+        outputs[LOSS_KINK, s, k] = element_kink(code, p, a, y)
     return total, 0
 
 
