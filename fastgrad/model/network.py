@@ -138,19 +138,19 @@ class Network:
         """Whether the kernels take the logits for outputs, the output activation being part of the loss."""
         return self.activations[-1] in self.loss_row.logits
 
-    @property
+    @cached_property
     def activation_codes(self) -> tuple[int, ...]:
         """Kernel codes, the output's being identity where the loss works on the logits."""
         names = [parse_activation(text)[0] for text in self.activations]
         output = codes.IDENTITY if self.from_logits else ACTIVATION_CODES[names[-1]]
         return (*(ACTIVATION_CODES[name] for name in names[:-1]), output)
 
-    @property
+    @cached_property
     def activation_parameters(self) -> tuple[float, ...]:
         """The parameter of each layer's activation, 0 where it has none."""
         return tuple(parse_activation(text)[1] for text in self.activations)
 
-    @property
+    @cached_property
     def loss_row(self) -> losses.Loss:
         """What there is to know of the loss."""
         return losses.BY_NAME[self.loss_name]
