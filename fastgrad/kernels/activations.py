@@ -40,7 +40,7 @@ from fastgrad.kernels.codes import (
     SOFTSIGN,
     TANH,
 )
-from fastgrad.kernels.compile import apart, by_code, outlined
+from fastgrad.kernels.compile import apart, by_code, once, outlined
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 """G. Klambauer et al., Self-normalizing neural networks, 2017."""
@@ -172,7 +172,7 @@ class Formulas(NamedTuple):
 
 def compiled(value, slope, half_curvature, difference):
     """Compile the formulas of an activation."""
-    return Formulas(outlined(value), outlined(slope), outlined(half_curvature), outlined(difference))
+    return Formulas(once(value), once(slope), once(half_curvature), once(difference))
 
 
 @outlined

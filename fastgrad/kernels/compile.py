@@ -6,6 +6,7 @@ Called by the files of kernels, none of which is imported but to compile: `nativ
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
@@ -37,6 +38,10 @@ def outlined(function: Function) -> Function:
     """Compile a helper that entry points call: for what is large and rarely runs, and would slow compilation if inlined."""
     # forceinline=False said aloud: a callee otherwise inherits the flag of whoever calls it first.
     return numba.njit(forceinline=False, **INNER)(function)  # type: ignore[no-any-return]
+
+
+once = cache(outlined)
+"""Do what `outlined` does, once where rows of formulas share a function."""
 
 
 def by_code(functions: dict[int, Callable[..., Any]], parameters: str, otherwise: Callable[..., Any] | None = None) -> Any:

@@ -34,7 +34,7 @@ from fastgrad.kernels.codes import (
     SQUARED_HINGE,
     TARGET,
 )
-from fastgrad.kernels.compile import by_code, helper, outlined
+from fastgrad.kernels.compile import by_code, helper, once, outlined
 
 
 @outlined
@@ -93,7 +93,7 @@ class Formulas(NamedTuple):
 
 def compiled(value, slope, half_curvature, kink, difference):
     """Compile the formulas of a loss."""
-    return Formulas(outlined(value), outlined(slope), outlined(half_curvature), outlined(kink), outlined(difference))
+    return Formulas(once(value), once(slope), once(half_curvature), once(kink), once(difference))
 
 
 def smooth(p, a, y):
