@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from fastgrad.judging import audit as audit_room
 from fastgrad.judging.audit import ACTIVATIONS, KINKS, LOSSES, audit
 from fastgrad.kernels import launch
-from fastgrad.model.network import ACTIVATION_CODES, LOSS_CODES, parse_activation
+from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
+from fastgrad.model.losses import LOSS_CODES
 from fastgrad.numerical import numerical_gradient
 from fastgrad.teaching import demo
 from fastgrad.walk import check_problem

@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from fastgrad.kernels import codes
 from fastgrad.machine import most_threads
+from fastgrad.model.activations import parse_activation
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, growth
-from fastgrad.model.network import LOGIT_OUTPUT, Array, Network, Offsets, Problem, parse_activation
+from fastgrad.model.losses import LOGIT_OUTPUT
+from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.product import product
 from fastgrad.model.rounding import rounding_scale
 from fastgrad.numerical import Numerical

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastgrad.kernels import codes
+from fastgrad.model import activations
 from fastgrad.model.forward import BasePoint
-from fastgrad.model.network import LOGIT_OUTPUT, Array, Problem, parse_activation
+from fastgrad.model.losses import LOGIT_OUTPUT
+from fastgrad.model.network import Array, Problem
 
-BRANCHED = ("relu", "leaky_relu", "elu", "selu", "relu6")
-"""Activations with a branch for either sign of z."""
 SATURATED = 1e-6
 """Largest slope, as a share of the activation's usual 1, at which a unit passes nearly nothing back."""
 SAME_KEY = 1e-12
@@ -77,7 +77,7 @@ def _signs(problem: Problem, base: BasePoint) -> Iterator[str]:
     layers = []
     for layer, text in enumerate(problem.network.activations):
         z = base.plane(codes.Z, layer)
-        if parse_activation(text)[0] in BRANCHED and ((z > 0.0).all() or (z < 0.0).all()):
+        if activations.BY_NAME[activations.parse_activation(text)[0]].branched and ((z > 0.0).all() or (z < 0.0).all()):
             layers.append(f"{layer + 1}")
     if layers:
         yield f"z of one sign (layer {_listed(layers)}) hides a wrong branch or mask of the activation; vary the weights"

@@ -73,8 +73,7 @@ class ParameterPlan:
         _, local, tiles, order = self._tiling(layer)
         steps, bounds = self._steps[layer]
         launch.parameter_differences(
-            exact_kernels(base, layer, bounds),
-            base.tables,
+            base.tables._replace(exact=exact_kernels(base, layer, bounds)),
             layer,
             base.activations[layer],
             steps,

@@ -69,9 +69,8 @@ class PreactivationPlan:
         dZ = self.flow(layer, room)[block.start : block.stop]
         dZ.fill(0.0)  # of units that pass nothing on
         used = threads_for(self._work(layer) * self.task.problem.samples, threads)
-        launch.preactivation_differences(
-            exact_kernels(self.task.base, layer, bounds), self.task.base.tables, layer, step, bounds, samples, used, dZ
-        )
+        tables = self.task.base.tables._replace(exact=exact_kernels(self.task.base, layer, bounds))
+        launch.preactivation_differences(tables, layer, step, bounds, samples, used, dZ)
 
     def gradient(self, room: Array) -> Array:
         """Return dW = dZᵀ·a and db = Σ_s dZ, which are exact."""

@@ -16,53 +16,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import LONGEST_QUOTE, InputError, quoted, shortened
-from fastgrad.model.network import ACTIVATIONS, LOGIT_OUTPUT, LOSSES, REDUCTIONS, Network
+from fastgrad.model import activations, losses
+from fastgrad.model.activations import ACTIVATIONS
+from fastgrad.model.losses import LOGIT_OUTPUT, LOSSES
+from fastgrad.model.network import REDUCTIONS, Network
 
-ALIASES = {
-    "linear": "identity",
-    "none": "identity",
-    "logistic": "sigmoid",
-    "expit": "sigmoid",
-    "rectifier": "relu",
-    "leakyrelu": "leaky_relu",
-    "lrelu": "leaky_relu",
-    "swish": "silu",
-    "atan": "arctan",
-    "sine": "sin",
-    "exponential": "exp",
-    "hardtanh": "hard_tanh",
-    "hardsigmoid": "hard_sigmoid",
-    "bce": "binary_crossentropy",
-    "binary_cross_entropy": "binary_crossentropy",
-    "log_loss": "binary_crossentropy",
-    "logloss": "binary_crossentropy",
-    "softmax_cross_entropy": "softmax_crossentropy",
-    "categorical_crossentropy": "softmax_crossentropy",
-    "categorical_cross_entropy": "softmax_crossentropy",
-    "sparse_categorical_crossentropy": "softmax_crossentropy",
-    "nll": "softmax_crossentropy",
-    "half_squared_error": "squared_error",
-    "quadratic": "squared_error",
-    "mean_squared_error": "mse",
-    "half_mean_squared_error": "half_mse",
-    "sse": "sum_squared_error",
-    "sae": "sum_absolute_error",
-    "smooth_l1": "huber",
-    "logcosh": "log_cosh",
-    "hinge_squared": "squared_hinge",
-    "kl": "kl_divergence",
-    "kld": "kl_divergence",
-    "kullback_leibler": "kl_divergence",
-    "poisson_nll": "poisson",
-    "mae": "absolute_error",
-    "l1": "absolute_error",
-    "mean_absolute_error": "absolute_error",
-    "hinge_loss": "hinge",
-    "svm": "hinge",
-    "huber_loss": "huber",
-    "average": "mean",
-    "avg": "mean",
-    "total": "sum",
+SYNONYMS: dict[str, dict[str, str]] = {
+    "activation": {word: row.name for row in activations.ROWS for word in row.synonyms},
+    "loss": {word: row.name for row in losses.ROWS for word in row.synonyms},
+    "reduction": {"average": "mean", "avg": "mean", "total": "sum"},
 }
 """Other names of activations, losses and reductions."""
 
@@ -358,9 +320,9 @@ def _known(word: str, known: Collection[str], what: str) -> str:
     """Return the proper name of an activation, a loss or a reduction; a parameter, as in "elu:0.5", stays with it."""
     stem, colon, parameter = word.partition(":")
     plain = _plain(stem)
-    name = ALIASES.get(plain, plain)
+    name = SYNONYMS[what].get(plain, plain)
     if name not in known or len(parameter) > LONGEST_QUOTE:
-        near = nearest(plain, [*known, *(alias for alias, proper in ALIASES.items() if proper in known)])
+        near = nearest(plain, [*known, *SYNONYMS[what]])
         raise InputError(f"unknown {what} {quoted(word)}{near} (known: {', '.join(known)})")
     return f"{name}{colon}{parameter.strip()}"
 
@@ -448,10 +410,10 @@ def _loss(word: str | None, output: str | None) -> str | None:
         return None
     if _plain(word) not in CROSS_ENTROPY:
         return _known(word, LOSSES, "loss")
-    losses = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
-    if output not in losses:
+    containing = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
+    if output not in containing:
         raise InputError(f"{shortened(word)} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")
-    return losses[output]
+    return containing[output]
 
 
 def _following_loss(output: str | None) -> str | None:

@@ -12,7 +12,8 @@ from itertools import count
 import numpy as np
 
 from fastgrad.model.forward import base_point
-from fastgrad.model.network import LOGIT_OUTPUT, Array, Problem
+from fastgrad.model.losses import LOGIT_OUTPUT
+from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
 from fastgrad.numerical import load_kernels, numerical_gradient
 from fastgrad.numerical.preactivation import PREACTIVATION

@@ -284,6 +284,6 @@ def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array
     bound = float(np.abs(moves).max(initial=0.0))
     near = tables.loss_code >= codes.COUPLED or (tables.outputs[codes.LOSS_KINK] <= bound).any()
     exact = addresses(launch.exact_loss if near else None)
-    launch.loss_moves(exact, tables.outputs, tables.top, tables.loss_code, tables.loss_parameter, bound, work, total)
+    launch.loss_moves(exact, tables.loss, bound, work, total)
     forward, backward = total[:, : steps.size], total[:, steps.size :]
     return (forward - backward) / (2.0 * steps)
