@@ -125,7 +125,7 @@ def test_tensor_whose_gradient_is_zero_is_named():
     case = changed(replace(RELU, activations=("relu", "identity"), l2=0.0), b1=-1e3)
     report = check_problem(problems.problem(case, reference.gradient(case)))
     assert report.passed
-    assert report.advice[0].startswith("the gradient is zero to rounding (dW1, db1, dW2)")
+    assert report.advice[0].startswith("The gradient is zero to rounding (dW1, db1, dW2)")
 
 
 def test_wrong_gradients_are_not_followed_by_advice():

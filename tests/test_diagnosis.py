@@ -584,6 +584,7 @@ def test_picture_has_a_panel_for_each_wrong_tensor(wrong_report, tmp_path, monke
     assert "black: nan or inf" in bar.get_xlabel()
 
 
+@pytest.mark.extra("matplotlib")
 def test_a_right_gradient_has_no_picture(tmp_path):
     net = Net((4, 5, 3), ["tanh", "softmax"], 7)
     report = net.check(*net.backward()[:2])
