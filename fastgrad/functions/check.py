@@ -37,7 +37,7 @@ BLIND = 0.25
 """Share of an entry that may hide in noise before the entry is inconclusive ..."""
 
 NEGLIGIBLE = 1e-6
-"""... unless it is this small a share of what an entry may well be."""
+"""... unless that is less than this share of what an entry may well be."""
 
 KINK = 1e-6
 """Share of the jump by which one-sided slopes may be off."""
@@ -215,8 +215,8 @@ def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
     slack = KINK * (upper - lower) + REFEREE_NOISE * found.doubt
     sides = f"a kink: slope {found.left:.6g} on the left, {found.right:.6g} on the right"
     if lower - slack <= found.claimed <= upper + slack:
-        return "right", f"{sides}; any between is right"
-    return "wrong", f"{sides}; the claim is not between"
+        return "right", f"{sides}; any value between is right"
+    return "wrong", f"{sides}; the claim is not between them"
 
 
 def _report(

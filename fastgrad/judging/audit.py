@@ -1,4 +1,4 @@
-"""The audit: some parameters of every check again, by plain forward passes in NumPy that share no formula with the kernels.
+"""The audit: some parameters of every check computed again, by plain forward passes that share no formula with the kernels.
 
 Called by walk and by directions. A third implementation beside the propagated difference and the textbook kernel: it needs
 no compilation, and a mistake that those two share through their activations or losses shows here.
@@ -36,7 +36,7 @@ NOISE = 16.0
 """Multiple of the typical rounding error of the losses that their difference may be off: four losses of random error, errors
 of sums that share terms add up, and among all checks of a lifetime some reach five times what is typical."""
 LOST = math.exp(-700.0)
-"""Numbers that kernels may lose."""
+"""The smallest numbers, which kernels may take for zero."""
 ROWS = 2**16
 """Rows, each a sample with one parameter changed, that pass through the network at a time."""
 SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1e-8, 3e-10

@@ -1,6 +1,7 @@
 """The numerical gradient of a problem: which parameters, which steps, which method, in pieces that report progress.
 
-Called by walk. Does not judge: values, and where a kink makes more than one value right, their range.
+Called by judging and teaching. Nothing is judged here: the result is values and, where a kink makes more than one right, their
+range.
 """
 
 from __future__ import annotations

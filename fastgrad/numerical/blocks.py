@@ -1,7 +1,7 @@
-"""What all methods have in common: a task, cut into blocks of work that anybody may do, in any order.
+"""What all methods have in common: a task, cut into blocks of work that may be done by any thread in any order.
 
 A method is a value: what it perturbs, what it is for, how long it would take, and how a task is planned. The blocks of a
-plan follow from the task alone, not from threads or clocks, and the bits of a block neither from who works on it nor from
+plan follow from the task alone, not from threads or clocks, and the bits of a block depend neither on who works on it nor on
 the others.
 """
 

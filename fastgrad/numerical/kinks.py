@@ -70,7 +70,7 @@ def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]
 
 def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
     """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
-    from fastgrad.kernels import activations  # with numba, which few checks need
+    from fastgrad.kernels import activations  # imported here, with numba, since few checks need it
 
     left = base.plane(codes.SLOPE, layer)[rows].copy()
     right = left.copy()

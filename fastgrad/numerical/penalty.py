@@ -1,4 +1,4 @@
-"""The difference quotient of the penalty, which is known."""
+"""The difference quotient of the penalty, for which there is a formula."""
 
 from __future__ import annotations
 

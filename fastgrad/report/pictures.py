@@ -146,7 +146,7 @@ def draw_errors(report: Report, path: Path) -> None:
         others = sum(tensor.verdict == "wrong" for tensor in report.tensors) - len(report.maps)
         broken = any(np.isinf(found.errors).any() for found in report.maps)
         rest = "; black: nan or inf" * broken + (f"; {counted(others, 'more wrong gradient')} not drawn" if others else "")
-        bar.set_label(f"|claimed - numerical|, relative to the gradient's largest entry; pale: right{rest}", size=9.5)
+        bar.set_label(f"|claimed - numerical|, relative to the gradient's largest entry; pale is right{rest}", size=9.5)
 
 
 def _height(rows: int, columns: int) -> float:
