@@ -491,7 +491,7 @@ def test_tolerance_is_a_multiple_of_rounding():
     assert report.tensors[0].verdict == "wrong"
     report = check_problem(problems.problem(CASE, claimed), method="directional", tolerance=1000.0)
     assert {(t.verdict, t.tolerance) for t in report.tensors} == {("right", 1000.0)}
-    said = "The tolerance is 1000 roundings (your choice; the derived number is 32) of each signed sum"
+    said = "The tolerance is 1000 roundings (your choice; the derived number is 32) of a signed sum"
     assert said in " ".join(str(report).split())
 
 

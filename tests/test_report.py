@@ -132,7 +132,7 @@ def test_text(report, phrases):
         (1e-8, True, "1e-08, which alone might pass: it hides single wrong entries"),
         (1e-16, False, "1e-16; courses call a value below 1e-7 right."),
         (1.2e-7, False, "too large for smooth activations. Measured in units of each entry's own rounding, it is noise."),
-        (math.nan, True, "The relative difference over all gradients is not a number."),
+        (math.nan, True, "The total relative difference is not a number."),
     ],
 )
 def test_total_is_read_as_in_the_courses_but_never_against_the_verdict(total, wrong, phrase):

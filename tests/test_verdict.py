@@ -358,7 +358,7 @@ def test_tolerance_overrides_the_derived_one_and_is_stated():
     report = check_problem(problems.problem(CASE, claimed), tolerance=1e8)
     assert report.verdict == "right"
     assert {tensor.tolerance for tensor in report.tensors} == {1e8}
-    assert f"The tolerance is 1e+08 roundings (your choice; the derived number is {TOLERANCE:g}) of each entry" in " ".join(
+    assert f"The tolerance is 1e+08 roundings (your choice; the derived number is {TOLERANCE:g}) of an entry" in " ".join(
         str(report).split()
     )
     assert f"The tolerance is {TOLERANCE:g} roundings" in str(check_problem(problems.problem(CASE, EXACT)))

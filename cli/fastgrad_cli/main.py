@@ -371,7 +371,7 @@ def _check_demo(name: str | None, as_json: bool) -> int:
     chosen = networks.find(name) if name else networks.DEMOS[0]
     path = write_demo(chosen)
     if not as_json:
-        click.echo(f"{chosen.name}: {chosen.summary}.\nThe file is {path}. To check it yourself: fastgrad check {path}\n")
+        click.echo(f"{chosen.name}: {chosen.summary}.\nThe file is {path}. Check it yourself: fastgrad check {path}\n")
     report = _check(_load(str(path), {}), {})
     _show_report(report, as_json)
     found = tuple(tensor.name for tensor in report.tensors if tensor.verdict == "wrong")

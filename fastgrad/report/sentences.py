@@ -156,10 +156,10 @@ def _sensitivity_sentences(report: Report) -> Iterator[str]:
     chosen = f" (your choice; the derived number is {significant(derived)})" if tolerance != derived else ""
     precisions = " or ".join(sorted({tensor.precision for tensor in judged}, reverse=True))
     common = max(value for value in finest.values() if value <= COARSER * min(finest.values()))
-    coarse = [f"above {_above(value)} in {gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
+    coarse = [f"over {_above(value)} in {gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
     rest = f", {listed(coarse, 3)}" if coarse else ""
-    bound = f"errors above {_above(common)} of a typical entry are caught{rest}"
-    what = "each entry" if report.directions is None else "each signed sum"
+    bound = f"errors over {_above(common)} of a typical one are caught{rest}"
+    what = "an entry" if report.directions is None else "a signed sum"
     yield f"The tolerance is {significant(tolerance)} roundings{chosen} of {what} in {precisions}; {bound}."
 
 
@@ -182,10 +182,10 @@ def _audit_sentence(audit: Audit) -> str:
     """Say how the audit went."""
     aside = f"; {audit.set_aside:,} on a kink {_was(audit.set_aside)} set aside" if audit.set_aside else ""
     if not audit.compared:
-        return f"Audit: no parameter could be compared, drawn with seed {audit.seed}{aside}."
-    drawn = f"{counted(audit.compared, 'random parameter')}, drawn with seed {audit.seed}"
+        return f"Audit: no parameter (seed {audit.seed}) could be compared{aside}."
+    drawn = f"{counted(audit.compared, 'random parameter')} (seed {audit.seed})"
     verb = "agrees" if audit.compared == 1 else "agree"
-    return f"Audit: {drawn}, {_was(audit.compared)} computed again by plain forward passes and {verb}{aside}."
+    return f"Audit: {drawn} {_was(audit.compared)} computed again by plain forward passes and {verb}{aside}."
 
 
 def _direction_audit_sentence(audit: Audit) -> str:
@@ -236,8 +236,8 @@ def _total_sentence(report: Report) -> str:
     """Say what the usual single number is, how the courses read it, and where the verdict sees more than it."""
     total = report.relative_difference
     if math.isnan(total):
-        return "The relative difference over all gradients is not a number."
-    number = f"The relative difference over all gradients is {significant(total)}"
+        return "The total relative difference is not a number."
+    number = f"The total relative difference is {significant(total)}"
     if report.verdict == "not judged":
         if any(tensor.verdict not in ("not judged", "left out") for tensor in report.tensors):
             return f"The relative difference over what was judged is {significant(total)}."
