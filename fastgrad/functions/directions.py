@@ -52,7 +52,7 @@ class Search:
         return np.asarray(random_signs(seed, 1, self.scale.size)[0] * self.scale)
 
     def slope(self, direction: Array) -> tuple[float, float, Extrapolated]:
-        """Return claimed minus numerical slope along a direction, its bound, and what the referee found."""
+        """Return claimed minus numerical slope along a direction, its bound, and what extrapolation found."""
         moved = max(1.0, float(np.count_nonzero(direction)))
         # The first step moves x as a whole by what a single entry would be moved by.
         found = extrapolate(

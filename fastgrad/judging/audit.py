@@ -1,6 +1,6 @@
 """The audit: some parameters of every check computed again, by plain forward passes that share no formula with the kernels.
 
-Called by walk and by directions. A third implementation beside the propagated difference and the textbook kernel: it needs
+Called by walk and by `directional`. A third implementation beside the propagated difference and the textbook kernel: it needs
 no compilation, and a mistake that those two share through their activations or losses shows here.
 """
 
@@ -387,7 +387,7 @@ def _with_parameter(formula: Formula, p: float) -> Callable[[Array], Array]:
 
 
 def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: int, drawn: Offsets) -> _Gradients:
-    """Plain gradients of the drawn parameters of one layer, penalty left out."""
+    """Return plain gradients of the drawn parameters of one layer, the penalty left out."""
     network, samples = problem.network, problem.samples
     start, n_in, n_out = int(network.weight_offsets[layer]), network.widths[layer], network.widths[layer + 1]
     local = drawn[(drawn >= start) & (drawn < start + n_out * n_in + network.biases[layer] * n_out)] - start
@@ -431,7 +431,7 @@ def _add(result: _Gradients, rows: _Rows, step: Array, changed: _Changed, errors
 
 
 def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sample: Offsets, shift: Array) -> _Changed:
-    """Four passes through a layer and those above it, one pre-activation of each row being shifted."""
+    """Make four passes through a layer and those above it, one pre-activation of each row being shifted."""
     moves = np.multiply.outer(np.array([1.0, -1.0, 0.5, -0.5]), shift)
     here, row = layers[layer], np.arange(sample.size)
     is_output = layer == len(layers) - 1
@@ -475,7 +475,7 @@ def _loss_errors(problem: Problem, base: BasePoint, output: _Layer) -> Array:
 
 
 def _penalty(problem: Problem, drawn: Offsets) -> tuple[Array, Array]:
-    """Textbook differences of the penalty with steps of w/2, where those of squares are exact, and their rounding over u."""
+    """Return textbook differences of the penalty with steps of w/2, exact for squares, and their rounding over u."""
     value, size = np.zeros(drawn.size), np.zeros(drawn.size)
     for place, l2, l1 in problem.network.penalties:
         k = np.flatnonzero((drawn >= place.start) & (drawn < place.stop) & (problem.theta[drawn] != 0.0))

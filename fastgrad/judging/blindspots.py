@@ -1,6 +1,6 @@
 """The blind spots of a test point: which mistakes it hides, and what to change. This is advice, never a failure.
 
-Called by walk. A mistake that such a point hides leaves the gradient right there, and no check can see it.
+Called by `summary`. A mistake that such a point hides leaves the gradient right there, and no check can see it.
 """
 
 from __future__ import annotations

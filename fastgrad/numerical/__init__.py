@@ -212,7 +212,7 @@ def load_kernels(method: Method) -> None:
 
 
 def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, Array]:
-    """Numerical dZ_l and dA_l, each of shape (m, n_l).
+    """Return numerical dZ_l and dA_l, each of shape (m, n_l).
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def backward(parameters: Arrays, activations: list[Array], Y: Array, hidden: str
 
 
 def _softmax(z: Array) -> Array:
-    """Softmax over the units, examples in columns."""
+    """Return the softmax over the units, examples in columns."""
     e = np.exp(z - z.max(axis=0))
     return np.asarray(e / e.sum(axis=0))
 

@@ -95,7 +95,7 @@ class _Trials:
         return tuple(self.trials), tuple(self.observations)
 
     def see(self, kind: str, text: str) -> None:
-        """Note something once."""
+        """Note an observation, once."""
         observation = Observation(kind, text)
         if observation not in self.observations:
             self.observations.append(observation)
@@ -196,7 +196,7 @@ def _named(problem: Problem) -> list[str]:
 
 
 def _penalty(problem: Problem) -> Array:
-    """Gradient of the penalty alone."""
+    """Return the gradient of the penalty alone."""
     result = np.zeros(problem.network.size)
     for place, l2, l1 in problem.network.penalties:
         result[place] = l2 * problem.theta[place] + l1 * np.sign(problem.theta[place])
