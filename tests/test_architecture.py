@@ -190,3 +190,17 @@ def test_every_documented_name_is_public_and_every_public_name_documented():
     prose = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     public = {name for name in fastgrad.__all__ if not name.startswith("__")}
     assert {name for name in public if not re.search(rf"\b{name}\b", prose)} == set()
+
+
+def test_walk_is_the_order_of_steps_without_mathematics_or_wording_of_its_own():
+    source = (ROOT / "fastgrad" / "walk.py").read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        docstring = function.body[0].end_lineno - function.body[0].lineno + 1 if ast.get_docstring(function) else 0
+        # `check` itself has a line for each of its keywords, which is a part of the library's face.
+        parameters = len(function.args.args) + len(function.args.kwonlyargs)
+        assert function.end_lineno - function.lineno + 1 - docstring - parameters < 20, function.name
+        assert not any(isinstance(node, ast.JoinedStr) for node in ast.walk(function)), f"{function.name} has words of its own"
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    assert {node.attr for node in attributes if ast.unparse(node.value) == "np"} <= {"errstate"}
+    assert len(source.splitlines()) <= 260

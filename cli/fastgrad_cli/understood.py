@@ -79,9 +79,9 @@ class Understood:
 
     def _loss_value(self) -> str:
         """Say what the loss is, and what the user says it is."""
-        ours = f"Its value: {significant(self.loss)}"
+        ours = f"Its value is {significant(self.loss)}"
         if self.problem.claimed_loss is None:
-            return f"{ours}; the file names none to compare it with"
+            return f"{ours}; the file gives none to compare it with"
         return f"{ours}, the same as yours" if self.loss_note is None else f"{ours}; {printable(self.loss_note)}"
 
 

@@ -39,7 +39,7 @@ class EntryReport:
     bound : float
         Largest difference that noise, truncation and rounding explain.
     reason : str
-        What there is to say beside: a kink, noise, a jump; often nothing.
+        Why: a kink, noise, a jump; often empty.
     """
 
     name: str
@@ -76,7 +76,7 @@ class FunctionReport(BaseReport):
     relative_difference : float
         ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖); by directions, of the slopes.
     value, noise : float
-        f(x), and how much it trembles.
+        f(x), and the noise of that value.
     method : {"entries", "directions"}
         What was moved.
     scheme : str
@@ -116,7 +116,7 @@ class FunctionReport(BaseReport):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """None: of a function nothing is known in which a mistake could be named."""
+        """Empty, since a mistake in a function of which nothing is known cannot be named."""
         return ()
 
     @property
@@ -206,9 +206,9 @@ def _table(entries: tuple[EntryReport, ...], ascii_only: bool) -> Table:
 def _sentences(report: FunctionReport) -> Iterator[str]:
     """Yield what stands below the table."""
     yield from report.notes
-    yield f"Relative difference in all: {significant(report.relative_difference)}."
+    yield f"The relative difference is {significant(report.relative_difference)}."
     yield from _direction_sentences(report)
-    yield f"{counted(report.evaluations, 'evaluation')} of f in {duration(report.seconds)}; {_how(report)}."
+    yield f"f was evaluated {counted(report.evaluations, 'time')} in {duration(report.seconds)}, {_how(report)}."
 
 
 def _notes(report: FunctionReport) -> Iterator[str]:
@@ -219,8 +219,9 @@ def _notes(report: FunctionReport) -> Iterator[str]:
         else:
             yield f"The gradient is {report.ratio:#.4g} times the numerical one."
     if report.counts.kinks:
-        kinks = f"{report.counts.kinks:,} of {report.counts.total:,}"
-        yield f"On a kink: {kinks}; there any value between the one-sided slopes is right."
+        verb = "is" if report.counts.kinks == 1 else "are"
+        entries = f"{report.counts.kinks:,} of {counted(report.counts.total, 'entry')}"
+        yield f"{entries} {verb} on a kink, where any value between the one-sided slopes is right."
 
 
 def _direction_sentences(report: FunctionReport) -> Iterator[str]:
@@ -229,8 +230,8 @@ def _direction_sentences(report: FunctionReport) -> Iterator[str]:
         return
     if report.verdict == "right":
         yield (
-            f"A mistake of more than {report.smallest:.1e} in all is missed with a chance of at most {report.miss:.2g} "
-            f"(seed {report.seed}); a smaller one may be."
+            f"A mistake larger than {report.smallest:.1e}, over all entries, is missed with a chance of at most "
+            f"{report.miss:.2g}; a smaller one may be missed."
         )
     if report.verdict == "wrong":
         yield "Other entries may be wrong as well."
@@ -238,8 +239,8 @@ def _direction_sentences(report: FunctionReport) -> Iterator[str]:
 
 def _how(report: FunctionReport) -> str:
     if report.method == "directions":
-        return f"{report.directions} random directions, seed {report.seed}"
+        return f"along {report.directions} random directions, drawn with seed {report.seed}"
     if report.scheme == "complex":
-        return "complex steps"
+        return "with complex steps"
     smallest, largest = report.step_range
-    return f"central differences, steps {smallest:.0e} to {largest:.0e}, extrapolated where in question"
+    return f"for central differences with steps from {smallest:.0e} to {largest:.0e}, extrapolated where in question"

@@ -1,6 +1,6 @@
-"""The method directional: all parameters of a tensor moved at once by random signs, and wrong ones located by halving.
+"""The judgement of method directional: sums along random signs, tensor by tensor, and wrong entries located by halving.
 
-Called by walk. A derivative along a direction of signs U is held against Σ U∘claimed in units of rounding.
+Called by `ruling`. A derivative along a direction of signs U is held against Σ U∘claimed in units of rounding.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Directional:
     audit : Audit or None
         The first direction of all parameters, again by plain forward passes; None where not all tensors were finished.
     method, step, scheme, selected
-        As of `numerical.Numerical`.
+        As in `numerical.Numerical`.
     """
 
     tensors: tuple[TensorReport, ...]
@@ -72,7 +72,7 @@ class Directional:
 
 
 def chance_of_cancelling(wrong: int, directions: int) -> float:
-    """Probability that so many wrong entries, all equally far off, cancel along every direction.
+    """Return the probability that so many wrong entries, all equally far off, cancel along every direction.
 
     Notes
     -----
@@ -102,9 +102,9 @@ def check_directions(
     problem : Problem
         With its claimed gradient.
     directions : int
-        How many.
+        How many directions.
     seed : int
-        Of the signs.
+        Seed of their signs.
     tolerance : float
         How many times the rounding of a signed sum it may be off.
     threads : int, optional
@@ -226,7 +226,7 @@ def _plain_losses(setting: Setting, h: float) -> tuple[Array, Array]:
 
 
 def _plainly_pushed(setting: Setting, layer: int, a: Array) -> Array:
-    """U·a + u of the first direction by NumPy, some rows of U at a time, shape (m, n_out)."""
+    """Return U·a + u of the first direction by NumPy, some rows of U at a time, shape (m, n_out)."""
     network, signs = setting.problem.network, setting.signs
     blocks = whole_layer(network, layer, "W").blocks()
     result = np.concatenate([product(a, signs.of(0, block).T) for block in blocks], axis=1)
@@ -267,7 +267,7 @@ def _with_located(report: TensorReport, located: tuple[Entry, ...], more: bool) 
 
 
 def _outcomes(verdict: Verdict, size: int) -> Outcomes:
-    """All entries of a tensor share its verdict."""
+    """Return the outcomes of a tensor, all of whose entries share its verdict."""
     if verdict == "not judged":
         return Outcomes(not_judged=size)
     if verdict == "at a kink":

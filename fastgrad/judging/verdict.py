@@ -1,4 +1,4 @@
-"""Claimed against numerical, entry by entry, in units of rounding: right, at a kink, or wrong; then tensor by tensor."""
+"""The verdict: claimed against numerical, entry by entry in units of rounding, then tensor by tensor."""
 
 from __future__ import annotations
 

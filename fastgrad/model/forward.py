@@ -1,6 +1,6 @@
 """The base point: one forward pass, the tables that kernels take, and how far rounding may have moved each number.
 
-Called by numerical, backprop and check. Rounding follows a running error analysis with random signs: errors add up as
+Called by numerical, judging and `rounding`. Rounding follows a running error analysis with random signs: errors add up as
 roots of sums of squares. Bounds that add absolute values grow by a factor with every layer, and in the end excuse anything.
 Every array of errors is in units of the unit roundoff u, so that one pass serves claims made in float64 and in float32.
 """

@@ -1,6 +1,6 @@
 """What the loss makes of the outputs at the base point: rounding of its slopes, its kinks, and the slopes on one.
 
-Called by numerical and backprop. Errors are in units of the unit roundoff, as in forward.
+Called by numerical and by `rounding`. Errors are in units of the unit roundoff, as in forward.
 """
 
 from __future__ import annotations

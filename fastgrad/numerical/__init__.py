@@ -1,6 +1,7 @@
 """The numerical gradient of a problem: which parameters, which steps, which method, in pieces that report progress.
 
-Called by walk. Does not judge: values, and where a kink makes more than one value right, their range.
+Called by judging and teaching. Nothing is judged here: the result is values and, where a kink makes more than one right, their
+range.
 """
 
 from __future__ import annotations
@@ -211,7 +212,7 @@ def load_kernels(method: Method) -> None:
 
 
 def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, Array]:
-    """Numerical dZ_l and dA_l, each of shape (m, n_l).
+    """Return numerical dZ_l and dA_l, each of shape (m, n_l).
 
     Parameters
     ----------

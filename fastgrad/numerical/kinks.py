@@ -29,13 +29,13 @@ def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
 
 
 def nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
-    """Distance of a layer's pre-activation nearest to a kink, those on one left out; inf where there is none."""
+    """Return how near a layer's pre-activations come to a kink, those on one left out; inf where there is none."""
     distance = base.plane(codes.KINK, layer)
     return float(np.min(distance, where=~on_kink(problem, base, layer), initial=np.inf))
 
 
 def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
-    """Tell likewise of the outputs and the kinks of the loss, shape (m, n_L)."""
+    """Tell which outputs are so near a kink of the loss, shape (m, n_L)."""
     distance = base.tables.outputs[codes.LOSS_KINK]
     if distance.min(initial=np.inf) == np.inf:
         return np.zeros(distance.shape, dtype=np.bool_)
@@ -43,7 +43,7 @@ def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
 
 
 def nearest_loss_kink(problem: Problem, base: BasePoint) -> float:
-    """Distance likewise of the outputs and the kinks of the loss."""
+    """Return how near the outputs come to the kinks of the loss."""
     distance = base.tables.outputs[codes.LOSS_KINK]
     return float(np.min(distance, where=~loss_on_kink(problem, base), initial=np.inf))
 
@@ -61,7 +61,7 @@ def kinked_units(problem: Problem, base: BasePoint) -> Mask:
 
 
 def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
-    """Smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
+    """Return the smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
     positive, negative = np.maximum(factor, 0.0), np.minimum(factor, 0.0)
     return (
         product(low, positive) + product(high, negative),
@@ -70,7 +70,7 @@ def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]
 
 
 def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
-    """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
+    """Return one-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
     left = base.plane(codes.SLOPE, layer)[rows].copy()
     right = left.copy()
     code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])

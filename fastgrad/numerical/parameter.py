@@ -51,7 +51,7 @@ class ParameterPlan:
         return latest
 
     def _work(self, layer: int) -> float:
-        """Multiply-adds of one parameter."""
+        """Return the multiply-adds of one parameter."""
         bounds = self._steps[layer][1]
         return 2.0 * work_above(self.task.problem, layer) * self.task.problem.samples * cost(bounds[layer:])
 

@@ -34,12 +34,12 @@ class PreactivationPlan:
 
     @cached_property
     def _starts(self) -> list[int]:
-        """Where in the room each layer's dZ begins, and the end."""
+        """Return where in the room each layer's dZ begins, and the end."""
         problem = self.task.problem
         return [0, *accumulate(problem.samples * width for width in problem.network.widths[1:])]
 
     def _work(self, layer: int) -> float:
-        """Multiply-adds of one sample."""
+        """Return the multiply-adds of one sample."""
         width, bounds = self.task.problem.network.widths[layer + 1], self._steps[layer][1]
         return 2.0 * work_above(self.task.problem, layer) * width * cost(bounds[layer:])
 

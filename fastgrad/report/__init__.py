@@ -1,6 +1,6 @@
 """The result of a check: one immutable object, its text for a person and its dictionary for a machine.
 
-`check` fills it, the command line prints it. Nothing is judged here: every verdict, count and ratio comes in ready.
+`check` fills it, the command line prints it. Nothing is judged here: every verdict, count and ratio is given.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Report(BaseReport):
     audit : Audit or None
         The second look at some of the parameters, by method directional at one direction of all of them.
     advice : tuple of str
-        What this test point cannot show, each with what would; never a failure.
+        What this test point cannot show, each with what would show it; never a failure.
     derived_tolerance : float
         The tolerance that is taken where none is given.
     findings : tuple of Finding

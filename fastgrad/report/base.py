@@ -32,7 +32,7 @@ class BaseReport(ABC):
 
         @property
         def verdict(self) -> str:
-            """What is to be thought of the whole: "right" and "wrong", or a word for neither."""
+            """The verdict on the whole: "right", "wrong", or a word for neither."""
 
         @property
         def findings(self) -> tuple[Finding, ...]:

@@ -1,4 +1,4 @@
-"""Numbers, times and names as text, for whoever prints."""
+"""Numbers, times and names as text."""
 
 from __future__ import annotations
 
@@ -72,5 +72,5 @@ def closed(text: str) -> str:
 
 
 def allowed_threads(threads: int) -> str:
-    """Write how many threads there might have been."""
+    """Return how many threads were allowed: "1 thread", "up to 8 threads"."""
     return f"up to {threads} threads" if threads > 1 else "1 thread"

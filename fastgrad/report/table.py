@@ -109,7 +109,7 @@ def _folded_rows(tensors: list[TensorReport], ascii_only: bool) -> Iterator[tupl
 
 
 def _nan_last(value: float) -> float:
-    """Sort key that takes nan for the largest."""
+    """Return a value as a sort key that takes nan for the largest."""
     return math.inf if math.isnan(value) else value
 
 

@@ -1,6 +1,6 @@
 """The error of numerical gradients over a range of steps: the textbook's V-shaped curves and the propagated difference.
 
-Called by the command `sweep`; pictures draws its result. Judges no gradient: none has to be there.
+Called by the command `sweep`; pictures draws its result. It judges no gradient, and none has to be there.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ AFFORDABLE_WORK = 1e10
 """Multiply-adds of all textbook passes, some seconds: as many parameters are drawn as they allow. Seconds themselves would
 make the draw depend on the machine."""
 MOST_PARAMETERS = 200
-"""More of them change no error by what can be seen in a curve."""
+"""More parameters change no curve visibly."""
 ON_KINK = (
-    "The network sits on a kink, where there is no one gradient: a forward difference tends to the slope on one side, the "
+    "The network sits on a kink, where there is no single gradient: a forward difference tends to the slope on one side, the "
     "others to the mean of both."
 )
 NAMES = (*SCHEMES, "propagated")
 """The curves: the textbook's schemes, and fastgrad's difference."""
 MARKS = {"forward": "F", "central": "C", "five-point": "5", "propagated": "*"}
 STYLES = {"forward": "yellow", "central": "cyan", "five-point": "magenta", "propagated": "bold green"}
-"""How the table shows a curve, so that it can be read without colour."""
+"""The marks of the curves in the table, which tell them apart without colour."""
 STRIP = 33
 """Characters of the strip on which errors are marked: two for each power of ten, and one."""
 
@@ -317,7 +317,7 @@ def _column(error: float) -> int:
 
 def _sentences(curves: tuple[Curve, ...]) -> Iterator[str]:
     """Yield what the curves mean."""
-    yield f"The best step: {'; '.join(_best(curve) for curve in curves)}."
+    yield f"The best steps are {'; '.join(_best(curve) for curve in curves)}."
     passing = "; ".join(f"{curve.name} {_passing(curve)}" for curve in curves)
     yield f"The courses' threshold of {THRESHOLD:.0e} lets a right gradient pass: {passing}."
 

@@ -84,7 +84,7 @@ class _Trials:
         self.observations: list[Observation] = []
 
     def run(self) -> tuple[tuple[Trial, ...], tuple[Observation, ...]]:
-        """Try everything, as far as what was seen before makes it worth trying."""
+        """Try the function at every point, until something was seen that makes the other points worthless."""
         point = self.given.point
         answer = self.attempt(point)
         if answer is not None and self.same_again(point, answer):
@@ -95,7 +95,7 @@ class _Trials:
         return tuple(self.trials), tuple(self.observations)
 
     def see(self, kind: str, text: str) -> None:
-        """Note something once."""
+        """Note an observation, once."""
         observation = Observation(kind, text)
         if observation not in self.observations:
             self.observations.append(observation)
@@ -166,7 +166,7 @@ class _Trials:
             self.given, self.trials[-1] = shared, Trial(point.name, report)
             self.see(
                 "remark",
-                "Your penalty is divided by the number of examples, as the other points assume from here on "
+                "Your penalty is divided by the number of examples, which the other points assume from here on "
                 f"(with {given.samples} examples its coefficient is the one that you gave).",
             )
         return point
@@ -200,7 +200,7 @@ def _named(problem: Problem) -> list[str]:
 
 
 def _penalty(problem: Problem) -> Array:
-    """Gradient of the penalty alone."""
+    """Return the gradient of the penalty alone."""
     result = np.zeros(problem.network.size)
     for place, l2, l1 in problem.network.penalties:
         result[place] = l2 * problem.theta[place] + l1 * np.sign(problem.theta[place])
@@ -238,7 +238,7 @@ def _unlike(names: list[str], repeated: bool) -> str:
         )
     return (
         f"A second call with the same arguments gave another {listed(names)}: something is drawn anew in every call "
-        "(dropout? then record the masks) or kept from one call to the next (momentum, a counter, updated weights). Return "
+        "(if it is dropout, record the masks) or kept from one call to the next (momentum, a counter, updated weights). Return "
         "the gradient alone, made of the arguments alone. No other point was tried."
     )
 
@@ -256,7 +256,7 @@ def _not_additive(problem: Problem, names: list[str], data: Array, together: Arr
         hint = "do not divide by their number" if what == "sum" else "divide by the number of examples of this call, once"
         return f"{begin}, and {verb} {significant(ratio, 4)} times that: {hint}."
     return (
-        f"{begin}, and {verb} not: what an example adds depends on the others. Look for = where += belongs, a mean over the "
+        f"{begin}, and {verb} not: what an example adds depends on the others. Look for = in place of +=, a mean over the "
         "wrong axis, labels of shape (m,) against outputs of shape (m, 1), a term that is added once a call."
     )
 

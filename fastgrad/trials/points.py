@@ -1,4 +1,4 @@
-"""Points that hide nothing: fresh weights, biases that are not 0, examples in a telling number, units with both signs.
+"""Points that hide nothing: fresh weights, biases that are not 0, a number of examples that is no width, units of both signs.
 
 What a point can hide: one example hides a forgotten division by their number, widths that are alike a wrong axis, biases
 of 0 what is done to biases, pre-activations of one sign a wrong mask, labels that are alike a wrong order of them.

@@ -75,7 +75,7 @@ class BackwardReport(BaseReport):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What else was seen."""
+        """The texts of the observations."""
         return tuple(seen.text for seen in self.observations)
 
     def parts(self) -> dict[str, Any]:
