@@ -44,6 +44,7 @@ __all__ = [
     "NUMBER_ITEMS",
     "TEXT_ITEMS",
     "Description",
+    "Parameters",
     "Reading",
     "as_flat",
     "interpret",
@@ -138,7 +139,7 @@ def read_parts(
     description: Description,
     masks: Parameters | None = None,
 ) -> tuple[Problem, Reading]:
-    """Do what `interpret_parts` does, and return how the arrays were read as well."""
+    """Make a problem as `interpret_parts` does, and return how the arrays were read as well."""
     parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
     problem, reading = solve(parts, _data("X", X), _data("Y", Y), description, recorded)
     company = gradients if isinstance(gradients, Mapping) else {}
