@@ -26,6 +26,8 @@ SPREAD = 0.5
 """Share of a tensor's entries that are off where the whole pass was coarser; a slip is off in few."""
 PART = 0.3
 """The same over all tensors, where what was rounded is as coarse as the grid: then a part of the entries is right by chance."""
+FAR_IN_ALL = 16.0
+"""Roundings by which a pass in bfloat16 is off in all of a tensor at most, relatively; single entries may be by more."""
 DRAWS, FAR = 32, 8.0
 """Draws of what was cut off the parameters, and how many standard deviations of what they do are allowed."""
 QUIET = 1e-3
@@ -363,7 +365,10 @@ def computed_coarser(problem: Problem, judgement: Judgement) -> Problem | None:
 
 
 def _all_off(judgement: Judgement) -> bool:
-    """Tell whether a good part of all entries is off, and some in every tensor but small ones."""
+    """Tell whether a good part of all entries is off, and some in every tensor but small ones, each tensor by little."""
+    near = FAR_IN_ALL * UNIT_ROUNDOFF["bfloat16"]
+    if not all(found.relative_difference <= near for found in judgement.tensors if found.checked):
+        return False
     wrong, checked = (sum(getattr(found, count) for found in judgement.tensors) for count in ("wrong", "checked"))
     large = [found for found in judgement.tensors if found.checked >= SEVERAL]
     return wrong >= PART * checked and all(found.verdict == "wrong" for found in large)
