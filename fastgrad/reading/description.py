@@ -147,6 +147,7 @@ class Items(TypedDict, total=False):
     labels: str | None
     bias_column: str | None
     frozen: npt.ArrayLike | None
+    learning_rate: float | str | None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
 __all__ = ["STEPS", "BackwardReport", "CheckProblem", "Function", "check_backward"]
 
 CheckProblem = Callable[[Problem], Report]
-SUBTRACTED = 64.0
+_SUBTRACTED = 64.0
 """Roundings that are left where a penalty is subtracted: its own, and those of three calls from which it is measured."""
 STEPS = 20
 """Steps of training, at most, between initialisation and the last point."""
@@ -229,7 +229,7 @@ class _Trials:
         together = np.sum(shares, axis=0) / (samples if whole.problem.network.reduction == "mean" else 1)
         data = whole.claimed - penalty
         # Where little but the penalty is there, what is left of it is rounding: some u of it.
-        rounding = SUBTRACTED * np.sqrt(claim_roundoff(whole.problem)) * np.abs(whole.claimed)
+        rounding = _SUBTRACTED * np.sqrt(claim_roundoff(whole.problem)) * np.abs(whole.claimed)
         if different := _different(whole.problem, data - together, [*shares, rounding]):
             self.see("wrong", _not_additive(whole.problem, different, data, together))
 
