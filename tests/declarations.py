@@ -8,7 +8,9 @@ from itertools import pairwise, product
 
 import numpy as np
 
-from fastgrad.model.network import ACTIVATION_CODES, LOSSES, Network
+from fastgrad.model.activations import ACTIVATION_CODES
+from fastgrad.model.losses import LOSSES
+from fastgrad.model.network import Network
 from fastgrad.walk import check_problem
 
 import problems

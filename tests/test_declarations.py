@@ -45,6 +45,10 @@ def test_another_output_or_loss_is_named():
 def test_twelve_conventions(name, declared, claimed, value, code):
     """With its own loss value the declaration is named alone; without it, or the mistake that is exactly it."""
     report = report_of(declared, None, claimed, float(value))
+    if "labels of -1 and 1" in name:  # a usual habit, which is read as it is meant
+        assert report.passed
+        assert "-1 and 1" in " ".join(report.notes)
+        return
     assert [(f.code, f.confident) for f in report.findings] == [(code, True)]
     assert "Declare it" in report.findings[0].repair or "labels" in name
     assert declarations.outcome_of(report_of(declared, None, claimed), ("",)) in ("named", "mistake")
@@ -120,8 +124,8 @@ def test_a_column_of_ones_that_the_penalty_leaves_out():
     spared = np.array([1.0, 1.0, 1.0, 1.0, 0.0])[:, None]
     dW = X.T @ (X @ W - Y) / 9 + 0.3 * spared * W
     report = fastgrad.check({"W": W}, {"dW": dW}, X, Y, output="identity", loss="squared_error", l2=0.3)
-    assert [f.code for f in report.findings] == ["declaration.penalty"]
-    assert "without the weights of X's column of ones, 4" in report.findings[0].sentence
+    assert report.passed
+    assert "column of ones" in " ".join(report.notes)
 
 
 @pytest.mark.compiled

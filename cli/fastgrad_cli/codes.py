@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fastgrad.diagnosis.codes import CODES, Code
 from fastgrad.diagnosis.pages import PAGES
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def chosen(code: str | None) -> list[Entry]:
     found = [Entry(key, entry) for key, entry in CODES.items() if code is None or code in (key, key.partition(".")[0])]
     if not found:
         families = ", ".join(dict.fromkeys(key.partition(".")[0] for key in CODES))
-        raise InputError(f"there is no code {code!r}; fastgrad explain lists all, or give a family: {families}")
+        raise InputError(f"there is no code {quoted(code)}; fastgrad explain lists all, or give a family: {families}")
     return found
 
 
@@ -105,6 +105,9 @@ _WORDS = {
 _OUTPUT = {"right": "dZ = (a - y)/m", "f": "the sigmoid"}
 _WORDS_OF = {
     "factor.batch": {"other": "B"},
+    "elsewhere.before": {"other": "r"},
+    "elsewhere.after": {"other": "r"},
+    "elsewhere.examples": {"other": "i to k"},
     "slope.form": {"f": "tanh", "derivative": "1 - a²", "other": "1 - a, for example,"},
     "slope.other_activation": {"f": "tanh", "derivative": "1 - a²", "other": "relu, for example,"},
     "slope.other_layer": {"other": "(k)"},

@@ -85,6 +85,8 @@ def _program(network: str) -> tuple[str, dict[str, Any]]:
     if network == "declared":
         said = {"l2": LAMBDA / EXAMPLES, "keep_prob": [KEEP_PROB, 1.0], "example_weights": WEIGHTS}
         return DECLARED, {**described, **said}
+    if network == "saved":
+        below += "saved = copies()\n"
     return top + below, described
 
 
@@ -133,6 +135,24 @@ def _output(network: str, Z: Any) -> Any:
     return 1.0 / (1.0 + np.exp(-Z))
 
 
+def _with_a_loop(space: dict[str, Any], names: list[str]) -> None:
+    """Put what a training loop has into the names of the program: an update, copies, the gradient once more."""
+
+    def update(rate: float) -> None:
+        space.update({name: space[name] - rate * space[f"d{name}"] for name in names})
+
+    def copies() -> dict[str, Any]:
+        return {name: space[name].copy() for name in names}
+
+    def take_the_gradient(X: Any = space["X"], Y: Any = space["Y"]) -> None:
+        own = {**space, "X": X, "Y": Y, "m": X.shape[1]}
+        _forward("saved", own)
+        exec(_program("sigmoid")[0], own)
+        space.update({f"d{name}": own[f"d{name}"] for name in names})
+
+    space.update(update=update, copies=copies, take_the_gradient=take_the_gradient)
+
+
 def report_of(network: str, right: str, wrong: str) -> fastgrad.Report:
     """Check an example's gradients after a line of its backward pass has been replaced by another.
 
@@ -150,8 +170,11 @@ def report_of(network: str, right: str, wrong: str) -> fastgrad.Report:
     names = [f"{kind}{layer}" for layer in (1, 2, 3) for kind in "Wb"]
     parameters = {name: space[name].copy() for name in names}
     lines = [wrong if line == right else line for line in program.splitlines()]
+    if network == "saved":
+        _with_a_loop(space, names)
     with np.errstate(all="ignore"):
         exec("\n".join(lines), space)
+    parameters = space.get("saved", parameters)
     steps = ["Z1", "A1", "Z2", "A2", "Z3"] if network == "steps" else []
     gradients = {f"d{name}": space[f"d{name}"] for name in [*names, *steps]}
     masks = [space["D1"], None] if network in ("dropout", "declared") else None

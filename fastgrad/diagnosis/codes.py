@@ -68,7 +68,7 @@ CODES: dict[str, Code] = {
     "factor.two": Code(
         "a stray factor 2",
         "{grads} {are} 2 times too large.",
-        "Look for a 2 too much in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
+        "Look for a factor 2 that does not belong in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="twice the loss, as without a 1/2 in front",
@@ -76,7 +76,7 @@ CODES: dict[str, Code] = {
     "factor.half": Code(
         "a stray factor 1/2",
         "{grads} {are} half the right gradient.",
-        "Look for a 1/2 too much in {wrong}, or a 2 forgotten: the derivative of a square without 1/2 in front has one.",
+        "Look for a stray 1/2 in {wrong}, or a missing 2: the derivative of a square without 1/2 in front has one.",
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="half the loss, as with a 1/2 in front",
@@ -515,6 +515,23 @@ CODES: dict[str, Code] = {
         "{grads} {are} wrong for input {other} only; the rest is exact.",
         "Look for what treats this input differently: an index, the end of a loop.",
         "{right}",
+    ),
+    "elsewhere.before": Code(
+        "the gradient before a step that has been taken",
+        "All gradients are right for the parameters before a step of rate {other}: those that were given are updated already.",
+        "Give the parameters of which the gradient was taken: copy them before the update.",
+    ),
+    "elsewhere.after": Code(
+        "the gradient after a step that is still to be taken",
+        "All gradients are right for the parameters after a step of rate {other}: they were taken one step later.",
+        "Give the parameters of which the gradient was taken: those after the update.",
+    ),
+    "elsewhere.examples": Code(
+        "the gradient of some of the examples",
+        "All gradients are right for examples {other} alone, counted from 0: they are of a part of what was given.",
+        "Give the examples of which the gradient was taken, or take it of all.",
+        "",
+        _EXAMPLES,
     ),
     "unknown.tensor": Code(
         "wrong, by no mistake in the table",

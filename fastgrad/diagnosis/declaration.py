@@ -15,7 +15,8 @@ from fastgrad.diagnosis.meant import Fit, Form, Forms, usual
 from fastgrad.diagnosis.words import listed, number
 from fastgrad.errors import InputError
 from fastgrad.model.conventions import same_loss
-from fastgrad.model.network import LOGIT_OUTPUT, Problem, parse_loss
+from fastgrad.model.losses import LOGIT_OUTPUT, parse_loss
+from fastgrad.model.network import Problem
 from fastgrad.numerical import Numerical
 from fastgrad.report.parts import Alternative, Finding
 

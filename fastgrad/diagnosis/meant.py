@@ -19,21 +19,12 @@ from fastgrad.diagnosis.forms import CLEAR
 from fastgrad.diagnosis.ground import PROBED, Truth, tabulated
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes
+from fastgrad.model import losses
+from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
 from fastgrad.model.conventions import same_loss
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, base_point, growth, penalty_value, tabulate_loss
-from fastgrad.model.network import (
-    ACTIVATION_CODES,
-    HINGES,
-    LOGIT_OUTPUT,
-    POSITIVE_OUTPUT,
-    SMOOTHED,
-    Array,
-    Network,
-    Problem,
-    Tensor,
-    parse_activation,
-    parse_loss,
-)
+from fastgrad.model.losses import HINGES, LOGIT_OUTPUT, SMOOTHED, parse_loss
+from fastgrad.model.network import Array, Network, Problem, Tensor
 from fastgrad.model.product import product
 from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, gradient, rounding_scale
 
@@ -450,7 +441,7 @@ class Forms:
             factor, shift = CODINGS[form.coding]
             labels = factor * labels + shift
         low, high = float(labels.min()), float(labels.max())
-        if name in POSITIVE_OUTPUT and low < 0.0:
+        if losses.BY_NAME[name].positive_output and low < 0.0:
             return None
         if (name in LOGIT_OUTPUT or name == "kl_divergence") and not 0.0 <= low <= high <= 1.0:
             return None

@@ -163,7 +163,7 @@ PAGES: dict[str, Page] = {
     ),
     "output.divided_by_p": Page(
         "The derivative of log p by its logit is 1 - p, not the derivative of p itself. Whoever takes 1 - p for the "
-        "derivative of the output and multiplies by -y/p has a factor 1/p too much.",
+        "derivative of the output and multiplies by -y/p has a wrong additional factor 1/p.",
         "dZ3 = (A3 - Y) / A3 / m",
         _DZ3,
         "softmax",
@@ -494,6 +494,28 @@ PAGES: dict[str, Page] = {
         "a column that stands for the bias is treated as an input.",
         "dW1 = dZ1 @ X.T\ndW1[:, 3] += [0.01, -0.02, 0.03, 0.015, -0.04]",
         _DW1,
+    ),
+    "elsewhere.before": Page(
+        "A training loop updates the parameters as soon as it has their gradient. Whoever saves both after the loop has the "
+        "gradient of the old parameters beside the new ones: no mistake in the backward pass, but no pair that belongs "
+        "together.",
+        "update(0.1)\nsaved = copies()",
+        "saved = copies()",
+        "saved",
+    ),
+    "elsewhere.after": Page(
+        "The parameters were saved at the beginning of a step, and the gradient was taken again after the update, or in the "
+        "next step.",
+        "saved = copies()\nupdate(0.1)\ntake_the_gradient()",
+        "saved = copies()",
+        "saved",
+    ),
+    "elsewhere.examples": Page(
+        "Training takes the gradient of one batch at a time. It is not the gradient of all examples, and belongs to a check "
+        "with those of its batch.",
+        "take_the_gradient(X[:, 2:5], Y[:, 2:5])\nsaved = copies()",
+        "saved = copies()",
+        "saved",
     ),
     "unknown.tensor": Page(
         "The flow into the layer is right, and no mistake in the table makes these numbers of it. The report says which "

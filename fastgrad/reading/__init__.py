@@ -37,12 +37,14 @@ from fastgrad.reading.names import (
     strangers,
 )
 from fastgrad.reading.problem import place_entries, solve
+from fastgrad.reading.step import read_off
 
 __all__ = [
     "LIST_ITEMS",
     "NUMBER_ITEMS",
     "TEXT_ITEMS",
     "Description",
+    "Parameters",
     "Reading",
     "as_flat",
     "completed",
@@ -90,7 +92,7 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     parts = named_parts(parameters, gradients, description, only_parameters=False)
     problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
     left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
-    return replace(problem, notes=problem.notes + overlooked(left, problem))
+    return read_off(replace(problem, notes=problem.notes + overlooked(left, problem)), description.learning_rate)
 
 
 def completed(read: Callable[[Description], Problem], description: Description) -> tuple[Problem, tuple[str, ...]]:
@@ -147,11 +149,11 @@ def read_parts(
     description: Description,
     masks: Parameters | None = None,
 ) -> tuple[Problem, Reading]:
-    """Do what `interpret_parts` does, and return how the arrays were read as well."""
+    """Make a problem as `interpret_parts` does, and return how the arrays were read as well."""
     parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
     problem, reading = solve(parts, _data("X", X), _data("Y", Y), description, recorded)
     company = gradients if isinstance(gradients, Mapping) else {}
-    return _with_company(company, company, problem, reading), reading
+    return read_off(_with_company(company, company, problem, reading), description.learning_rate), reading
 
 
 def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], Any, Any, dict[str, Any] | None]:

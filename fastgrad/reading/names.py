@@ -16,11 +16,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted, told
 from fastgrad.reading.description import Description, ask, nearest
 
 Raw = npt.NDArray[Any]
 Kind = Literal["W", "b"]
+LONGEST_NAME = 255
+"""Characters of an array's name, as many as a file's has."""
 Layer = tuple[tuple[int, int, str], ...]
 """A layer's place as a name tells it: a key that sorts naturally, W10 after W9 and the output last."""
 
@@ -52,6 +54,12 @@ def number_array(name: str, value: Any) -> Raw:
         array = np.asarray(value)
     except ValueError:
         raise InputError(f"{name} is no array: its rows differ in length") from None
+    except Exception as error:  # an object with code of its own, such as a tensor that says how it is to be detached
+        raise InputError(f"{name} cannot be made an array: {told(error)}") from None
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} has masked entries, which are no numbers: fill them, or leave them out")
+    if isinstance(value, Mapping):
+        raise InputError(f"{name} must be an array, found a dict: give each of its arrays under a name of its own")
     if array.dtype.kind not in "fiub":
         what = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text"}.get(array.dtype.kind, "others")
         raise InputError(f"{name} must hold real numbers, found {what} (dtype {array.dtype})")
@@ -92,7 +100,7 @@ _OTHER = frozenset(
 )
 """Words of arrays that are about parameters and are none; the last ones are the moments that optimizers keep."""
 
-_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d{1,18}")  # Python refuses to read numbers of thousands of digits
 
 
 class _Word(NamedTuple):
@@ -189,9 +197,9 @@ def given_masks(masks: Any) -> list[Mask]:
         return [Mask(f"masks[{i - 1}]", i, number_array(f"masks[{i - 1}]", value)) for i, value in values if value is not None]
     given = []
     for name, value in _opened(masks).items():
-        numbers = re.findall(r"\d+", name)
+        numbers = re.findall(r"\d{1,18}", name)
         if len(numbers) != 1:
-            raise InputError(f"masks has {name!r}: name each mask by its layer, D1, D2, … (D0 for the input)")
+            raise InputError(f"masks has {quoted(name)}: name each mask by its layer, D1, D2, … (D0 for the input)")
         if value is not None:
             given.append(Mask(name, int(numbers[0]), number_array(name, value)))
     return given
@@ -229,7 +237,7 @@ def _taken(arrays: Mapping[str, Any], name: str, item: str) -> str:
     """Return a name that was given, if there is such an array."""
     if name not in arrays:
         near = nearest(name, arrays)
-        raise InputError(f"{item} names {name!r}, but there is none of that name{near} (found: {listed(arrays)})")
+        raise InputError(f"{item} names {quoted(name)}, but there is none of that name{near} (found: {listed(arrays)})")
     return name
 
 
@@ -344,7 +352,7 @@ def _with_gradient(part: Part, gradients: Mapping[str, Any]) -> Part:
     matches = [name for name, parsed in said.items() if parsed.kind is not None and parsed.kind == part.kind]
     if not matches and part.kind != "b":  # delta1 and grad_0 do not say of what; their shape does
         shapes = {part.array.shape, part.array.shape[::-1]}
-        matches = [name for name, parsed in said.items() if parsed.kind is None and np.shape(gradients[name]) in shapes]
+        matches = [name for name, parsed in said.items() if parsed.kind is None and _shape(gradients[name]) in shapes]
     if len(matches) > 1:
         raise ask(f"{' and '.join(matches)} could each be the gradient of {part.label}", "grads")
     return _gradiented(part, matches[0], gradients[matches[0]]) if matches else part
@@ -354,6 +362,14 @@ def strangers(gradients: Mapping[str, Any], parts: Iterable[Part]) -> list[str]:
     """Return the names of what came among gradients and is that of no parameter."""
     taken = {part.gradient_name for part in parts}
     return [name for name, value in _opened(gradients).items() if name not in taken and value is not None]
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """Return the shape of an array; None of a ragged list, which will be complained of where it is used."""
+    try:
+        return np.asarray(value).shape
+    except Exception:
+        return None
 
 
 def _gradiented(part: Part, name: str, value: Any) -> Part:
@@ -368,7 +384,7 @@ def _gradiented(part: Part, name: str, value: Any) -> Part:
 def given_parts(parameters: Any, gradients: Any, description: Description) -> list[Part]:
     """Return the parts of parameters and gradients as dicts or lists."""
     if not isinstance(parameters, Mapping):
-        return _listed_parts(_sequence(parameters, "parameters"), gradients)
+        return _listed_parts(*_flattened(parameters, gradients))
     parameters = _opened(parameters)
     if gradients is not None and not isinstance(gradients, Mapping):
         gradients = _sequence(gradients, "gradients")
@@ -396,6 +412,27 @@ def _listed_parts(parameters: Sequence[Any], gradients: Any) -> list[Part]:
     return parts
 
 
+def pair_of_lists(values: Any) -> tuple[Sequence[Any], Sequence[Any]] | None:
+    """Return both where values are a pair of lists of arrays, as in (weights, biases)."""
+    if not isinstance(values, list | tuple) or len(values) != 2:
+        return None
+    lists = all(isinstance(part, list | tuple) and any(isinstance(entry, np.ndarray) for entry in part) for part in values)
+    return (values[0], values[1]) if lists and all(isinstance(e, np.ndarray | None) for part in values for e in part) else None
+
+
+def _flattened(parameters: Any, gradients: Any) -> tuple[Sequence[Any], Any]:
+    """Return parameters and gradients as lists where they came as pairs of lists, in the same order."""
+    parameters = parameters if isinstance(parameters, list | tuple) else _sequence(parameters, "parameters")
+    pair, claimed = pair_of_lists(parameters), pair_of_lists(gradients)
+    if pair is None and claimed is not None and len(parameters) != 2:
+        raise InputError(
+            "the gradients came as a pair of lists, the parameters did not: give both in the same form, as a dict, one list, "
+            "or a pair of lists"
+        )
+    flat = [*claimed[0], *claimed[1]] if pair is not None and claimed is not None else gradients
+    return parameters if pair is None else [*pair[0], *pair[1]], flat
+
+
 def _require_as_many(parameters: Collection[Any], gradients: Sequence[Any]) -> None:
     if len(gradients) != len(parameters):
         raise InputError(
@@ -414,6 +451,8 @@ def _opened(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return a mapping with each list of arrays, as in {"weights": [W1, W2]}, opened into weights_0, weights_1."""
     opened: dict[str, Any] = {}
     for name, value in mapping.items():
+        if len(str(name)) > LONGEST_NAME:
+            raise InputError(f"the name {quoted(name)} is longer than the {LONGEST_NAME} characters that a name may have")
         if isinstance(value, list | tuple) and value and all(isinstance(entry, np.ndarray | None) for entry in value):
             opened |= {f"{name}_{i}": entry for i, entry in enumerate(value)}
         else:

@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.model.network import HINGES, LOGIT_OUTPUT, POSITIVE_OUTPUT, Array, Network, Problem, Tensor
+from fastgrad.model import losses
+from fastgrad.model.losses import HINGES
+from fastgrad.model.network import Array, Network, Problem, Tensor
 from fastgrad.reading.description import (
     COLUMNS,
     LAYOUT_WORDS,
@@ -237,7 +239,7 @@ def place_entries(tensor: Tensor, entries: Array, array: Raw) -> None:
     if tensor.column is None:
         array[...] = (values.T if tensor.transposed else values).reshape(array.shape)
         return
-    rows = array.T if tensor.transposed else array
+    rows = array.T if tensor.transposed else array.reshape(tensor.canonical_shape[0], -1)  # of a vector, theta, one row
     if tensor.kind == "b":
         rows[:, tensor.column] = values
     else:
@@ -299,12 +301,11 @@ def _labels(Y: Data, reading: Reading, described: Network) -> Array:
 
 def _require_labels(values: Array, Y: Data, loss: str) -> None:
     """Complain of labels that a loss cannot mean."""
-    most = 1.0 if loss in LOGIT_OUTPUT or loss == "kl_divergence" else np.inf
-    if loss not in {*LOGIT_OUTPUT, *POSITIVE_OUTPUT} or not (np.any(values < 0.0) or np.any(values > most)):
-        return
-    index = _first((values < 0.0) | (values > most))
-    what, span = ("labels", "from 0 to 1") if most == 1.0 else ("counts", "of at least 0")
-    raise InputError(f"labels outside the classes: {loss} takes {what} {span}, {_entry(Y.name, index)} is {values[index]:g}")
+    words, least, most = losses.BY_NAME[loss].targets
+    outside = (values < least) | (values > most)
+    if outside.any():
+        index = _first(outside)
+        raise InputError(f"labels outside the classes: {loss} takes {words}, {_entry(Y.name, index)} is {values[index]:g}")
 
 
 def _hinge_targets(targets: Array, Y: Data) -> Array:

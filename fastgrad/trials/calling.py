@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import copy
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import FunctionError, InputError, told
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import Description, Reading, interpret_parts, place_entries, read_parts, target_form
-from fastgrad.reading.names import Raw
+from fastgrad.reading.names import Raw, listed, pair_of_lists
+from fastgrad.trials.returned import in_order, parted
 
 Function = Callable[[Any, Any, Any], Any]
-
-
-class FunctionError(Exception):
-    """The function gave no gradient that can be judged; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +152,8 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
     InputError
         If it makes no network, or more than one.
     """
-    problem, reading = read_parts(parameters, None, X, Y, description, masks)
+    # A file's names of gradients are of no use before there are any.
+    problem, reading = read_parts(parameters, None, X, Y, replace(description, grads=None), masks)
     column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
     settled = replace(description, layout=reading.layout, bias_column=column)
     return Given(Point("the given point", parameters, X, Y, masks), problem, reading, settled)
@@ -175,42 +170,22 @@ def ask(backward: Function, given: Given, point: Point) -> Answer:
     parameters, X, Y = arguments = copy.deepcopy((point.parameters, point.X, point.Y))
     try:
         returned = backward(*arguments)
-    except Exception as error:  # whatever a stranger's code may raise
-        raise FunctionError(_told(error)) from None
+    except (FunctionError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever a stranger's code may raise, exit() included
+        raise FunctionError(told(error)) from None
     changed = _changed("", point.parameters, parameters) + _changed("X", point.X, X) + _changed("Y", point.Y, Y)
-    loss, gradients = _parted(returned)
+    loss, gradients = parted(returned, len(given.reading.chain.roles))
+    gradients = in_order(gradients, point.parameters, given.reading.chain.roles)
     try:
         problem = given.problem_at(point, gradients, loss)
     except InputError as error:
         raise FunctionError(f"it returned what cannot be read as the gradients: {error}") from None
     if problem.claimed is None:
-        raise FunctionError("it returned no gradient of any parameter")
+        found = f" under {listed(map(repr, gradients))}" if isinstance(gradients, Mapping) and gradients else ""
+        names = listed(f"d{tensor.name}" for tensor in problem.tensors if tensor.column is None or tensor.kind == "W")
+        raise FunctionError(f"it returned no gradient of any parameter{found}; call them {names}, or as the parameters")
     return Answer(problem, problem.claimed, tuple(changed))
-
-
-def _parted(returned: Any) -> tuple[float | None, Any]:
-    """Part (loss, gradients); gradients alone have no loss."""
-    if isinstance(returned, tuple) and len(returned) == 2 and not isinstance(returned[1], Real):
-        loss, gradients = returned
-        if np.ndim(loss) < 3 and np.size(loss) == 1 and isinstance(gradients, Mapping | Sequence):
-            return float(np.asarray(loss).reshape(())), gradients
-    if not isinstance(returned, Mapping | Sequence) or isinstance(returned, str | bytes):
-        raise FunctionError(
-            f"it returned {type(returned).__name__}; it must return the gradients as a dict or a list of arrays, or "
-            "(loss, gradients)"
-        )
-    return None, returned
-
-
-def _told(error: Exception) -> str:
-    """Say what was raised and where, in the user's own file."""
-    first = next(iter(str(error).splitlines()), "")
-    what = f"{type(error).__name__}: {first}" if first else type(error).__name__
-    own = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "site-packages" not in frame.filename]
-    if not own:
-        return what
-    line = f": {own[-1].line}" if own[-1].line else ""
-    return f"{what} ({Path(own[-1].filename).name}, line {own[-1].lineno}{line})"
 
 
 def _changed(name: str, before: Any, after: Any) -> list[str]:
@@ -219,12 +194,19 @@ def _changed(name: str, before: Any, after: Any) -> list[str]:
         return [
             found for key in before for found in _changed(f"{name}[{key}]" if name else str(key), before[key], after.get(key))
         ]
-    if isinstance(before, list | tuple):
-        pairs = enumerate(zip(before, after, strict=False))
+    if isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
         return [found for i, (old, new) in pairs for found in _changed(f"{name or 'parameters'}[{i}]", old, new)]
-    old, new = np.asarray(before), np.asarray(after)
-    same = old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
-    return [] if same else [name]
+    return [] if _same(before, after) else [name or "parameters"]
+
+
+def _same(before: Any, after: Any) -> bool:
+    """Tell whether two arguments are alike, of which the second may be anything by now."""
+    try:
+        old, new = np.asarray(before), np.asarray(after)
+    except Exception:  # a ragged list, an object with code of its own
+        return False
+    return old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
 
 
 def _rebuilt(parameters: Any, arrays: Mapping[str, Raw]) -> Any:
@@ -232,6 +214,9 @@ def _rebuilt(parameters: Any, arrays: Mapping[str, Raw]) -> Any:
     if isinstance(parameters, Mapping):
         entries = {key: _rebuilt_entry(str(key), value, arrays) for key, value in parameters.items()}
         return _kept(parameters, entries)
+    if (pair := pair_of_lists(parameters)) is not None:
+        flat = _rebuilt(list(pair[0]) + list(pair[1]), arrays)
+        return type(parameters)((flat[: len(pair[0])], flat[len(pair[0]) :]))
     entries_in_order = [_rebuilt_entry(f"parameters[{i}]", value, arrays) for i, value in enumerate(parameters)]
     return tuple(entries_in_order) if isinstance(parameters, tuple) else entries_in_order
 
@@ -265,5 +250,12 @@ def _as_given(original: Any, array: Raw) -> Any:
 
 
 def _like(original: Any, array: Raw) -> Any:
-    """Return an array as an array, and as numbers in lists where it was written so."""
-    return array.tolist() if isinstance(original, list | tuple | Real) else np.ascontiguousarray(array)
+    """Return an array as an array, as numbers in lists or as one number where it was written so."""
+    if isinstance(original, list | tuple):
+        return array.tolist()
+    if np.ndim(original) > 0 or array.size > 1:
+        return np.array(array, order="C")
+    number = array.reshape(())
+    if isinstance(original, np.ndarray):
+        return number.copy()
+    return number[()] if isinstance(original, np.generic) else number.item()
