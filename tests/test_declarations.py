@@ -47,7 +47,7 @@ def test_twelve_conventions(name, declared, claimed, value, code):
     report = report_of(declared, None, claimed, float(value))
     if "labels of -1 and 1" in name:  # a usual habit, which is read as it is meant
         assert report.passed
-        assert "-1 and 1" in " ".join(report.notes)
+        assert "-1 in the place of 0" in " ".join(report.notes)
         return
     assert [(f.code, f.confident) for f in report.findings] == [(code, True)]
     assert "Declare it" in report.findings[0].repair or "labels" in name
