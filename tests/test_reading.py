@@ -598,7 +598,7 @@ def test_lists(bias, weights, widths):
     ("parameters", "gradients", "message"),
     [
         ([np.ones((1, 3))], [], "1 parameters and 0 gradients"),
-        ([np.ones((1, 3))], {"dW1": np.ones((1, 3))}, "give the gradients as a list"),
+        ([np.ones((1, 3))], {"dW1": np.ones((1, 3)), "db1": np.ones(1)}, "1 parameters and 2 gradients in another form"),
         ([np.ones((5, 4)), np.ones(5)], None, r"parameters\[0\] \(5, 4\) does not fit X \(2, 3\): no axis of it"),
         ([np.ones((4, 3)), np.ones(4), np.ones(5)], None, r"\[2\] \(5,\) does not follow parameters\[0\] .*\(units, 4\)"),
         (np.ones((1, 3)), None, "parameters must be a dict or a list of arrays, found ndarray"),

@@ -23,7 +23,7 @@ TABLES = 16
 """Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
 ALWAYS_THERE = 2**28
 """Bytes that are taken without asking the system, which costs as much time as a small check."""
-UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 class Errors(NamedTuple):

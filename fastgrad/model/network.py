@@ -169,6 +169,8 @@ class Network:
         one; empty where nothing does.
     label_smoothing : float
         s of the targets (1 − s)·y + s/K of a softmax with K outputs, (1 − s)·y + s/2 of a binary cross-entropy.
+    scale : float
+        What the loss of the examples is multiplied with once more, however it is put together; the penalties are not.
 
     Raises
     ------
@@ -185,6 +187,7 @@ class Network:
     l1: tuple[float, ...] = ()
     class_weights: tuple[float, ...] = ()
     label_smoothing: float = 0.0
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -208,6 +211,8 @@ class Network:
         if self.activations[-1] == "softmax" and not (needed or loss in OF_SOFTMAX):
             raise InputError(f"a softmax output goes with {', '.join(('softmax_crossentropy', *OF_SOFTMAX))}; found {loss}")
         self._check_targets()
+        if not 0.0 < self.scale < float("inf"):
+            raise InputError(f"scale must be a finite number above 0, found {self.scale:g}")
         for name, coefficients in (("l2", self.l2), ("l1", self.l1)):
             if len(coefficients) not in {0, len(self.tensor_slices)}:
                 raise InputError(f"{len(self.tensor_slices)} tensors need as many numbers {name}, found {len(coefficients)}")
@@ -380,7 +385,7 @@ class Tensor:
         Whether the user's array is (n_in, n_out); False for a vector, and for a bias that has an array of its own.
     gradient_name : str or None
         The user's name of the claimed gradient; None where there is none to judge.
-    precision : {"float64", "float32", "float16"}
+    precision : {"float64", "float32", "float16", "bfloat16"}
         The precision of the claimed gradient, or of the parameter where there is none.
     column : int or None
         Where W and b share one array: the index of the bias row or column in it (0 or -1); else None.
@@ -518,7 +523,7 @@ class Problem:
             weights = self._label_weights
         if self.example_weights is not None:
             weights = weights * self.example_weights[:, np.newaxis]
-        return weights * (network.loss_constant / divisor)
+        return weights * (network.loss_constant * network.scale / divisor)
 
     @property
     def _plain_labels(self) -> Array:

@@ -7,7 +7,7 @@ numbers; `description` holds what the person said.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,28 +15,30 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.model.network import Problem, Tensor
+from fastgrad.reading.arrays import Raw, number_array
+from fastgrad.reading.containers import given_parts, opened, rebuilt, with_gradients
 from fastgrad.reading.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
 from fastgrad.reading.intermediates import intermediates, is_intermediate
 from fastgrad.reading.layout import Data, Reading, Role, target_form
-from fastgrad.reading.masks import overlooked
+from fastgrad.reading.masks import given_masks, overlooked
 from fastgrad.reading.names import (
     INPUT_NAMES,
     LABEL_NAMES,
     Kind,
     Mask,
-    Raw,
+    Part,
     find,
-    given_masks,
-    given_parts,
+    find_vectors,
     listed,
     mask_number,
     named_masks,
     named_parts,
-    number_array,
     split,
     strangers,
 )
-from fastgrad.reading.problem import place_entries, solve
+from fastgrad.reading.problem import place_entries, solve, solve_vector
+from fastgrad.reading.unrolled import Arrangement, arrangements, flat, is_one_vector, lengths, vector_parts
+from fastgrad.reading.unrolled import put_back as put_into_vector
 
 __all__ = [
     "LIST_ITEMS",
@@ -48,6 +50,7 @@ __all__ = [
     "interpret",
     "interpret_parts",
     "place_entries",
+    "put_back",
     "read_parts",
     "separate",
     "target_form",
@@ -86,8 +89,12 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     if description.has_dropout:
         masks = [Mask(name, number, number_array(name, others.pop(name))) for name, number in numbers.items()]
     parameters, gradients = split(others, description)
-    parts = named_parts(parameters, gradients, description, only_parameters=False)
-    problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
+    if description.sizes is None:
+        parts = named_parts(parameters, gradients, description, only_parameters=False)
+        problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
+    else:
+        name, gradient = find_vectors(others, description, lengths(description))
+        problem = _solved(others[name], None if gradient is None else others[gradient], x, y, description, masks)[0]
     left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
     return replace(problem, notes=problem.notes + overlooked(left, problem))
 
@@ -138,13 +145,68 @@ def read_parts(
     masks: Parameters | None = None,
 ) -> tuple[Problem, Reading]:
     """Do what `interpret_parts` does, and return how the arrays were read as well."""
-    parts, recorded = given_parts(parameters, gradients, description), given_masks(masks)
-    problem, reading = solve(parts, _data("X", X), _data("Y", Y), description, recorded)
-    company = gradients if isinstance(gradients, Mapping) else {}
+    x, y, recorded = _data("X", X), _data("Y", Y), given_masks(masks)
+    problem, reading = _solved(parameters, gradients, x, y, description, recorded)
+    if reading.unrolled is not None:
+        return replace(problem, examples=reading.examples), reading
+    problem = replace(problem, notes=problem.notes + _beside(parameters, reading))
+    company = _named_company(gradients)
     return _with_company(company, company, problem, reading), reading
 
 
-def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[str, Any], Any, Any, dict[str, Any] | None]:
+def _solved(
+    parameters: Any, gradients: Any, X: Data, Y: Data, description: Description, masks: Sequence[Mask]
+) -> tuple[Problem, Reading]:
+    """Return the one problem that parameters and gradients in any form can mean."""
+    if description.sizes is None:
+        return solve(given_parts(parameters, gradients, description), X, Y, description, masks)
+    if not is_one_vector(parameters):
+        raise InputError("sizes are for parameters that are one vector; leave sizes out, or give all of them in one array")
+    vector = flat("parameters", parameters)
+    ways = arrangements(description, vector.size)
+
+    def parts(way: Arrangement) -> Sequence[Part]:
+        if gradients is None or is_one_vector(gradients):
+            return vector_parts(way, vector, None if gradients is None else _as_long(flat("gradients", gradients), vector))
+        return with_gradients(vector_parts(way, vector, None), gradients)
+
+    return solve_vector(parts, ways, X, Y, description, masks)
+
+
+def _as_long(gradient: Raw, vector: Raw) -> Raw:
+    if gradient.size != vector.size:
+        raise InputError(f"the gradient has {gradient.size:,} entries for {vector.size:,} parameters")
+    return gradient
+
+
+def put_back(parameters: Any, arrays: dict[str, Raw], description: Description) -> Any:
+    """Return parameters in the form of the given ones with other arrays in them, by the labels of a reading's parts."""
+    if description.sizes is None:
+        return rebuilt(parameters, arrays, "parameters")
+    return put_into_vector(parameters, arrays, arrangements(description, np.size(parameters))[0])
+
+
+def _beside(parameters: Any, reading: Reading) -> tuple[str, ...]:
+    """Say what lay beside the parameters and was taken for something else."""
+    taken = {role.part.label for role in reading.chain.roles}
+    names = [leaf.label for leaf in opened(parameters, "parameters").leaves if leaf.value is not None]
+    others = [name for name in names if name not in taken]
+    if not others:
+        return ()
+    verb = "was" if len(others) == 1 else "were"
+    return (
+        f"{listed(others)} beside the parameters {verb} not taken for parameters; say which these are with params, in order, "
+        "if some of them are",
+    )
+
+
+def _named_company(gradients: Any) -> dict[str, Any]:
+    """Return what came among gradients under names of its own."""
+    claims = opened(gradients or {}, "gradients", gradients=True)
+    return claims.mapping() if claims.named else {}
+
+
+def separate(arrays: Mapping[str, Any], description: Description) -> tuple[Any, Any, Any, dict[str, Any] | None]:
     """Part a file's arrays into parameters, X, Y and dropout masks, None without any; gradients are left out.
 
     Raises
@@ -157,6 +219,9 @@ def separate(arrays: Mapping[str, Any], description: Description) -> tuple[dict[
     others = {name: value for name, value in arrays.items() if name not in {inputs, labels}}
     numbers = named_masks(others, description) if description.has_dropout else {}
     masks = {name: others.pop(name) for name in numbers}
+    if description.sizes is not None:
+        name, _ = find_vectors(others, description, lengths(description))
+        return arrays[name], arrays[inputs], arrays[labels], masks or None
     parameters = split(others, description)[0]
     parts = named_parts(parameters, {}, replace(description, grads=None), only_parameters=False)
     return {part.label: arrays[part.label] for part in parts}, arrays[inputs], arrays[labels], masks or None
@@ -194,7 +259,10 @@ def as_flat(
         As from `interpret`.
     """
     x, y, recorded = _data("X", X), _data("Y", Y), given_masks(masks)
-    problem, reading = solve(given_parts(parameters, gradients, description), x, y, description, recorded)
+    problem, reading = _solved(parameters, gradients, x, y, description, recorded)
+    if reading.unrolled is not None:  # the arrays are written, not the vector
+        column = {None: None, 0: "first", -1: "last"}[reading.column]
+        description = replace(description, sizes=None, unrolled=None, layout=reading.layout, bias_column=column)
     tensors = {(tensor.layer, tensor.kind): tensor for tensor in problem.tensors}
     owners = [(role, tensors[role.layer, role.kind]) for role in reading.chain.roles]
     arrays: dict[str, Raw] = {}

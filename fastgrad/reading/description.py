@@ -69,6 +69,7 @@ CROSS_ENTROPY = frozenset({"cross_entropy", "crossentropy", "ce", "xent"})
 """Names of two losses at once: the output activation tells which."""
 
 LAYOUT_WORDS = ("rows", "columns", "in_out", "out_in")
+UNROLLED_WORDS = ("rows", "columns", "layers", "weights_first")
 COLUMNS = {"first": 0, "last": -1}
 EXAMPLES = {
     "hidden": "tanh",
@@ -81,6 +82,9 @@ EXAMPLES = {
     "bias_column": "first",
     "keep_prob": "0.8",
     "frozen": "b1,b2",
+    "sizes": "4,5,3",
+    "unrolled": "columns,layers",
+    "classes": "-1,1",
 }
 
 
@@ -118,6 +122,20 @@ def _row(value: Any) -> tuple[float, ...]:
     return tuple(array.ravel().tolist())
 
 
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise ValueError
+    return int(number)
+
+
+def _widths(value: Any) -> tuple[int, ...]:
+    widths = tuple(map(_whole, _row(value)))
+    if len(widths) < 2 or min(widths) < 1:
+        raise ValueError
+    return widths
+
+
 def _truth(value: Any) -> bool:
     value = value.item() if isinstance(value, np.ndarray) else value
     return {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}[
@@ -140,6 +158,11 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "label_smoothing": (_number, "a number"),
     "class_weights": (_row, "numbers, one for each class"),
     "example_weights": (_row, "numbers, one for each example"),
+    "scale": (_number, "a number"),
+    "first_label": (_whole, "a whole number"),
+    "classes": (_row, "the labels of the classes, in order"),
+    "sizes": (_widths, "the units of each layer, the inputs first, as in 4,5,3"),
+    "unrolled": (_text, "a word"),
     "loss_value": (_number, "a number"),
     "params": (_words, "names, in order"),
     "grads": (_words, "names, in the order of the parameters"),
@@ -152,10 +175,10 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 TEXT_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_text, _words})
 """Items that are words: an array of numbers under such a name is data."""
 
-LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_numbers, _row})
+LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_numbers, _row, _widths})
 """Items that are one number or several in a row."""
 
-NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _truth})
+NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _whole, _truth})
 """Items that are one number."""
 
 
@@ -194,6 +217,18 @@ class Description:
         What multiplies the loss of each class, in their order; of a binary cross-entropy that of the labels 0 and 1.
     example_weights : tuple of float
         What multiplies the loss of each example. In a file also sample_weight or sample_weights.
+    scale : float
+        What multiplies the loss, however the examples are put together; the penalties stay as they are. 1 if nothing is said.
+    first_label : int
+        The number of the first class in labels that are class numbers: 0 if nothing is said, 1 where they count from 1.
+    classes : tuple of float
+        Instead, the label of each class, in order, as in "-1,1" or "2,4".
+    sizes : tuple of int
+        The units of each layer, the inputs first: of parameters that are one vector, or one number each.
+    unrolled : str
+        How they lie in that vector: "rows" or "columns" (NumPy's ravel, or the (:) of Octave and MATLAB), "layers" (the W and
+        then the b of each layer) or "weights_first" (every W and then every b), or one of each. Where each W holds its bias,
+        say `bias_column`.
     layout : str
         "rows" or "columns" (where the examples lie), "in_out" or "out_in" (the axes of the weights), or one of each:
         "rows,out_in". Needed only where the shapes allow more than one reading.
@@ -228,6 +263,11 @@ class Description:
     label_smoothing: float | None = None
     class_weights: tuple[float, ...] | None = None
     example_weights: tuple[float, ...] | None = None
+    scale: float | None = None
+    first_label: int | None = None
+    classes: tuple[float, ...] | None = None
+    sizes: tuple[int, ...] | None = None
+    unrolled: str | None = None
     layout: str | None = None
     loss_value: float | None = None
     params: tuple[str, ...] | None = None
@@ -251,9 +291,21 @@ class Description:
         for keep in as_tuple(self.keep_prob):
             if not 0.0 < keep <= 1.0:
                 raise InputError(f"keep_prob is the share of units that are kept, above 0 and at most 1, found {keep:g}")
+        if self.scale is not None and not 0.0 < self.scale < math.inf:
+            raise InputError(f"scale must be a finite number above 0, found {self.scale:g}")
+        if self.classes is not None and self.first_label is not None:
+            raise InputError("classes and first_label both say what the labels are: leave one of them out")
+        if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):
+            raise InputError(f"classes must be at least two different labels, found {self.classes}")
         if self.loss_value is not None and not math.isfinite(self.loss_value):
             raise InputError(f"loss_value must be a finite number, found {self.loss_value}; leave it out if there is none")
         self._check_layout()
+        words = unrolled_words(self)
+        if not words <= set(UNROLLED_WORDS) or words >= {"rows", "columns"} or words >= {"layers", "weights_first"}:
+            raise InputError(
+                "unrolled must be rows or columns, layers (the W and b of each layer) or weights_first (every W, then every "
+                f"b), or one of each, as in columns,layers; found {self.unrolled!r}"
+            )
 
     def _check_layout(self) -> None:
         words = layout_words(self)
@@ -309,7 +361,16 @@ def zero_penalties(description: Description) -> tuple[str, ...]:
 
 def layout_words(description: Description) -> set[str]:
     """Return the words of a layout; none where nothing was said."""
-    words = re.split(r"[,\s+]+", (description.layout or "").lower().replace("-", "_"))
+    return _split(description.layout)
+
+
+def unrolled_words(description: Description) -> set[str]:
+    """Return the words of how a vector was unrolled; none where nothing was said."""
+    return _split(description.unrolled)
+
+
+def _split(text: str | None) -> set[str]:
+    words = re.split(r"[,\s+]+", (text or "").lower().replace("-", "_"))
     return {word for word in words if word}
 
 
@@ -361,6 +422,7 @@ def network(description: Description, widths: tuple[int, ...], biases: tuple[boo
         l1=_coefficients("l1", description.l1, description.penalize_biases, biases),
         class_weights=description.class_weights or (),
         label_smoothing=description.label_smoothing or 0.0,
+        scale=1.0 if description.scale is None else description.scale,
     )
 
 

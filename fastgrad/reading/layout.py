@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from fastgrad.reading.names import Kind, Part, Raw
+from fastgrad.reading.arrays import Raw
+from fastgrad.reading.names import Kind, Part
 
 Shape = tuple[int, ...]
 
@@ -50,7 +51,7 @@ class Reading(NamedTuple):
     """One way to understand all the arrays.
 
     `examples` is None where X itself leaves no choice; `column` is the place of a bias inside W, None where it has an
-    array of its own.
+    array of its own; `unrolled` how the arrays lay in one vector.
     """
 
     examples: str | None
@@ -58,6 +59,7 @@ class Reading(NamedTuple):
     column: int | None
     samples: int
     chain: Chain
+    unrolled: str | None = None
 
     @property
     def layout(self) -> str:
@@ -77,12 +79,12 @@ class Misfit(NamedTuple):
 
 def readings(parts: Sequence[Part], X: Data, Y: Data) -> tuple[list[Reading], list[Misfit]]:
     """Return every reading that fits, the least odd ones, and what stopped the attempts that do not fit."""
-    fits: list[Reading] = []
+    fits: list[tuple[tuple[bool, int], Reading]] = []
     misfits: list[Misfit] = []
     ways = product(_sequences(parts), _input_readings(X.array.shape), ("out_in", "in_out"), (False, True))
     for sequence, (examples, samples, n_in), weights, folded in ways:
         chains, misfit = _chains(sequence, n_in, weights, folded, X)
-        misfits += [misfit] if misfit else []
+        misfits += [misfit] if misfit and not isinstance(sequence, _Swapped) else []
         for chain in chains:
             outputs = chain.widths[-1]
             if target_form(Y.array.shape, samples, outputs, examples) is None:
@@ -90,19 +92,24 @@ def readings(parts: Sequence[Part], X: Data, Y: Data) -> tuple[list[Reading], li
                 misfits.append(Misfit(len(sequence), message))
             else:
                 columns = (0, -1) if folded else (None,)
-                fits += [Reading(examples, weights, column, samples, chain) for column in columns]
-    least = min(map(_oddness, fits), default=0)
-    return [reading for reading in fits if _oddness(reading) == least], misfits
+                odd = (isinstance(sequence, _Swapped), _oddness(chain))
+                fits += [(odd, Reading(examples, weights, column, samples, chain)) for column in columns]
+    least = min((odd for odd, _ in fits), default=None)
+    return [reading for odd, reading in fits if odd == least], misfits
 
 
-def _oddness(reading: Reading) -> int:
+def _oddness(chain: Chain) -> int:
     """Count the nameless arrays that would be weights with one axis, or one number as the bias of several units."""
-    roles, widths = reading.chain.roles, reading.chain.widths
+    roles, widths = chain.roles, chain.widths
     return sum(
         role.part.array.ndim < 2 if role.kind == "W" else role.part.array.size < widths[role.layer + 1]
         for role in roles
         if role.part.kind is None
     )
+
+
+class _Swapped(list[Part]):
+    """An order with each bias before its weights, which is only meant where no usual order fits."""
 
 
 def _sequences(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
@@ -114,8 +121,13 @@ def _sequences(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
         return
     yield parts
     half = len(parts) // 2
-    if len(parts) == 2 * half > 2:
-        yield [part for pair in zip(parts[:half], parts[half:], strict=True) for part in pair]
+    if len(parts) != 2 * half or not half:
+        return
+    halves = [part for pair in zip(parts[:half], parts[half:], strict=True) for part in pair]
+    if half > 1:
+        yield halves
+    for usual in (parts, halves) if half > 1 else (parts,):
+        yield _Swapped(usual[i ^ 1] for i in range(2 * half))
 
 
 def _input_readings(shape: Shape) -> list[tuple[str | None, int, int]]:

@@ -5,14 +5,15 @@ Two readings that come to the same numbers are one; two that do not are an error
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError
 from fastgrad.model.network import HINGES, LOGIT_OUTPUT, POSITIVE_OUTPUT, Array, Network, Problem, Tensor
+from fastgrad.reading.arrays import Raw, precision
 from fastgrad.reading.description import (
     COLUMNS,
     LAYOUT_WORDS,
@@ -25,8 +26,10 @@ from fastgrad.reading.description import (
 )
 from fastgrad.reading.layout import Data, Reading, Role, is_vector, readings, target_form
 from fastgrad.reading.masks import placed
-from fastgrad.reading.names import Mask, Part, Raw, listed
+from fastgrad.reading.names import Mask, Part, listed
 from fastgrad.reading.remarks import absence_notes, is_single, shape_notes
+from fastgrad.reading.settling import settled
+from fastgrad.reading.unrolled import Arrangement
 
 STRIP = 512
 """Columns copied at a time; 128 take twice as long where the second cache is large, 4096 a third more."""
@@ -52,9 +55,64 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description, mas
             found.append((problem, reading))
     if not found:
         raise errors[0]
-    if len(found) > 1:
+    if len(found) == 1:
+        return found[0]
+    chosen = settled([problem for problem, _ in found], by_gradient=False)
+    if chosen is None:
         raise _ambiguous([reading for _, reading in found], X)
-    return found[0]
+    problem, reading = found[chosen[0]]
+    return replace(problem, notes=(*problem.notes, _settled_by(chosen[1], len(found), str(reading)))), reading
+
+
+def solve_vector(
+    make: Callable[[Arrangement], Sequence[Part]],
+    ways: Sequence[Arrangement],
+    X: Data,
+    Y: Data,
+    description: Description,
+    masks: Sequence[Mask],
+) -> tuple[Problem, Reading]:
+    """Return the one problem that arrays in one vector can mean, whichever way they lie in it."""
+    found: list[tuple[Problem, Reading, Arrangement]] = []
+    errors: list[InputError] = []
+    lie = ",".join(sorted(layout_words(description) & {"rows", "columns"}))
+    for way in ways:
+        layout = f"{lie},{way.weights}" if lie else way.weights
+        said = replace(description, layout=layout, bias_column=way.settles["bias_column"], sizes=None, unrolled=None)
+        try:
+            problem, reading = solve(make(way), X, Y, said, masks)
+        except InputError as error:
+            errors.append(error)
+            continue
+        if not any(_same(problem, other) for other, *_ in found):
+            found.append((problem, reading._replace(unrolled=way.settles["unrolled"]), way))
+    if not found:
+        raise errors[0] if errors else InputError("nothing that was said of the vector of parameters fits together")
+    chosen = (0, "") if len(found) == 1 else settled([problem for problem, *_ in found], by_gradient=True)
+    if chosen is None:
+        raise _unsettled([way for *_, way in found])
+    problem, reading, way = found[chosen[0]]
+    note = (_settled_by(chosen[1], len(found), _options(way)),) if chosen[1] else ()
+    return replace(problem, notes=problem.notes + note), reading
+
+
+def _settled_by(word: str, count: int, reading: str) -> str:
+    return f"the arrays can be read in {count} ways; the one that fits your {word} was taken: {reading}"
+
+
+def _options(way: Arrangement) -> str:
+    """Return the options that ask for a way, as they are typed."""
+    items = {**way.settles, "layout": way.weights}
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in items.items() if value is not None)
+
+
+def _unsettled(ways: Sequence[Arrangement]) -> InputError:
+    """Return the error that asks how arrays lie in a vector."""
+    return InputError(
+        f"one vector of parameters can be read in {len(ways)} ways, and neither your loss value nor your gradient fits just "
+        f"one of them: say {' or '.join(map(_options, ways))} (in Python unrolled=, layout=, bias_column=), or give a "
+        "loss_value"
+    )
 
 
 def _require_numbers(parts: Sequence[Part], X: Data, Y: Data) -> None:
@@ -124,7 +182,7 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     described = network(description, chain.widths, tuple(layer in biased for layer in range(len(chain.widths) - 1)))
     roles = [part for role in chain.roles for part in ((role,) if column is None else (role, role._replace(kind="b")))]
     # All later layers take in what the first product rounded, in whatever precision they are themselves.
-    forward = np.result_type(X.array, roles[0].part.array)
+    forward = _forward_precision(X.array, roles[0].part.array)
     frozen = frozenset(name for name in description.frozen or () if name)
     tensors = tuple(_tensor(role, reading, described, forward, frozen) for role in roles)
     _require_frozen(frozen, roles, tensors)
@@ -150,6 +208,12 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         example_weights=_example_weights(description.example_weights, reading.samples),
         zero_penalties=zero_penalties(description),
     )
+
+
+def _forward_precision(*arrays: Raw) -> str:
+    """Return the precision of the product of inputs and weights, the finer one of theirs."""
+    marked = [precision(array.dtype) for array in arrays]
+    return "bfloat16" if "bfloat16" in marked else precision(np.result_type(*arrays))
 
 
 def _example_weights(weights: tuple[float, ...] | None, samples: int) -> Array | None:
@@ -179,7 +243,7 @@ def _require_frozen(frozen: frozenset[str], roles: Sequence[Role], tensors: Sequ
         raise InputError(f"frozen names {name!r}, but no parameter has that name{nearest(name, known)} (found: {found})")
 
 
-def _tensor(role: Role, reading: Reading, described: Network, forward: np.dtype[Any], frozen: frozenset[str]) -> Tensor:
+def _tensor(role: Role, reading: Reading, described: Network, forward: str, frozen: frozenset[str]) -> Tensor:
     n_in, n_out = described.widths[role.layer : role.layer + 2]
     part, is_weight, folded = role.part, role.kind == "W", reading.column is not None
     place = described.weight_slice(role.layer) if is_weight else described.bias_slice(role.layer)
@@ -198,19 +262,15 @@ def _tensor(role: Role, reading: Reading, described: Network, forward: np.dtype[
         transposed=len(part.array.shape) == 2 and reading.weights == "in_out" and (is_weight or folded),
         gradient_name=None if part.gradient is None or is_frozen else part.gradient_name or f"d{array_name}",
         # Double precision labels make double precision gradients out of a forward pass in single precision.
-        precision=min(_precision(judged.dtype), _precision(forward), key=PRECISIONS.index),
+        precision=min(precision(judged.dtype), forward, key=PRECISIONS.index),
         column=reading.column,
         frozen=is_frozen,
         single=part.gradient is not None and is_single(part),
     )
 
 
-PRECISIONS = ("float16", "float32", "float64")
-
-
-def _precision(dtype: np.dtype[Any]) -> str:
-    """Return the precision that numbers were computed in; that of whole numbers is full."""
-    return {2: "float16", 4: "float32"}.get(dtype.itemsize, "float64") if dtype.kind == "f" else "float64"
+PRECISIONS = ("bfloat16", "float16", "float32", "float64")
+"""From the coarsest."""
 
 
 def _entries(tensor: Tensor, array: Raw) -> Raw:
@@ -237,7 +297,7 @@ def place_entries(tensor: Tensor, entries: Array, array: Raw) -> None:
     if tensor.column is None:
         array[...] = (values.T if tensor.transposed else values).reshape(array.shape)
         return
-    rows = array.T if tensor.transposed else array
+    rows = array.T if tensor.transposed else array.reshape(tensor.canonical_shape[0], -1)
     if tensor.kind == "b":
         rows[:, tensor.column] = values
     else:

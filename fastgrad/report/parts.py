@@ -113,7 +113,7 @@ class TensorReport:
         By method directional: the wrong entries, worst first, which `wrong` counts.
     more : bool
         Whether more entries are wrong than were located.
-    precision : {"float64", "float32", "float16"}
+    precision : {"float64", "float32", "float16", "bfloat16"}
         The precision whose unit roundoff that is.
     outcomes : Outcomes
         Its parameters by outcome.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -14,8 +14,9 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.model.network import Array, Problem
-from fastgrad.reading import Description, Reading, interpret_parts, place_entries, read_parts, target_form
-from fastgrad.reading.names import Raw
+from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, target_form
+from fastgrad.reading.arrays import Raw, as_numpy, is_array, like
+from fastgrad.reading.containers import opened
 
 Function = Callable[[Any, Any, Any], Any]
 
@@ -88,7 +89,7 @@ class Given:
 
     def parameters(self, theta: Array) -> Any:
         """Return parameters in the form of the given ones."""
-        return _rebuilt(self.point.parameters, self._arrays(theta))
+        return put_back(self.point.parameters, self._arrays(theta), self.description)
 
     def _arrays(self, theta: Array) -> dict[str, Raw]:
         """Return the parameter arrays of a theta by their labels."""
@@ -132,7 +133,7 @@ class Given:
 
     def raw_labels(self, point: Point) -> Array:
         """Return the labels of a point as they stand there, shape (m, n_L), or (m,) for classes."""
-        values = np.asarray(point.Y)
+        values = np.asarray(as_numpy(point.Y))
         samples = values.size // (np.size(self.point.Y) // self.problem.samples)
         shape, outputs = values.shape, self.problem.network.widths[-1]
         form = target_form(shape, samples, outputs, self.reading.examples)
@@ -160,7 +161,7 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
     """
     problem, reading = read_parts(parameters, None, X, Y, description, masks)
     column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
-    settled = replace(description, layout=reading.layout, bias_column=column)
+    settled = replace(description, layout=reading.layout, bias_column=column, unrolled=reading.unrolled)
     return Given(Point("the given point", parameters, X, Y, masks), problem, reading, settled)
 
 
@@ -177,8 +178,10 @@ def ask(backward: Function, given: Given, point: Point) -> Answer:
         returned = backward(*arguments)
     except Exception as error:  # whatever a stranger's code may raise
         raise FunctionError(_told(error)) from None
-    changed = _changed("", point.parameters, parameters) + _changed("X", point.X, X) + _changed("Y", point.Y, Y)
+    changed = _changed(_held(point.parameters), _held(parameters)) + _changed({"X": point.X, "Y": point.Y}, {"X": X, "Y": Y})
     loss, gradients = _parted(returned)
+    if is_array(gradients) and given.description.sizes is None:
+        raise FunctionError(_not_gradients(gradients))
     try:
         problem = given.problem_at(point, gradients, loss)
     except InputError as error:
@@ -192,14 +195,25 @@ def _parted(returned: Any) -> tuple[float | None, Any]:
     """Part (loss, gradients); gradients alone have no loss."""
     if isinstance(returned, tuple) and len(returned) == 2 and not isinstance(returned[1], Real):
         loss, gradients = returned
-        if np.ndim(loss) < 3 and np.size(loss) == 1 and isinstance(gradients, Mapping | Sequence):
-            return float(np.asarray(loss).reshape(())), gradients
-    if not isinstance(returned, Mapping | Sequence) or isinstance(returned, str | bytes):
-        raise FunctionError(
-            f"it returned {type(returned).__name__}; it must return the gradients as a dict or a list of arrays, or "
-            "(loss, gradients)"
-        )
+        if _is_number(loss) and (np.size(gradients) != 1 or not is_array(gradients)):
+            return float(np.asarray(as_numpy(loss)).reshape(())), gradients
+    if returned is None or isinstance(returned, str | bytes | Real):
+        raise FunctionError(_not_gradients(returned))
     return None, returned
+
+
+def _not_gradients(returned: Any) -> str:
+    return (
+        f"it returned {type(returned).__name__}; it must return the gradients as a dict or a list of arrays, or "
+        "(loss, gradients)"
+    )
+
+
+def _is_number(value: Any) -> bool:
+    """Tell whether something is one number, an array or list of one included."""
+    if isinstance(value, list | tuple):
+        return len(value) == 1 and isinstance(value[0], Real)
+    return isinstance(value, Real) or (is_array(value) and np.ndim(value) < 3 and np.size(value) == 1)
 
 
 def _told(error: Exception) -> str:
@@ -213,45 +227,19 @@ def _told(error: Exception) -> str:
     return f"{what} ({Path(own[-1].filename).name}, line {own[-1].lineno}{line})"
 
 
-def _changed(name: str, before: Any, after: Any) -> list[str]:
-    """Name what is no longer as it was; what a function adds to a dict is its own."""
-    if isinstance(before, Mapping):
-        return [
-            found for key in before for found in _changed(f"{name}[{key}]" if name else str(key), before[key], after.get(key))
-        ]
-    if isinstance(before, list | tuple):
-        pairs = enumerate(zip(before, after, strict=False))
-        return [found for i, (old, new) in pairs for found in _changed(f"{name or 'parameters'}[{i}]", old, new)]
+def _held(parameters: Any) -> dict[str, Any]:
+    """Return the arrays among parameters by their labels."""
+    return {"parameters": parameters} if is_array(parameters) else opened(parameters, "parameters").mapping()
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Name what is no longer as it was; what a function adds is its own."""
+    return [name for name, value in before.items() if not _same(as_numpy(value), as_numpy(after.get(name)))]
+
+
+def _same(before: Any, after: Any) -> bool:
     old, new = np.asarray(before), np.asarray(after)
-    same = old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
-    return [] if same else [name]
-
-
-def _rebuilt(parameters: Any, arrays: Mapping[str, Raw]) -> Any:
-    """Return parameters of the same form with other arrays in them, by the labels that `interpret` gives."""
-    if isinstance(parameters, Mapping):
-        entries = {key: _rebuilt_entry(str(key), value, arrays) for key, value in parameters.items()}
-        return _kept(parameters, entries)
-    entries_in_order = [_rebuilt_entry(f"parameters[{i}]", value, arrays) for i, value in enumerate(parameters)]
-    return tuple(entries_in_order) if isinstance(parameters, tuple) else entries_in_order
-
-
-def _kept(parameters: Mapping[str, Any], entries: dict[str, Any]) -> Any:
-    """Return a mapping of the same class where that is a kind of dict."""
-    if not isinstance(parameters, dict):
-        return entries
-    same = copy.copy(parameters)
-    same.update(entries)
-    return same
-
-
-def _rebuilt_entry(label: str, value: Any, arrays: Mapping[str, Raw]) -> Any:
-    if label in arrays:
-        return _like(value, arrays[label])
-    labels = [f"{label}_{i}" for i, _ in enumerate(value)] if isinstance(value, list | tuple) else []
-    if not arrays.keys().isdisjoint(labels):  # None stays where a layer has no bias
-        return type(value)(_rebuilt_entry(own, entry, arrays) for own, entry in zip(labels, value, strict=True))
-    return value
+    return old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
 
 
 def _in_type_of(original: Raw, array: Array) -> Raw:
@@ -261,9 +249,4 @@ def _in_type_of(original: Raw, array: Array) -> Raw:
 
 def _as_given(original: Any, array: Raw) -> Any:
     """Return data in the type of what was given."""
-    return _like(original, array.astype(np.asarray(original).dtype))
-
-
-def _like(original: Any, array: Raw) -> Any:
-    """Return an array as an array, and as numbers in lists where it was written so."""
-    return array.tolist() if isinstance(original, list | tuple | Real) else np.ascontiguousarray(array)
+    return like(original, array.astype(np.asarray(as_numpy(original)).dtype))

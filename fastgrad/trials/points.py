@@ -17,7 +17,7 @@ from fastgrad.model.product import norm
 from fastgrad.numerical import load_kernels, numerical_gradient
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.reading import target_form
-from fastgrad.reading.names import Raw
+from fastgrad.reading.arrays import Raw, as_numpy
 from fastgrad.trials.calling import Given, Point
 
 FEWEST_EXAMPLES, MOST_CLASSES = 5, 30
@@ -32,7 +32,7 @@ LEAST_LOSS = 0.1
 def number_of_examples(given: Given) -> int:
     """Return a number that is neither a width nor the given number; that one where nothing else fits the arrays."""
     network, fixed = given.problem.network, given.problem.samples
-    if given.examples_fixed or (np.ndim(given.point.X) < 2 and network.widths[0] > 1):
+    if given.examples_fixed or np.ndim(given.point.X) == 0 or (np.ndim(given.point.X) < 2 and network.widths[0] > 1):
         return fixed
     least = max(FEWEST_EXAMPLES, min(network.widths[-1], MOST_CLASSES) + 1)
     return next(samples for samples in count(least) if samples != fixed and samples not in network.widths)
@@ -49,7 +49,7 @@ def with_examples(given: Given, samples: int, rng: np.random.Generator) -> Point
 def _drawn_inputs(given: Given, samples: int, rng: np.random.Generator) -> Array:
     """Draw inputs of the kind of the given ones: whole numbers, numbers of one sign, or any."""
     values, shape = given.problem.X, (samples, given.problem.network.widths[0])
-    kind = np.asarray(given.point.X).dtype.kind
+    kind = np.asarray(as_numpy(given.point.X)).dtype.kind
     low, high = float(values.min()), float(values.max())
     if kind in "uib":
         return rng.integers(int(low), max(int(high), int(low) + 1), size=shape, endpoint=True).astype(np.float64)
@@ -79,7 +79,7 @@ def _drawn_labels(given: Given, samples: int, rng: np.random.Generator) -> Raw:
     if network.loss_name in LOGIT_OUTPUT:
         return drawn
     drawn = values.mean() + (values.std() or 1.0) * rng.standard_normal((samples, outputs))
-    if np.asarray(given.point.Y).dtype.kind in "uib":
+    if np.asarray(as_numpy(given.point.Y)).dtype.kind in "uib":
         drawn = np.rint(drawn)
     return np.asarray(np.abs(drawn) if values.min() >= 0 else drawn)
 

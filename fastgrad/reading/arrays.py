@@ -1,0 +1,82 @@
+"""Whatever holds numbers becomes a NumPy array: lists, torch tensors, JAX and pandas arrays, by what they can do.
+
+No such package is imported. Numbers in bfloat16, which NumPy has no type for, become float32 with a mark of their origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastgrad.errors import InputError
+
+Raw = npt.NDArray[Any]
+
+_FROM_BFLOAT16 = np.dtype(np.float32, metadata={"precision": "bfloat16"})
+"""float32 whose numbers came in bfloat16; views and transposes keep the mark."""
+
+
+def number_array(name: str, value: Any) -> Raw:
+    """Return an array of real numbers, or complain of whatever else it is."""
+    try:
+        array = np.asarray(as_numpy(value))
+    except ValueError:
+        raise InputError(f"{name} is no array: its rows differ in length") from None
+    except (TypeError, RuntimeError) as error:  # whatever a stranger's array may raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise InputError(f"{name} cannot be read as an array: {reason}") from None
+    if array.dtype.kind not in "fiub":
+        what = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text"}.get(array.dtype.kind, "others")
+        raise InputError(f"{name} must hold real numbers, found {what} (dtype {array.dtype})")
+    return array
+
+
+def as_numpy(value: Any) -> Any:
+    """Return what NumPy takes as an array: of a tensor its numbers without its graph, of a frame its values."""
+    if isinstance(value, list | tuple):
+        return [as_numpy(entry) for entry in value] if any(map(is_array, value)) else value
+    if not is_array(value) or isinstance(value, np.ndarray):
+        return value
+    for step in ("detach", "cpu"):
+        value = getattr(value, step)() if callable(getattr(value, step, None)) else value
+    if str(getattr(value, "dtype", "")).endswith("bfloat16"):
+        wide = value.float() if callable(getattr(value, "float", None)) else value.astype(np.float32)
+        return np.array(wide, dtype=np.float32).view(_FROM_BFLOAT16)
+    return value.to_numpy() if callable(getattr(value, "to_numpy", None)) else np.asarray(value)
+
+
+def is_array(value: Any) -> bool:
+    """Tell whether something is an array of some package; numbers and lists are none."""
+    if isinstance(value, np.ndarray):
+        return True
+    if isinstance(value, Number | str | bytes | list | tuple | Mapping | type):
+        return False
+    return any(callable(getattr(value, word, None)) for word in ("__array__", "detach", "to_numpy"))
+
+
+def precision(dtype: np.dtype[Any]) -> str:
+    """Return the precision that numbers were computed in; that of whole numbers is full."""
+    if dtype.metadata and "precision" in dtype.metadata:
+        return str(dtype.metadata["precision"])
+    return {2: "float16", 4: "float32"}.get(dtype.itemsize, "float64") if dtype.kind == "f" else "float64"
+
+
+def like(original: Any, array: Raw) -> Any:
+    """Return numbers in the form of what was given: in lists, as a tensor, a frame, or an array."""
+    if isinstance(original, Number):
+        return array.item() if array.size == 1 else array
+    if isinstance(original, list | tuple):
+        return array.tolist()
+    if callable(getattr(original, "new_tensor", None)):
+        tensor = original.new_tensor(array)
+        return tensor.requires_grad_() if getattr(original, "requires_grad", False) else tensor
+    if hasattr(original, "to_numpy") and hasattr(original, "index"):
+        names = {key: getattr(original, key) for key in ("index", "columns", "name") if hasattr(original, key)}
+        if np.shape(original) != array.shape:  # other examples than the given ones have no labels
+            names.pop("index")
+        return type(original)(array, **names)
+    return np.ascontiguousarray(array)
