@@ -9,7 +9,8 @@ import pytest
 
 import fastgrad
 from fastgrad import InputError
-from fastgrad.reading import Description, read_parts
+from fastgrad.reading import Description, modelfile, read_parts
+from fastgrad.walk import check_problem
 
 SAID = {"hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
 WIDTHS = (3, 5, 4, 2)
@@ -283,3 +284,118 @@ def test_gradients_that_fit_in_no_or_in_several_orders_are_asked_for():
         fastgrad.check(mixed(W, b), named, X, Y, layout="rows,in_out", **SAID)
     with pytest.raises(InputError, match="no order of the gradients"):
         fastgrad.check(mixed(W, b), {**named, "W1": np.ones((2, 2))}, X, Y, layout="rows,in_out", **SAID)
+
+
+# One vector.
+
+
+def column_major(arrays):
+    return np.concatenate([array.ravel(order="F") for array in arrays])
+
+
+def row_major(arrays):
+    return np.concatenate([array.ravel() for array in arrays])
+
+
+def folded(W, b):
+    """Weights with their biases in column 0, as a course for Octave has them."""
+    return [np.column_stack([c, w.T]) for w, c in zip(W, b, strict=True)]
+
+
+VECTORS = {
+    "rows, layers": lambda W, b: row_major(mixed(W, b)),
+    "columns, layers": lambda W, b: column_major(mixed(W, b)),
+    "rows, weights first": lambda W, b: row_major([*W, *b]),
+    "columns, weights first": lambda W, b: column_major([*W, *b]),
+    "rows, bias first": lambda W, b: row_major(folded(W, b)),
+    "columns, bias first": lambda W, b: column_major(folded(W, b)),
+    "a column": lambda W, b: column_major(folded(W, b))[:, None],
+}
+
+
+@pytest.mark.parametrize("form", VECTORS)
+def test_the_gradient_tells_how_a_vector_was_unrolled(form, net):
+    make = VECTORS[form]
+    vector, gradient = make(net.W, net.b), make(net.dW, net.db)
+    report = fastgrad.check(vector, gradient, net.X, net.Y, sizes=WIDTHS, **SAID)
+    assert report.passed
+    assert any("the one that fits your gradient was taken" in note for note in report.notes)
+    named = FORMS["names"](net.dW, net.db) if "bias" not in form and "column" not in form else None
+    if named is not None:
+        assert fastgrad.check(vector, named, net.X, net.Y, sizes=WIDTHS, layout="in_out", **SAID).passed
+
+
+@pytest.mark.parametrize("form", VECTORS)
+def test_the_loss_value_tells_how_a_vector_was_unrolled(form, net):
+    make = VECTORS[form]
+    gradient = make(net.dW, net.db)
+    value = fastgrad.check(net.W + net.b, net.dW + net.db, net.X, net.Y, **SAID).loss
+    wrong = gradient.copy()
+    wrong[-1] *= 2.0
+    report = fastgrad.check(make(net.W, net.b), wrong, net.X, net.Y, sizes=WIDTHS, loss_value=value, **SAID)
+    assert report.verdict == "wrong"
+    assert sum(tensor.verdict == "wrong" for tensor in report.tensors) == 1
+    with pytest.raises(InputError, match=r"neither your loss value nor your gradient fits .*--unrolled rows,layers --layout"):
+        fastgrad.check(make(net.W, net.b), wrong, net.X, net.Y, sizes=WIDTHS, **SAID)
+
+
+def test_how_a_vector_was_unrolled_may_be_said(net):
+    make = VECTORS["columns, bias first"]
+    wrong = 2.0 * make(net.dW, net.db)
+    said = {"unrolled": "columns", "bias_column": "first", "layout": "out_in"}
+    report = fastgrad.check(make(net.W, net.b), wrong, net.X, net.Y, sizes=WIDTHS, **said, **SAID)
+    assert [tensor.verdict for tensor in report.tensors] == ["wrong"] * 6
+
+
+@pytest.mark.parametrize("form", VECTORS)
+def test_a_function_of_one_vector_gets_one(form, net):
+    make, given = VECTORS[form], VECTORS[form](net.W, net.b)
+
+    def function(theta, X, Y):
+        assert theta.shape == given.shape
+        W, b = unrolled(np.ravel(theta), form)
+        return make(*backward(W, b, X, Y))
+
+    words = {"unrolled": form.split(", ")[0] if "," in form else "columns", "layout": "rows,in_out"}
+    if "layers" in form or "weights" in form:
+        words["unrolled"] += "," + ("layers" if "layers" in form else "weights_first")
+    else:
+        words |= {"bias_column": "first", "layout": "rows,out_in"}
+    report = fastgrad.check(given, backward=function, X=net.X, Y=net.Y, sizes=WIDTHS, **words, **SAID)
+    assert report.verdict == "right", str(report)
+    assert len(report.trials) == 3
+
+
+def unrolled(theta, form):
+    """Undo a form of VECTORS."""
+    order, pairs = "F" if "col" in form else "C", list(itertools.pairwise(WIDTHS))
+    if "bias" in form or form == "a column":
+        shapes = [(n_out, n_in + 1) for n_in, n_out in pairs]
+    elif "layers" in form:
+        shapes = [shape for pair in pairs for shape in (pair, pair[1:])]
+    else:
+        shapes = [*pairs, *(pair[1:] for pair in pairs)]
+    ends = np.cumsum([np.prod(shape) for shape in shapes])[:-1]
+    arrays = [part.reshape(shape, order=order) for part, shape in zip(np.split(theta, ends), shapes, strict=True)]
+    if len(arrays) == 3:
+        return [array[:, 1:].T for array in arrays], [array[:, 0] for array in arrays]
+    return (arrays[0::2], arrays[1::2]) if "layers" in form else (arrays[:3], arrays[3:])
+
+
+def test_a_vector_in_a_file(net, tmp_path):
+    make = VECTORS["columns, bias first"]
+    np.savez(tmp_path / "m.npz", nn_params=make(net.W, net.b), grad=make(net.dW, net.db), X=net.X, y=net.Y, sizes=WIDTHS)
+    problem = modelfile.load(tmp_path / "m.npz", Description(**SAID))
+    assert check_problem(problem).passed
+    fastgrad.save(tmp_path / "n.npz", make(net.W, net.b), make(net.dW, net.db), net.X, net.Y, sizes=WIDTHS, **SAID)
+    assert check_problem(modelfile.load(tmp_path / "n.npz")).passed
+
+
+def test_a_vector_of_another_length_is_refused(net):
+    vector = row_major([*net.W, *net.b])
+    with pytest.raises(InputError, match="sizes 3, 5, 4, 2 have 54 parameters, or 43 without biases; found 53"):
+        fastgrad.check(vector[:-1], vector[:-1], net.X, net.Y, sizes=WIDTHS, **SAID)
+    with pytest.raises(InputError, match="one vector with all parameters say the sizes"):
+        fastgrad.check(vector, vector, net.X, net.Y, **SAID)
+    with pytest.raises(InputError, match="the gradient has 53 entries for 54 parameters"):
+        fastgrad.check(vector, vector[:-1], net.X, net.Y, sizes=WIDTHS, **SAID)
