@@ -470,6 +470,8 @@ class Problem:
         What the user should know of how the arrays were read.
     labels : ndarray, shape (m, n_L), or None
         The targets before smoothing and class weights; None where there is neither.
+    classes : tuple of float
+        The labels that stand for the classes in the user's Y, in order; empty where they are 0 to K − 1 or one-hot.
     example_weights : ndarray, shape (m,), or None
         What multiplies the loss of each example.
     zero_penalties : tuple of str
@@ -494,6 +496,7 @@ class Problem:
     zero_penalties: tuple[str, ...] = ()
     intermediates: tuple[Intermediate, ...] = ()
     examples: str | None = None
+    classes: tuple[float, ...] = ()
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

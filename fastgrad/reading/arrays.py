@@ -80,3 +80,26 @@ def like(original: Any, array: Raw) -> Any:
             names.pop("index")
         return type(original)(array, **names)
     return np.ascontiguousarray(array)
+
+
+def require_finite(values: Raw, name: str, original: Raw) -> None:
+    """Complain of nan and inf by the index in the user's own array; one pass over numbers that are all finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):
+            return
+    bad = ~np.isfinite(original)
+    if np.any(bad):
+        index = first_index(bad)
+        raise InputError(f"{entry_in(name, index)} is {original[index]}: every number of {name} must be finite")
+    if not np.all(np.isfinite(values)):
+        raise InputError(f"{name} holds numbers too large for float64")
+
+
+def first_index(where: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+    """Return the first index at which something holds."""
+    return tuple(int(i) for i in np.unravel_index(int(np.argmax(where)), where.shape))
+
+
+def entry_in(name: str, index: tuple[int, ...]) -> str:
+    """Return how Python writes an entry: "X[2, 0]"."""
+    return f"{name}{list(index)}" if index else name

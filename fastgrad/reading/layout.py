@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
+import numpy as np
+
 from fastgrad.reading.arrays import Raw
 from fastgrad.reading.names import Kind, Part
 
@@ -71,10 +73,11 @@ class Reading(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """How far an attempt got, in parts, and what stopped it."""
+    """How far an attempt got, in parts, and what stopped it; `likely` if Y has as many examples as X was read to have."""
 
     progress: int
     message: str
+    likely: bool = False
 
 
 def readings(parts: Sequence[Part], X: Data, Y: Data) -> tuple[list[Reading], list[Misfit]]:
@@ -84,7 +87,8 @@ def readings(parts: Sequence[Part], X: Data, Y: Data) -> tuple[list[Reading], li
     ways = product(_sequences(parts), _input_readings(X.array.shape), ("out_in", "in_out"), (False, True))
     for sequence, (examples, samples, n_in), weights, folded in ways:
         chains, misfit = _chains(sequence, n_in, weights, folded, X)
-        misfits += [misfit] if misfit and not isinstance(sequence, _Swapped) else []
+        if misfit and not isinstance(sequence, _Swapped):
+            misfits.append(misfit._replace(likely=samples in Y.array.shape or samples == Y.array.size))
         for chain in chains:
             outputs = chain.widths[-1]
             if target_form(Y.array.shape, samples, outputs, examples) is None:
@@ -186,7 +190,7 @@ def _matrix_shapes(shape: Shape, weights: str) -> list[tuple[int, int]]:
 def _misfit_message(chain: Chain, part: Part, X: Data, weights: str, folded: bool) -> str:
     """Say why a part does not follow."""
     if not chain.roles:
-        return f"{part} does not fit {X}: no axis of it has the number of inputs"
+        return f"{part} does not fit {X}: no axis of it has the number of inputs, {chain.widths[0]}"
     width, last, vector = chain.widths[-1], chain.roles[-1], is_vector(part.array.shape)
     before = next(role.part for role in reversed(chain.roles) if role.kind == "W")
     if part.kind == "b" and last.kind == "b":
@@ -200,6 +204,32 @@ def _misfit_message(chain: Chain, part: Part, X: Data, weights: str, folded: boo
         )
     expected = {"out_in": f"(units, {width + folded})", "in_out": f"({width + folded}, units)"}[weights]
     return f"{part} does not follow {before}: expected the shape {expected}"
+
+
+def misfit_of_inputs(parts: Sequence[Part], X: Data, Y: Data) -> str | None:
+    """Say that X is at fault, where the parameters fit each other and Y; None where they do not."""
+    orders = [sequence for sequence in _sequences(parts) if not isinstance(sequence, _Swapped)]
+    for folded, sequence, weights in product((False, True), orders, ("out_in", "in_out")):
+        first = next((part for part in sequence if part.kind != "b"), sequence[0])
+        for examples, samples, n_in in _input_readings(X.array.shape):
+            for needed in {shape[1] - folded for shape in _matrix_shapes(first.array.shape, weights)} - {n_in}:
+                chains, _ = _chains(sequence, needed, weights, folded, X)
+                if any(target_form(Y.array.shape, samples, chain.widths[-1], examples) for chain in chains):
+                    gives = f"{n_in} for each of {samples} examples" if samples > 1 else f"{n_in}"
+                    return f"{first} does not fit {X}: it takes {needed} inputs, and {X.name} gives {gives}{_ones(X, n_in) if n_in > needed else ''}"
+    return None
+
+
+def _ones(X: Data, n_in: int) -> str:
+    """Say which of the inputs is 1 in every example, as that of a bias in the weights."""
+    if X.array.ndim != 2:
+        return ""
+    axis = 1 if X.array.shape[1] == n_in else 0
+    ones = np.flatnonzero((X.array == 1).all(axis=1 - axis))
+    if not ones.size:
+        return ""
+    where = f"{X.name}[:, {ones[0]}]" if axis else f"{X.name}[{ones[0]}]"
+    return f"; {where} holds only ones: leave it out where the biases are parameters of their own"
 
 
 def target_form(shape: Shape, samples: int, outputs: int, examples: str | None) -> str | None:

@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from fastgrad.errors import InputError
-from fastgrad.model.network import HINGES, LOGIT_OUTPUT, POSITIVE_OUTPUT, Array, Network, Problem, Tensor
-from fastgrad.reading.arrays import Raw, precision
+from fastgrad.model.network import Array, Network, Problem, Tensor
+from fastgrad.reading.arrays import Raw, precision, require_finite
 from fastgrad.reading.description import (
     COLUMNS,
     LAYOUT_WORDS,
@@ -24,7 +23,8 @@ from fastgrad.reading.description import (
     network,
     zero_penalties,
 )
-from fastgrad.reading.layout import Data, Reading, Role, is_vector, readings, target_form
+from fastgrad.reading.labels import read_labels
+from fastgrad.reading.layout import Data, Reading, Role, is_vector, misfit_of_inputs, readings
 from fastgrad.reading.masks import placed
 from fastgrad.reading.names import Mask, Part, listed
 from fastgrad.reading.remarks import absence_notes, is_single, shape_notes
@@ -42,7 +42,9 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description, mas
     _require_numbers(parts, X, Y)
     fitting, misfits = readings(parts, X, Y)
     if not fitting:
-        raise InputError(max(misfits, key=lambda misfit: misfit.progress).message)
+        raise InputError(
+            misfit_of_inputs(parts, X, Y) or max(misfits, key=lambda misfit: (misfit.likely, misfit.progress)).message
+        )
     found: list[tuple[Problem, Reading]] = []
     errors: list[InputError] = []
     for reading in _meant(fitting, description):
@@ -190,21 +192,22 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     for role, tensor in zip(roles, tensors, strict=True):
         place, part = slice(tensor.start, tensor.stop), role.part
         theta[place] = _entries(tensor, part.array)
-        _require_finite(theta[place], part.label, part.array)
+        require_finite(theta[place], part.label, part.array)
         if part.gradient is not None and not tensor.frozen:
             claimed[place] = _entries(tensor, _aligned(part, part.gradient, tensor))
-    labels = _labels(Y, reading, described)
+    labels = read_labels(Y, reading, described, description)
     return Problem(
         network=described,
         theta=theta,
         X=_inputs(X, reading),
-        Y=described.targets(labels),
+        Y=described.targets(labels.targets),
         tensors=tensors,
         claimed=claimed if any(tensor.gradient_name is not None for tensor in tensors) else None,
         claimed_loss=description.loss_value,
         masks=placed(masks, reading, description),
-        notes=_notes(described, labels, Y) + tuple(shape_notes(roles, tensors)) + tuple(absence_notes(roles, tensors)),
-        labels=labels if described.class_weights or described.label_smoothing else None,
+        notes=labels.notes + tuple(shape_notes(roles, tensors)) + tuple(absence_notes(roles, tensors)),
+        classes=labels.classes,
+        labels=labels.targets if described.class_weights or described.label_smoothing else None,
         example_weights=_example_weights(description.example_weights, reading.samples),
         zero_penalties=zero_penalties(description),
     )
@@ -226,13 +229,6 @@ def _example_weights(weights: tuple[float, ...] | None, samples: int) -> Array |
     if not (np.all(values >= 0.0) and np.all(values < np.inf) and values.any()):
         raise InputError("example_weights must be finite numbers of at least 0, and not all 0")
     return values
-
-
-def _notes(described: Network, labels: Array, Y: Data) -> tuple[str, ...]:
-    """Say what was made of labels that could mean something else."""
-    if described.loss_name not in HINGES or described.widths[-1] > 1 or np.array_equal(labels.ravel(), np.ravel(Y.array)):
-        return ()
-    return (f"a hinge of a single output takes labels of -1 and 1: 0 in {Y.name} was read as -1",)
 
 
 def _require_frozen(frozen: frozenset[str], roles: Sequence[Role], tensors: Sequence[Tensor]) -> None:
@@ -332,7 +328,7 @@ def _inputs(X: Data, reading: Reading) -> Array:
     """Return X as float64, shape (m, n_0); not copied where it is so already."""
     turned = X.array.T if reading.examples == "columns" else X.array.reshape(reading.samples, -1)
     inputs = turned if turned.dtype == np.float64 and turned.flags.c_contiguous else _copied(turned)
-    _require_finite(inputs, X.name, X.array)
+    require_finite(inputs, X.name, X.array)
     return inputs
 
 
@@ -342,72 +338,3 @@ def _copied(turned: Raw) -> Array:
     for low in range(0, turned.shape[1], STRIP):
         inputs[:, low : low + STRIP] = turned[:, low : low + STRIP]
     return inputs
-
-
-def _labels(Y: Data, reading: Reading, described: Network) -> Array:
-    """Return Y with classes one-hot, shape (m, n_L)."""
-    samples, outputs = reading.samples, described.widths[-1]
-    values = np.asarray(Y.array, dtype=np.float64)
-    _require_finite(values, Y.name, Y.array)
-    form = target_form(values.shape, samples, outputs, reading.examples)
-    if form == "classes":
-        return _one_hot(values.reshape(-1), outputs, Y)
-    _require_labels(values, Y, described.loss_name)
-    targets = np.ascontiguousarray(values.T if form == "columns" else values.reshape(samples, outputs))
-    return _hinge_targets(targets, Y) if described.loss_name in HINGES else targets
-
-
-def _require_labels(values: Array, Y: Data, loss: str) -> None:
-    """Complain of labels that a loss cannot mean."""
-    most = 1.0 if loss in LOGIT_OUTPUT or loss == "kl_divergence" else np.inf
-    if loss not in {*LOGIT_OUTPUT, *POSITIVE_OUTPUT} or not (np.any(values < 0.0) or np.any(values > most)):
-        return
-    index = _first((values < 0.0) | (values > most))
-    what, span = ("labels", "from 0 to 1") if most == 1.0 else ("counts", "of at least 0")
-    raise InputError(f"labels outside the classes: {loss} takes {what} {span}, {_entry(Y.name, index)} is {values[index]:g}")
-
-
-def _hinge_targets(targets: Array, Y: Data) -> Array:
-    """Return the labels of a hinge: one-hot rows, of a single output −1 and +1."""
-    if targets.shape[1] == 1 and np.isin(targets, (0.0, 1.0)).all():
-        return 2.0 * targets - 1.0
-    if targets.shape[1] == 1 and not np.isin(targets, (-1.0, 1.0)).all():
-        raise InputError(f"a hinge of a single output takes labels of -1 and 1, or of 0 and 1; {Y} holds others")
-    if targets.shape[1] > 1 and not (np.isin(targets, (0.0, 1.0)).all() and (targets.sum(axis=1) == 1.0).all()):
-        raise InputError(f"a hinge of several outputs takes one class an example, as a number or one-hot; {Y} holds others")
-    return targets
-
-
-def _one_hot(classes: Array, outputs: int, Y: Data) -> Array:
-    """Return classes 0 to outputs - 1 as rows with a single 1."""
-    low, high = classes.min(), classes.max()
-    if np.any(classes != np.floor(classes)):
-        raise InputError(f"{Y} gives one number an example for {outputs} outputs, so these must be whole numbers")
-    if low < 0 or high >= outputs:
-        hint = "; subtract 1 from all of them" if low == 1 and high == outputs else ""
-        raise InputError(f"labels outside the classes: {Y} must hold 0 to {outputs - 1}, found {low:g} to {high:g}{hint}")
-    targets = np.zeros((len(classes), outputs))
-    targets[np.arange(len(classes)), classes.astype(np.int64)] = 1.0
-    return targets
-
-
-def _require_finite(values: Array, name: str, original: Raw) -> None:
-    """Complain of nan and inf by the index in the user's own array; one pass over numbers that are all finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()):
-            return
-    bad = ~np.isfinite(original)
-    if np.any(bad):
-        index = _first(bad)
-        raise InputError(f"{_entry(name, index)} is {original[index]}: every number of {name} must be finite")
-    if not np.all(np.isfinite(values)):
-        raise InputError(f"{name} holds numbers too large for float64")
-
-
-def _first(where: npt.NDArray[np.bool_]) -> tuple[int, ...]:
-    """Return the first index at which something holds."""
-    return tuple(int(i) for i in np.unravel_index(int(np.argmax(where)), where.shape))
-
-
-def _entry(name: str, index: tuple[int, ...]) -> str:
-    return f"{name}{list(index)}" if index else name

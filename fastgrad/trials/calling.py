@@ -162,6 +162,8 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
     problem, reading = read_parts(parameters, None, X, Y, description, masks)
     column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
     settled = replace(description, layout=reading.layout, bias_column=column, unrolled=reading.unrolled)
+    if problem.classes:
+        settled = replace(settled, classes=problem.classes, first_label=None)
     return Given(Point("the given point", parameters, X, Y, masks), problem, reading, settled)
 
 
