@@ -413,7 +413,7 @@ def _interrupted(finished: int, problem: Problem) -> str:
 def _failed(audited: Audit, what: str = "parameter") -> str:
     """Say what the audit found, first of all what contradicts itself."""
     first = audited.disagreements[0]
-    place = f"{first.name}{list(first.index)} first" if first.index else first.name
+    place = f"{first.name.partition('[')[0]}{list(first.index)} first" if first.index else first.name
     return (
         f"the audit failed: {counted(len(audited.disagreements), what)} of {audited.compared:,}, "
         f"{place}: {first.numerical!r} by fastgrad's kernels, {first.plain!r} by plain forward "
@@ -446,8 +446,9 @@ def _cross_check(problem: Problem, numerical: Numerical, seed: int, threads: int
     for tensor in found.tensors:
         if tensor.verdict == "wrong" and tensor.worst is not None:
             raise InputError(
-                f"fastgrad contradicts itself in {tensor.name}{list(tensor.worst.index)}: {tensor.worst.numerical!r} by "
-                f"method parameter, {tensor.worst.claimed!r} by method preactivation; please report this"
+                f"fastgrad contradicts itself in {tensor.name.partition('[')[0]}{list(tensor.worst.index)}: "
+                f"{tensor.worst.numerical!r} by method parameter, {tensor.worst.claimed!r} by method preactivation; please "
+                "report this"
             )
     checked = sum(tensor.checked for tensor in found.tensors)
     return (

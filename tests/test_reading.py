@@ -78,7 +78,7 @@ def assert_is(problem, net):
 def assert_indices(problem, arrays):
     """Hold every index into the user's own array against theta."""
     for tensor in problem.tensors:
-        array = np.asarray(arrays[tensor.name.removesuffix(" (bias)")])
+        array = np.asarray(arrays[tensor.array_name])
         assert tensor.shape == array.shape
         for k in range(tensor.size):
             assert array[tensor.user_index(k)] == problem.theta[tensor.start + k]
@@ -224,7 +224,14 @@ def test_bias_in_one_array_with_the_weights(weights, column):
     problem = interpret(arrays, NET.overlaid(Description(bias_column=column)))
     assert_is(problem, net)
     assert_indices(problem, arrays)
-    assert [tensor.name for tensor in problem.tensors][:2] == ["theta1", "theta1 (bias)"]
+    own = {("first", "out_in"): ("[:, 1:]", "[:, 0]"), ("last", "out_in"): ("[:, :-1]", "[:, -1]")}
+    own |= {("first", "in_out"): ("[1:]", "[0]"), ("last", "in_out"): ("[:-1]", "[-1]")}
+    parts = own[column, weights]
+    assert [tensor.name for tensor in problem.tensors][:2] == [f"theta1{part}" for part in parts]
+    assert [tensor.gradient_name for tensor in problem.tensors][:2] == [f"theta1_grad{part}" for part in parts]
+    for tensor, part in zip(problem.tensors, parts, strict=False):  # the names are what Python takes them for
+        entries = eval(f"theta1{part}", {"theta1": arrays["theta1"]})
+        assert np.array_equal(np.sort(entries, axis=None), np.sort(problem.theta[tensor.start : tensor.stop]))
     refused(arrays, NET, "--bias-column first")
 
 

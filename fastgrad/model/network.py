@@ -363,6 +363,14 @@ class Network:
         return f"b{layer + 1}[{k - int(self.bias_offsets[layer])}]"
 
 
+def part_of(shape: tuple[int, ...], transposed: bool, column: int | None, kind: str) -> str:
+    """Return which part of an array its weights or its bias are, as Python writes it; nothing where it is the whole."""
+    if column is None:
+        return ""
+    place = str(column) if kind == "b" else "1:" if column == 0 else ":-1"
+    return f"[{place}]" if transposed or len(shape) < 2 else f"[:, {place}]"
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One parameter array as the user has it, and where it lies in theta.
@@ -370,7 +378,7 @@ class Tensor:
     Attributes
     ----------
     name : str
-        The user's own name, such as "W2" or "fc1.weight"; for a bias that shares its array with W, "theta1 (bias)".
+        The user's own name, such as "W2" or "fc1.weight"; where W and b share an array, "theta1[:, 1:]" and "theta1[:, 0]".
     layer : int
         Layer, from 0.
     kind : {"W", "b"}
@@ -412,7 +420,16 @@ class Tensor:
     @property
     def array_name(self) -> str:
         """The name of the user's array, which a bias may share with its weights."""
-        return self.name.removesuffix(" (bias)")
+        return self.name.removesuffix(self._part)
+
+    @property
+    def gradient_array(self) -> str:
+        """The name of the array of the gradient, or of one that would hold it."""
+        return f"d{self.array_name}" if self.gradient_name is None else self.gradient_name.removesuffix(self._part)
+
+    @property
+    def _part(self) -> str:
+        return part_of(self.shape, self.transposed, self.column, self.kind)
 
     @property
     def size(self) -> int:

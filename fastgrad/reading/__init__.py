@@ -266,7 +266,7 @@ def as_flat(
     tensors = {(tensor.layer, tensor.kind): tensor for tensor in problem.tensors}
     owners = [(role, tensors[role.layer, role.kind]) for role in reading.chain.roles]
     arrays: dict[str, Raw] = {}
-    params = [_put(arrays, tensor.name, role.part.array) for role, tensor in owners]
+    params = [_put(arrays, tensor.array_name, role.part.array) for role, tensor in owners]
     grads = [_put_gradient(arrays, role, tensor) for role, tensor in owners]
     names = {
         "params": np.array(params),
@@ -292,8 +292,8 @@ def _only_bias_frozen(role: Role, tensors: Mapping[tuple[int, Kind], Tensor]) ->
 
 def _put_gradient(arrays: dict[str, Raw], role: Role, tensor: Tensor) -> str:
     """Put a gradient among the arrays; return its name, empty where there is none."""
-    gradient, name = role.part.gradient, tensor.gradient_name
-    if gradient is None or name is None:
+    gradient, name = role.part.gradient, tensor.gradient_array
+    if gradient is None or tensor.gradient_name is None:
         return ""
     return _put(arrays, f"grad_{name}" if name in arrays else name, gradient)
 

@@ -216,7 +216,8 @@ def misfit_of_inputs(parts: Sequence[Part], X: Data, Y: Data) -> str | None:
                 chains, _ = _chains(sequence, needed, weights, folded, X)
                 if any(target_form(Y.array.shape, samples, chain.widths[-1], examples) for chain in chains):
                     gives = f"{n_in} for each of {samples} examples" if samples > 1 else f"{n_in}"
-                    return f"{first} does not fit {X}: it takes {needed} inputs, and {X.name} gives {gives}{_ones(X, n_in) if n_in > needed else ''}"
+                    ones = _ones(X, n_in) if n_in > needed else ""
+                    return f"{first} does not fit {X}: it takes {needed} inputs, and {X.name} gives {gives}{ones}"
     return None
 
 

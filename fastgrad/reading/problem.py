@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.model.network import Array, Network, Problem, Tensor
+from fastgrad.model.network import Array, Network, Problem, Tensor, part_of
 from fastgrad.reading.arrays import Raw, precision, require_finite
 from fastgrad.reading.description import (
     COLUMNS,
@@ -233,7 +233,8 @@ def _example_weights(weights: tuple[float, ...] | None, samples: int) -> Array |
 
 def _require_frozen(frozen: frozenset[str], roles: Sequence[Role], tensors: Sequence[Tensor]) -> None:
     """Complain of a name to be left out that is none of the parameters'."""
-    known = [name for tensor in tensors for name in (tensor.name, tensor.array_name)] + [role.part.label for role in roles]
+    known = [name for t in tensors for name in (t.name, t.array_name, f"{t.array_name} (bias)")]
+    known += [role.part.label for role in roles]
     for name in sorted(frozen.difference(known)):
         found = listed(dict.fromkeys(tensor.name for tensor in tensors))
         raise InputError(f"frozen names {name!r}, but no parameter has that name{nearest(name, known)} (found: {found})")
@@ -245,8 +246,11 @@ def _tensor(role: Role, reading: Reading, described: Network, forward: str, froz
     place = described.weight_slice(role.layer) if is_weight else described.bias_slice(role.layer)
     array_name = part.name or f"{'W' if is_weight or folded else 'b'}{role.layer + 1}"
     judged = part.array if part.gradient is None else part.gradient
-    name = f"{array_name} (bias)" if folded and not is_weight else array_name
-    is_frozen = not frozen.isdisjoint({name, array_name, part.label})
+    transposed = len(part.array.shape) == 2 and reading.weights == "in_out" and (is_weight or folded)
+    place_in_array = part_of(part.array.shape, transposed, reading.column, role.kind)
+    name, words = f"{array_name}{place_in_array}", {f"{array_name} (bias)"} if folded and not is_weight else set()
+    gradient_name = f"{part.gradient_name or f'd{array_name}'}{place_in_array}"
+    is_frozen = not frozen.isdisjoint({name, array_name, part.label, *words})
     return Tensor(
         name=name,
         layer=role.layer,
@@ -255,8 +259,8 @@ def _tensor(role: Role, reading: Reading, described: Network, forward: str, froz
         stop=place.stop,
         canonical_shape=(n_out, n_in) if is_weight else (n_out,),
         shape=part.array.shape,
-        transposed=len(part.array.shape) == 2 and reading.weights == "in_out" and (is_weight or folded),
-        gradient_name=None if part.gradient is None or is_frozen else part.gradient_name or f"d{array_name}",
+        transposed=transposed,
+        gradient_name=None if part.gradient is None or is_frozen else gradient_name,
         # Double precision labels make double precision gradients out of a forward pass in single precision.
         precision=min(precision(judged.dtype), forward, key=PRECISIONS.index),
         column=reading.column,
