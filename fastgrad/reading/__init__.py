@@ -7,6 +7,7 @@ numbers; `description` holds what the person said.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,9 +18,19 @@ from fastgrad.errors import InputError
 from fastgrad.model.network import Problem, Tensor
 from fastgrad.reading.arrays import Raw, number_array
 from fastgrad.reading.containers import given_parts, opened, rebuilt, with_gradients
-from fastgrad.reading.description import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description
+from fastgrad.reading.description import (
+    LIST_ITEMS,
+    NUMBER_ITEMS,
+    TEXT_ITEMS,
+    Description,
+    QuestionError,
+    as_option,
+    missing,
+    together,
+)
 from fastgrad.reading.intermediates import intermediates, is_intermediate
 from fastgrad.reading.layout import Data, Reading, Role, target_form
+from fastgrad.reading.libraries import translated
 from fastgrad.reading.masks import given_masks, overlooked
 from fastgrad.reading.names import (
     INPUT_NAMES,
@@ -45,8 +56,10 @@ __all__ = [
     "NUMBER_ITEMS",
     "TEXT_ITEMS",
     "Description",
+    "QuestionError",
     "Reading",
     "as_flat",
+    "as_option",
     "interpret",
     "interpret_parts",
     "place_entries",
@@ -80,8 +93,7 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     InputError
         If they make no network, or if two readings of them differ.
     """
-    inputs = find(arrays, description.inputs, INPUT_NAMES, "inputs")
-    labels = find(arrays, description.labels, LABEL_NAMES, "labels")
+    inputs, labels = _found_data(arrays, description)
     others = {name: value for name, value in arrays.items() if name not in {inputs, labels}}
     numbers = named_masks(others, description)
     x, y = _data(inputs, arrays[inputs]), _data(labels, arrays[labels])
@@ -97,6 +109,30 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
         problem = _solved(others[name], None if gradient is None else others[gradient], x, y, description, masks)[0]
     left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
     return replace(problem, notes=problem.notes + overlooked(left, problem))
+
+
+def _found_data(arrays: Mapping[str, Any], description: Description) -> tuple[str, str]:
+    """Return the names of X and Y.
+
+    Raises
+    ------
+    QuestionError
+        If they are not known, with everything else that would be asked next.
+    """
+    found: list[str] = []
+    asked: list[QuestionError] = []
+    for given, usual, item in ((description.inputs, INPUT_NAMES, "inputs"), (description.labels, LABEL_NAMES, "labels")):
+        try:
+            found.append(find(arrays, given, usual, item))
+        except QuestionError as question:
+            asked.append(question)
+    if not asked:
+        return found[0], found[1]
+    with contextlib.suppress(InputError):
+        parts = named_parts(*split(arrays, description), description, only_parameters=False)
+        depth = sum(part.kind == "W" for part in parts)
+        asked += [question for question in [missing(translated(description, 1), depth)] if question is not None]
+    raise together(asked)
 
 
 def interpret_parts(

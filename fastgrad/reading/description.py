@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -19,6 +20,8 @@ from fastgrad.model.network import ACTIVATIONS, LOGIT_OUTPUT, LOSSES, REDUCTIONS
 
 ALIASES = {
     "linear": "identity",
+    "log_softmax": "softmax",
+    "logsoftmax": "softmax",
     "none": "identity",
     "logistic": "sigmoid",
     "expit": "sigmoid",
@@ -395,23 +398,62 @@ def _known(word: str, known: Collection[str], what: str) -> str:
     return f"{name}{colon}{parameter.strip()}"
 
 
-def ask(question: str, *items: str) -> InputError:
+class QuestionError(InputError):
+    """What is not known, and what to say for example; several become one by `together`."""
+
+    def __init__(self, question: str, examples: Mapping[str, str], text: str | None = None) -> None:
+        self.question, self.examples = question, dict(examples)
+        keywords = ", ".join(f"{item}={example!r}" for item, example in self.examples.items())
+        said = f"{question}; say it, for example {self.options} (in Python {keywords}; in the file the same keys)"
+        super().__init__(said if text is None else text)
+
+    @property
+    def options(self) -> str:
+        """The example as options of the command."""
+        return " ".join(as_option(item, example) for item, example in self.examples.items())
+
+
+def as_option(item: str, value: str) -> str:
+    """Return an item as it is typed; a value that begins with a minus is tied to its option."""
+    typed = shlex.quote(value)
+    return f"--{item.replace('_', '-')}{'=' if value.startswith('-') else ' '}{typed}"
+
+
+def ask(question: str, *items: str) -> QuestionError:
     """Return the error that asks for items by name, each with an example."""
-    options = " ".join(f"--{item.replace('_', '-')} {EXAMPLES[item]}" for item in items)
-    keywords = ", ".join(f"{item}={EXAMPLES[item]!r}" for item in items)
-    return InputError(f"{question}; say it, for example {options} (in Python {keywords}; in the file the same keys)")
+    return QuestionError(question, {item: EXAMPLES[item] for item in items})
+
+
+def together(questions: Sequence[QuestionError]) -> QuestionError:
+    """Return one question in place of several."""
+    if len(questions) == 1:
+        return questions[0]
+    examples = {item: example for one in questions for item, example in one.examples.items()}
+    return QuestionError("; ".join(one.question for one in questions), examples)
+
+
+def missing(description: Description, depth: int) -> QuestionError | None:
+    """Return the question for what a network of so many layers computes, as far as it was not said."""
+    found = (_hidden(description, depth), *_output_and_loss(description, depth))
+    items = [item for item, value in zip(("hidden", "output", "loss"), found, strict=True) if value is None]
+    what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
+    words = ", ".join(what[item] for item in items)
+    return ask(f"it is not known what the network computes: {words}", *items) if items else None
+
+
+def _output_and_loss(description: Description, depth: int) -> tuple[str | None, str | None]:
+    """Return the last activation and the loss, the one following from the other."""
+    output = _output(description, depth)
+    loss = _loss(description.loss, output) or _following_loss(output)
+    return output or LOGIT_OUTPUT.get((loss or "").partition(":")[0]), loss
 
 
 def network(description: Description, widths: tuple[int, ...], biases: tuple[bool, ...]) -> Network:
     """Put a description together with the widths that the arrays gave."""
     depth = len(widths) - 1
-    hidden, output = _hidden(description, depth), _output(description, depth)
-    loss = _loss(description.loss, output) or _following_loss(output)
-    output = output or LOGIT_OUTPUT.get(loss or "")
+    hidden, (output, loss) = _hidden(description, depth), _output_and_loss(description, depth)
     if hidden is None or output is None or loss is None:
-        missing = [item for item, value in (("hidden", hidden), ("output", output), ("loss", loss)) if value is None]
-        what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
-        raise ask(f"it is not known what the network computes: {', '.join(what[item] for item in missing)}", *missing)
+        raise missing(description, depth) or AssertionError
     return Network(
         widths=widths,
         activations=(*hidden, output),

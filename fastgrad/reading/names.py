@@ -180,11 +180,13 @@ def named_masks(arrays: Mapping[str, Any], description: Description) -> dict[str
 INPUT_NAMES = (
     ("x",),
     ("inputs", "input", "data", "features", "x_train", "train_x", "x_batch", "input_data", "input_vector"),
+    ("batch_x", "xb", "x_b", "x_data", "x_test", "img", "imgs", "image", "inp", "inps", "input_batch", "feature"),
     ("training_data", "training_inputs", "train_data", "train_set_x", "images", "samples"),
 )
 LABEL_NAMES = (
     ("y",),
     ("t", "labels", "label", "targets", "target", "y_true", "y_train", "train_y", "y_batch", "classes"),
+    ("batch_y", "yb", "y_b", "y_data", "y_test", "target_vector", "label_vector", "target_batch", "expected", "truth", "gt"),
     ("training_targets", "training_labels", "train_labels", "train_set_y", "one_hot", "y_onehot", "y_one_hot"),
 )
 """Usual names of X and of Y, in any case, the commonest first."""
@@ -261,10 +263,18 @@ def named_parts(
         names = _parameter_names({name: value for name, value in company.items() if value is not None})
     parts = [_part(name, parameters[name]) for name in names if parameters[name] is not None]
     if description.grads is not None:
-        return _with_given_gradients(parts, gradients, description.grads)
-    if description.params is None:
-        _require_owners(parts, gradients)
-    return [_with_gradient(part, gradients) for part in parts]
+        parts = _with_given_gradients(parts, gradients, description.grads)
+    else:
+        if description.params is None:
+            _require_owners(parts, gradients)
+        parts = [_with_gradient(part, gradients) for part in parts]
+    return parts if description.params is None else list(map(_in_given_order, parts))
+
+
+def _in_given_order(part: Part) -> Part:
+    """Return a part whose place was said, so that its name tells no more than its shape: a bias may be called w0."""
+    is_bias = max(part.array.shape, default=1) == part.array.size
+    return part if part.kind == ("b" if is_bias else "W") else replace(part, kind=None)
 
 
 _LEFT_BY_FORWARD = re.compile(r"(?i)d?_?(a|z|h|x|y|act|pre|net|activations?|caches?|inputs?|outputs?|hidden)_?\d*")

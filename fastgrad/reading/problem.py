@@ -17,14 +17,17 @@ from fastgrad.reading.description import (
     COLUMNS,
     LAYOUT_WORDS,
     Description,
+    QuestionError,
     ask,
     layout_words,
     nearest,
     network,
+    together,
     zero_penalties,
 )
 from fastgrad.reading.labels import read_labels
 from fastgrad.reading.layout import Data, Reading, Role, is_vector, misfit_of_inputs, readings
+from fastgrad.reading.libraries import translated
 from fastgrad.reading.masks import placed
 from fastgrad.reading.names import Mask, Part, listed
 from fastgrad.reading.remarks import absence_notes, is_single, shape_notes
@@ -56,7 +59,7 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description, mas
         if not any(_same(problem, other) for other, _ in found):
             found.append((problem, reading))
     if not found:
-        raise errors[0]
+        raise _with_layout(errors[0], parts, X, Y, description, masks)
     if len(found) == 1:
         return found[0]
     chosen = settled([problem for problem, _ in found], by_gradient=False)
@@ -64,6 +67,22 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description, mas
         raise _ambiguous([reading for _, reading in found], X)
     problem, reading = found[chosen[0]]
     return replace(problem, notes=(*problem.notes, _settled_by(chosen[1], len(found), str(reading)))), reading
+
+
+def _with_layout(
+    error: InputError, parts: Sequence[Part], X: Data, Y: Data, description: Description, masks: Sequence[Mask]
+) -> InputError:
+    """Return the question for what the network computes with that for the layout, which would be asked next."""
+    if not isinstance(error, QuestionError):
+        return error
+    any_network = replace(description, hidden="identity", output="identity", loss="squared_error", activations=None)
+    try:
+        solve(parts, X, Y, any_network, masks)
+    except QuestionError as question:
+        return together([error, question])
+    except InputError:
+        pass
+    return error
 
 
 def solve_vector(
@@ -165,10 +184,10 @@ def _ambiguous(found: list[Reading], X: Data) -> InputError:
     layouts = list(dict.fromkeys(reading.layout for reading in found))
     if len(layouts) > 1:
         options = " or ".join(f"--layout {layout}" for layout in layouts)
-        return InputError(
-            f"the shapes {arrays} can be read in {len(layouts)} ways: say {options} (rows or columns is where the "
-            "examples lie, in_out or out_in the axes of the weights; in Python layout=, in the file the same key)"
-        )
+        question = f"the shapes {arrays} can be read in {len(layouts)} ways: say {options} (rows or columns is where the "
+        question += "examples lie, in_out or out_in the axes of the weights"
+        text = f"{question}; in Python layout=, in the file the same key)"
+        return QuestionError(f"{question})", {"layout": layouts[0]}, text)
     if len({reading.column for reading in found}) > 1:
         return ask(f"{arrays} hold weights and bias in one array: is the bias first or last in it?", "bias_column")
     return InputError(f"the shapes {arrays} can be read in more than one order: give dicts, with the names W1, b1, …")
@@ -181,7 +200,11 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     """Copy the numbers into place."""
     chain, column = reading.chain, reading.column
     biased = {role.layer for role in chain.roles if role.kind == "b" or column is not None}
-    described = network(description, chain.widths, tuple(layer in biased for layer in range(len(chain.widths) - 1)))
+    described = network(
+        translated(description, chain.widths[-1]),
+        chain.widths,
+        tuple(layer in biased for layer in range(len(chain.widths) - 1)),
+    )
     roles = [part for role in chain.roles for part in ((role,) if column is None else (role, role._replace(kind="b")))]
     # All later layers take in what the first product rounded, in whatever precision they are themselves.
     forward = _forward_precision(X.array, roles[0].part.array)
