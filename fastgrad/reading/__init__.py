@@ -40,10 +40,12 @@ from fastgrad.reading.names import (
     Part,
     find,
     find_vectors,
+    is_parameter,
     listed,
     mask_number,
     named_masks,
     named_parts,
+    parse,
     split,
     strangers,
 )
@@ -102,13 +104,22 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
         masks = [Mask(name, number, number_array(name, others.pop(name))) for name, number in numbers.items()]
     parameters, gradients = split(others, description)
     if description.sizes is None:
-        parts = named_parts(parameters, gradients, description, only_parameters=False)
+        parts = _named_parts(parameters, gradients, description)
         problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
     else:
         name, gradient = find_vectors(others, description, lengths(description))
         problem = _solved(others[name], None if gradient is None else others[gradient], x, y, description, masks)[0]
     left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
     return replace(problem, notes=problem.notes + overlooked(left, problem))
+
+
+def _named_parts(parameters: Mapping[str, Any], gradients: Mapping[str, Any], description: Description) -> list[Part]:
+    """Return the parts of a file; what is not known of the network is asked with what is not known of them."""
+    try:
+        return named_parts(parameters, gradients, description, only_parameters=False)
+    except QuestionError as question:
+        network = missing(translated(description, 1), 2)
+        raise together([question, *([network] if network else [])]) from None
 
 
 def _found_data(arrays: Mapping[str, Any], description: Description) -> tuple[str, str]:
@@ -125,7 +136,9 @@ def _found_data(arrays: Mapping[str, Any], description: Description) -> tuple[st
         try:
             found.append(find(arrays, given, usual, item))
         except QuestionError as question:
-            asked.append(question)
+            others = [name for name in arrays if parse(name) is None or not is_parameter(name)]
+            example = {item: others[0 if item == "inputs" else -1]} if len(others) > 1 else question.examples
+            asked.append(QuestionError(question.question, example))
     if not asked:
         return found[0], found[1]
     with contextlib.suppress(InputError):

@@ -407,6 +407,10 @@ class QuestionError(InputError):
         said = f"{question}; say it, for example {self.options} (in Python {keywords}; in the file the same keys)"
         super().__init__(said if text is None else text)
 
+    def saying(self, text: str) -> QuestionError:
+        """Return the same question in other words."""
+        return QuestionError(self.question, self.examples, text)
+
     @property
     def options(self) -> str:
         """The example as options of the command."""

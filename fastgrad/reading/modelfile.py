@@ -255,6 +255,8 @@ def _naming(path: PathLike) -> Iterator[None]:
     """Begin every complaint with the file."""
     try:
         yield
+    except QuestionError as question:
+        raise question.saying(f"{os.fspath(path)}: {question}") from None
     except InputError as error:
         raise InputError(f"{os.fspath(path)}: {error}") from None
 
@@ -268,7 +270,7 @@ def _with_command(path: PathLike, said: Description) -> Iterator[None]:
         items = {key: _typed(value) for key, value in said.said().items() if key not in question.examples}
         options = " ".join(as_option(key, value) for key, value in (items | question.examples).items())
         command = f"fastgrad check {shlex.quote(os.fspath(path))} {options}"
-        raise InputError(f"{question}. The whole command: {command}") from None
+        raise question.saying(f"{question}. The whole command: {command}") from None
 
 
 def _typed(value: Any) -> str:

@@ -315,6 +315,8 @@ def _parameter_names(arrays: Mapping[str, Any]) -> list[str]:
     place = ranks(parsed.layer for parsed in said.values())
     names = sorted(said, key=lambda name: (place[said[name].layer], said[name].kind))
     weights = {said[name].layer: name for name in names if said[name].kind == "W"}
+    if not weights and (numbered := _numbered(arrays)):
+        return numbered
     if not weights:
         raise ask(f"no weights found by a usual name (W1, weights_0, fc1.weight) among {listed(arrays)}", "params")
     for first, second in pairwise(names):
@@ -325,6 +327,13 @@ def _parameter_names(arrays: Mapping[str, Any]) -> list[str]:
             raise InputError(f"{name} has no weights beside it: there is {', '.join(weights.values())}")
     _require_every_layer(weights)
     return names
+
+
+def _numbered(arrays: Mapping[str, Any]) -> list[str]:
+    """Return names that are nothing but a number, such as layers_0 and params_1, by that number."""
+    said = {name: parse(name) for name in arrays if not _LEFT_BY_FORWARD.fullmatch(name)}
+    found = {name: one.layer for name, one in said.items() if one is not None and not one.gradient and len(one.layer) == 1}
+    return sorted((name for name, layer in found.items() if not layer[0][2]), key=found.__getitem__)
 
 
 def _require_every_layer(weights: Mapping[Layer, str]) -> None:
