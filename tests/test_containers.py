@@ -399,3 +399,70 @@ def test_a_vector_of_another_length_is_refused(net):
         fastgrad.check(vector, vector, net.X, net.Y, **SAID)
     with pytest.raises(InputError, match="the gradient has 53 entries for 54 parameters"):
         fastgrad.check(vector, vector[:-1], net.X, net.Y, sizes=WIDTHS, **SAID)
+
+
+# One number each.
+
+
+def numbers(W, b, mark=""):
+    """A network of 2, 3 and 1 units as w1, w2, …, b1, b2, …, unit by unit."""
+    weights, biases = row_major([w.T for w in W]), row_major(b)
+    found = {f"{mark}w{i}": value for i, value in enumerate(weights.tolist(), start=1)}
+    return found | {f"{mark}b{i}": value for i, value in enumerate(biases.tolist(), start=1)}
+
+
+@pytest.fixture
+def small():
+    rng = np.random.default_rng(6)
+    W, b = [rng.normal(size=(2, 3)), rng.normal(size=(3, 1))], [rng.normal(size=3), rng.normal(size=1)]
+    X, Y = rng.normal(size=(7, 2)), np.resize([0.0, 1.0, 1.0], (7, 1))
+    dW, db = backward(W, b, X, Y)
+    return SimpleNamespace(W=W, b=b, X=X, Y=Y, dW=dW, db=db)
+
+
+def test_a_network_written_out_in_numbers(small, tmp_path):
+    said = {"sizes": (2, 3, 1), **SAID}
+    parameters, gradients = numbers(small.W, small.b), numbers(small.dW, small.db, "d")
+    report = fastgrad.check(parameters, gradients, small.X, small.Y, **said)
+    assert report.passed
+    assert any("fits your gradient" in note for note in report.notes)
+    gradients["dw9"] *= 1.01
+    told = {"unrolled": "rows", "layout": "out_in"}
+    report = fastgrad.check(parameters, gradients, small.X, small.Y, **told, **said)
+    assert [tensor.verdict for tensor in report.tensors] == ["right", "right", "wrong", "right"]
+    np.savez(tmp_path / "m.npz", X=small.X, y=small.Y, **parameters, **numbers(small.dW, small.db, "d"))
+    assert check_problem(modelfile.load(tmp_path / "m.npz", Description(**said))).passed
+    with pytest.raises(InputError, match="are one number each: .*--sizes 2,2,1"):
+        fastgrad.check(parameters, gradients, small.X, small.Y, **SAID)
+
+
+def test_a_function_of_a_network_written_out_in_numbers(small):
+    def function(p, X, Y):
+        assert all(isinstance(value, float) for value in p.values())
+        w, c = ([p[f"{letter}{i}"] for i in range(1, count)] for letter, count in (("w", 10), ("b", 5)))
+        W = [np.reshape(w[:6], (3, 2)).T, np.reshape(w[6:], (1, 3)).T]
+        return numbers(*backward(W, [np.array(c[:3]), np.array(c[3:])], X, Y), "d")
+
+    said = {"sizes": (2, 3, 1), "unrolled": "rows", "layout": "rows,out_in", **SAID}
+    report = fastgrad.check(numbers(small.W, small.b), backward=function, X=small.X, Y=small.Y, **said)
+    assert report.verdict == "right", str(report)
+
+
+# Files.
+
+
+def test_save_keeps_the_users_names(net, tmp_path):
+    thetas = {f"Theta{i}": array for i, array in enumerate(folded(net.W, net.b), start=1)}
+    grads = {f"D{i}": array for i, array in enumerate(folded(net.dW, net.db), start=1)}
+    fastgrad.save(tmp_path / "m.npz", thetas, grads, net.X, net.Y, bias_column="first", **SAID)
+    with np.load(tmp_path / "m.npz") as saved:
+        assert {*thetas, *grads, "X", "Y"} <= set(saved.files)
+    problem = modelfile.load(tmp_path / "m.npz")
+    assert check_problem(problem).passed
+    assert [tensor.gradient_name for tensor in problem.tensors][:2] == ["D1[:, 1:]", "D1[:, 0]"]
+
+
+def test_bfloat16_is_not_saved_as_if_it_were_finer(net, tmp_path):
+    given = [Tensor(bfloat16(array), "torch.bfloat16") for array in mixed(net.W, net.b)]
+    with pytest.raises(InputError, match="bfloat16, which a file cannot hold"):
+        fastgrad.save(tmp_path / "m.npz", given, None, net.X, net.Y, **SAID)

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.model.network import Problem, Tensor
-from fastgrad.reading.arrays import Raw, number_array
+from fastgrad.reading.arrays import Raw, number_array, precision
 from fastgrad.reading.containers import given_parts, opened, rebuilt, with_gradients
 from fastgrad.reading.description import (
     LIST_ITEMS,
@@ -50,7 +50,16 @@ from fastgrad.reading.names import (
     strangers,
 )
 from fastgrad.reading.problem import place_entries, solve, solve_vector
-from fastgrad.reading.unrolled import Arrangement, arrangements, flat, is_one_vector, lengths, vector_parts
+from fastgrad.reading.unrolled import (
+    Arrangement,
+    arrangements,
+    as_vector,
+    is_one_vector,
+    lengths,
+    one_by_one,
+    vector_parts,
+    weights_first,
+)
 from fastgrad.reading.unrolled import put_back as put_into_vector
 
 __all__ = [
@@ -107,10 +116,18 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
         parts = _named_parts(parameters, gradients, description)
         problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
     else:
-        name, gradient = find_vectors(others, description, lengths(description))
-        problem = _solved(others[name], None if gradient is None else others[gradient], x, y, description, masks)[0]
+        problem = _solved(*_in_a_row(others, description), x, y, description, masks)[0]
     left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
     return replace(problem, notes=problem.notes + overlooked(left, problem))
+
+
+def _in_a_row(arrays: Mapping[str, Any], description: Description) -> tuple[Any, Any]:
+    """Return a file's parameters, and their gradient if it is there, that are one vector or one number each."""
+    parameters, gradients = split(arrays, description)
+    if one_by_one(parameters, "parameters"):
+        return parameters, gradients or None
+    name, gradient = find_vectors(arrays, description, lengths(description))
+    return arrays[name], None if gradient is None else arrays[gradient]
 
 
 def _named_parts(parameters: Mapping[str, Any], gradients: Mapping[str, Any], description: Description) -> list[Part]:
@@ -209,14 +226,16 @@ def _solved(
     """Return the one problem that parameters and gradients in any form can mean."""
     if description.sizes is None:
         return solve(given_parts(parameters, gradients, description), X, Y, description, masks)
+    vector = as_vector(parameters, "parameters")
     if not is_one_vector(parameters):
-        raise InputError("sizes are for parameters that are one vector; leave sizes out, or give all of them in one array")
-    vector = flat("parameters", parameters)
+        description = weights_first(description, vector.size)
     ways = arrangements(description, vector.size)
+    in_row = gradients is not None and (is_one_vector(gradients) or bool(one_by_one(gradients, "gradients")))
+    gradient = _as_long(as_vector(gradients, "gradients"), vector) if in_row else None
 
     def parts(way: Arrangement) -> Sequence[Part]:
-        if gradients is None or is_one_vector(gradients):
-            return vector_parts(way, vector, None if gradients is None else _as_long(flat("gradients", gradients), vector))
+        if gradients is None or in_row:
+            return vector_parts(way, vector, gradient)
         return with_gradients(vector_parts(way, vector, None), gradients)
 
     return solve_vector(parts, ways, X, Y, description, masks)
@@ -232,7 +251,8 @@ def put_back(parameters: Any, arrays: dict[str, Raw], description: Description) 
     """Return parameters in the form of the given ones with other arrays in them, by the labels of a reading's parts."""
     if description.sizes is None:
         return rebuilt(parameters, arrays, "parameters")
-    return put_into_vector(parameters, arrays, arrangements(description, np.size(parameters))[0])
+    size = sum(array.size for array in arrays.values())
+    return put_into_vector(parameters, arrays, arrangements(description, size)[0])
 
 
 def _beside(parameters: Any, reading: Reading) -> tuple[str, ...]:
@@ -269,8 +289,7 @@ def separate(arrays: Mapping[str, Any], description: Description) -> tuple[Any, 
     numbers = named_masks(others, description) if description.has_dropout else {}
     masks = {name: others.pop(name) for name in numbers}
     if description.sizes is not None:
-        name, _ = find_vectors(others, description, lengths(description))
-        return arrays[name], arrays[inputs], arrays[labels], masks or None
+        return _in_a_row(others, description)[0], arrays[inputs], arrays[labels], masks or None
     parameters = split(others, description)[0]
     parts = named_parts(parameters, {}, replace(description, grads=None), only_parameters=False)
     return {part.label: arrays[part.label] for part in parts}, arrays[inputs], arrays[labels], masks or None
@@ -349,6 +368,8 @@ def _put_gradient(arrays: dict[str, Raw], role: Role, tensor: Tensor) -> str:
 
 def _put(arrays: dict[str, Raw], name: str, array: Raw) -> str:
     """Put an array among others under its name, or under a free one like it; return the name."""
+    if precision(array.dtype) == "bfloat16":
+        raise InputError(f"{name} is in bfloat16, which a file cannot hold: check it in Python, or give all arrays in float32")
     while name in arrays or name in Description.__dataclass_fields__:
         name += "_"
     arrays[name] = array

@@ -44,6 +44,11 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description, mas
     """Return the one problem that the arrays can mean, and the reading that makes it."""
     _require_numbers(parts, X, Y)
     fitting, misfits = readings(parts, X, Y)
+    if not fitting and len(parts) > 2 and all(part.array.size == 1 for part in parts):
+        raise InputError(
+            f"{listed(map(str, parts), limit=4)} are one number each: give each layer's weights as an array, or say the sizes "
+            "of the layers, as in --sizes 2,2,1 (in Python sizes=)"
+        )
     if not fitting:
         raise InputError(
             misfit_of_inputs(parts, X, Y) or max(misfits, key=lambda misfit: (misfit.likely, misfit.progress)).message

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.reading.arrays import Raw, is_array, like, number_array
+from fastgrad.reading.containers import Leaf, opened, rebuilt
 from fastgrad.reading.description import Description, layout_words, unrolled_words
 from fastgrad.reading.layout import is_vector
 from fastgrad.reading.names import Kind, Part
@@ -84,6 +85,12 @@ def arrangements(description: Description, size: int) -> list[Arrangement]:
     ]
 
 
+def weights_first(description: Description, size: int) -> Description:
+    """Return the description of numbers that were put in a row, all weights before all biases."""
+    words = unrolled_words(description) - {"layers"} | ({"weights_first"} if size != lengths(description)[0] else set())
+    return replace(description, unrolled=",".join(sorted(words)) or None)
+
+
 def lengths(description: Description) -> tuple[int, int]:
     """Return how many weights layers of the given sizes have, and how many weights and biases."""
     sizes = description.sizes or ()
@@ -94,6 +101,40 @@ def lengths(description: Description) -> tuple[int, int]:
 def is_one_vector(value: Any) -> bool:
     """Tell whether something is one array with a single axis longer than 1."""
     return is_array(value) and is_vector(np.shape(value))
+
+
+def one_by_one(value: Any, what: str) -> list[Leaf]:
+    """Return parameters that are one number each, w1, w2, … and then b1, b2, …; none where they are not so."""
+    if is_array(value):
+        return []
+    held = opened(value, what, gradients=what == "gradients")
+    leaves = [leaf for leaf in held.leaves if leaf.said.kind is not None and leaf.value is not None]
+    if not held.named or any(np.size(leaf.value) != 1 or not _is_numbered(leaf) for leaf in leaves):
+        return []
+    return sorted(leaves, key=lambda leaf: (leaf.said.kind, leaf.said.layer))
+
+
+def _is_numbered(leaf: Leaf) -> bool:
+    return len(leaf.said.layer) == 1 and not leaf.said.layer[0][2]
+
+
+def as_vector(value: Any, what: str) -> Raw:
+    """Return all parameters, or all of their gradient, as an array of one axis.
+
+    Raises
+    ------
+    InputError
+        If they are neither one vector nor one number each.
+    """
+    if is_one_vector(value):
+        return number_array(what, value).reshape(-1)
+    numbers = one_by_one(value, what)
+    if not numbers:
+        raise InputError(
+            f"sizes are for parameters that are one vector, or one number each under names such as w1, w2, b1; the {what} are "
+            "neither: leave sizes out"
+        )
+    return np.concatenate([number_array(leaf.label, leaf.value).reshape(1) for leaf in numbers])
 
 
 def vector_parts(arrangement: Arrangement, parameters: Raw, gradient: Raw | None) -> list[Part]:
@@ -108,14 +149,13 @@ def vector_parts(arrangement: Arrangement, parameters: Raw, gradient: Raw | None
     return [replace(part, gradient=g, gradient_label=f"d{part.label}") for part, g in zip(parts, claims, strict=True)]
 
 
-def flat(name: str, value: Any) -> Raw:
-    """Return a vector as an array of one axis."""
-    return number_array(name, value).reshape(-1)
-
-
 def put_back(original: Any, arrays: dict[str, Raw], arrangement: Arrangement) -> Any:
     """Return a vector like the given one with other arrays in it, by the labels of its parts."""
-    vector = np.empty(np.size(original), dtype=np.result_type(*arrays.values()))
+    numbers = one_by_one(original, "parameters")
+    vector = np.empty(len(numbers) or np.size(original), dtype=np.result_type(*arrays.values()))
     for (layer, kind), place in arrangement.views(vector).items():
         place[...] = arrays[f"{kind}{layer + 1}"]
+    if numbers:
+        found = {leaf.label: number.reshape(np.shape(leaf.value)) for leaf, number in zip(numbers, vector, strict=True)}
+        return rebuilt(original, found, "parameters")
     return like(original, vector.reshape(np.shape(original)))
