@@ -17,6 +17,7 @@ from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.model.network import ACTIVATION_PARAMETERS, LOSS_PARAMETERS
 from fastgrad.reading.description import ALIASES, Description
+from fastgrad.reading.libraries import LIBRARIES, translated
 from fastgrad_cli.codes import Entry
 from fastgrad_cli.main import main
 
@@ -47,6 +48,9 @@ FAMILIES = {
 
 Row = tuple[str, ...]
 
+K = 7
+"""A number of outputs that shows in a factor."""
+
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Let Sphinx call `write` before it looks for pages."""
@@ -68,6 +72,8 @@ def write(folder: Path) -> None:
     _write(tables / "keys.inc", table(("keyword and key", "option", "what it says"), keys()))
     _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activations()))
     _write(tables / "losses.inc", table(("name", "loss of one example", "after", "also called"), losses()))
+    columns = ("name", "from", "here, with reduction mean", "with reduction sum")
+    _write(tables / "libraries.inc", table(columns, libraries()))
     for kind, text in documents():
         _write(tables / f"{kind}.inc", text)
 
@@ -246,6 +252,23 @@ def losses() -> list[Row]:
         parameter = f"; the parameter is {LOSS_PARAMETERS[name]:g} if it is not said" if name in LOSS_PARAMETERS else ""
         rows.append((f"`{name}`", formula + parameter, after, _also(name)))
     return rows
+
+
+def libraries() -> list[Row]:
+    """Return a row for each loss of a library, with what it is here by either reduction."""
+    return [
+        (f"`{name}`", library, _here(name, "mean", known.single), _here(name, "sum", known.single))
+        for library, names in LIBRARIES.items()
+        for name, known in names.items()
+    ]
+
+
+def _here(name: str, reduction: str, single: bool) -> str:
+    """Return fastgrad's name of a loss with its factor, of K outputs."""
+    outputs = 1 if single else K
+    said = translated(Description(loss=name, reduction=reduction), outputs)
+    factor = {1.0: "", 1.0 / K: "1/K times ", float(K): "K times "}[said.scale or 1.0]
+    return f"{factor}`{said.loss}`{' of a single output' if single else ''}"
 
 
 def _also(name: str) -> str:
