@@ -286,6 +286,14 @@ def test_gradients_that_fit_in_no_or_in_several_orders_are_asked_for():
         fastgrad.check(mixed(W, b), {**named, "W1": np.ones((2, 2))}, X, Y, layout="rows,in_out", **SAID)
 
 
+def test_objects_that_hold_each_other_are_refused():
+    first, second = SimpleNamespace(name="relu"), SimpleNamespace(name="tanh")
+    first.inputs, second.outputs = [second], [first]
+    first.outputs, second.inputs = [second], [first]
+    with pytest.raises(InputError, match="or itself: give the arrays in a list or dict"):
+        fastgrad.check([first, second], None, np.ones((3, 2)), np.ones(3), **SAID)
+
+
 # One vector.
 
 

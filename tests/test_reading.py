@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import fastgrad
 from fastgrad.errors import InputError
+from fastgrad.model.forward import base_point
 from fastgrad.reading import Description, as_flat, interpret, interpret_parts
 
 import cases
@@ -866,3 +867,17 @@ def test_weights_under_the_name_of_a_bias():
     arrays = {"b1": net.W[0], "W1": net.b[0], "b2": net.W[1], "W2": net.b[1], "X": net.X, "Y": net.Y}
     problem = interpret(arrays, NET.overlaid(Description(params="b1,W1,b2,W2")))
     np.testing.assert_array_equal(problem.theta, interpret(net.arrays(), NET).theta)
+
+
+def test_the_loss_value_tells_which_way_square_weights_lie():
+    net = Net(widths=(4, 4, 4))
+    of_others = {}
+    for weights in ("out_in", "in_out"):
+        said = NET.overlaid(Description(layout=f"rows,{weights}"))
+        of_others[weights] = base_point(interpret(net.arrays(weights="out_in"), said)).loss
+    for weights, value in of_others.items():
+        problem = interpret(net.arrays(weights="out_in"), NET.overlaid(Description(loss_value=value)))
+        expected = interpret(net.arrays(weights="out_in"), NET.overlaid(Description(layout=f"rows,{weights}")))
+        np.testing.assert_array_equal(problem.theta, expected.theta)
+        assert any("the one that fits your loss value was taken" in note for note in problem.notes)
+    refused(net.arrays(), NET.overlaid(Description(loss_value=1.5 * value)), "--layout rows,out_in or --layout rows,in_out")

@@ -22,6 +22,8 @@ from fastgrad.reading.names import Kind, Name, Part, listed, named_parts, parse,
 Step = tuple[Literal["key", "index", "attribute"], Any]
 Path = tuple[Step, ...]
 PAIR, MATRIX = 2, 2
+DEEPEST = 12
+"""Containers in one another; objects that point at each other have no end."""
 
 
 class Leaf(NamedTuple):
@@ -156,6 +158,9 @@ def _of_layer(entries: Sequence[tuple[Step, Any]], gradients: bool) -> list[tupl
 
 def _leaves(value: Any, path: Path, what: str, gradients: bool) -> Iterator[Leaf]:
     """Yield the arrays of an entry of a container; an entry that is itself one is opened."""
+    if len(path) > DEEPEST:
+        place = _label(what or "the container", path[:2])
+        raise InputError(f"{place} holds containers {DEEPEST} deep, or itself: give the arrays in a list or dict")
     if isinstance(value, Mapping) or _has_attributes(value):
         for step, entry in _of_layer(_steps(value, gradients), gradients) or _steps(value, gradients):
             yield from _leaves(entry, (*path, step), what, gradients)

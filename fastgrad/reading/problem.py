@@ -78,7 +78,7 @@ def _with_layout(
     error: InputError, parts: Sequence[Part], X: Data, Y: Data, description: Description, masks: Sequence[Mask]
 ) -> InputError:
     """Return the question for what the network computes with that for the layout, which would be asked next."""
-    if not isinstance(error, QuestionError):
+    if not isinstance(error, QuestionError) or error.examples.keys().isdisjoint({"hidden", "output", "loss"}):
         return error
     any_network = replace(description, hidden="identity", output="identity", loss="squared_error", activations=None)
     try:
