@@ -196,6 +196,18 @@ def test_layers_hold_their_gradients(net):
     assert fastgrad.check(layers, None, net.X, net.Y, **SAID).verdict == "wrong"
 
 
+def test_gradients_that_layers_hold_are_not_a_functions(net):
+    """What a former call left in the layers is not looked at where a function is tried."""
+    layers = [Layer(w, b).learn(7.0 * w, 7.0 * b) for w, b in zip(net.W, net.b, strict=True)]
+
+    def function(layers, X, Y):
+        dW, db = backward([layer.W for layer in layers], [layer.b for layer in layers], X, Y)
+        return [{"dW": dw, "db": dc} for dw, dc in zip(dW, db, strict=True)]
+
+    report = fastgrad.check(layers, backward=function, X=net.X, Y=net.Y, layout="rows,in_out", **SAID)
+    assert report.verdict == "right", str(report)
+
+
 def test_a_function_may_return_two_lists_biases_first(net):
     def function(parameters, X, Y):
         dW, db = backward(parameters[0::2], parameters[1::2], X, Y)

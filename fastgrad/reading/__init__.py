@@ -226,6 +226,7 @@ def _solved(
     """Return the one problem that parameters and gradients in any form can mean."""
     if description.sizes is None:
         return solve(given_parts(parameters, gradients, description), X, Y, description, masks)
+    gradients = None if isinstance(gradients, Mapping) and not gradients else gradients
     vector = as_vector(parameters, "parameters")
     if not is_one_vector(parameters):
         description = weights_first(description, vector.size)
@@ -271,7 +272,7 @@ def _beside(parameters: Any, reading: Reading) -> tuple[str, ...]:
 
 def _named_company(gradients: Any) -> dict[str, Any]:
     """Return what came among gradients under names of its own."""
-    claims = opened(gradients or {}, "gradients", gradients=True)
+    claims = opened({} if gradients is None else gradients, "gradients", gradients=True)
     return claims.mapping() if claims.named else {}
 
 

@@ -235,10 +235,15 @@ def _kinds_of_sides(leaves: list[Leaf], depth: int) -> dict[int, Kind] | None:
 
 
 def given_parts(parameters: Any, gradients: Any, description: Description) -> list[Part]:
-    """Return the parts of parameters and gradients in any form."""
+    """Return the parts of parameters and gradients in any form; without gradients, with those that layers hold themselves.
+
+    An empty dict stands for no gradients at all.
+    """
     held = opened(parameters, "parameters")
     if gradients is None and _has_own_gradients(parameters):
         gradients = parameters
+    elif isinstance(gradients, Mapping) and not gradients:
+        gradients = None
     claims = Container([], True) if gradients is None else opened(gradients, "gradients", gradients=True)
     if held.named and claims.named:
         if description.params is None and description.grads is None and _count_from_elsewhere(held, claims):

@@ -159,7 +159,7 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
     InputError
         If it makes no network, or more than one.
     """
-    problem, reading = read_parts(parameters, None, X, Y, description, masks)
+    problem, reading = read_parts(parameters, {}, X, Y, description, masks)
     column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
     settled = replace(description, layout=reading.layout, bias_column=column, unrolled=reading.unrolled)
     if problem.classes:
