@@ -1,4 +1,4 @@
-"""What the machine has: memory and threads. Called by whoever takes of them."""
+"""What the machine has, memory and threads. Called by everything that takes some of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ def most_threads() -> int:
     said = os.environ.get("NUMBA_NUM_THREADS")
     if said:
         if not (said.isdecimal() and int(said)):
-            raise InputError(f"the variable NUMBA_NUM_THREADS must be a whole number of at least 1, found {said!r}")
+            raise InputError(f"the variable NUMBA_NUM_THREADS must be a whole number of at least 1, found {quoted(said)}")
         return int(said)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -50,7 +50,7 @@ def run_together(calls: Sequence[Callable[[], None]]) -> None:
     others = [_threads().submit(call) for call in calls[1:]]
     try:
         calls[0]()
-    finally:  # whatever happens here, nobody goes on writing into arrays that the caller has back
+    finally:  # whatever happens here, no thread goes on writing into arrays that the caller has back
         found = [other.exception() for other in others]
     for error in found:
         if error is not None:

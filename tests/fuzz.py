@@ -48,7 +48,7 @@ MEMORY = 2**30
 """Bytes that one file may make the program take."""
 LONGEST = 2**16
 """Characters that the program may print of a small network."""
-CODES = {"right": {0}, "wrong": {1}, "not judged": {2, 3}, "error": {2, 3}, "": {0}}
+CODES = {"right": {0}, "wrong": {1}, "not judged": {3}, "error": {2}, "": {0}}
 """Exit codes that go with a verdict or an error; info has neither."""
 MAGIC = (b"\x00", b"\xff", b"\x7f", b"\x80", b"'", b"(", b"9", b"<f8", b">f8", b"|O", b"True", b"PK\x03\x04", b"\x93NUMPY")
 DEFLATED, STORED = zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED
@@ -520,7 +520,7 @@ def confirmed(path: Path) -> str:
             return "right, not held against anything"
         case = _case(arrays)
         exact = _exact(case)
-    except (ValueError, ZeroDivisionError, OverflowError, KeyError):
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError, KeyError):
         return "right, not held against anything"
     if exact is None:
         return "right, not held against anything"

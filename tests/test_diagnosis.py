@@ -453,9 +453,11 @@ def rebuilt(net):
     return net
 
 
+@pytest.mark.extra("sklearn")
 def test_scikit_learns_regressor_with_several_outputs():
     """scikit-learn#8349: its loss averages over the outputs, its gradient sums over them."""
-    networks = pytest.importorskip("sklearn.neural_network")
+    from sklearn import neural_network as networks
+
     draw = np.random.default_rng(0)
     X, Y = draw.normal(size=(12, 3)), draw.normal(size=(12, 4))
     model = networks.MLPRegressor(hidden_layer_sizes=(5,), activation="tanh", alpha=0.0, max_iter=1, random_state=0)
@@ -548,9 +550,9 @@ def test_a_map_leaves_out_what_was_not_drawn():
     assert np.isfinite(found.errors).sum() == found.checked == found.count < 200
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_picture_of_errors(wrong_report, tmp_path, suffix):
-    pytest.importorskip("matplotlib")
     path = pictures.require(tmp_path / f"errors.{suffix}")
     written = []
     for _ in range(2):
@@ -560,9 +562,11 @@ def test_picture_of_errors(wrong_report, tmp_path, suffix):
     assert len(written[0]) < 300_000
 
 
+@pytest.mark.extra("matplotlib")
 def test_picture_has_a_panel_for_each_wrong_tensor(wrong_report, tmp_path, monkeypatch):
     """The colours are read back from what matplotlib was given: right ones pale, wrong ones by their error."""
-    figures = pytest.importorskip("matplotlib.figure")
+    from matplotlib import figure as figures
+
     drawn = []
     monkeypatch.setattr(figures.Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
     pictures.draw_errors(wrong_report[0], pictures.require(tmp_path / "errors.svg"))
@@ -580,6 +584,7 @@ def test_picture_has_a_panel_for_each_wrong_tensor(wrong_report, tmp_path, monke
     assert "black: nan or inf" in bar.get_xlabel()
 
 
+@pytest.mark.extra("matplotlib")
 def test_a_right_gradient_has_no_picture(tmp_path):
     net = Net((4, 5, 3), ["tanh", "softmax"], 7)
     report = net.check(*net.backward()[:2])
@@ -588,8 +593,9 @@ def test_a_right_gradient_has_no_picture(tmp_path):
         pictures.draw_errors(report, tmp_path / "x.svg")
 
 
+@pytest.mark.extra("matplotlib")
 def test_a_picture_that_cannot_be_written(wrong_report, tmp_path, monkeypatch):
-    figures = pytest.importorskip("matplotlib.figure")
+    from matplotlib import figure as figures
 
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")

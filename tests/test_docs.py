@@ -4,9 +4,7 @@ import contextlib
 import doctest
 import json
 import re
-import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,6 @@ import pytest
 import fastgrad
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
-from fastgrad.model.network import ACTIVATIONS, LOSSES
 from fastgrad.reading import Description
 from fastgrad_cli import codes
 from fastgrad_cli.main import main
@@ -25,26 +22,28 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS / "_ext"))
 import example  # noqa: E402
-import formulas  # noqa: E402
 import pages  # noqa: E402
 
 WRITTEN_AT_BUILD = {"_build", "generated", "mistakes"}
 WRITTEN = [path for path in sorted(DOCS.rglob("*.md")) if not WRITTEN_AT_BUILD & {*path.relative_to(DOCS).parts}]
 WITH_EXAMPLES = [path for path in WRITTEN if RUN & {block.language for block in blocks(path.read_text(encoding="utf-8"))}]
-NEEDS = {"languages.md": ("the program cc", shutil.which("cc")), "report.md": ("matplotlib", find_spec("matplotlib"))}
-"""Pages whose examples need what a machine may lack, and whether it is here."""
+NEEDS = {"languages.md": "cc", "report.md": "matplotlib"}
+"""Pages whose examples need what a machine may lack: a program or a package."""
 
 
 def name(path):
     return str(path.relative_to(DOCS))
 
 
+def pages_to_run():
+    """Return the pages with examples as parameters of a test, marked where they need something."""
+    marks = {path: [pytest.mark.extra(NEEDS[path.name])] if path.name in NEEDS else [] for path in WITH_EXAMPLES}
+    return [pytest.param(path, marks=marks[path], id=name(path)) for path in WITH_EXAMPLES]
+
+
 @pytest.mark.compiled
-@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=name)
+@pytest.mark.parametrize("path", pages_to_run())
 def test_examples_of_a_page(path, tmp_path):
-    needed, there = NEEDS.get(path.name, ("", True))
-    if not there:
-        pytest.skip(f"the examples of this page need {needed}, which is not here")
     for outcome in run_page(path.read_text(encoding="utf-8"), tmp_path):
         assert outcome.agrees, f"{outcome.what}\nprinted\n{outcome.printed}\nand the page has\n{outcome.expected}"
 
@@ -118,11 +117,6 @@ def test_an_unknown_line_is_refused():
 
 
 # The tables.
-
-
-def test_every_activation_and_loss_has_its_formula():
-    assert tuple(formulas.ACTIVATIONS) == ACTIVATIONS
-    assert set(formulas.LOSSES) == set(LOSSES)
 
 
 def test_every_family_of_codes_has_a_heading():

@@ -115,6 +115,6 @@ def test_the_end_of_a_file_is_no_interrupt(problem, tmp_path, monkeypatch, argum
 
     monkeypatch.setattr(numerical, "base_point", ended)
     result = CliRunner().invoke(main, ["check", str(tmp_path / "planted.npz"), *arguments], prog_name="fastgrad")
-    assert result.exit_code == terminal.NOT_JUDGED
+    assert result.exit_code == terminal.FAILED
     assert "Interrupted" not in result.output
     assert "EOFError: Ran out of input" in result.output

@@ -11,8 +11,8 @@ from fastgrad.judging.verdict import judge
 from fastgrad.machine import most_threads
 from fastgrad.numerical import methods, numerical_gradient
 from fastgrad.numerical.methods import METHODS as TABLE
+from fastgrad.numerical.methods import estimate_check
 from fastgrad.numerical.selection import select
-from fastgrad.walk import estimate_check
 
 import problems
 import reference
@@ -175,7 +175,7 @@ def test_draw_has_exactly_so_many_parameters_none_twice(sample):
     assert selected[-1] < TOTAL
 
 
-@pytest.mark.parametrize("sample", [None, TOTAL, 5000, "100%", "250%"])
+@pytest.mark.parametrize("sample", [None, TOTAL, 5000, "100%"])
 def test_draw_of_all_is_all(sample):
     np.testing.assert_array_equal(drawn(sample), np.arange(TOTAL))
 

@@ -531,7 +531,7 @@ def test_text_stands_for_every_item():
 
 
 def test_unknown_items_are_refused_with_the_nearest():
-    with pytest.raises(InputError, match="no item 'hiden' .*did you mean hidden"):
+    with pytest.raises(InputError, match="no keyword 'hiden'.*did you mean hidden"):
         Description.of({"hiden": "relu"})
     assert Description.of({"hidden": "relu"}) == Description(hidden="relu")
 

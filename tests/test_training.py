@@ -256,9 +256,9 @@ def test_help(name):
     assert max(map(len, result.stdout.splitlines())) <= 100
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_pictures(mnist, folder, suffix):
-    pytest.importorskip("matplotlib")
     for arguments in (["train", "--data", mnist, "--iterations", "2"], ["descent"]):
         written = []
         for _ in range(2):
@@ -269,16 +269,16 @@ def test_pictures(mnist, folder, suffix):
         assert written[0] == written[1], "the same picture, the same bytes"
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("iterations", [0, 1, 40])
 @pytest.mark.parametrize("rate", [0.1, 0.0, 1.2])
 def test_picture_of_any_descent(folder, iterations, rate):
-    pytest.importorskip("matplotlib")
     assert run("descent", "--rate", str(rate), "--iterations", str(iterations), "--plot", "x.svg").exit_code == 0
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("ends", [(0.0, 0.0), (1.0, 1.0), (0.1, 0.9)])
 def test_picture_of_any_accuracies(tmp_path, ends):
-    pytest.importorskip("matplotlib")
     one = Training((Moment(0, 0.1, 0.1), Moment(9, *ends)), np.zeros(3), 1.0)
     network = training.network_for(small())
     pictures.draw_training(Comparison("digits", network, (1, 1), one, one, 1.0, 0), require(tmp_path / "x.svg"))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fastgrad.diagnosis.codes import CODES, Code
 from fastgrad.diagnosis.pages import PAGES
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def chosen(code: str | None) -> list[Entry]:
     found = [Entry(key, entry) for key, entry in CODES.items() if code is None or code in (key, key.partition(".")[0])]
     if not found:
         families = ", ".join(dict.fromkeys(key.partition(".")[0] for key in CODES))
-        raise InputError(f"there is no code {code!r}; fastgrad explain lists all, or give a family: {families}")
+        raise InputError(f"there is no code {quoted(code)}; fastgrad explain lists all, or give a family: {families}")
     return found
 
 

@@ -18,7 +18,7 @@ tolerance_option = click.option(
     "--tolerance",
     type=float,
     metavar="K",
-    help="How many times the rounding of an entry its gradient may be off; else the derived one, which the report states.",
+    help="How many times the rounding of an entry its gradient may be off; by default a derived number, stated in the report.",
 )
 
 _DESCRIPTION: dict[str, Decorator] = {
@@ -30,7 +30,7 @@ _DESCRIPTION: dict[str, Decorator] = {
     "activations": click.option(
         "--activations",
         metavar="NAMES",
-        help="Instead, one for each layer: relu,tanh,softmax.",
+        help="One activation for each layer, in place of --hidden and --output: relu,tanh,softmax.",
     ),
     "output": click.option(
         "--output",
@@ -52,7 +52,7 @@ _DESCRIPTION: dict[str, Decorator] = {
         "--label-smoothing",
         type=float,
         metavar="S",
-        help="Labels (1 - S)y + S/K of a cross-entropy with K classes.",
+        help="Smooth the labels y of a cross-entropy with K classes to (1 - S)y + S/K.",
     ),
     "class_weights": click.option(
         "--class-weights",
@@ -119,13 +119,14 @@ _DESCRIPTION: dict[str, Decorator] = {
     "layout": click.option(
         "--layout",
         metavar="NAME",
-        help="Where shapes cannot tell: rows or columns (of examples), in_out or out_in (W); or both: rows,in_out.",
+        help="Needed where shapes cannot tell: rows or columns is where the examples lie, in_out or out_in the axes of W; or "
+        "both: rows,in_out.",
     ),
     "loss_value": click.option(
         "--loss-value",
         type=float,
         metavar="J",
-        help="Your own value of the loss, to be compared.",
+        help="Your own value of the loss, to be compared with fastgrad's.",
     ),
     "params": click.option(
         "--params",
@@ -140,7 +141,7 @@ _DESCRIPTION: dict[str, Decorator] = {
     "frozen": click.option(
         "--frozen",
         metavar="NAMES",
-        help="Parameters that are not trained, so that no gradient of theirs is judged or missed: b1,b2.",
+        help="Parameters that are not trained, whose gradients are neither judged nor missed: b1,b2.",
     ),
     "inputs": click.option(
         "--inputs",
@@ -163,7 +164,7 @@ _DRAW: dict[str, Decorator] = {
     "sample": click.option(
         "--sample",
         metavar="N",
-        help="Only so many parameters, drawn at random: 500 or 5%.",
+        help="Take only so many parameters, drawn at random: 500 or 5%.",
     ),
     "seed": click.option(
         "--seed",
@@ -171,13 +172,13 @@ _DRAW: dict[str, Decorator] = {
         default=0,
         metavar="N",
         show_default=True,
-        help="Seed of the draw, and of directions.",
+        help="Seed of the draw, and of random directions.",
     ),
     "threads": click.option(
         "--threads",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Threads to use; else one for each core.",
+        help="Threads to use; by default one for each core.",
     ),
 }
 
@@ -197,7 +198,7 @@ _METHOD: dict[str, Decorator] = {
         "--step",
         type=float,
         metavar="H",
-        help="One step for all parameters, such as 1e-7; else each has its own.",
+        help="One step for all parameters, such as 1e-7; by default each has its own.",
     ),
     "scheme": click.option(
         "--scheme",
@@ -214,7 +215,7 @@ directions_option = click.option(
     "--directions",
     type=click.IntRange(min=1),
     metavar="N",
-    help="By method directional: how many directions, 8 if not said.",
+    help="How many directions method directional takes, up to 1000; by default 8.",
 )
 
 

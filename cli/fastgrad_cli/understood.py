@@ -11,13 +11,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fastgrad._version import SCHEMA
 from fastgrad.model.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
-from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical.methods import METHODS, estimate_check
 from fastgrad.report.formatting import counted, duration, printable, significant
-from fastgrad.walk import estimate_check
-from fastgrad_cli.terminal import SCHEMA
+from fastgrad.report.table import columns
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Understood:
     seconds: dict[str, float]
 
     @classmethod
+    @np.errstate(all="ignore")  # a loss that overflows is one
     def of(cls, problem: Problem) -> Understood:
         """Evaluate the loss of a problem, compare it with the user's, and estimate the work."""
         base = base_point(problem)
@@ -79,9 +80,9 @@ class Understood:
 
     def _loss_value(self) -> str:
         """Say what the loss is, and what the user says it is."""
-        ours = f"Its value: {significant(self.loss)}"
+        ours = f"Its value is {significant(self.loss)}"
         if self.problem.claimed_loss is None:
-            return f"{ours}; the file names none to compare it with"
+            return f"{ours}; the file gives none to compare it with"
         return f"{ours}, the same as yours" if self.loss_note is None else f"{ours}; {printable(self.loss_note)}"
 
 
@@ -104,9 +105,7 @@ def _penalty(network: Network) -> str:
 
 def _table(tensors: tuple[Tensor, ...]) -> Table:
     """Return a line for each parameter array."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for heading in ("parameter", "shape", "layout", "entries", "gradient", "precision"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "entries" else "left")
+    table = columns("parameter", "shape", "layout", "entries", "gradient", "precision", right=("entries",))
     for tensor in tensors:
         gradient = "left out" if tensor.frozen else printable(tensor.gradient_name or "none found")
         cells = [printable(tensor.name), str(tensor.shape), _layout(tensor), f"{tensor.size:,}", gradient]

@@ -15,14 +15,13 @@ import fastgrad
 from fastgrad import GradientError
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
-from fastgrad.model.network import ACTIVATION_PARAMETERS, LOSS_PARAMETERS
-from fastgrad.reading.description import ALIASES, Description
+from fastgrad.model import activations, losses
+from fastgrad.reading.description import Description
 from fastgrad.reading.libraries import LIBRARIES, translated
 from fastgrad_cli.codes import Entry
 from fastgrad_cli.main import main
 
 from example import report_of
-from formulas import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -70,8 +69,8 @@ def write(folder: Path) -> None:
     _write(tables / "commands.inc", "\n".join(commands()))
     _write(tables / "api.inc", "\n".join(public_names()))
     _write(tables / "keys.inc", table(("keyword and key", "option", "what it says"), keys()))
-    _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activations()))
-    _write(tables / "losses.inc", table(("name", "loss of one example", "after", "also called"), losses()))
+    _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activation_rows()))
+    _write(tables / "losses.inc", table(("name", "loss of one example", "after", "parameter", "also called"), loss_rows()))
     columns = ("name", "from", "here, with reduction mean", "with reduction sum")
     _write(tables / "libraries.inc", table(columns, libraries()))
     for kind, text in documents():
@@ -239,19 +238,14 @@ def _kind(value: dict[str, Any]) -> str:
     return value["type"] if isinstance(value["type"], str) else " or ".join(value["type"])
 
 
-def activations() -> list[Row]:
+def activation_rows() -> list[Row]:
     """Return a row for each activation."""
-    default = {name: f"{number:.3g}" for name, number in ACTIVATION_PARAMETERS.items()}
-    return [(f"`{name}`", formula, default.get(name, ""), _also(name)) for name, formula in ACTIVATIONS.items()]
+    return [(f"`{row.name}`", row.formula, _default(row.parameter), _code(row.synonyms)) for row in activations.ROWS]
 
 
-def losses() -> list[Row]:
+def loss_rows() -> list[Row]:
     """Return a row for each loss."""
-    rows = []
-    for name, (formula, after) in LOSSES.items():
-        parameter = f"; the parameter is {LOSS_PARAMETERS[name]:g} if it is not said" if name in LOSS_PARAMETERS else ""
-        rows.append((f"`{name}`", formula + parameter, after, _also(name)))
-    return rows
+    return [(f"`{row.name}`", row.formula, row.after, _default(row.parameter), _code(row.synonyms)) for row in losses.ROWS]
 
 
 def libraries() -> list[Row]:
@@ -271,5 +265,10 @@ def _here(name: str, reduction: str, single: bool) -> str:
     return f"{factor}`{said.loss}`{' of a single output' if single else ''}"
 
 
-def _also(name: str) -> str:
-    return ", ".join(f"`{alias}`" for alias, meant in ALIASES.items() if meant == name)
+def _default(parameter: activations.Parameter | None) -> str:
+    """Return what a parameter is, and its value where none is said."""
+    return "" if parameter is None else f"{parameter.words}, {parameter.default:.3g}"
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)

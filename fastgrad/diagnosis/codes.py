@@ -66,7 +66,7 @@ CODES: dict[str, Code] = {
     "factor.two": Code(
         "a stray factor 2",
         "{grads} {are} 2 times too large.",
-        "Look for a 2 too much in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
+        "Look for a factor 2 that does not belong in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="twice the loss, as without a 1/2 in front",
@@ -74,7 +74,7 @@ CODES: dict[str, Code] = {
     "factor.half": Code(
         "a stray factor 1/2",
         "{grads} {are} half the right gradient.",
-        "Look for a 1/2 too much in {wrong}, or a 2 forgotten: the derivative of a square without 1/2 in front has one.",
+        "Look for a stray 1/2 in {wrong}, or a missing 2: the derivative of a square without 1/2 in front has one.",
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="half the loss, as with a 1/2 in front",

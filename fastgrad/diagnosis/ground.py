@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels import codes, launch
-from fastgrad.model.forward import UNIT_ROUNDOFF, claim_roundoff, growth
+from fastgrad.model.forward import UNIT_ROUNDOFF, claim_roundoff, growth, kernel_activation
 from fastgrad.model.network import Array, Intermediate, Offsets, Problem, Tensor
 from fastgrad.model.product import product, root_product, squared
 from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, rounding_scale
@@ -412,5 +412,6 @@ def tabulated(code: int, parameter: float, z: Array) -> tuple[Array, Array, Arra
     """Return f(z), f′(z) and the typical rounding of f′ itself, in units of u."""
     value, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
     table = np.empty((5, *z.shape))
-    launch.tabulate_layer(code, parameter, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0)
+    activation = kernel_activation(code, parameter)
+    launch.tabulate_layer(activation, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0)
     return value, table[codes.SLOPE], slope_scale

@@ -163,7 +163,7 @@ PAGES: dict[str, Page] = {
     ),
     "output.divided_by_p": Page(
         "The derivative of log p by its logit is 1 - p, not the derivative of p itself. Whoever takes 1 - p for the "
-        "derivative of the output and multiplies by -y/p has a factor 1/p too much.",
+        "derivative of the output and multiplies by -y/p has a wrong additional factor 1/p.",
         "dZ3 = (A3 - Y) / A3 / m",
         _DZ3,
         "softmax",

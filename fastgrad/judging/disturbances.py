@@ -1,6 +1,6 @@
 """Small disturbances that are no mistakes: single precision in double arrays, and constants inside the loss's logarithms.
 
-Called by walk where a tensor was found wrong. Each is told by computation, never by the size of an error alone: a mistake
+Called by `ruling` where a tensor was found wrong. Each is told by computation, never by the size of an error alone: a mistake
 may be small too.
 """
 

@@ -1,4 +1,4 @@
-"""Claimed against numerical, entry by entry, in units of rounding: right, at a kink, or wrong; then tensor by tensor."""
+"""The verdict: claimed against numerical, entry by entry in units of rounding, then tensor by tensor."""
 
 from __future__ import annotations
 
@@ -179,6 +179,9 @@ def _block(
     if numerical.lower is not None and numerical.upper is not None:
         lower, upper = numerical.lower[places], numerical.upper[places]
         nearest = np.where(np.isnan(claimed), central, np.clip(claimed, lower, upper))
+    unknown = np.isnan(nearest) & ~np.isnan(claimed) | np.isnan(allowed)
+    if unknown.any():  # the numerical gradient overflowed: whatever is claimed there cannot be held against anything
+        nearest, allowed = np.where(unknown, claimed, nearest), np.where(unknown, inf, allowed)
     first, listed = (places.start, None) if isinstance(places, slice) else (0, places)
     return _Block(first, listed, claimed, central, lower, upper, nearest, allowed, in_double)
 
@@ -256,7 +259,9 @@ def _count(tally: _Tally, block: _Block) -> None:
     """Add a block to a tally."""
     off, wrong = _held(block)
     with np.errstate(invalid="ignore", over="ignore"):
-        excess = np.where(np.isnan(off), np.inf, off / block.allowed)
+        excess = off / block.allowed
+        excess[np.isnan(excess)] = 0.0  # infinite and allowed to be, or both 0
+        excess[np.isnan(off)] = np.inf  # a claim that is no number
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
     tally.allowed = hypot(tally.allowed, norm(block.allowed))
@@ -334,7 +339,8 @@ def _is_lost(tally: _Tally, size: float) -> bool:
     """
     typical = max(size * sqrt(tally.checked), tally.norms.numerical)
     share = CANCELLED if tally.zeros_pass else LOST
-    return not tally.wrong and typical > 0.0 and not tally.allowed <= min(share * typical, LARGEST)
+    hidden = typical > 0.0 and not tally.allowed <= share * typical
+    return not tally.wrong and (hidden or not tally.allowed <= LARGEST)
 
 
 def _verdict(tally: _Tally) -> Verdict:

@@ -15,6 +15,8 @@ SMALL_MOVE = 2.0**-28
 third is δ²·f‴/6f′ relative to the first, and |f‴/6f′| ≤ ⅓ for tanh and ⅙ for sigmoid, so at most 2⁻⁵⁷."""
 SMALLEST_STEP_MOVE = 2.0**-560
 """Below this, weights are so large that moves could underflow on the way; the exact differences serve instead."""
+LARGEST_EXPONENT = 1022.0
+"""Of a step: twice the step is still a number. Inputs next to nothing would take a larger one."""
 Steps = list[tuple[Array, Array]]
 """For each layer its steps and the bounds of the moves above, shape (L + 1,). A parameter's step goes by its input, a
 bias's comes last, shape (n_in + 1,); pre-activations of a layer share one, shape (1,)."""
@@ -56,7 +58,9 @@ def _plan_layer(
             move = float(np.min(room[layer:] / amplification[layer:]))
         if not move > SMALLEST_STEP_MOVE:
             move = SMALL_MOVE
-        steps = np.exp2(np.floor(np.log2(move / np.where(reach > 0.0, reach, 1.0))))
+        with np.errstate(over="ignore"):
+            exponents = np.floor(np.log2(move / np.where(reach > 0.0, reach, 1.0)))
+        steps = np.exp2(np.minimum(exponents, LARGEST_EXPONENT))
     bounds = np.full(room.size, np.inf)
     bounds[layer:] = move * amplification[layer:]
     bounds[~(bounds <= SMALL_MOVE)] = np.inf

@@ -67,6 +67,7 @@ __all__ = [
     "NUMBER_ITEMS",
     "TEXT_ITEMS",
     "Description",
+    "Parameters",
     "QuestionError",
     "Reading",
     "as_flat",
@@ -210,7 +211,7 @@ def read_parts(
     description: Description,
     masks: Parameters | None = None,
 ) -> tuple[Problem, Reading]:
-    """Do what `interpret_parts` does, and return how the arrays were read as well."""
+    """Make a problem as `interpret_parts` does, and return how the arrays were read as well."""
     x, y, recorded = _data("X", X), _data("Y", Y), given_masks(masks)
     problem, reading = _solved(parameters, gradients, x, y, description, recorded)
     if reading.unrolled is not None:

@@ -5,6 +5,7 @@ No such package is imported. Numbers in bfloat16, which NumPy has no type for, b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from numbers import Number
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, told
 
 Raw = npt.NDArray[Any]
 
@@ -26,9 +27,12 @@ def number_array(name: str, value: Any) -> Raw:
         array = np.asarray(as_numpy(value))
     except ValueError:
         raise InputError(f"{name} is no array: its rows differ in length") from None
-    except (TypeError, RuntimeError) as error:  # whatever a stranger's array may raise
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"{name} cannot be read as an array: {reason}") from None
+    except Exception as error:  # an object with code of its own, which may raise anything
+        raise InputError(f"{name} cannot be made an array: {told(error)}") from None
+    if np.ma.is_masked(value):
+        raise InputError(f"{name} has masked entries, which are no numbers: fill them, or leave them out")
+    if isinstance(value, Mapping):
+        raise InputError(f"{name} must be an array, found a dict: give each of its arrays under a name of its own")
     if array.dtype.kind not in "fiub":
         what = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text"}.get(array.dtype.kind, "others")
         raise InputError(f"{name} must hold real numbers, found {what} (dtype {array.dtype})")
@@ -42,11 +46,11 @@ def as_numpy(value: Any) -> Any:
     if not is_array(value) or isinstance(value, np.ndarray):
         return value
     for step in ("detach", "cpu"):
-        value = getattr(value, step)() if callable(getattr(value, step, None)) else value
+        value = getattr(value, step)() if can(value, step) else value
     if str(getattr(value, "dtype", "")).endswith("bfloat16"):
-        wide = value.float() if callable(getattr(value, "float", None)) else value.astype(np.float32)
+        wide = value.float() if can(value, "float") else value.astype(np.float32)
         return np.array(wide, dtype=np.float32).view(_FROM_BFLOAT16)
-    return value.to_numpy() if callable(getattr(value, "to_numpy", None)) else np.asarray(value)
+    return value.to_numpy() if can(value, "to_numpy") else np.asarray(value)
 
 
 def is_array(value: Any) -> bool:
@@ -55,7 +59,24 @@ def is_array(value: Any) -> bool:
         return True
     if isinstance(value, Number | str | bytes | list | tuple | Mapping | type):
         return False
-    return any(callable(getattr(value, word, None)) for word in ("__array__", "detach", "to_numpy"))
+    return any(can(value, word) for word in ("__array__", "detach", "to_numpy"))
+
+
+def can(value: Any, method: str) -> bool:
+    """Tell whether something has a method; one with code of its own may raise anything when it is asked."""
+    try:
+        return callable(getattr(value, method, None))
+    except Exception:
+        return False
+
+
+def shape_of(value: Any) -> tuple[int, ...] | None:
+    """Return the shape of an array; None of a ragged list, which will be complained of where it is used."""
+    try:
+        shape: tuple[int, ...] = np.shape(as_numpy(value))
+    except Exception:
+        return None
+    return shape
 
 
 def precision(dtype: np.dtype[Any]) -> str:
@@ -65,13 +86,17 @@ def precision(dtype: np.dtype[Any]) -> str:
     return {2: "float16", 4: "float32"}.get(dtype.itemsize, "float64") if dtype.kind == "f" else "float64"
 
 
+def size_of(value: Any) -> int | None:
+    """Return how many numbers an array has; None of a ragged list."""
+    shape = shape_of(value)
+    return None if shape is None else math.prod(shape)
+
+
 def like(original: Any, array: Raw) -> Any:
-    """Return numbers in the form of what was given: in lists, as a tensor, a frame, or an array."""
-    if isinstance(original, Number):
-        return array.item() if array.size == 1 else array
+    """Return numbers in the form of what was given: in lists, as a tensor, a frame, an array, or one number."""
     if isinstance(original, list | tuple):
         return array.tolist()
-    if callable(getattr(original, "new_tensor", None)):
+    if can(original, "new_tensor"):
         tensor = original.new_tensor(array)
         return tensor.requires_grad_() if getattr(original, "requires_grad", False) else tensor
     if hasattr(original, "to_numpy") and hasattr(original, "index"):
@@ -79,7 +104,12 @@ def like(original: Any, array: Raw) -> Any:
         if np.shape(original) != array.shape:  # other examples than the given ones have no labels
             names.pop("index")
         return type(original)(array, **names)
-    return np.ascontiguousarray(array)
+    if np.ndim(original) > 0 or array.size > 1:
+        return np.array(array, order="C")
+    number = array.reshape(())
+    if isinstance(original, np.ndarray):
+        return number.copy()
+    return number[()] if isinstance(original, np.generic) else number.item()
 
 
 def require_finite(values: Raw, name: str, original: Raw) -> None:

@@ -7,17 +7,16 @@ The one place that knows them. `opened` makes named arrays of any form, `rebuilt
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
-from fastgrad.errors import InputError
-from fastgrad.reading.arrays import Raw, is_array, like, number_array
+from fastgrad.errors import InputError, quoted
+from fastgrad.reading.arrays import Raw, can, is_array, like, number_array, shape_of
 from fastgrad.reading.description import Description, ask
 from fastgrad.reading.layout import is_vector
-from fastgrad.reading.names import Kind, Name, Part, listed, named_parts, parse, ranks
+from fastgrad.reading.names import LONGEST_NAME, Kind, Name, Part, is_parameter, listed, named_parts, parse, ranks
 
 Step = tuple[Literal["key", "index", "attribute"], Any]
 Path = tuple[Step, ...]
@@ -121,12 +120,12 @@ def _kept(mapping: Mapping[str, Any], entries: dict[str, Any]) -> Any:
 
 
 def _by_name(value: Any) -> bool:
-    return isinstance(value, Mapping) or _has_attributes(value)
+    return isinstance(value, Mapping) or has_attributes(value)
 
 
-def _has_attributes(value: Any) -> bool:
+def has_attributes(value: Any) -> bool:
     """Tell whether something is an object of somebody's own class, such as a layer."""
-    if is_array(value) or isinstance(value, Mapping | type | Callable) or hasattr(value, "__next__"):
+    if is_array(value) or isinstance(value, Mapping | type | Callable) or can(value, "__next__"):
         return False
     return hasattr(value, "__dict__") and not isinstance(value, list | tuple)
 
@@ -161,25 +160,27 @@ def _leaves(value: Any, path: Path, what: str, gradients: bool) -> Iterator[Leaf
     if len(path) > DEEPEST:
         place = _label(what or "the container", path[:2])
         raise InputError(f"{place} holds containers {DEEPEST} deep, or itself: give the arrays in a list or dict")
-    if isinstance(value, Mapping) or _has_attributes(value):
+    if isinstance(value, Mapping) or has_attributes(value):
         for step, entry in _of_layer(_steps(value, gradients), gradients) or _steps(value, gradients):
             yield from _leaves(entry, (*path, step), what, gradients)
     elif isinstance(value, list | tuple) and _holds_arrays(value, within=not what):
         for step, entry in _indices(value):
             yield from _leaves(entry, (*path, step), what, gradients)
-    elif not isinstance(value, str | bytes | Callable):
+    elif not isinstance(value, str | bytes | Callable) or (gradients and is_parameter(_name(path))):
         name = _name(path)
+        if len(name) > LONGEST_NAME:
+            raise InputError(f"the name {quoted(name)} is longer than the {LONGEST_NAME} characters that a name may have")
         said = Name() if what and all(kind == "index" for kind, _ in path) else parse(name) or Name()
         yield Leaf(path, _label(what, path) if what else name, value, None if what else name, said)
 
 
 def _holds_arrays(value: Sequence[Any], within: bool) -> bool:
     """Tell whether a list is one of arrays rather than an array written as a list, of numbers or of rows."""
-    if any(isinstance(entry, Mapping) or _has_attributes(entry) for entry in value):
+    if any(isinstance(entry, Mapping) or has_attributes(entry) for entry in value):
         return True
     if any(map(is_array, value)):
-        shapes = {np.shape(entry) for entry in value if is_array(entry)}
-        rows = len(shapes) == 1 and len(next(iter(shapes))) == 1 and all(map(is_array, value))
+        shapes = {shape_of(entry) for entry in value if is_array(entry)}
+        rows = len(shapes) == 1 and len(next(iter(shapes)) or ()) == 1 and all(map(is_array, value))
         return within or not (rows or shapes <= {()})
     depths = {_depth(entry) for entry in value if entry is not None}
     return any(isinstance(entry, list | tuple) and _holds_arrays(entry, within) for entry in value) or len(depths) > 1
@@ -227,7 +228,8 @@ def _kinds_of_sides(leaves: list[Leaf], depth: int) -> dict[int, Kind] | None:
     flat = {0: True, 1: True}
     for leaf in leaves:
         if leaf.value is not None:
-            flat[leaf.path[depth][1]] &= is_vector(np.shape(leaf.value))
+            shape = shape_of(leaf.value)
+            flat[leaf.path[depth][1]] &= shape is not None and is_vector(shape)
     return {0: "b", 1: "W"} if flat[0] and not flat[1] else {0: "W", 1: "b"} if flat[1] and not flat[0] else None
 
 
@@ -275,8 +277,8 @@ def with_gradients(parts: list[Part], gradients: Any) -> list[Part]:
 
 def _has_own_gradients(parameters: Any) -> bool:
     """Tell whether layers hold their gradients as attributes, too."""
-    entries = [parameters] if _has_attributes(parameters) else parameters if isinstance(parameters, list | tuple) else []
-    layers = [entry for entry in entries if _has_attributes(entry)]
+    entries = [parameters] if has_attributes(parameters) else parameters if isinstance(parameters, list | tuple) else []
+    layers = [entry for entry in entries if has_attributes(entry)]
     return any(
         (parse(name) or Name()).gradient and (parse(name) or Name()).kind and value is not None
         for layer in layers
@@ -354,17 +356,19 @@ def _orders(count: int) -> list[tuple[int, ...]]:
 
 
 def _sizes_fit(parts: Iterable[Part], claims: Iterable[Leaf]) -> bool:
-    return all(
-        part.array.size == np.size(claim.value) and is_vector(part.array.shape) == is_vector(np.shape(claim.value))
-        for part, claim in zip(parts, claims, strict=True)
-    )
+    return all(_size_fits(part.array, shape_of(claim.value)) for part, claim in zip(parts, claims, strict=True))
+
+
+def _size_fits(array: Raw, shape: tuple[int, ...] | None) -> bool:
+    """Tell whether a gradient may be that of an array, one of these perhaps turned; a ragged list is complained of later."""
+    return shape is None or (array.size == math.prod(shape) and is_vector(array.shape) == is_vector(shape))
 
 
 def _the_one(fits: list[tuple[int, ...]], parts: Sequence[Part], claims: Sequence[Leaf]) -> tuple[int, ...]:
     """Return the only order that fits."""
     if len(fits) == 1:
         return fits[0]
-    owners, found = listed(map(str, parts)), listed(f"{claim.label} {np.shape(claim.value)}" for claim in claims)
+    owners, found = listed(map(str, parts)), listed(f"{claim.label} {shape_of(claim.value)}" for claim in claims)
     raise InputError(
         f"{'no order' if not fits else 'more than one order'} of the gradients {found} fits the parameters {owners}: give both "
         "as dicts with the names W1, b1, …, or both as lists in the same order"

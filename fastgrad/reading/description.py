@@ -11,60 +11,21 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
-from fastgrad.errors import InputError
-from fastgrad.model.network import ACTIVATIONS, LOGIT_OUTPUT, LOSSES, REDUCTIONS, Network
+from fastgrad.errors import LONGEST_QUOTE, InputError, quoted, shortened
+from fastgrad.model import activations, losses
+from fastgrad.model.activations import ACTIVATIONS
+from fastgrad.model.losses import LOGIT_OUTPUT, LOSSES
+from fastgrad.model.network import REDUCTIONS, Network
 
-ALIASES = {
-    "linear": "identity",
-    "log_softmax": "softmax",
-    "logsoftmax": "softmax",
-    "none": "identity",
-    "logistic": "sigmoid",
-    "expit": "sigmoid",
-    "rectifier": "relu",
-    "leakyrelu": "leaky_relu",
-    "lrelu": "leaky_relu",
-    "swish": "silu",
-    "atan": "arctan",
-    "sine": "sin",
-    "exponential": "exp",
-    "hardtanh": "hard_tanh",
-    "hardsigmoid": "hard_sigmoid",
-    "bce": "binary_crossentropy",
-    "binary_cross_entropy": "binary_crossentropy",
-    "log_loss": "binary_crossentropy",
-    "logloss": "binary_crossentropy",
-    "softmax_cross_entropy": "softmax_crossentropy",
-    "categorical_crossentropy": "softmax_crossentropy",
-    "categorical_cross_entropy": "softmax_crossentropy",
-    "sparse_categorical_crossentropy": "softmax_crossentropy",
-    "nll": "softmax_crossentropy",
-    "half_squared_error": "squared_error",
-    "quadratic": "squared_error",
-    "mean_squared_error": "mse",
-    "half_mean_squared_error": "half_mse",
-    "sse": "sum_squared_error",
-    "sae": "sum_absolute_error",
-    "smooth_l1": "huber",
-    "logcosh": "log_cosh",
-    "hinge_squared": "squared_hinge",
-    "kl": "kl_divergence",
-    "kld": "kl_divergence",
-    "kullback_leibler": "kl_divergence",
-    "poisson_nll": "poisson",
-    "mae": "absolute_error",
-    "l1": "absolute_error",
-    "mean_absolute_error": "absolute_error",
-    "hinge_loss": "hinge",
-    "svm": "hinge",
-    "huber_loss": "huber",
-    "average": "mean",
-    "avg": "mean",
-    "total": "sum",
+SYNONYMS: dict[str, dict[str, str]] = {
+    "activation": {word: row.name for row in activations.ROWS for word in row.synonyms},
+    "loss": {word: row.name for row in losses.ROWS for word in row.synonyms},
+    "reduction": {"average": "mean", "avg": "mean", "total": "sum"},
 }
 """Other names of activations, losses and reductions."""
 
@@ -185,6 +146,37 @@ NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if c
 """Items that are one number."""
 
 
+class Items(TypedDict, total=False):
+    """The items of a `Description` as keywords of a function, for type checkers: what each may come as."""
+
+    hidden: str | None
+    activations: npt.ArrayLike | None
+    output: str | None
+    loss: str | None
+    reduction: str | None
+    l2: npt.ArrayLike | None
+    l1: npt.ArrayLike | None
+    penalize_biases: bool | str | None
+    keep_prob: npt.ArrayLike | None
+    inverted: bool | str | None
+    label_smoothing: float | str | None
+    class_weights: npt.ArrayLike | None
+    example_weights: npt.ArrayLike | None
+    scale: float | str | None
+    first_label: int | str | None
+    classes: npt.ArrayLike | None
+    sizes: npt.ArrayLike | None
+    unrolled: str | None
+    layout: str | None
+    loss_value: float | str | None
+    params: npt.ArrayLike | None
+    grads: Sequence[str | None] | npt.ArrayLike | None
+    inputs: str | None
+    labels: str | None
+    bias_column: str | None
+    frozen: npt.ArrayLike | None
+
+
 @dataclass(frozen=True)
 class Description:
     """Everything a person can tell about a network; None for what was not said.
@@ -287,10 +279,10 @@ class Description:
                 continue
             try:
                 object.__setattr__(self, key, convert(value))
-            except (TypeError, ValueError, KeyError):
-                raise InputError(f"{key} must be {meaning}{';' if ',' in meaning else ','} found {value!r}") from None
+            except (TypeError, ValueError, KeyError, OverflowError):
+                raise InputError(f"{key} must be {meaning}{';' if ',' in meaning else ','} found {quoted(value)}") from None
         if self.bias_column is not None and self.bias_column not in COLUMNS:
-            raise InputError(f"bias_column must be first or last, found {self.bias_column!r}")
+            raise InputError(f"bias_column must be first or last, found {quoted(self.bias_column)}")
         for keep in as_tuple(self.keep_prob):
             if not 0.0 < keep <= 1.0:
                 raise InputError(f"keep_prob is the share of units that are kept, above 0 and at most 1, found {keep:g}")
@@ -299,7 +291,7 @@ class Description:
         if self.classes is not None and self.first_label is not None:
             raise InputError("classes and first_label both say what the labels are: leave one of them out")
         if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):
-            raise InputError(f"classes must be at least two different labels, found {self.classes}")
+            raise InputError(f"classes must be at least two different labels, found {quoted(self.classes)}")
         if self.loss_value is not None and not math.isfinite(self.loss_value):
             raise InputError(f"loss_value must be a finite number, found {self.loss_value}; leave it out if there is none")
         self._check_layout()
@@ -307,7 +299,7 @@ class Description:
         if not words <= set(UNROLLED_WORDS) or words >= {"rows", "columns"} or words >= {"layers", "weights_first"}:
             raise InputError(
                 "unrolled must be rows or columns, layers (the W and b of each layer) or weights_first (every W, then every "
-                f"b), or one of each, as in columns,layers; found {self.unrolled!r}"
+                f"b), or one of each, as in columns,layers; found {quoted(self.unrolled)}"
             )
 
     def _check_layout(self) -> None:
@@ -315,7 +307,7 @@ class Description:
         if not words <= set(LAYOUT_WORDS) or words >= {"rows", "columns"} or words >= {"in_out", "out_in"}:
             raise InputError(
                 "layout must be rows or columns (where the examples lie), in_out or out_in (the axes of the weights), "
-                f"or one of each, as in rows,out_in; found {self.layout!r}"
+                f"or one of each, as in rows,out_in; found {quoted(self.layout)}"
             )
 
     @property
@@ -343,11 +335,15 @@ class Description:
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
 
     @classmethod
-    def of(cls, items: Mapping[str, Any]) -> Description:
-        """Make a description of items by name, and refuse other names with the nearest known one."""
+    def of(cls, items: Mapping[str, Any], beside: Iterable[str] = ()) -> Description:
+        """Make a description of items by name, and refuse other names with the nearest known one.
+
+        The keywords that a function has beside the items are known too: what nobody knows may be one of them, misspelt.
+        """
         for key in items:
             if key not in _CONVERTERS:
-                raise InputError(f"there is no item {key!r} in a description{nearest(key, _CONVERTERS)}")
+                near = nearest(key, [*_CONVERTERS, *beside])
+                raise InputError(f"there is no keyword {quoted(key)}, nor such an item of a description{near}")
         return cls(**items)
 
 
@@ -379,7 +375,7 @@ def _split(text: str | None) -> set[str]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean x?" where something is near enough, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word, list(known), n=1) if len(word) <= LONGEST_QUOTE else []
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -391,10 +387,10 @@ def _known(word: str, known: Collection[str], what: str) -> str:
     """Return the proper name of an activation, a loss or a reduction; a parameter, as in "elu:0.5", stays with it."""
     stem, colon, parameter = word.partition(":")
     plain = _plain(stem)
-    name = ALIASES.get(plain, plain)
-    if name not in known:
-        near = nearest(plain, [*known, *(alias for alias, proper in ALIASES.items() if proper in known)])
-        raise InputError(f"unknown {what} {word!r}{near} (known: {', '.join(known)})")
+    name = SYNONYMS[what].get(plain, plain)
+    if name not in known or len(parameter) > LONGEST_QUOTE:
+        near = nearest(plain, [*known, *SYNONYMS[what]])
+        raise InputError(f"unknown {what} {quoted(word)}{near} (known: {', '.join(known)})")
     return f"{name}{colon}{parameter.strip()}"
 
 
@@ -501,9 +497,9 @@ def _hidden(description: Description, depth: int) -> tuple[str, ...] | None:
         return (hidden,) * (depth - 1) if hidden is not None else () if depth == 1 else None
     names = tuple(_known(word, ACTIVATIONS, "activation") for word in listed)
     if len(names) not in {depth, depth - 1} or (len(names) < depth and description.output is None):
-        raise InputError(f"{depth} layers need {depth} activations, found {len(names)}: {', '.join(names)}")
+        raise InputError(f"{depth} layers need {depth} activations, found {len(names)}: {shortened(', '.join(names))}")
     if hidden is not None and not set(names[: depth - 1]) <= {hidden}:
-        raise InputError(f"hidden says {hidden}, activations say {', '.join(names)}: leave one of them out")
+        raise InputError(f"hidden says {hidden}, activations say {shortened(', '.join(names))}: leave one of them out")
     return names[: depth - 1]
 
 
@@ -514,7 +510,8 @@ def _output(description: Description, depth: int) -> str | None:
     words += listed[-1:] if listed is not None and len(listed) == depth else ()
     names = {_known(word, ACTIVATIONS, "activation") for word in words}
     if len(names) > 1:
-        raise InputError(f"output says {words[0]}, activations end with {words[1]}: leave one of them out")
+        said = [shortened(word) for word in words]
+        raise InputError(f"output says {said[0]}, activations end with {said[1]}: leave one of them out")
     return names.pop() if names else None
 
 
@@ -524,10 +521,10 @@ def _loss(word: str | None, output: str | None) -> str | None:
         return None
     if _plain(word) not in CROSS_ENTROPY:
         return _known(word, LOSSES, "loss")
-    losses = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
-    if output not in losses:
-        raise InputError(f"{word} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")
-    return losses[output]
+    containing = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
+    if output not in containing:
+        raise InputError(f"{shortened(word)} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")
+    return containing[output]
 
 
 def _following_loss(output: str | None) -> str | None:

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.model.network import HINGES, LOGIT_OUTPUT, POSITIVE_OUTPUT, Array, Network
+from fastgrad.model import losses
+from fastgrad.model.losses import HINGES, LOGIT_OUTPUT
+from fastgrad.model.network import Array, Network
 from fastgrad.reading.arrays import entry_in, first_index, require_finite
 from fastgrad.reading.description import Description
 from fastgrad.reading.layout import Data, Reading, target_form
@@ -84,12 +86,11 @@ def _places(values: Array, classes: tuple[float, ...], Y: Data) -> Array:
 
 def _require_labels(values: Array, Y: Data, loss: str) -> None:
     """Complain of labels that a loss cannot mean."""
-    most = 1.0 if loss in LOGIT_OUTPUT or loss == "kl_divergence" else np.inf
-    if loss not in {*LOGIT_OUTPUT, *POSITIVE_OUTPUT} or not (np.any(values < 0.0) or np.any(values > most)):
-        return
-    index = first_index((values < 0.0) | (values > most))
-    what, span = ("labels", "from 0 to 1") if most == 1.0 else ("counts", "of at least 0")
-    raise InputError(f"labels outside the classes: {loss} takes {what} {span}, {entry_in(Y.name, index)} is {values[index]:g}")
+    words, least, most = losses.BY_NAME[loss].targets
+    outside = (values < least) | (values > most)
+    if outside.any():
+        index = first_index(outside)
+        raise InputError(f"labels outside the classes: {loss} takes {words}, {entry_in(Y.name, index)} is {values[index]:g}")
 
 
 def _hinge_targets(targets: Array, Y: Data) -> Array:

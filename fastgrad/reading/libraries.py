@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from fastgrad.errors import InputError
-from fastgrad.model.network import MEANS_OVER_OUTPUTS, parse_loss
+from fastgrad.model.losses import BY_NAME, parse_loss
 from fastgrad.reading.description import Description
 
 
@@ -136,7 +136,7 @@ def translated(description: Description, outputs: int) -> Description:
     factor = 1.0
     if not mean and known.loss in _TWINS:
         loss = _TWINS[known.loss]
-    elif mean != (known.loss in MEANS_OVER_OUTPUTS):
+    elif mean != BY_NAME[known.loss].over_outputs:
         factor = 1.0 / outputs if mean else float(outputs)
     if known.over_parameter:
         factor /= parse_loss(loss)[1]

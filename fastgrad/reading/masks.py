@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading.arrays import Raw, number_array
 from fastgrad.reading.containers import opened
@@ -32,9 +32,9 @@ def given_masks(masks: Any) -> list[Mask]:
     held = opened(masks, "masks")
     given = []
     for place, (_, name, value, *_) in enumerate(held.leaves, start=1):
-        numbers = re.findall(r"\d+", name) if held.named else [place]
+        numbers = re.findall(r"\d{1,18}", name) if held.named else [place]
         if len(numbers) != 1:
-            raise InputError(f"masks has {name!r}: name each mask by its layer, D1, D2, … (D0 for the input)")
+            raise InputError(f"masks has {quoted(name)}: name each mask by its layer, D1, D2, … (D0 for the input)")
         if value is not None:
             given.append(Mask(name, int(numbers[0]), number_array(name, value)))
     return given

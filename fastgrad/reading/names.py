@@ -15,11 +15,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastgrad.errors import InputError
-from fastgrad.reading.arrays import Raw, number_array
+from fastgrad.errors import InputError, quoted
+from fastgrad.reading.arrays import Raw, number_array, shape_of
 from fastgrad.reading.description import Description, ask, nearest
 
 Kind = Literal["W", "b"]
+LONGEST_NAME = 255
+"""Characters of an array's name, as many as a file's has."""
 Layer = tuple[tuple[int, int, str], ...]
 """A layer's place as a name tells it: a key that sorts naturally, W10 after W9 and the output last."""
 
@@ -79,7 +81,7 @@ _OTHER = frozenset(
 )
 """Words of arrays that are about parameters and are none; the last ones are the moments that optimizers keep."""
 
-_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d{1,18}")  # Python refuses to read numbers of thousands of digits
 
 
 class _Word(NamedTuple):
@@ -209,7 +211,7 @@ def _taken(arrays: Mapping[str, Any], name: str, item: str) -> str:
     """Return a name that was given, if there is such an array."""
     if name not in arrays:
         near = nearest(name, arrays)
-        raise InputError(f"{item} names {name!r}, but there is none of that name{near} (found: {listed(arrays)})")
+        raise InputError(f"{item} names {quoted(name)}, but there is none of that name{near} (found: {listed(arrays)})")
     return name
 
 
@@ -387,7 +389,7 @@ def _with_gradient(part: Part, gradients: Mapping[str, Any]) -> Part:
     matches = [name for name, parsed in said.items() if parsed.kind is not None and parsed.kind == part.kind]
     if not matches and part.kind != "b":  # delta1 and grad_0 do not say of what; their shape does
         shapes = {part.array.shape, part.array.shape[::-1]}
-        matches = [name for name, parsed in said.items() if parsed.kind is None and np.shape(gradients[name]) in shapes]
+        matches = [name for name, parsed in said.items() if parsed.kind is None and shape_of(gradients[name]) in shapes]
     if len(matches) > 1:
         raise ask(f"{' and '.join(matches)} could each be the gradient of {part.label}", "grads")
     return _gradiented(part, matches[0], gradients[matches[0]]) if matches else part

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.model.network import Array, Network, Problem, Tensor, part_of
 from fastgrad.reading.arrays import Raw, precision, require_finite
 from fastgrad.reading.description import (
@@ -265,7 +265,7 @@ def _require_frozen(frozen: frozenset[str], roles: Sequence[Role], tensors: Sequ
     known += [role.part.label for role in roles]
     for name in sorted(frozen.difference(known)):
         found = listed(dict.fromkeys(tensor.name for tensor in tensors))
-        raise InputError(f"frozen names {name!r}, but no parameter has that name{nearest(name, known)} (found: {found})")
+        raise InputError(f"frozen names {quoted(name)}, but no parameter has that name{nearest(name, known)} (found: {found})")
 
 
 def _tensor(role: Role, reading: Reading, described: Network, forward: str, frozen: frozenset[str]) -> Tensor:
@@ -325,7 +325,7 @@ def place_entries(tensor: Tensor, entries: Array, array: Raw) -> None:
     if tensor.column is None:
         array[...] = (values.T if tensor.transposed else values).reshape(array.shape)
         return
-    rows = array.T if tensor.transposed else array.reshape(tensor.canonical_shape[0], -1)
+    rows = array.T if tensor.transposed else array.reshape(tensor.canonical_shape[0], -1)  # of a vector, theta, one row
     if tensor.kind == "b":
         rows[:, tensor.column] = values
     else:

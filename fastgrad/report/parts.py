@@ -1,4 +1,4 @@
-"""What a report is made of: of each gradient what was found, of each mistake its name."""
+"""The parts of a report: what was found of each gradient, and the mistakes that explain it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 Verdict = Literal["right", "wrong", "right in float32", "at a kink", "not judged", "left out"]
 MOST_MAPS = 6
-"""Wrong gradients of which a report keeps where they are off; more are on no picture."""
+"""Most wrong gradients of which a report keeps maps of the errors, to be drawn."""
 
 
 @dataclass(frozen=True)

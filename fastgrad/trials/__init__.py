@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted
+from fastgrad.errors import FunctionError, InputError, Interrupted
 from fastgrad.model.forward import UNIT_ROUNDOFF
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
@@ -20,11 +20,11 @@ from fastgrad.reading import Description
 from fastgrad.reading.names import listed
 from fastgrad.report import Report
 from fastgrad.report.formatting import closed, significant
-from fastgrad.trials.calling import Answer, Function, FunctionError, Given, Point, ask, understand
+from fastgrad.trials.calling import Answer, Function, Given, Point, ask, understand
 from fastgrad.trials.points import grown, initialised, number_of_examples, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
 
-__all__ = ["BackwardReport", "Function", "check_backward"]
+__all__ = ["STEPS", "BackwardReport", "CheckProblem", "Function", "check_backward"]
 
 CheckProblem = Callable[[Problem], Report]
 STEPS = 20
@@ -84,7 +84,7 @@ class _Trials:
         self.observations: list[Observation] = []
 
     def run(self) -> tuple[tuple[Trial, ...], tuple[Observation, ...]]:
-        """Try everything, as far as what was seen before makes it worth trying."""
+        """Try the function at every point, until something was seen that makes the other points worthless."""
         point = self.given.point
         answer = self.attempt(point)
         if answer is not None and self.same_again(point, answer):
@@ -95,7 +95,7 @@ class _Trials:
         return tuple(self.trials), tuple(self.observations)
 
     def see(self, kind: str, text: str) -> None:
-        """Note something once."""
+        """Note an observation, once."""
         observation = Observation(kind, text)
         if observation not in self.observations:
             self.observations.append(observation)
@@ -156,13 +156,17 @@ class _Trials:
         if not given.network.penalties or samples == given.samples or self.trials[-1].report.verdict != "wrong":
             return point
         shared = self.given.sharing_penalty()
-        answer = ask(self.backward, shared, point)
+        try:
+            answer = ask(self.backward, shared, point)
+        except FunctionError as failure:
+            self.see("failed", f"Your function failed when it was called again at {point.name}: {failure}.")
+            return point
         report = self.check_problem(answer.problem)
         if report.verdict != "wrong":
             self.given, self.trials[-1] = shared, Trial(point.name, report)
             self.see(
                 "remark",
-                "Your penalty is divided by the number of examples, as the other points assume from here on "
+                "Your penalty is divided by the number of examples, which the other points assume from here on "
                 f"(with {given.samples} examples its coefficient is the one that you gave).",
             )
         return point
@@ -196,7 +200,7 @@ def _named(problem: Problem) -> list[str]:
 
 
 def _penalty(problem: Problem) -> Array:
-    """Gradient of the penalty alone."""
+    """Return the gradient of the penalty alone."""
     result = np.zeros(problem.network.size)
     for place, l2, l1 in problem.network.penalties:
         result[place] = l2 * problem.theta[place] + l1 * np.sign(problem.theta[place])
@@ -234,7 +238,7 @@ def _unlike(names: list[str], repeated: bool) -> str:
         )
     return (
         f"A second call with the same arguments gave another {listed(names)}: something is drawn anew in every call "
-        "(dropout? then record the masks) or kept from one call to the next (momentum, a counter, updated weights). Return "
+        "(if it is dropout, record the masks) or kept from one call to the next (momentum, a counter, updated weights). Return "
         "the gradient alone, made of the arguments alone. No other point was tried."
     )
 
@@ -252,7 +256,7 @@ def _not_additive(problem: Problem, names: list[str], data: Array, together: Arr
         hint = "do not divide by their number" if what == "sum" else "divide by the number of examples of this call, once"
         return f"{begin}, and {verb} {significant(ratio, 4)} times that: {hint}."
     return (
-        f"{begin}, and {verb} not: what an example adds depends on the others. Look for = where += belongs, a mean over the "
+        f"{begin}, and {verb} not: what an example adds depends on the others. Look for = in place of +=, a mean over the "
         "wrong axis, labels of shape (m,) against outputs of shape (m, 1), a term that is added once a call."
     )
 

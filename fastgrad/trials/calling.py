@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import copy
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import FunctionError, InputError, told
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, target_form
 from fastgrad.reading.arrays import Raw, as_numpy, is_array, like
 from fastgrad.reading.containers import opened
+from fastgrad.reading.names import listed
+from fastgrad.trials.returned import in_order, parted
 
 Function = Callable[[Any, Any, Any], Any]
-
-
-class FunctionError(Exception):
-    """The function gave no gradient that can be judged; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +154,8 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
     InputError
         If it makes no network, or more than one.
     """
-    problem, reading = read_parts(parameters, {}, X, Y, description, masks)
+    # A file's names of gradients are of no use before there are any.
+    problem, reading = read_parts(parameters, {}, X, Y, replace(description, grads=None), masks)
     column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
     settled = replace(description, layout=reading.layout, bias_column=column, unrolled=reading.unrolled)
     if problem.classes:
@@ -178,69 +174,46 @@ def ask(backward: Function, given: Given, point: Point) -> Answer:
     parameters, X, Y = arguments = copy.deepcopy((point.parameters, point.X, point.Y))
     try:
         returned = backward(*arguments)
-    except Exception as error:  # whatever a stranger's code may raise
-        raise FunctionError(_told(error)) from None
+    except (FunctionError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever a stranger's code may raise, exit() included
+        raise FunctionError(told(error)) from None
     changed = _changed(_held(point.parameters), _held(parameters)) + _changed({"X": point.X, "Y": point.Y}, {"X": X, "Y": Y})
-    loss, gradients = _parted(returned)
-    if is_array(gradients) and given.description.sizes is None:
-        raise FunctionError(_not_gradients(gradients))
+    roles = given.reading.chain.roles
+    loss, gradients = parted(returned, len(roles), in_a_row=given.description.sizes is not None)
+    gradients = in_order(gradients, point.parameters, roles)
     try:
         problem = given.problem_at(point, gradients, loss)
     except InputError as error:
         raise FunctionError(f"it returned what cannot be read as the gradients: {error}") from None
     if problem.claimed is None:
-        raise FunctionError("it returned no gradient of any parameter")
+        found = f" under {listed(map(repr, gradients))}" if isinstance(gradients, Mapping) and gradients else ""
+        names = listed(tensor.gradient_array for tensor in problem.tensors if tensor.column is None or tensor.kind == "W")
+        raise FunctionError(f"it returned no gradient of any parameter{found}; call them {names}, or as the parameters")
     return Answer(problem, problem.claimed, tuple(changed))
 
 
-def _parted(returned: Any) -> tuple[float | None, Any]:
-    """Part (loss, gradients); gradients alone have no loss."""
-    if isinstance(returned, tuple) and len(returned) == 2 and not isinstance(returned[1], Real):
-        loss, gradients = returned
-        if _is_number(loss) and (np.size(gradients) != 1 or not is_array(gradients)):
-            return float(np.asarray(as_numpy(loss)).reshape(())), gradients
-    if returned is None or isinstance(returned, str | bytes | Real):
-        raise FunctionError(_not_gradients(returned))
-    return None, returned
-
-
-def _not_gradients(returned: Any) -> str:
-    return (
-        f"it returned {type(returned).__name__}; it must return the gradients as a dict or a list of arrays, or "
-        "(loss, gradients)"
-    )
-
-
-def _is_number(value: Any) -> bool:
-    """Tell whether something is one number, an array or list of one included."""
-    if isinstance(value, list | tuple):
-        return len(value) == 1 and isinstance(value[0], Real)
-    return isinstance(value, Real) or (is_array(value) and np.ndim(value) < 3 and np.size(value) == 1)
-
-
-def _told(error: Exception) -> str:
-    """Say what was raised and where, in the user's own file."""
-    first = next(iter(str(error).splitlines()), "")
-    what = f"{type(error).__name__}: {first}" if first else type(error).__name__
-    own = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "site-packages" not in frame.filename]
-    if not own:
-        return what
-    line = f": {own[-1].line}" if own[-1].line else ""
-    return f"{what} ({Path(own[-1].filename).name}, line {own[-1].lineno}{line})"
-
-
 def _held(parameters: Any) -> dict[str, Any]:
-    """Return the arrays among parameters by their labels."""
-    return {"parameters": parameters} if is_array(parameters) else opened(parameters, "parameters").mapping()
+    """Return the arrays among parameters by their labels; none of what cannot be looked into by now."""
+    if is_array(parameters):
+        return {"parameters": parameters}
+    try:
+        return opened(parameters, "parameters").mapping()
+    except Exception:  # whatever a function left there
+        return {}
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Name what is no longer as it was; what a function adds is its own."""
-    return [name for name, value in before.items() if not _same(as_numpy(value), as_numpy(after.get(name)))]
+    return [name for name, value in before.items() if not _same(value, after.get(name))]
 
 
 def _same(before: Any, after: Any) -> bool:
-    old, new = np.asarray(before), np.asarray(after)
+    """Tell whether two arguments are alike, of which the second may be anything by now."""
+    try:
+        old, new = np.asarray(as_numpy(before)), np.asarray(as_numpy(after))
+    except Exception:  # a ragged list, an object with code of its own
+        return False
     return old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
 
 

@@ -1,4 +1,4 @@
-"""Points that hide nothing: fresh weights, biases that are not 0, examples in a telling number, units with both signs.
+"""Points that hide nothing: fresh weights, biases that are not 0, a number of examples that is no width, units of both signs.
 
 What a point can hide: one example hides a forgotten division by their number, widths that are alike a wrong axis, biases
 of 0 what is done to biases, pre-activations of one sign a wrong mask, labels that are alike a wrong order of them.
@@ -12,7 +12,8 @@ from itertools import count
 import numpy as np
 
 from fastgrad.model.forward import base_point
-from fastgrad.model.network import LOGIT_OUTPUT, Array, Problem
+from fastgrad.model.losses import LOGIT_OUTPUT
+from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
 from fastgrad.numerical import load_kernels, numerical_gradient
 from fastgrad.numerical.preactivation import PREACTIVATION
@@ -32,7 +33,8 @@ LEAST_LOSS = 0.1
 def number_of_examples(given: Given) -> int:
     """Return a number that is neither a width nor the given number; that one where nothing else fits the arrays."""
     network, fixed = given.problem.network, given.problem.samples
-    if given.examples_fixed or np.ndim(given.point.X) == 0 or (np.ndim(given.point.X) < 2 and network.widths[0] > 1):
+    shape = np.shape(given.point.X)  # of a number there is one, and a vector may be one example
+    if given.examples_fixed or not shape or (len(shape) < 2 and network.widths[0] > 1):
         return fixed
     least = max(FEWEST_EXAMPLES, min(network.widths[-1], MOST_CLASSES) + 1)
     return next(samples for samples in count(least) if samples != fixed and samples not in network.widths)
