@@ -106,9 +106,10 @@ def check(
     Parameters
     ----------
     parameters : mapping or sequence of array_like
-        W1, b1, W2, b2, … under any of the usual names, or in that order; each W (n_out, n_in) or (n_in, n_out).
+        W1, b1, W2, b2, … under any of the usual names, or in that order, or in another container: layers, pairs, two lists,
+        dicts in dicts, or one vector with sizes; each W (n_out, n_in) or (n_in, n_out).
     gradients : mapping or sequence of array_like
-        Under the names dW1, db1, … or the parameters' own, or in the same order.
+        Under the names dW1, db1, … or the parameters' own, in the same order, or in another container.
     X, Y : array_like
         Inputs and targets; samples in rows or in columns, as the shapes of the weights tell.
     backward : callable, optional
@@ -140,8 +141,9 @@ def check(
         ``loss_value`` the loss, is checked, if there is one such network.
     **description
         What the network is: hidden, activations, output, loss, reduction, l2, l1, penalize_biases, keep_prob, inverted,
-        label_smoothing, class_weights, example_weights, layout, loss_value; frozen, the names of parameters that are not
-        trained, whose gradients are left out; learning_rate, with the parameters after a step in place of gradients.
+        label_smoothing, class_weights, example_weights, scale, first_label, classes, sizes, unrolled, layout, bias_column,
+        loss_value; params and grads, names in order; frozen, the names of parameters that are not trained, whose gradients are
+        left out; learning_rate, with the parameters after a step in place of gradients.
 
     Returns
     -------

@@ -499,3 +499,37 @@ def test_picture_of_the_first_point_at_which_a_function_is_wrong(folder):
     result = run("check", "m.npz", "--backward", "mine.py:backward", "--plot", "errors.svg")
     assert result.exit_code == 1, result.output
     assert (folder / "errors.svg").exists()
+
+
+# Vectors, labels and losses of libraries.
+
+
+def logistic(labels, theta_grad_factor=1.0):
+    """Write logistic regression as one vector with the bias first, and labels of any kind; return the usual options."""
+    rng = np.random.default_rng(4)
+    X, places, theta = rng.normal(size=(6, 3)), np.array([0, 1, 1, 0, 1, 0]), rng.normal(size=4)
+    A = np.column_stack([np.ones(6), X])
+    grad = theta_grad_factor * A.T @ (1 / (1 + np.exp(-A @ theta)) - places) / 6
+    np.savez("m.npz", theta=theta, grad=grad, X=X, y=np.array(labels)[places])
+    return ("check", "m.npz", "--sizes", "3,1", "--bias-column", "first", "--loss", "BCELoss")
+
+
+def test_options_of_vectors_labels_and_losses():
+    assert run(*logistic([0, 1])).exit_code == 0
+    assert run(*logistic([-1, 1]), "--classes=-1,1").exit_code == 0
+    assert run(*logistic([1, 2]), "--first-label", "1").exit_code == 0
+    assert run(*logistic([0, 1], 2.5), "--scale", "2.5").exit_code == 0
+    assert run(*logistic([0, 1], 2.5)).exit_code == 1
+    found = run(*logistic([5, 7]))
+    assert found.exit_code == 2
+    assert "takes labels from 0 to 1" in found.stderr
+
+
+def test_the_command_that_a_question_names_answers_it():
+    """Typed as it stands it asks nothing more; what it says is an example."""
+    logistic([0, 1])
+    question = run("check", "m.npz", "--bias-column", "first").stderr
+    command = question.partition("The whole command: fastgrad ")[2].split()
+    assert command[:2] == ["check", "m.npz"]
+    assert {"--bias-column", "--output", "--loss"} <= set(command)
+    assert run(*command).exit_code == 0

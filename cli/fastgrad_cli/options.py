@@ -64,6 +64,33 @@ _DESCRIPTION: dict[str, Decorator] = {
         metavar="NUMBERS",
         help="Weight of each example; or an array of that name, or sample_weight, in the file.",
     ),
+    "scale": click.option(
+        "--scale",
+        type=float,
+        metavar="C",
+        help="What multiplies the loss once more, however the examples are put together; penalties stay as they are.",
+    ),
+    "first_label": click.option(
+        "--first-label",
+        type=int,
+        metavar="N",
+        help="The number of the first class, where labels are class numbers: 0 if not said, 1 for labels 1 to K.",
+    ),
+    "classes": click.option(
+        "--classes",
+        metavar="NUMBERS",
+        help="Instead, the label of each class in order: --classes=-1,1.",
+    ),
+    "sizes": click.option(
+        "--sizes",
+        metavar="NUMBERS",
+        help="Units of each layer, the inputs first, where the parameters are one vector, or one number each: 4,5,3,1.",
+    ),
+    "unrolled": click.option(
+        "--unrolled",
+        metavar="NAMES",
+        help="How they lie in that vector: rows (NumPy) or columns (Octave), layers (W and b of each) or weights_first.",
+    ),
     "l2": click.option(
         "--l2",
         metavar="C",

@@ -58,6 +58,7 @@ class Understood:
             "loss_function": None if "loss" in self.missing else network.loss,
             "reduction": network.reduction,
             "label_smoothing": network.label_smoothing,
+            "scale": network.scale,
             "class_weights": list(network.class_weights),
             "example_weights": None if self.problem.example_weights is None else self.problem.example_weights.tolist(),
             "dropout": _dropout_to_dicts(self.problem),

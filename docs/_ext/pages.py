@@ -17,6 +17,7 @@ from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.model import activations, losses
 from fastgrad.reading.description import Description
+from fastgrad.reading.libraries import LIBRARIES, translated
 from fastgrad_cli.codes import Entry
 from fastgrad_cli.main import main
 
@@ -48,6 +49,9 @@ FAMILIES = {
 
 Row = tuple[str, ...]
 
+K = 7
+"""A number of outputs that shows in a factor."""
+
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Let Sphinx call `write` before it looks for pages."""
@@ -69,6 +73,8 @@ def write(folder: Path) -> None:
     _write(tables / "keys.inc", table(("keyword and key", "option", "what it says"), keys()))
     _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activation_rows()))
     _write(tables / "losses.inc", table(("name", "loss of one example", "after", "parameter", "also called"), loss_rows()))
+    columns = ("name", "from", "here, with reduction mean", "with reduction sum")
+    _write(tables / "libraries.inc", table(columns, libraries()))
     for kind, text in documents():
         _write(tables / f"{kind}.inc", text)
 
@@ -242,6 +248,23 @@ def activation_rows() -> list[Row]:
 def loss_rows() -> list[Row]:
     """Return a row for each loss."""
     return [(f"`{row.name}`", row.formula, row.after, _default(row.parameter), _code(row.synonyms)) for row in losses.ROWS]
+
+
+def libraries() -> list[Row]:
+    """Return a row for each loss of a library, with what it is here by either reduction."""
+    return [
+        (f"`{name}`", library, _here(name, "mean", known.single), _here(name, "sum", known.single))
+        for library, names in LIBRARIES.items()
+        for name, known in names.items()
+    ]
+
+
+def _here(name: str, reduction: str, single: bool) -> str:
+    """Return fastgrad's name of a loss with its factor, of K outputs."""
+    outputs = 1 if single else K
+    said = translated(Description(loss=name, reduction=reduction), outputs)
+    factor = {1.0: "", 1.0 / K: "1/K times ", float(K): "K times "}[said.scale or 1.0]
+    return f"{factor}`{said.loss}`{' of a single output' if single else ''}"
 
 
 def _default(parameter: activations.Parameter | None) -> str:

@@ -169,7 +169,8 @@ def _right(ground: Ground, cause: Cause) -> str:
         network = ground.problem.network
         if layer < ground.depth or network.loss not in LOGIT_OUTPUT:
             return f"{grad} = dA{layer} ⊙ f′(Z{layer})"
-        return f"{grad} = (A{layer} - Y)/m" if network.reduction == "mean" else f"{grad} = A{layer} - Y"
+        scale = "" if network.scale == 1.0 else f"{number(network.scale)}·"
+        return f"{grad} = {scale}(A{layer} - Y){'/m' if network.reduction == 'mean' else ''}"
     if cause.kind == "b":
         return f"{grad} = Σ dZ{layer} over the examples"
     if not _rows(ground):

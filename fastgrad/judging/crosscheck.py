@@ -49,6 +49,7 @@ def cross_check(problem: Problem, numerical: Numerical, how: How) -> CrossCheck:
 def _require_agreement(tensor: TensorReport) -> None:
     if tensor.verdict == "wrong" and tensor.worst is not None:
         raise InputError(
-            f"fastgrad contradicts itself in {tensor.name}{list(tensor.worst.index)}: {tensor.worst.numerical!r} by "
-            f"method parameter, {tensor.worst.claimed!r} by method preactivation; please report this"
+            f"fastgrad contradicts itself in {tensor.name.partition('[')[0]}{list(tensor.worst.index)}: "
+            f"{tensor.worst.numerical!r} by method parameter, {tensor.worst.claimed!r} by method preactivation; please report "
+            "this"
         )

@@ -225,7 +225,13 @@ ROWS = (
         straight=True,
     ),
     Activation("exp", codes.EXP, "e^z", "a", ("exponential",), rounding=(codes.RELATIVE, codes.PROPORTIONAL)),
-    Activation("softmax", None, "e^z_k/Σ e^z, at the output only", "a_k(1 where j = k, else 0) - a_k·a_j"),
+    Activation(
+        "softmax",
+        None,
+        "e^z_k/Σ e^z, at the output only",
+        "a_k(1 where j = k, else 0) - a_k·a_j",
+        ("log_softmax", "logsoftmax"),
+    ),
 )
 
 BY_NAME = {row.name: row for row in ROWS}

@@ -55,7 +55,8 @@ def loss_in_words(problem: Problem) -> str:
         parts.append(f"class weights {', '.join(f'{weight:.6g}' for weight in network.class_weights)}")
     if problem.example_weights is not None:
         parts.append("example weights")
-    return " with ".join([network.loss, " and ".join(parts)]) if parts else network.loss
+    loss = network.loss if network.scale == 1.0 else f"{network.scale:.6g} times {network.loss}"
+    return " with ".join([loss, " and ".join(parts)]) if parts else loss
 
 
 def dropped_in_words(problem: Problem) -> str:
@@ -178,6 +179,8 @@ def _scales(problem: Problem) -> list[tuple[str, float]]:
         divisor = float(samples) if problem.network.reduction == "mean" else problem.total_weight
         summed, other = ("summed over the examples", divisor)
     scales = [("", 1.0), (summed, other), ("halved", 0.5), ("doubled", 2.0)]
+    if problem.network.scale != 1.0:
+        scales.append(("without its scale", 1.0 / problem.network.scale))
     scales += [(f"{summed} and halved", 0.5 * other), (f"{summed} and doubled", 2.0 * other)]
     if outputs > 1:
         scales += [

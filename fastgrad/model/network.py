@@ -66,6 +66,8 @@ class Network:
         one; empty where nothing does.
     label_smoothing : float
         s of the targets (1 − s)·y + s/K of a softmax with K outputs, (1 − s)·y + s/2 of a binary cross-entropy.
+    scale : float
+        What the loss of the examples is multiplied with once more, however it is put together; the penalties are not.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Network:
     l1: tuple[float, ...] = ()
     class_weights: tuple[float, ...] = ()
     label_smoothing: float = 0.0
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -105,6 +108,8 @@ class Network:
         if self.activations[-1] == "softmax" and not (needed or loss in OF_SOFTMAX):
             raise InputError(f"a softmax output goes with {', '.join(('softmax_crossentropy', *OF_SOFTMAX))}; found {loss}")
         self._check_targets()
+        if not 0.0 < self.scale < float("inf"):
+            raise InputError(f"scale must be a finite number above 0, found {self.scale:g}")
         for name, coefficients in (("l2", self.l2), ("l1", self.l1)):
             if len(coefficients) not in {0, len(self.tensor_slices)}:
                 raise InputError(f"{len(self.tensor_slices)} tensors need as many numbers {name}, found {len(coefficients)}")
@@ -260,6 +265,14 @@ class Network:
         return f"b{layer + 1}[{k - int(self.bias_offsets[layer])}]"
 
 
+def part_of(shape: tuple[int, ...], transposed: bool, column: int | None, kind: str) -> str:
+    """Return which part of an array its weights or its bias are, as Python writes it; nothing where it is the whole."""
+    if column is None:
+        return ""
+    place = str(column) if kind == "b" else "1:" if column == 0 else ":-1"
+    return f"[{place}]" if transposed or len(shape) < 2 else f"[:, {place}]"
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One parameter array as the user has it, and where it lies in theta.
@@ -267,7 +280,7 @@ class Tensor:
     Attributes
     ----------
     name : str
-        The user's own name, such as "W2" or "fc1.weight"; for a bias that shares its array with W, "theta1 (bias)".
+        The user's own name, such as "W2" or "fc1.weight"; where W and b share an array, "theta1[:, 1:]" and "theta1[:, 0]".
     layer : int
         Layer, from 0.
     kind : {"W", "b"}
@@ -282,7 +295,7 @@ class Tensor:
         Whether the user's array is (n_in, n_out); False for a vector, and for a bias that has an array of its own.
     gradient_name : str or None
         The user's name of the claimed gradient; None where there is none to judge.
-    precision : {"float64", "float32", "float16"}
+    precision : {"float64", "float32", "float16", "bfloat16"}
         The precision of the claimed gradient, or of the parameter where there is none.
     column : int or None
         Where W and b share one array: the index of the bias row or column in it (0 or -1); else None.
@@ -312,7 +325,16 @@ class Tensor:
     @property
     def array_name(self) -> str:
         """The name of the user's array, which a bias may share with its weights."""
-        return self.name.removesuffix(" (bias)")
+        return self.name.removesuffix(self._part)
+
+    @property
+    def gradient_array(self) -> str:
+        """The name of the array of the gradient, or of one that would hold it."""
+        return f"d{self.array_name}" if self.gradient_name is None else self.gradient_name.removesuffix(self._part)
+
+    @property
+    def _part(self) -> str:
+        return part_of(self.shape, self.transposed, self.column, self.kind)
 
     @property
     def size(self) -> int:
@@ -370,6 +392,8 @@ class Problem:
         What the user should know of how the arrays were read.
     labels : ndarray, shape (m, n_L), or None
         The targets before smoothing and class weights; None where there is neither.
+    classes : tuple of float
+        The labels that stand for the classes in the user's Y, in order; empty where they are 0 to K − 1 or one-hot.
     example_weights : ndarray, shape (m,), or None
         What multiplies the loss of each example.
     zero_penalties : tuple of str
@@ -397,6 +421,7 @@ class Problem:
     intermediates: tuple[Intermediate, ...] = ()
     examples: str | None = None
     learning_rate: float | None = None
+    classes: tuple[float, ...] = ()
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""
@@ -426,7 +451,7 @@ class Problem:
             weights = self._label_weights
         if self.example_weights is not None:
             weights = weights * self.example_weights[:, np.newaxis]
-        return weights * (network.loss_constant / divisor)
+        return weights * (network.loss_constant * network.scale / divisor)
 
     @property
     def _plain_labels(self) -> Array:

@@ -22,7 +22,7 @@ def interrupted(finished: int, total: int) -> str:
 def audit_failed(audit: Audit, noun: str) -> str:
     """Say what the audit found, first of all what contradicts itself; what is compared are parameters or directions."""
     first = audit.disagreements[0]
-    place = f"{first.name}{list(first.index)}" if first.index else first.name
+    place = f"{first.name.partition('[')[0]}{list(first.index)}" if first.index else first.name
     return (
         f"The audit failed for {len(audit.disagreements):,} of {counted(audit.compared, noun)}: for {place} fastgrad's kernels "
         f"give {first.numerical!r}, plain forward passes {first.plain!r}; nothing can be said of the gradients. Please report "

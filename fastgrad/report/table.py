@@ -51,7 +51,7 @@ def table_of(tensors: tuple[TensorReport, ...], ascii_only: bool) -> Table:
     table = columns(*headings, right=headings[-2:])
     shown, folded = _fold(tensors)
     for tensor in shown:
-        table.add_row(*_row(tensor, ascii_only))
+        table.add_row(*_row(tensor, _is_bias_column(tensor, tensors), ascii_only))
     for row in _folded_rows(folded, ascii_only):
         table.add_row(*row)
     return table
@@ -70,10 +70,17 @@ def _is_right(tensor: TensorReport) -> bool:
     return tensor.verdict in ("right", "right in float32")
 
 
-def _row(tensor: TensorReport, ascii_only: bool) -> tuple[Text, ...]:
+def _is_bias_column(tensor: TensorReport, tensors: tuple[TensorReport, ...]) -> bool:
+    """Tell whether a name such as W1[:, 0] is that of the bias beside W1[:, 1:]."""
+    array, bracket, place = tensor.name.rpartition("[")
+    others = (other.name.rpartition("[")[0] for other in tensors if other is not tensor)
+    return bool(bracket) and place.split(", ")[-1] in ("0]", "-1]") and array in others
+
+
+def _row(tensor: TensorReport, is_bias: bool, ascii_only: bool) -> tuple[Text, ...]:
     """Return the cells of one tensor."""
     verdict = signed(tensor.verdict, ascii_only)
-    name = Text(gradient_label(tensor))
+    name = Text(f"{gradient_label(tensor)}{' (bias)' if is_bias else ''}")
     if tensor.worst is None and tensor.checked:
         difference = f"{tensor.relative_difference:.1e}"
         return name, verdict, Text(difference), Text(_off(tensor), style="" if tensor.verdict == "wrong" else "dim")
@@ -114,6 +121,6 @@ def _nan_last(value: float) -> float:
 
 
 def _entry_label(tensor: TensorReport, entry: Entry) -> str:
-    """Return "dW2[3, 1]"; where the name is long, the index alone, since the name stands in the same line."""
+    """Return "dW2[3, 1]"; the index alone where the name is long or has one, since the name stands in the same line."""
     name = gradient_label(tensor)
-    return f"{name if len(name) <= SHORT_NAME else ''}{list(entry.index)}"
+    return f"{name if len(name) <= SHORT_NAME and not name.endswith(']') else ''}{list(entry.index)}"

@@ -19,7 +19,7 @@ from fastgrad.model.ties import tied, total_gradient
 from fastgrad.numerical import load_kernels, numerical_gradient
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.reading import target_form
-from fastgrad.reading.names import Raw
+from fastgrad.reading.arrays import Raw
 from fastgrad.trials.calling import Given, Point
 
 FEWEST_EXAMPLES, MOST_CLASSES = 5, 30
@@ -98,14 +98,14 @@ def _drawn_labels(given: Given, samples: int, rng: np.random.Generator) -> Raw:
     values = given.raw_labels(given.point)
     classes = rng.permutation(np.arange(samples) % outputs)
     if target_form(shape, given.problem.samples, outputs, given.reading.examples) == "classes":
-        return classes
+        return np.array(given.problem.classes)[classes] if given.problem.classes else classes
     signs = np.any(values == -1.0) or ("hinge" in network.loss_name and not np.any(values == 0.0))
-    low = -1.0 if signs else 0.0
-    if np.isin(values, (low, 1.0)).all():
-        if outputs > 1 and np.all((values == 1.0).sum(axis=1) == 1):
-            return np.where(np.arange(outputs) == classes[:, None], 1.0, low)
+    low, high = given.problem.classes or (-1.0 if signs else 0.0, 1.0)
+    if np.isin(values, (low, high)).all():
+        if outputs > 1 and np.all((values == high).sum(axis=1) == 1):
+            return np.where(np.arange(outputs) == classes[:, None], high, low)
         halves = [rng.permutation(np.arange(samples) % 2) for _ in range(outputs)]
-        return np.where(np.array(halves).T == 1, 1.0, low)
+        return np.where(np.array(halves).T == 1, high, low)
     drawn = rng.random((samples, outputs))
     if outputs > 1 and values.min() >= 0.0 and np.allclose(values.sum(axis=1), 1.0):
         return np.asarray(drawn / drawn.sum(axis=1, keepdims=True))
