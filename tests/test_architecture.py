@@ -216,6 +216,18 @@ def test_nobody_imports_what_another_module_keeps_to_itself(path):
                 assert within or folder or alias.name in exported(WITH_ALL[node.module]), f"{alias.name} of {node.module}"
 
 
+def test_the_page_on_the_house_shows_every_place_that_there_is_and_no_other():
+    page = (ROOT / "docs" / "explanation" / "house.md").read_text(encoding="utf-8")
+    tree = page.split("```")[1]
+    shown = set(re.findall(r"[\w/]+\.py\b", tree)) | {f"{name}/" for name in re.findall(r"(\w+)/ ", tree)}
+    files = {path for folder in ("fastgrad", "cli") for path in (ROOT / folder).rglob("*.py")}
+    assert {name for name in shown if name.endswith(".py")} <= {path.name for path in files} | {"reference.py"}
+    for place in first_floor().keys() - DOORS - {"_version"}:
+        assert {f"{place}.py", f"{place}/"} & shown, f"{place} is not on the page"
+    for named in re.findall(r"`([\w/]+\.py)`", page):
+        assert any(path.as_posix().endswith(named) for path in {*files, *(ROOT / "tests").glob("*.py")}), named
+
+
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 

@@ -157,7 +157,7 @@ def base_point(problem: Problem) -> BasePoint:
     loss = Loss(network.loss_code, network.loss_parameter, outputs, top)
     tabulate(loss, losses)
     tables = Tables(theta, layers, shapes, table, outputs, top, loss.code, loss.parameter)
-    if network.loss_name == "kl_divergence" and network.from_logits:
+    if network.loss_row.less_entropy and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
         losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)
     return BasePoint(problem, tables, values, scales, losses, float(losses.sum()) + penalty_value(problem))
