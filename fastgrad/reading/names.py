@@ -7,6 +7,7 @@ reading. Nothing is said here of shapes, but for gradients whose names do not sa
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -56,7 +57,8 @@ def number_array(name: str, value: Any) -> Raw:
         raise InputError(f"{name} is no array: its rows differ in length") from None
     except Exception as error:  # an object with code of its own, such as a tensor that says how it is to be detached
         raise InputError(f"{name} cannot be made an array: {told(error)}") from None
-    if np.ma.is_masked(value):
+    masked = sys.modules.get("numpy.ma")  # which takes long to import, and without which there are no such arrays
+    if masked is not None and masked.is_masked(value):
         raise InputError(f"{name} has masked entries, which are no numbers: fill them, or leave them out")
     if isinstance(value, Mapping):
         raise InputError(f"{name} must be an array, found a dict: give each of its arrays under a name of its own")
