@@ -29,8 +29,8 @@ from fastgrad.model.network import Problem
 from fastgrad.numerical import load_kernels
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.how import How
+from fastgrad.numerical.methods import FAST
 from fastgrad.numerical.parameter import PARAMETER
-from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.tracking import Progress
 from fastgrad.reading import Description, completed, interpret_parts
 from fastgrad.reading.description import Items
@@ -225,8 +225,8 @@ def _check_every_entry(problem: Problem, how: How, method: Method) -> Report:
 
 def _cross_checked(ruling: EntryRuling, how: How, method: Method) -> CrossCheck | None:
     """Check some parameters by a second method where the usual one was left for its time."""
-    left = how.method == "auto" and method is PREACTIVATION and ruling.numerical.selected is None
-    return cross_check(ruling.problem, ruling.numerical, how) if left else None
+    wanted = how.spares_time(method) and ruling.numerical.selected is None
+    return cross_check(ruling.problem, ruling.numerical, how) if wanted else None
 
 
 def _check_along_directions(problem: Problem, how: How) -> Report:
@@ -244,14 +244,14 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
 
 
 def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:
-    """Name the mistake that directions found from every entry by pre-activations, where that takes little time."""
+    """Name the mistake that directions found from every entry by the fast method, where that takes little time."""
     from fastgrad.diagnosis.cost import seconds_to_name
 
     seconds = seconds_to_name(problem)
     if seconds > AFFORDABLE:
         return replace(report, notes=(*report.notes, notes.not_named(seconds)))
-    load_kernels(PREACTIVATION)
-    by_entries = How(PREACTIVATION, tolerance=how.tolerance, threads=how.threads, progress=how.progress)
+    load_kernels(FAST)
+    by_entries = How(FAST, tolerance=how.tolerance, threads=how.threads, progress=how.progress)
     ruling = rule_strictly(problem, by_entries)
     if ruling.interrupted:
         raise Interrupted(report)

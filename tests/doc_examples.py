@@ -77,7 +77,7 @@ def run_page(page, folder):
     namespace, outcomes = {"__name__": "example"}, []
     with contextlib.chdir(folder):
         found = blocks(page)
-        for block, following in zip(found, [*found[1:], None], strict=True):
+        for block, following in zip(found, [*found, None][1:], strict=True):
             if block.language == "python":
                 printed = run_python(block.text, namespace)
                 if following is not None and following.language == "text" and is_next(page, block, following):

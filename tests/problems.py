@@ -16,7 +16,7 @@ from mpmath import mp
 
 from fastgrad.model.activations import ACTIVATION_CODES
 from fastgrad.model.forward import growth
-from fastgrad.model.losses import LOSS_CODES, OF_SOFTMAX, parse_loss
+from fastgrad.model.losses import BY_NAME, OF_SOFTMAX, parse_loss
 from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.model.rounding import UNDERFLOW, rounding_scale
 
@@ -26,7 +26,7 @@ JIT = not numba.config.DISABLE_JIT
 WIDEST, DEEPEST, MOST_SAMPLES = (40, 6, 50) if JIT else (4, 3, 3)
 SMOOTH = ("identity", "sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh", "mish", "arctan", "sin")
 ALL = (*ACTIVATION_CODES, "leaky_relu:0.2", "elu:1.5", "hard_sigmoid:0.2")
-LOSSES = (*LOSS_CODES, "huber:0.3", "hinge:0.4", "squared_hinge:2")
+LOSSES = (*BY_NAME, "huber:0.3", "hinge:0.4", "squared_hinge:2")
 POSITIVE = ("exp", "sigmoid", "softplus")
 OUTPUTS = {
     "softmax_crossentropy": ("softmax",),

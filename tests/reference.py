@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -538,9 +538,3 @@ def _random_targets(draw: np.random.Generator, loss: str, m: int, outputs: int) 
     if loss == "poisson":
         return draw.poisson(2.0, size=(m, outputs)).astype(float)
     return draw.normal(size=(m, outputs))
-
-
-def without_biases(case: Case) -> Case:
-    """Return the case with its last layer's bias taken away."""
-    biases = (True,) * (len(case.widths) - 2) + (False,)
-    return replace(case, biases=biases, theta=case.theta[: -case.widths[-1]])

@@ -1,6 +1,7 @@
 """The one-way street: which room may import which, held by reading the source."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -79,6 +80,47 @@ def test_numba_stays_in_the_kernels():
     rooms = {room_of(module_name(path)) for path in users}
     # functions compiles loops around the user's own functions.
     assert rooms <= {"kernels", "functions"}
+
+
+MOST_ARGUMENTS = 10
+"""Of a kernel: tables that all of them take travel as records."""
+
+
+def test_kernels_take_ten_arguments_at_most():
+    many = {}
+    for path in (ROOT / "fastgrad" / "kernels").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                names = {argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+                # numba hands its own to what writes LLVM code for a call; the call has none of it.
+                if len(names - {"typing_context"}) > MOST_ARGUMENTS:
+                    many[f"{path.stem}.{node.name}"] = len(names)
+    assert many == {}
+
+
+def test_only_the_table_and_the_methods_own_modules_know_a_method():
+    """Others take a method from the table, or ask it what it can do; comparing with one would be a second table."""
+    methods = {"PARAMETER", "PREACTIVATION", "TEXTBOOK", "DIRECTIONAL"}
+    # The sweep is about these two.
+    allowed = {"fastgrad.numerical.methods": methods, "fastgrad.teaching.sweep": {"PARAMETER", "TEXTBOOK"}}
+    for path in LIBRARY:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+        assert imported & methods <= allowed.get(module_name(path), set()), module_name(path)
+        for node in (node for node in ast.walk(tree) if isinstance(node, ast.Compare)):
+            values = {value.value for value in (node.left, *node.comparators) if isinstance(value, ast.Constant)}
+            assert values.isdisjoint(name.lower() for name in methods), f"{module_name(path)}, line {node.lineno}"
+
+
+def test_every_list_of_methods_is_that_of_the_table():
+    from fastgrad.numerical.methods import METHODS
+    from fastgrad_cli.main import main
+
+    schema = json.loads((ROOT / "fastgrad" / "report" / "schema.json").read_text(encoding="utf-8"))
+    assert set(schema["$defs"]["checked"]["properties"]["method"]["enum"]) == set(METHODS)
+    for command in ("check", "gradient"):
+        option = next(option for option in main.commands[command].params if option.name == "method")
+        assert list(option.type.choices) == ["auto", *METHODS]
 
 
 def test_functions_know_nothing_of_networks():
@@ -172,6 +214,18 @@ def test_nobody_imports_what_another_module_keeps_to_itself(path):
                 within = module_name(path).startswith(f"{node.module}.")
                 folder = (ROOT / str(node.module).replace(".", "/") / alias.name).is_dir()
                 assert within or folder or alias.name in exported(WITH_ALL[node.module]), f"{alias.name} of {node.module}"
+
+
+def test_the_page_on_the_house_shows_every_place_that_there_is_and_no_other():
+    page = (ROOT / "docs" / "explanation" / "house.md").read_text(encoding="utf-8")
+    tree = page.split("```")[1]
+    shown = set(re.findall(r"[\w/]+\.py\b", tree)) | {f"{name}/" for name in re.findall(r"(\w+)/ ", tree)}
+    files = {path for folder in ("fastgrad", "cli") for path in (ROOT / folder).rglob("*.py")}
+    assert {name for name in shown if name.endswith(".py")} <= {path.name for path in files} | {"reference.py"}
+    for place in first_floor().keys() - DOORS - {"_version"}:
+        assert {f"{place}.py", f"{place}/"} & shown, f"{place} is not on the page"
+    for named in re.findall(r"`([\w/]+\.py)`", page):
+        assert any(path.as_posix().endswith(named) for path in {*files, *(ROOT / "tests").glob("*.py")}), named
 
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -10,7 +10,7 @@ from fastgrad.judging import audit as audit_room
 from fastgrad.judging.audit import ACTIVATIONS, KINKS, LOSSES, audit
 from fastgrad.kernels import launch
 from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
-from fastgrad.model.losses import LOSS_CODES
+from fastgrad.model.losses import BY_NAME
 from fastgrad.numerical import numerical_gradient
 from fastgrad.teaching import demo
 from fastgrad.walk import check_problem
@@ -40,7 +40,7 @@ def test_formulas_are_the_references(text):
 
 def test_every_activation_and_loss_is_known():
     assert ACTIVATIONS.keys() >= ACTIVATION_CODES.keys()
-    assert LOSSES.keys() >= LOSS_CODES.keys()
+    assert LOSSES.keys() >= BY_NAME.keys()
 
 
 @pytest.mark.parametrize("seed", [*range(40 if problems.JIT else 8), 4035])

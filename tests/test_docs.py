@@ -54,6 +54,10 @@ def test_every_block_says_what_it_is(path):
         assert block.language in RUN | SHOWN, f"a block of {name(path)} has no language that says whether it runs: {block.text}"
 
 
+def test_a_page_without_examples_has_nothing_to_run(tmp_path):
+    assert run_page("# A heading\n\nWords.\n", tmp_path) == []
+
+
 def test_outputs_that_disagree_are_seen(tmp_path):
     outcomes = run_page("```python\nprint('two', 3.5e-17)\n```\n\n```text\nthree …\n```\n", tmp_path)
     assert [outcome.agrees for outcome in outcomes] == [False]

@@ -89,7 +89,7 @@ def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
         (make(WRONG, findings=(FINDING,)), ["This explains 15 of 15 entries to 2e-16 of scale."]),
         (
             make(WRONG, findings=(FINDING,)),
-            ["It could as well be: dW2 is summed. [factor.outputs] What would tell: 3 outputs."],
+            ["It could as well be: dW2 is summed. [factor.outputs] To tell the two apart, use 3 outputs."],
         ),
         (make(WRONG, findings=(UNEXPLAINED,)), ["dW2 is odd. Compare.", "[unknown.tensor]"]),
         (make(tensor(WRONG, worst=Entry((0, 0), 1.0, 1.0 + 1e-12))), ["dW2[0, 0] 1 1.000000000001"]),

@@ -56,7 +56,7 @@ def explanation(entries: list[Entry]) -> RenderableType:
         lines = [f"{texts['code']}: {texts['title']}", "", texts["sentence"], texts["why"], ""]
         lines += [f"- {line}" for line in texts["wrong"].splitlines()]
         lines += [f"+ {line}" for line in texts["right"].splitlines()]
-        lines += ["", texts["repair"], f"What tells it from others that look alike: {texts['separate']}."]
+        lines += ["", texts["repair"], f"To tell it from others that look alike, use {texts['separate']}."]
         return Group(*map(Text, lines))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
     for entry in entries:

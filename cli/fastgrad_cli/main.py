@@ -161,8 +161,8 @@ def check(
 def info(file: str, description: dict[str, Any], as_json: bool) -> int:
     """Show what FILE was understood to be.
 
-    Layers, loss, every array with its shape and layout, which gradient belongs to which parameter, the value of the
-    loss, and how long a check will take. What nobody said of the network is named.
+    It prints the layers, the loss and its value, every array with its shape and layout, which gradient belongs to which
+    parameter, and how long a check will take. What nobody said of the network is named.
     """
     from fastgrad.reading import Description, modelfile
     from fastgrad_cli.understood import Understood
@@ -193,9 +193,9 @@ def gradient(
 ) -> int:
     """Write the numerical gradient to an .npz.
 
-    For a backpropagation in another language, or one that is still to be written. The arrays have the names of the
-    gradients in FILE, or the parameters' names with a d in front, and the parameters' shapes. Entries that --sample
-    left out are nan.
+    Use it to compare with a backpropagation in another language, or with one that is still to be written. The arrays
+    have the names of the gradients in FILE, or the parameters' names with a d in front, and the parameters' shapes.
+    Entries that --sample left out are nan.
     """
     from fastgrad import numerical
     from fastgrad.reading import modelfile
@@ -330,7 +330,9 @@ def demo(context: click.Context, as_json: bool) -> int:
     )
 )
 @click.option("--data", metavar="FOLDER", help="A folder with MNIST's idx files; by default fastgrad's own 1,797 digits.")
-@click.option("--iterations", type=click.IntRange(min=1), default=10_000, metavar="N", show_default=True, help="Steps.")
+@click.option(
+    "--iterations", type=click.IntRange(min=1), default=10_000, metavar="N", show_default=True, help="How many steps."
+)
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Seed of everything that is drawn."
 )
@@ -364,7 +366,7 @@ def train(data: str | None, iterations: int, seed: int, plot: str | None, as_jso
 
 @demo.command(epilog=_examples("fastgrad demo descent --plot path.svg", "fastgrad demo descent --rate 0.9"))
 @click.option("--rate", type=float, default=0.1, metavar="R", show_default=True, help="Learning rate.")
-@click.option("--iterations", type=click.IntRange(min=0), default=20, metavar="N", show_default=True, help="Steps.")
+@click.option("--iterations", type=click.IntRange(min=0), default=20, metavar="N", show_default=True, help="How many steps.")
 @click.option("--plot", metavar="FILE", help="Draw gradients and path into a .png or .svg, replacing it; needs matplotlib.")
 @json_option
 def descent(rate: float, iterations: int, plot: str | None, as_json: bool) -> int:

@@ -16,6 +16,7 @@ from fastgrad import GradientError
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.model import activations, losses
+from fastgrad.numerical.methods import METHODS
 from fastgrad.reading.description import Description
 from fastgrad.reading.libraries import LIBRARIES, translated
 from fastgrad_cli.codes import Entry
@@ -71,6 +72,7 @@ def write(folder: Path) -> None:
     _write(tables / "commands.inc", "\n".join(commands()))
     _write(tables / "api.inc", "\n".join(public_names()))
     _write(tables / "keys.inc", table(("keyword and key", "option", "what it says"), keys()))
+    _write(tables / "methods.inc", table(("method", "what it perturbs", "what it is for"), method_rows()))
     _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activation_rows()))
     _write(tables / "losses.inc", table(("name", "loss of one example", "after", "parameter", "also called"), loss_rows()))
     columns = ("name", "from", "here, with reduction mean", "with reduction sum")
@@ -120,7 +122,7 @@ def page_of(code: str) -> str:
         raise ValueError(f"the wrong line of {code} was not found wrong")
     wrong = "\n".join(f"- {line}" for line in page.wrong.splitlines())
     right = "\n".join(f"+ {line}" for line in page.right.splitlines())
-    apart = f"Other mistakes can give the same numbers at one point. What tells this one apart: {texts['separate']}.\n"
+    apart = f"Other mistakes can give the same numbers at one point. To tell this one apart, use {texts['separate']}.\n"
     if code.startswith("unknown"):
         apart = ""
     return f"""# {code}: {texts["title"]}
@@ -238,6 +240,11 @@ def _kind(value: dict[str, Any]) -> str:
     if value["type"] == "array":
         return f"array of {_kind(value['items'])}"
     return value["type"] if isinstance(value["type"], str) else " or ".join(value["type"])
+
+
+def method_rows() -> list[Row]:
+    """Return a row for each method."""
+    return [(f"`{method.name}`", method.perturbs, method.serves) for method in METHODS.values()]
 
 
 def activation_rows() -> list[Row]:

@@ -6,6 +6,8 @@ flow, `forms` what can have been done to one tensor, `search` goes from the outp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
@@ -157,13 +159,13 @@ def _size(ground: Ground, layer: int, kind: Kind) -> int:
 def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
     """Say where the wrong layers begin, for what no hypothesis explains, and with which pattern."""
     first = max(cause.layer for cause in causes)
-    names = listed(gradient_name(ground, cause) for cause in causes if cause.layer == first)
+    wrong = _are([gradient_name(ground, cause) for cause in causes if cause.layer == first])
     right = [
         gradient_name(ground, Cause("", layer, kind))
         for layer, kind, found in state.tensors
         if layer > first and not found.causes and (layer, kind) in ground.claims
     ]
-    above = f"{listed(right)} right; " if right else ""
+    above = f"{_are(right)} right; " if right else ""
     patterns = [found.pattern for layer, _, found in state.tensors if layer == first and found.pattern]
     which = f" Wrong are {patterns[0]}." if patterns else ""
     if causes[0].kind == "Z":
@@ -175,8 +177,12 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
         which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
     judged = {kind for layer, kind in ground.claims if layer == first}
     if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
-        return f"{above}{names} wrong; the error enters between {_between(ground, first)}.{which}"
-    return f"{names} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
+        return f"{above}{wrong} wrong; the error enters between {_between(ground, first)}.{which}"
+    return f"{wrong} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
+
+
+def _are(names: Sequence[str]) -> str:
+    return f"{listed(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def _distance_of_flow(ground: Ground, layer: int) -> Array:

@@ -1,7 +1,7 @@
 """How long it takes to name a mistake, for whoever has to decide whether to wait for it."""
 
 from fastgrad.model.network import Problem
-from fastgrad.numerical.preactivation import PREACTIVATION
+from fastgrad.numerical.methods import FAST
 
 PER_PARAMETER = 4e-6
 """Seconds of the diagnosis: four for a million parameters whose error nothing explains, 0.9 where something simple does."""
@@ -9,4 +9,4 @@ PER_PARAMETER = 4e-6
 
 def seconds_to_name(problem: Problem) -> float:
     """Estimate the seconds of a numerical gradient by pre-activations and of the diagnosis that follows it."""
-    return PREACTIVATION.estimate(problem, 1.0) + PER_PARAMETER * problem.network.size
+    return FAST.estimate(problem, 1.0) + PER_PARAMETER * problem.network.size

@@ -73,7 +73,7 @@ class SelfTest(BaseReport):
     def notes(self) -> tuple[str, ...]:
         """What cannot be seen at this test point."""
         hidden = [CODES[row.code].title for row in self.rows if row.detected < len(row.places)]
-        return (f"Not to be seen at this point, at least in one place: {'; '.join(hidden)}.",) if hidden else ()
+        return (f"Some mistakes cannot be seen at this point, at least in one place: {'; '.join(hidden)}.",) if hidden else ()
 
     def parts(self) -> dict[str, Any]:
         """Return what the JSON document holds beside schema, passed and verdict."""

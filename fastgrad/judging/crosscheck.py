@@ -14,7 +14,7 @@ from fastgrad.model.network import Problem
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.differences import undisturbed
 from fastgrad.numerical.how import How
-from fastgrad.numerical.parameter import PARAMETER
+from fastgrad.numerical.methods import USUAL
 from fastgrad.numerical.selection import select
 from fastgrad.report.parts import TensorReport
 
@@ -38,12 +38,12 @@ def cross_check(problem: Problem, numerical: Numerical, how: How) -> CrossCheck:
         If the two differ by more than rounding: then nothing can be said of the gradient.
     """
     drawn = select(problem, CROSS_CHECKED, how.seed)
-    single = undisturbed(problem, How(PARAMETER, threads=how.threads), drawn)
+    single = undisturbed(problem, How(USUAL, threads=how.threads), drawn)
     tensors = tuple(replace(t, gradient_name=t.name, precision="float64", single=False) for t in problem.tensors)
     found = judge(replace(problem, claimed=numerical.values, tensors=tensors), single)
     for tensor in found.tensors:
         _require_agreement(tensor)
-    return CrossCheck(sum(tensor.checked for tensor in found.tensors), PARAMETER.estimate(problem, 1.0))
+    return CrossCheck(sum(tensor.checked for tensor in found.tensors), USUAL.estimate(problem, 1.0))
 
 
 def _require_agreement(tensor: TensorReport) -> None:

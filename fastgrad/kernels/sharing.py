@@ -64,9 +64,5 @@ class Crew:
             return
         parallel.run(machine)
 
-    def wake(self) -> None:
-        """Take the first half second for done, as a benchmark should."""
-        self.worked = max(self.worked, WAKING)
-
 
 crew = Crew()

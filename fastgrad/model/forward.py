@@ -168,7 +168,7 @@ def tabulate_loss(network: Network, a: Array, Y: Array, factors: Array | float) 
     coupled = network.loss_code >= codes.COUPLED
     tabulate = launch.tabulate_coupled_loss if coupled else launch.tabulate_loss
     tabulate(Loss(network.loss_code, network.loss_parameter, outputs, top), losses)
-    if network.loss_name == "kl_divergence" and network.from_logits:
+    if network.loss_row.less_entropy and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
         losses += outputs[codes.FACTOR, :, 0] * (Y * np.log(np.where(Y > 0.0, Y, 1.0))).sum(axis=1)
     return outputs, top, losses

@@ -56,6 +56,8 @@ class Loss:
         Whether it is a mean over the outputs, else a sum.
     smoothed : bool
         Whether its labels may be smoothed.
+    less_entropy : bool
+        Whether, with logits, its kernel is that of the cross-entropy, from which the entropy of the targets is taken.
     positive_output : bool
         Whether it takes the logarithm of the outputs, where these are not logits.
     kinks : str
@@ -73,8 +75,14 @@ class Loss:
     constant: float = 1.0
     over_outputs: bool = False
     smoothed: bool = False
+    less_entropy: bool = False
     positive_output: bool = False
     kinks: str = ""
+
+    @property
+    def class_per_output(self) -> bool:
+        """Whether each output is a class; else each output tells two apart, as one behind a sigmoid does."""
+        return "sigmoid" not in self.logits
 
 
 ANY = "any, softmax too"
@@ -140,14 +148,13 @@ ROWS = (
     Loss(
         "kl_divergence", codes.KL_DIVERGENCE, "Σ y·log(y/a)", "softmax, or any output above 0",
         ("kl", "kld", "kullback_leibler"),
-        logits={"softmax": codes.SOFTMAX_CROSSENTROPY}, targets=LABELS, smoothed=True, positive_output=True,
+        logits={"softmax": codes.SOFTMAX_CROSSENTROPY}, targets=LABELS, smoothed=True, less_entropy=True,
+        positive_output=True,
     ),
 )  # fmt: skip
 
 BY_NAME = {row.name: row for row in ROWS}
 LOSSES = tuple(BY_NAME)
-LOSS_CODES = {row.name: next(iter(row.logits.values())) if row.code is None else row.code for row in ROWS}
-"""Kernel codes, of the losses that an output is part of with that output."""
 LOGIT_OUTPUT = {row.name: next(iter(row.logits)) for row in ROWS if row.code is None}
 """Losses computed from the logits always, and the output activation that they contain."""
 OF_SOFTMAX = tuple(row.name for row in ROWS if row.code is not None and "softmax" in row.logits)

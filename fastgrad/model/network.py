@@ -127,7 +127,7 @@ class Network:
             return
         if self.loss_name not in LOGIT_OUTPUT:
             raise InputError(f"class_weights go with {', '.join(LOGIT_OUTPUT)}; found {self.loss_name}")
-        classes = self.widths[-1] if self.loss_name == "softmax_crossentropy" else 2
+        classes = self.classes
         if len(self.class_weights) != classes:
             raise InputError(f"{classes} classes need as many class_weights, found {len(self.class_weights)}")
         for weight in self.class_weights:
@@ -188,12 +188,16 @@ class Network:
         row = self.loss_row
         return row.constant / self.widths[-1] if row.over_outputs else row.constant
 
+    @property
+    def classes(self) -> int:
+        """How many classes the labels of a cross-entropy tell apart: one for each output, or two at each."""
+        return self.widths[-1] if self.loss_row.class_per_output else 2
+
     def targets(self, labels: Array) -> Array:
         """Return labels, shape (m, n_L), as the loss takes them: smoothed, of a softmax times the weights of the classes."""
-        classes = 2 if self.loss_name == "binary_crossentropy" else self.widths[-1]
         s = self.label_smoothing
-        targets = (1.0 - s) * labels + s / classes if s else labels
-        return targets * self.class_weights if self.class_weights and self.loss_name == "softmax_crossentropy" else targets
+        targets = (1.0 - s) * labels + s / self.classes if s else labels
+        return targets * self.class_weights if self.class_weights and self.loss_row.class_per_output else targets
 
     @cached_property
     def weight_offsets(self) -> Offsets:
@@ -436,7 +440,7 @@ class Problem:
     def total_weight(self) -> float:
         """Sum over the examples of their weight times that of their class; of several binary labels the mean."""
         classes, weights = self.network.class_weights, np.ones(self.samples)
-        if classes and self.network.loss_name == "softmax_crossentropy":
+        if classes and self.network.loss_row.class_per_output:
             weights = self._plain_labels @ np.asarray(classes)
         elif classes:
             weights = self._label_weights.mean(axis=1)
@@ -447,7 +451,7 @@ class Problem:
         """What multiplies the kernel's loss of each output, shape (m, n_L); of a loss that couples them, the same for all."""
         network, weights = self.network, np.ones((self.samples, self.network.widths[-1]))
         divisor = {"mean": float(self.samples), "sum": 1.0, "weighted_mean": self.total_weight}[network.reduction]
-        if network.class_weights and network.loss_name == "binary_crossentropy":
+        if network.class_weights and not network.loss_row.class_per_output:
             weights = self._label_weights
         if self.example_weights is not None:
             weights = weights * self.example_weights[:, np.newaxis]

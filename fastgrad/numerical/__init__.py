@@ -19,8 +19,7 @@ from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
 from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
-from fastgrad.numerical.methods import BY_ENTRY, choose_scheme
-from fastgrad.numerical.parameter import PARAMETER
+from fastgrad.numerical.methods import BY_ENTRY, USUAL, choose_scheme
 from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.preactivation import PreactivationPlan
 from fastgrad.numerical.ranges import kink_range
@@ -70,7 +69,7 @@ class Numerical:
 def numerical_gradient(
     problem: Problem,
     *,
-    method: str | Method = PARAMETER,
+    method: str | Method = USUAL,
     step: float | None = None,
     scheme: str = "central",
     sample: int | float | str | None = None,
@@ -166,7 +165,7 @@ def _carry_out(task: Task, method: Method, plan: Plan, threads: int, tracker: Tr
     problem, base = task.problem, task.base
     lower = upper = values = None
     kinked = kinked_units(problem, base) if method.sees_kinks else np.zeros((1, 1), dtype=np.bool_)
-    serve = isinstance(plan, PreactivationPlan) and task.step is None  # the differences of the range are the gradient itself
+    serve = method.makes_range and task.step is None  # the differences of the range are the gradient itself
     steps = plan.steps  # first: with what they take beside the room, the allocator fetches memory anew in every check
     if kinked.any():  # before the blocks, for without it nothing that Ctrl-C leaves could be judged
         values, lower, upper = kink_range(

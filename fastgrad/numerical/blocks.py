@@ -137,7 +137,7 @@ class Method:
     name : str
         As people ask for it.
     perturbs, serves : str
-        What it perturbs, and what it is for, in words.
+        What it perturbs, and what it is for, as the documentation's table says it.
     seconds_per_layer : float
         What a check by it takes for each layer beside the method's own work, for estimates.
     estimate : callable
@@ -150,6 +150,8 @@ class Method:
         The step where none is said; None where each perturbation then has its own.
     sees_kinks : bool
         Whether it tells what is right where a unit sits on a kink.
+    makes_range : bool
+        Whether its differences are those of which the range on a kink is made, so that they need not be made twice.
     schemes : tuple of str
         The differences that it forms.
     """
@@ -163,6 +165,7 @@ class Method:
     kernels: tuple[Kernel, ...] = ()
     step: float | None = None
     sees_kinks: bool = True
+    makes_range: bool = False
     schemes: tuple[Scheme, ...] = ("central",)
 
 

@@ -11,7 +11,7 @@ from fastgrad.errors import Interrupted
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.numerical import Numerical, difference
 from fastgrad.numerical.how import How
-from fastgrad.numerical.parameter import PARAMETER
+from fastgrad.numerical.methods import USUAL
 from fastgrad.numerical.selection import select
 
 
@@ -45,7 +45,7 @@ def differences(problem: Problem, how: How) -> Differences:
     if numerical.step is None:
         return Differences(numerical, numerical, interrupted=interrupted)
     # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-    exact = undisturbed(problem, How(PARAMETER, threads=how.threads), numerical.selected)
+    exact = undisturbed(problem, How(USUAL, threads=how.threads), numerical.selected)
     with_range = replace(numerical, lower=exact.lower, upper=exact.upper)
     return Differences(with_range, exact, np.abs(numerical.values - exact.values), interrupted)
 

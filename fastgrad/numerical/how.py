@@ -13,8 +13,8 @@ from fastgrad.errors import InputError, require
 from fastgrad.model.network import Problem
 from fastgrad.model.rounding import TOLERANCE
 from fastgrad.numerical.blocks import Method
-from fastgrad.numerical.directional import DIRECTIONAL, DIRECTIONS, MOST_DIRECTIONS
-from fastgrad.numerical.methods import choose_method, named
+from fastgrad.numerical.directional import DIRECTIONS, MOST_DIRECTIONS
+from fastgrad.numerical.methods import USUAL, choose_method, named
 from fastgrad.numerical.selection import sample_size
 from fastgrad.numerical.tracking import Progress, thread_count
 
@@ -77,14 +77,14 @@ class How:
 
     def _require_what_goes_with(self, method: Method) -> None:
         """Refuse what the method chosen does not know."""
-        if method is not DIRECTIONAL:
+        if method.plan is not None:
             if self.directions is not None:
                 raise InputError(f"directions go with method directional, found method {method.name}")
             return
         scheme = None if self.scheme == "central" else self.scheme
         for name, value in (("step", self.step), ("scheme", scheme), ("sample", self.sample)):
             if value is not None:
-                raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
+                raise InputError(f"method {method.name} moves all parameters and chooses its steps: leave out {name}")
 
     @property
     def allowed(self) -> float:
@@ -99,3 +99,7 @@ class How:
     def method_for(self, problem: Problem) -> Method:
         """Return the method that is meant; "auto" decides by the estimated time."""
         return choose_method(problem, self.method, self.sample)
+
+    def spares_time(self, method: Method) -> bool:
+        """Return whether "auto" chose this method because the usual one would take too long."""
+        return self.method == "auto" and method is not USUAL

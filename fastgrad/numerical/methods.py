@@ -11,6 +11,8 @@ from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.selection import sample_size
 from fastgrad.numerical.textbook import TEXTBOOK
 
+USUAL, FAST = PARAMETER, PREACTIVATION
+"""What "auto" takes while its time is affordable, and what it takes else."""
 METHODS = {method.name: method for method in (PARAMETER, PREACTIVATION, TEXTBOOK, DIRECTIONAL)}
 """All methods by name."""
 BY_ENTRY = tuple(name for name, method in METHODS.items() if method.plan is not None)
@@ -33,7 +35,7 @@ def choose_method(problem: Problem, name: str | Method, sample: int | float | st
     """
     if name == "auto":
         share = 1.0 if sample is None else sample_size(sample, problem.network.size) / problem.network.size
-        return PARAMETER if PARAMETER.estimate(problem, share) <= AFFORDABLE_SECONDS else PREACTIVATION
+        return USUAL if USUAL.estimate(problem, share) <= AFFORDABLE_SECONDS else FAST
     return named(name)
 
 
@@ -65,9 +67,10 @@ def choose_scheme(scheme: str, method: Method) -> Scheme:
     for known in SCHEMES:
         if scheme == known:
             if known not in method.schemes:
+                able = next(other.name for other in METHODS.values() if known in other.schemes)
                 raise InputError(
-                    f"scheme {known} is for method textbook; method {method.name} forms central differences only. "
-                    'Give method="textbook" (--method textbook) with it'
+                    f"scheme {known} is for method {able}; method {method.name} forms central differences only. "
+                    f'Give method="{able}" (--method {able}) with it'
                 )
             return known
     raise InputError(f"scheme must be one of {', '.join(SCHEMES)}; found {quoted(scheme)}")

@@ -104,14 +104,14 @@ def tiles_of(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
     return np.append(starts, local.size), np.argsort(rank, kind="stable")
 
 
-def _estimate(problem: Problem, share: float = 1.0) -> float:
+def _estimate(problem: Problem, share: float) -> float:
     """Estimate the seconds for a share of the parameters."""
     return counted_seconds(problem, RATE, share, lambda layer: parameters_of(problem, layer) * work_above(problem, layer))
 
 
 PARAMETER = Method(
     name="parameter",
-    perturbs="every parameter by ±h",
+    perturbs="every parameter, by ±h",
     serves="the exhaustive check",
     seconds_per_layer=1.3e-3,
     estimate=_estimate,

@@ -99,17 +99,18 @@ class PreactivationPlan:
             dZ.sum(axis=0, out=whole[weights:])
 
 
-def _estimate(problem: Problem, share: float = 1.0) -> float:
+def _estimate(problem: Problem, _: float) -> float:
     """Estimate the seconds, which a share of the parameters takes as all of them."""
     return counted_seconds(problem, RATE, 1.0, lambda layer: problem.network.widths[layer + 1] * work_above(problem, layer))
 
 
 PREACTIVATION = Method(
     name="preactivation",
-    perturbs="every pre-activation of every sample by ±h; dW and db follow, z being linear in them",
+    perturbs="every pre-activation of every example, by ±h; dW and db follow, since z is linear in W and b",
     serves="networks with millions of parameters",
     seconds_per_layer=1.3e-3,
     estimate=_estimate,
     plan=PreactivationPlan,
     kernels=(launch.preactivation_tiles,),
+    makes_range=True,
 )

@@ -103,14 +103,14 @@ class TextbookPlan:
         return self.task.in_order(room)
 
 
-def _estimate(problem: Problem, share: float = 1.0) -> float:
+def _estimate(problem: Problem, share: float) -> float:
     """Estimate the seconds for a share of the parameters."""
     return counted_seconds(problem, RATE, share, lambda layer: parameters_of(problem, layer) * forward_work(problem))
 
 
 TEXTBOOK = Method(
     name="textbook",
-    perturbs="every parameter by ±h, with two whole forward passes",
+    perturbs="every parameter, by ±h, with two whole forward passes",
     serves="teaching, and comparison with the others",
     seconds_per_layer=2e-3,
     estimate=_estimate,

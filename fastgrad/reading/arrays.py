@@ -6,6 +6,7 @@ No such package is imported. Numbers in bfloat16, which NumPy has no type for, b
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from numbers import Number
 from typing import Any
@@ -29,7 +30,8 @@ def number_array(name: str, value: Any) -> Raw:
         raise InputError(f"{name} is no array: its rows differ in length") from None
     except Exception as error:  # an object with code of its own, which may raise anything
         raise InputError(f"{name} cannot be made an array: {told(error)}") from None
-    if np.ma.is_masked(value):
+    masked = sys.modules.get("numpy.ma")  # which takes long to import, and without which there are no such arrays
+    if masked is not None and masked.is_masked(value):
         raise InputError(f"{name} has masked entries, which are no numbers: fill them, or leave them out")
     if isinstance(value, Mapping):
         raise InputError(f"{name} must be an array, found a dict: give each of its arrays under a name of its own")

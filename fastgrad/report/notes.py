@@ -16,7 +16,7 @@ NAMED_FROM_ENTRIES = "To name the mistake, every entry was held against the nume
 
 def interrupted(finished: int, total: int) -> str:
     """Say how far a check came before Ctrl-C."""
-    return f"Interrupted: {finished:,} of {total:,} parameters were finished, the others are not judged"
+    return f"Interrupted: {finished:,} of {total:,} parameters were finished; the others were not judged"
 
 
 def audit_failed(audit: Audit, noun: str) -> str:

@@ -104,7 +104,8 @@ def _silence(report: Report, judged: Sequence[TensorReport]) -> str:
     names = [gradient_label(tensor) for tensor in silent(judged)]
     if not names:
         return ""
-    how = "zero throughout" if report.sample_seed is None else "zero wherever they were looked at"
+    looked_at = "it was looked at" if len(names) == 1 else "they were looked at"
+    how = "zero throughout" if report.sample_seed is None else f"zero wherever {looked_at}"
     if any(tensor.verdict == "at a kink" for tensor in silent(judged)):
         how = "zero, or on kinks where zeros pass,"
     which = f"{len(names):,} of {len(judged):,}" if len(names) < len(judged) else "all" if len(names) > 1 else "it"
@@ -224,7 +225,7 @@ def finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
     lines += [f"    |{line}|" for line in finding.picture]
     lines += [f"    {evidence}"] if (evidence := _evidence(finding)) else []
     for other in finding.alternatives:
-        lines.append(f"    It could as well be: {other.sentence} [{other.code}] What would tell: {other.separate}.")
+        lines.append(f"    It could as well be: {other.sentence} [{other.code}] To tell the two apart, use {other.separate}.")
     for line in lines:
         yield printable(line.translate(_PLAIN) if ascii_only else line)
 

@@ -190,7 +190,7 @@ def forgotten_m() -> tuple[Arrays, Description]:
 
 DEMOS = (
     Demo("planted", "4-5-3-1 relu; dW2 doubled, db1 four times too large", ("b1", "W2"), planted),
-    Demo("repaired", "the same with a right backward pass", (), repaired),
+    Demo("repaired", "4-5-3-1 relu with a right backward pass", (), repaired),
     Demo("cat", "12288-5-5-1 tanh, 209 images of raw pixels", (), cat),
     Demo("digits", "784-50-10 sigmoid and softmax, 100 images", (), digits),
     Demo(

@@ -16,7 +16,7 @@ from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.numerical import load_kernels, numerical_gradient
-from fastgrad.numerical.preactivation import PREACTIVATION
+from fastgrad.numerical.methods import FAST
 from fastgrad.teaching import demo
 from fastgrad.teaching.digits import CLASSES, Digits
 
@@ -140,7 +140,7 @@ def network_for(digits: Digits) -> Network:
 def numerically(problem: Problem) -> Array:
     """Return the numerical gradient of every parameter."""
     try:
-        return numerical_gradient(problem, method=PREACTIVATION).values
+        return numerical_gradient(problem, method=FAST).values
     except Interrupted:  # half a gradient is no step
         raise KeyboardInterrupt from None
 
@@ -201,7 +201,7 @@ def train(
     """
     if iterations < 1:
         raise InputError(f"iterations must be a whole number of at least 1, found {iterations}")
-    load_kernels(PREACTIVATION)
+    load_kernels(FAST)
     network, rng = network_for(digits), np.random.default_rng(seed)
     theta, (X, labels) = first_weights(network, rng), digits.train
     targets = np.eye(CLASSES)[labels]

@@ -17,7 +17,7 @@ from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
 from fastgrad.model.ties import tied, total_gradient
 from fastgrad.numerical import load_kernels, numerical_gradient
-from fastgrad.numerical.preactivation import PREACTIVATION
+from fastgrad.numerical.methods import FAST
 from fastgrad.reading import target_form
 from fastgrad.reading.arrays import Raw
 from fastgrad.trials.calling import Given, Point
@@ -152,12 +152,12 @@ def grown(given: Given, point: Point, steps: int) -> Point:
     A step that would go uphill, or take all but a share of the loss and so saturate the units, is made shorter.
     """
     problem = given.problem_at(point)
-    load_kernels(PREACTIVATION)
+    load_kernels(FAST)
     stride, first = STRIDE, base_point(problem).loss
     loss, numerical = first, None
     for _ in range(steps):
         if numerical is None:
-            numerical = total_gradient(given.problem, numerical_gradient(problem, method=PREACTIVATION).values)
+            numerical = total_gradient(given.problem, numerical_gradient(problem, method=FAST).values)
         length = norm(numerical)
         if length == 0.0:
             break
