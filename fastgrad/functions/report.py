@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -55,6 +55,34 @@ class EntryReport:
     reason: str
 
 
+@dataclass(frozen=True)
+class FunctionTensor:
+    """What was found of one of several arrays that make up x.
+
+    Attributes
+    ----------
+    name : str
+        The array in the user's terms: "W1", "x[0]".
+    verdict : {"right", "wrong", "inconclusive"}
+        What is to be thought of it.
+    total, wrong, inconclusive, kinks : int
+        Entries in all, wrong, inconclusive, and on a kink.
+    relative_difference : float
+        ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖).
+    sensitivity : float or None
+        The error, relative to the root mean square of the entries, above which it would have been caught in whichever of them.
+    """
+
+    name: str
+    verdict: Verdict
+    total: int
+    wrong: int
+    inconclusive: int
+    kinks: int
+    relative_difference: float
+    sensitivity: float | None
+
+
 class Counts(NamedTuple):
     """Entries in all, wrong, inconclusive, and on a kink; by directions, the wrong ones that halving found."""
 
@@ -100,6 +128,15 @@ class FunctionReport(BaseReport):
         Time of the check.
     smallest : float
         Smallest mistake that `miss` speaks of.
+    tolerance : float
+        Share of an entry by which it was allowed to be off.
+    sensitivity : float or None
+        The error, relative to the root mean square of the entries, above which it would have been caught in whichever of them
+        is no kink and not inconclusive; None by directions, and where all entries are 0.
+    tensors : tuple of FunctionTensor
+        A line for each array where x is a dict or list of several.
+    remarks : tuple of str
+        What else there is to say of f at this point.
     """
 
     verdict: Verdict
@@ -118,6 +155,10 @@ class FunctionReport(BaseReport):
     evaluations: int
     seconds: float
     smallest: float = 0.0
+    tolerance: float = 0.0
+    sensitivity: float | None = None
+    tensors: tuple[FunctionTensor, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def complaint(self) -> str:
         """Return the report."""
@@ -143,6 +184,17 @@ class FunctionReport(BaseReport):
             "seed": self.seed,
             "evaluations": self.evaluations,
             "seconds": _number(self.seconds),
+            "tolerance": _number(self.tolerance),
+            "sensitivity": _number(self.sensitivity),
+            "remarks": list(self.remarks),
+            "tensors": [
+                {
+                    **asdict(tensor),
+                    "relative_difference": _number(tensor.relative_difference),
+                    "sensitivity": _number(tensor.sensitivity),
+                }
+                for tensor in self.tensors
+            ],
             "entries": [
                 {
                     "name": entry.name,
@@ -171,6 +223,9 @@ class FunctionReport(BaseReport):
         yield _headline(self, options.ascii_only)
         numbers = counted(self.counts.total, "number")
         yield Text(f"f of {numbers}; f(x) = {significant(self.value)}, noise {self.noise:.1e}", style="dim")
+        if self.tensors:
+            yield Text()
+            yield Padding(_tensor_table(self.tensors, options.ascii_only), (0, 0, 0, 1))
         if self.entries:
             yield Text()
             yield Padding(_table(self.entries, options.ascii_only), (0, 0, 0, 1))
@@ -193,10 +248,12 @@ def _headline(report: FunctionReport, ascii_only: bool) -> Text:
 def _headline_sentence(report: FunctionReport) -> str:
     total, wrong, inconclusive, _ = report.counts
     if report.method == "directions":
+        found = f"halving found {wrong:,} wrong {'entry' if wrong == 1 else 'entries'}" if wrong else "no entry is by itself"
+        hidden = "Kinks at x leave the gradient open" if report.counts.kinks else "Noise of f hides the gradient"
         return {
             "right": f"The gradient is right along {report.directions} random directions.",
-            "wrong": f"The gradient is wrong; halving found {wrong:,} wrong {'entry' if wrong == 1 else 'entries'}.",
-            "inconclusive": "Noise of f hides the gradient along every direction.",
+            "wrong": f"The gradient is wrong; {found}.",
+            "inconclusive": f"{hidden} along every direction.",
         }[report.verdict]
     entries = "entry" if total == 1 else "entries"
     rest = f"; {inconclusive:,} inconclusive" if inconclusive else ""
@@ -230,6 +287,23 @@ def _table(entries: tuple[EntryReport, ...], ascii_only: bool) -> Table:
     return table
 
 
+def _tensor_table(tensors: tuple[FunctionTensor, ...], ascii_only: bool) -> Table:
+    """Return a line for each array."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for heading in ("tensor", "verdict"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("wrong", "of", "rel. difference", "caught above"):
+        table.add_column(heading, overflow="fold", justify="right")
+    for tensor in tensors:
+        sign = (_ASCII_SIGNS if ascii_only else _SIGNS)[tensor.verdict]
+        caught = "-" if tensor.sensitivity is None else f"{tensor.sensitivity:.0e}"
+        numbers = (f"{tensor.wrong:,}", f"{tensor.total:,}", significant(tensor.relative_difference, 2), caught)
+        table.add_row(
+            Text(printable(tensor.name)), Text(f"{sign} {tensor.verdict}", style=_STYLES[tensor.verdict]), *map(Text, numbers)
+        )
+    return table
+
+
 def _both(entry: EntryReport) -> tuple[str, str]:
     """Return both values to seven digits, a wrong one to as many as tell it apart."""
     for digits in range(7, 18):
@@ -249,8 +323,13 @@ def _sentences(report: FunctionReport) -> Iterator[str]:
     yield f"Relative difference in all: {significant(report.relative_difference)}."
     if report.counts.kinks:
         kinks = f"{report.counts.kinks:,} of {report.counts.total:,}"
-        yield f"On a kink: {kinks}; there any value between the one-sided slopes is right."
+        yield f"On a kink: {kinks}; there any value between the one-sided slopes is right by itself."
+    yield from report.remarks
     yield from _direction_sentences(report)
+    if report.tolerance:
+        yield f"Tolerance: an entry may be off by {significant(report.tolerance)} of itself."
+    if report.sensitivity is not None:
+        yield f"Errors above {report.sensitivity:.0e} of a typical entry are caught."
     yield f"{counted(report.evaluations, 'evaluation')} of f in {duration(report.seconds)}; {_how(report)}."
 
 
