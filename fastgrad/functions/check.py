@@ -124,7 +124,7 @@ def check_function(
         report = _check_entries(function, claim, noise, step, seed, began)
     if not report.passed and report.scheme != "complex" and not function.settles():
         raise InputError(
-            "f gives different values for the same x from call to call: it draws random numbers, a mask of dropout for example, "
+            "f gives different values for the same x from call to call: it draws random numbers, a dropout mask for example, "
             "and its values above and below x come from different draws. seed=reset calls reset() before each call of f and of "
             "the gradient; a batched f has to draw the same for every point"
         )

@@ -249,7 +249,7 @@ class _Table:
         with np.errstate(invalid="ignore"):
             right, left = (probed.upper - value) / probed.above, (value - probed.lower) / probed.below
         shrunk, jump = self.steps[rows, 0] / self.step[rows], right - left
-        drifting = self._drifting(rows, np.column_stack([right, left]), shrunk, noise)
+        self._drift(rows, np.column_stack([right, left]), shrunk, noise)
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.abs(jump) / np.abs(self.jump[rows])
         seen = (np.abs(jump) > 4.0 * noise) & np.isfinite(ratio)
@@ -257,7 +257,7 @@ class _Table:
         # A jump that stayed or grew and is gone was that of a kink or a pole beside x: what larger steps found is void.
         beside = rows[(self.lasted[rows] >= 64.0) & (ratio <= 0.75)]
         self.row[beside], self.value[beside], self.error[beside], self.lasted[beside] = np.nan, np.nan, np.inf, 1.0
-        self.rival[beside] = np.nan
+        self.rival[beside], self.drift[beside] = np.nan, 1.0
         self.steady[rows] = np.where(steady, self.steady[rows] * shrunk, 1.0)
         self.growing[rows] = np.where(growing, self.growing[rows] * shrunk, 1.0)
         self.lasted[rows] = np.maximum(self.lasted[rows], np.maximum(self.steady[rows], self.growing[rows]))
@@ -272,10 +272,10 @@ class _Table:
         self.uncertain[rows[chosen]] = uncertain[chosen]
         self.swing[rows] = np.fmax(self.swing[rows], np.fmax(np.abs(right), np.abs(left)))
         self.right_raw[rows], self.left_raw[rows], self.jump[rows] = right, left, jump
-        return steady | growing | drifting  # type: ignore[no-any-return]
+        return np.asarray(steady | growing | (self.drift[rows] >= DRIFTING).any(axis=1))
 
-    def _drifting(self, rows: Entries, slopes: Array, shrunk: Array, noise: Array) -> NDArray[np.bool_]:
-        """Compare how one-sided quotients change with how they did at the step before; return where one seems to be endless."""
+    def _drift(self, rows: Entries, slopes: Array, shrunk: Array, noise: Array) -> None:
+        """Compare how one-sided quotients change with how they did at the step before: what goes on may be endless."""
         before = np.column_stack([self.right_raw[rows], self.left_raw[rows]])
         factor = np.log(shrunk)[:, None]
         with np.errstate(invalid="ignore", over="ignore"):
@@ -284,7 +284,6 @@ class _Table:
             onward &= np.abs(change) * factor > 4.0 * noise[:, None]
         self.drift[rows] = np.where(onward, self.drift[rows] * shrunk[:, None], 1.0)
         self.change[rows] = change
-        return np.asarray((self.drift[rows] >= DRIFTING).any(axis=1))
 
     def _extend(self, rows: Entries, difference: Array, noise: Array, order: Array) -> Array:
         """Extend the table by a row, keep what is better than the best so far; return the least truncation in it.
