@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastgrad.errors import InputError, quoted
 from fastgrad.functions import directions, kinks
 from fastgrad.functions.arguments import Array, real_number, whole_number
-from fastgrad.functions.claim import Claim, claim_of, relative_difference
+from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, claim_of, negligible, relative_difference
 from fastgrad.functions.difference import both_sides, try_complex
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
@@ -36,13 +36,7 @@ REFEREE_NOISE = 6.0
 """Estimated errors of the referee within which a claim is right; on the standard problems the largest is 3."""
 
 BLIND = 0.25
-"""Share of an entry that may hide in noise before the entry is inconclusive ..."""
-
-NEGLIGIBLE = 1e-6
-"""... unless it is this small a share of what an entry may well be."""
-
-CONFIRMED = 2.0**-20
-"""Share of the terms of a slope by which complex steps may differ from a difference, as where they were first believed."""
+"""Share of an entry that may hide in noise before the entry is inconclusive, unless that is negligible."""
 
 BEND = 0.125
 """Share of the largest slope by which the slopes of the two sides may differ before the referee looks for a kink."""
@@ -177,7 +171,7 @@ def _second_look(function: Function, claim: Claim, noise: Noise, look: Look, ent
     direction[accused] = function.inward(np.sign(off) * scale)[accused]
     plain = extrapolate(function, noise, direction_prober(function, direction[None]), np.array([accused.size**-0.5]))
     terms = look.values * direction
-    room = CONFIRMED * np.abs(terms).sum() + REFEREE_NOISE * plain.error[0]
+    room = ROUNDINGS * UNIT_ROUNDOFF * np.abs(terms).sum() + REFEREE_NOISE * plain.error[0]
     if not plain.kink[0] and not abs(plain.value[0] - terms.sum()) > room:
         return found
     return extrapolate(function, noise, entry_prober(function, entries), scale[entries])
@@ -263,7 +257,8 @@ def _verdict(function: Function, claim: Claim, noise: Noise, entry: int, found: 
         return "wrong", ""
     if found.claimed == found.swing == 0.0:
         return "right", ""  # f does not change with this entry at any step
-    if found.bound > max(BLIND * max(abs(found.claimed), abs(found.numerical)), NEGLIGIBLE * found.natural):
+    size = max(abs(found.claimed), abs(found.numerical))
+    if found.bound > max(BLIND * size, negligible(claim, noise) * found.natural):
         return "inconclusive", _hiding(function, claim, noise, entry, found)
     return "right", ""
 
@@ -350,7 +345,7 @@ def _report(
         tolerance=claim.tolerance,
         sensitivity=sensitivity,
         tensors=tensors,
-        remarks=tuple(_remarks(function, bool(plain.all() and np.all(np.abs(numerical) <= bound)))),
+        remarks=tuple(_remarks(function, bool(not counts.wrong and plain.all() and np.all(np.abs(numerical) <= bound)))),
     )
 
 

@@ -21,6 +21,9 @@ from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise
 ROUNDINGS = 1024.0
 """Roundings that a correct gradient may be off by: sums of a million terms in any order, with room."""
 
+NEGLIGIBLE = 1e-6
+"""Share of what a slope may well be that may hide in noise, and the slope is right all the same."""
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -53,6 +56,11 @@ class Claim:
         """Return the size of the entries, the larger of both values; 0 for what is not finite."""
         values = (np.abs(np.nan_to_num(value, posinf=0.0, neginf=0.0)) for value in (self.values, numerical))
         return np.asarray(np.maximum(*values))
+
+
+def negligible(claim: Claim, noise: Noise) -> float:
+    """Return how small a share of what a slope may well be may hide in noise: more in single precision, what it rounds to."""
+    return max(NEGLIGIBLE, 2.0 * ROUNDINGS * max(claim.unit_roundoff, noise.unit_roundoff))
 
 
 def claim_of(gradient: Any, function: Function, tolerance: float = 0.0) -> Claim:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.functions import kinks
 from fastgrad.functions.arguments import Array
-from fastgrad.functions.claim import ROUNDINGS, Claim, relative_difference
+from fastgrad.functions.claim import ROUNDINGS, Claim, negligible, relative_difference
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import Extrapolated, direction_prober, entry_prober, extrapolate
 from fastgrad.functions.kinks import SLACK
@@ -41,9 +42,6 @@ MOST_JOINT = 256
 ERRORS = 6.0
 """Estimated errors of a slope within which a claim is right."""
 
-NEGLIGIBLE = 1e-6
-"""Share of f that noise may hide where the gradient is nothing."""
-
 
 class Search:
     """A gradient held against slopes of its function."""
@@ -65,7 +63,7 @@ class Search:
             self.function, self.noise, direction_prober(self.function, direction[None]), np.array([moved**-0.5])
         )
         terms = self.claimed * direction
-        rounding = self.claim.unit_roundoff * float(np.linalg.norm(terms)) + self.noise.level
+        rounding = self.claim.unit_roundoff * (float(np.linalg.norm(terms)) + self.noise.terms)
         bound = ROUNDINGS * rounding + self.claim.tolerance * float(np.abs(terms).sum())
         if found.unsettled[0]:
             return np.nan, math.inf, found
@@ -105,36 +103,19 @@ def check(function: Function, claim: Claim, noise: Noise, seed: int, began: floa
     """Check a gradient along random directions; arguments and result as in `check_function`."""
     search = Search(function, claim, noise)
     _ = noise.level
-    slopes = []
-    for number in range(DIRECTIONS):
-        direction = search.direction(seed + number)
-        slopes.append((*search.slope(direction)[:2], float(search.claimed @ direction)))
-    off, bound, claimed = np.array(slopes).T
-    wrong = np.flatnonzero(np.abs(off) > bound)
-    located = _not_finite(search)
-    entries = [_entry(search, entry) for entry in located]
-    open_, on_kinks = False, 0
-    if wrong.size and not located:
-        located, joint = search.locate(search.direction(seed + int(wrong[0])), MOST_LOCATED)
-        entries = [_entry(search, entry) for entry in located]
-        if not located and len(joint) <= MOST_JOINT:
-            entries, on_kinks = _joint(search, np.array(joint), seed)
-            # Kinks of several entries cancel in directions: what is right by entries is not wrong because of a direction.
-            open_ = not entries and on_kinks > 0
-    size = float(np.linalg.norm(search.claimed * search.scale))
-    seen = np.isfinite(off)
-    blind = (
-        not wrong.size
-        and not entries
-        and (not seen.any() or float(np.median(bound[seen])) > 1e-3 * size + NEGLIGIBLE * abs(function.value))
-    )
-    numerical = claimed - off
+    slopes = _slopes(search, seed)
+    wrong = np.flatnonzero(np.abs(slopes.off) > slopes.bound)
+    entries, on_kinks = _wrong_entries(search, wrong, seed)
+    # Kinks of several entries may cancel along a direction: what is right by entries is not wrong because of a direction.
+    is_open = on_kinks > 0 and not entries
+    seen, numerical = slopes.seen, slopes.claimed - slopes.off
+    blind = not wrong.size and not entries and _is_blind(search, slopes)
     return FunctionReport(
-        verdict="inconclusive" if blind or open_ else "wrong" if wrong.size or entries else "right",
+        verdict="inconclusive" if blind or is_open else "wrong" if wrong.size or entries else "right",
         counts=Counts(total=function.x.size, wrong=len(entries), inconclusive=0, kinks=on_kinks),
         entries=tuple(entries),
-        ratio=_ratio(claimed[seen], numerical[seen], bound[seen]) if wrong.size and not on_kinks else None,
-        relative_difference=relative_difference(claimed[seen], numerical[seen]),
+        ratio=_ratio(slopes.claimed[seen], numerical[seen], slopes.bound[seen]) if wrong.size and not on_kinks else None,
+        relative_difference=relative_difference(slopes.claimed[seen], numerical[seen]),
         value=function.value,
         noise=noise.level,
         method="directions",
@@ -145,10 +126,57 @@ def check(function: Function, claim: Claim, noise: Noise, seed: int, began: floa
         seed=seed,
         evaluations=function.evaluations,
         seconds=time.perf_counter() - began,
-        smallest=2.0 * float(np.median(bound[seen])) if seen.any() else math.inf,
+        smallest=2.0 * float(np.median(slopes.bound[seen])) if seen.any() else math.inf,
         tolerance=claim.tolerance,
         remarks=tuple(domain_remark(function)),
     )
+
+
+class Slopes(NamedTuple):
+    """Claimed minus numerical slopes along all directions, nan where there is none, their bounds, the claimed, and kinks."""
+
+    off: Array
+    bound: Array
+    claimed: Array
+    kink: NDArray[np.bool_]
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Directions along which f has a slope, or two."""
+        return np.isfinite(self.off)
+
+
+def _slopes(search: Search, seed: int) -> Slopes:
+    """Hold the claim against slopes along random directions."""
+    rows = []
+    for number in range(DIRECTIONS):
+        direction = search.direction(seed + number)
+        off, bound, found = search.slope(direction)
+        rows.append((off, bound, float(search.claimed @ direction), bool(found.kink[0])))
+    return Slopes(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def _is_blind(search: Search, slopes: Slopes) -> bool:
+    """Whether noise leaves so much open that nothing can be concluded; where there are kinks, other directions count."""
+    plain = slopes.seen & ~slopes.kink
+    if not plain.any():
+        return not slopes.seen.any()
+    size = float(np.linalg.norm(search.claimed * search.scale))
+    natural = abs(search.function.value)
+    if search.noise.vanishes:
+        natural = search.noise.terms * math.sqrt(search.scale.size)  # what an entry may be of, added up by chance
+    return float(np.median(slopes.bound[plain])) > 1e-3 * size + negligible(search.claim, search.noise) * natural
+
+
+def _wrong_entries(search: Search, wrong: NDArray[np.int64], seed: int) -> tuple[list[EntryReport], int]:
+    """Return some wrong entries, by themselves or together with others, and the entries on kinks among those looked at."""
+    located = _not_finite(search)
+    if located or not wrong.size:
+        return [_entry(search, entry) for entry in located], 0
+    located, joint = search.locate(search.direction(seed + int(wrong[0])), MOST_LOCATED)
+    if located or len(joint) > MOST_JOINT:
+        return [_entry(search, entry) for entry in located], 0
+    return _joint(search, np.array(joint), seed)
 
 
 def _not_finite(search: Search) -> list[int]:
@@ -174,10 +202,11 @@ def _entry(search: Search, entry: int) -> EntryReport:
     """Look at one entry alone."""
     direction = np.zeros_like(search.scale)
     direction[entry] = search.scale[entry]
+    direction = search.function.inward(direction)
     _, bound, found = search.slope(direction)
-    claimed, scale = float(search.claim.values[entry]), float(search.scale[entry])
+    claimed, scale = float(search.claim.values[entry]), float(direction[entry])
     label = search.function.layout.label(int(entry))
-    return EntryReport(label, "wrong", claimed, float(found.value[0]) / scale, bound / scale, "")
+    return EntryReport(label, "wrong", claimed, float(found.value[0]) / scale, bound / abs(scale), "")
 
 
 def _ratio(claimed: Array, numerical: Array, bound: Array) -> float | None:

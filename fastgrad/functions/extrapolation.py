@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise
+from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise, are_single
 
 FIRST_STEP = 0.274
 """First step in units of the scale. No power of two, and no simple fraction of a period: steps that are whole periods of a
@@ -239,9 +239,13 @@ class _Table:
         with np.errstate(invalid="ignore"):
             slope = np.fmax(np.abs(probed.upper - value) / probed.above, np.abs(probed.lower - value) / probed.below)
         rounding = UNIT_ROUNDOFF * slope * probed.size
+        # A function of single precision that is nothing at x rounds to the more the farther away its values are taken.
+        values = np.column_stack([probed.upper, probed.lower, np.full(step.size, value)])
+        unit = np.where(are_single(values) & (values != value).any(axis=1), SINGLE_ROUNDOFF, UNIT_ROUNDOFF)
         largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(value))
         sides = np.where((probed.above > 0.0) & (probed.below > 0.0), 1.0, ONE_SIDED)
-        return 2.0 * sides * np.fmax(np.maximum(self.noise.known, UNIT_ROUNDOFF * largest), rounding) / step
+        noise: Array = 2.0 * sides * np.fmax(np.maximum(self.noise.known, unit * largest), rounding) / step
+        return noise
 
     def _one_sided(self, rows: Entries, probed: Probe, noise: Array) -> NDArray[np.bool_]:
         """Compare the jump between one-sided derivatives with that at the step before; return where it does not shrink."""

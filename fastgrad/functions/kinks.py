@@ -123,8 +123,8 @@ def _outside(function: Function, claim: Claim, noise: Noise, directions: Array, 
     if not np.any(beyond > 0.0):
         return ""
     worst = int(np.nanargmax(beyond))
-    slopes = f"{lower[worst]:.6g}" if not found.kink[worst] else f"from {lower[worst]:.6g} to {upper[worst]:.6g}"
-    return f"along {_named(function, directions[worst])} the claim rises by {claimed[worst]:.6g}, f by {slopes}"
+    slopes = f"between {lower[worst]:.6g} and {upper[worst]:.6g}" if found.kink[worst] else f"{lower[worst]:.6g}"
+    return f"along {_named(function, directions[worst])} the claim has the slope {claimed[worst]:.6g}, and f {slopes}"
 
 
 def _named(function: Function, direction: Array) -> str:

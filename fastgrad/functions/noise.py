@@ -9,6 +9,7 @@ from math import comb
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
@@ -164,15 +165,15 @@ def measure_noise(function: Function, seed: int = 0) -> Measured:
         table = difference_table(values) if np.isfinite(values).all() else Table(0.0, "too far apart")
         again = 0.25 * before <= table.level <= 4.0 * before
         if table.outcome == "found":
-            return Measured(max(table.level, floor), _are_single(values))
+            return Measured(max(table.level, floor), bool(are_single(values)))
         if before > 0.0 and (again or table.outcome == "too close"):
-            return Measured(max(before, floor), _are_single(values))
+            return Measured(max(before, floor), bool(are_single(values)))
         before = table.level
         spacing *= 128.0 if table.outcome == "too close" else 1.0 / 128.0
-    return Measured(floor, _are_single(values))
+    return Measured(floor, bool(are_single(values)))
 
 
-def _are_single(values: Array) -> bool:
-    """Whether values are numbers of single precision, all of them: of others, one in 2²⁹ is by chance."""
+def are_single(values: Array) -> NDArray[np.bool_]:
+    """Whether values, along the last axis, are numbers of single precision, all of them: of others, one in 2²⁹ is by chance."""
     with np.errstate(over="ignore"):
-        return bool(np.array_equal(values.astype(np.float32), values))
+        return np.asarray((values.astype(np.float32) == values).all(axis=-1))

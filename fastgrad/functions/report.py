@@ -249,11 +249,12 @@ def _headline_sentence(report: FunctionReport) -> str:
     total, wrong, inconclusive, _ = report.counts
     if report.method == "directions":
         found = f"halving found {wrong:,} wrong {'entry' if wrong == 1 else 'entries'}" if wrong else "no entry is by itself"
-        hidden = "Kinks at x leave the gradient open" if report.counts.kinks else "Noise of f hides the gradient"
+        kinks = 'Kinks at x leave the gradient open along some directions; method="entries" judges them.'
+        hidden = kinks if report.counts.kinks else "Noise of f hides the gradient along every direction."
         return {
             "right": f"The gradient is right along {report.directions} random directions.",
             "wrong": f"The gradient is wrong; {found}.",
-            "inconclusive": f"{hidden} along every direction.",
+            "inconclusive": hidden,
         }[report.verdict]
     entries = "entry" if total == 1 else "entries"
     rest = f"; {inconclusive:,} inconclusive" if inconclusive else ""
