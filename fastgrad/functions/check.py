@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fastgrad.errors import InputError, quoted
 from fastgrad.functions import directions, kinks
 from fastgrad.functions.arguments import Array, real_number, whole_number
-from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, claim_of, negligible, relative_difference
+from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, claim_of, relative_difference
 from fastgrad.functions.difference import both_sides, try_complex
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
@@ -145,11 +145,22 @@ def _check_entries(
             errors = np.where(found.kink, 1.0, REFEREE_NOISE) * found.error
             bound[entries] = claim.rounding(numerical, noise, scale)[entries] + errors
         natural = np.maximum(found.swing, max(largest, abs(function.value)))
-        natural = np.maximum(natural, noise.terms / scale[entries] if noise.vanishes else 0.0)
-        columns = (claim.values[entries], found.value, bound[entries], claim.allowed(numerical)[entries], natural)
+        room = np.maximum(BLIND * claim.size(numerical)[entries], NEGLIGIBLE * natural)
+        room = np.maximum(room, claim.zeros(noise, scale)[entries])
+        coarse = np.maximum(room, 2.0 * ROUNDINGS * claim.unit_roundoff * largest)
+        rounding = claim.rounding(numerical, noise, scale)[entries]
+        columns = (
+            claim.values[entries],
+            found.value,
+            bound[entries],
+            claim.allowed(numerical)[entries],
+            rounding,
+            room,
+            coarse,
+        )
         sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)
         for entry, *row in zip(entries.tolist(), *columns, *sides, strict=True):
-            judged[entry] = _judge(function, claim, noise, entry, Finding(*row))
+            judged[entry] = _judge(function, noise, entry, Finding(*row))
         on_kinks = np.array([judged[entry].verdict == "right" and "kink" in judged[entry].reason for entry in entries.tolist()])
         judged |= _judge_together(function, claim, noise, entries[on_kinks], found, on_kinks, judged, seed)
     shown = numerical if step is None else look.values
@@ -218,14 +229,17 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
 class Finding(NamedTuple):
     """What the referee found of one entry: both values, the difference explained, one-sided slopes and their doubt.
 
-    `natural` is what an entry may well be: the largest one, f itself, or the quotient of this one at any step.
+    What may hide in noise of f is `room`, a share of the entry, or next to nothing beside what an entry may well be: the
+    largest one, f itself, or the quotient of this one at any step; `coarse` may hide in the claim's own rounding.
     """
 
     claimed: float
     numerical: float
     bound: float
     allowed: float
-    natural: float
+    rounding: float
+    room: float
+    coarse: float
     left: float
     right: float
     doubt: float
@@ -234,14 +248,14 @@ class Finding(NamedTuple):
     unsettled: bool
 
 
-def _judge(function: Function, claim: Claim, noise: Noise, entry: int, found: Finding) -> EntryReport:
+def _judge(function: Function, noise: Noise, entry: int, found: Finding) -> EntryReport:
     """Judge an entry that the referee looked at."""
-    verdict, reason = _verdict(function, claim, noise, entry, found)
+    verdict, reason = _verdict(function, noise, entry, found)
     name = function.layout.label(entry)
     return EntryReport(name, verdict, float(found.claimed), float(found.numerical), float(found.bound), reason)
 
 
-def _verdict(function: Function, claim: Claim, noise: Noise, entry: int, found: Finding) -> tuple[Verdict, str]:
+def _verdict(function: Function, noise: Noise, entry: int, found: Finding) -> tuple[Verdict, str]:
     """Return the verdict on an entry and the reason."""
     if np.isnan(found.claimed):
         return "wrong", "the claim is nan"
@@ -257,20 +271,12 @@ def _verdict(function: Function, claim: Claim, noise: Noise, entry: int, found: 
         return "wrong", ""
     if found.claimed == found.swing == 0.0:
         return "right", ""  # f does not change with this entry at any step
-    size = max(abs(found.claimed), abs(found.numerical))
-    if found.bound > max(BLIND * size, negligible(claim, noise) * found.natural):
-        return "inconclusive", _hiding(function, claim, noise, entry, found)
+    if found.bound - found.rounding > found.room:
+        hidden = f"noise of f, {noise.level:.1e}, leaves ±{found.bound:.1e} in its differences, which hides the entry"
+        return "inconclusive", hidden
+    if found.rounding > found.coarse:
+        return "inconclusive", f"rounding of the claim leaves ±{found.rounding:.1e}, which hides the entry"
     return "right", ""
-
-
-def _hiding(function: Function, claim: Claim, noise: Noise, entry: int, found: Finding) -> str:
-    """Say what hides an entry: noise of f, or rounding of the claim where that is more."""
-    at = np.array([entry])
-    one = replace(claim, values=claim.values[at])
-    rounding = float(one.rounding(np.array([found.numerical]), noise, scale_of(function.x[at]))[0])
-    if rounding > 0.5 * found.bound:
-        return f"rounding of the claim leaves ±{rounding:.1e}, which hides the entry"
-    return f"noise of f, {noise.level:.1e}, leaves ±{found.bound:.1e} in its differences, which hides the entry"
 
 
 def _outside(function: Function, entry: int) -> str:

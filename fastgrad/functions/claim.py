@@ -21,6 +21,9 @@ from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise
 ROUNDINGS = 1024.0
 """Roundings that a correct gradient may be off by: sums of a million terms in any order, with room."""
 
+ZERO = 16.0
+"""Roundings of terms that cancel which are left where a gradient is 0."""
+
 NEGLIGIBLE = 1e-6
 """Share of what a slope may well be that may hide in noise, and the slope is right all the same."""
 
@@ -52,15 +55,21 @@ class Claim:
         with np.errstate(invalid="ignore"):
             return np.asarray(np.abs(self.values - numerical) <= bound + self.allowed(numerical))
 
+    def zeros(self, noise: Noise, scale: Array) -> Array:
+        """Return, where an entry is 0 to the rounding of terms that cancel in it, how large such rounding may be; elsewhere 0.
+
+        That f's slope is 0 as well is then all that can be seen: its own rounding is of that size, and hides no mistake in
+        what is no more than rounding.
+        """
+        terms = noise.terms / scale
+        unit = max(self.unit_roundoff, noise.unit_roundoff)
+        is_zero = np.abs(self.values) <= ZERO * self.unit_roundoff * terms
+        return np.asarray(np.where(is_zero, 2.0 * ROUNDINGS * unit * terms, 0.0))
+
     def size(self, numerical: Array) -> Array:
         """Return the size of the entries, the larger of both values; 0 for what is not finite."""
         values = (np.abs(np.nan_to_num(value, posinf=0.0, neginf=0.0)) for value in (self.values, numerical))
         return np.asarray(np.maximum(*values))
-
-
-def negligible(claim: Claim, noise: Noise) -> float:
-    """Return how small a share of what a slope may well be may hide in noise: more in single precision, what it rounds to."""
-    return max(NEGLIGIBLE, 2.0 * ROUNDINGS * max(claim.unit_roundoff, noise.unit_roundoff))
 
 
 def claim_of(gradient: Any, function: Function, tolerance: float = 0.0) -> Claim:

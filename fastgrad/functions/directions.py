@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastgrad.functions import kinks
 from fastgrad.functions.arguments import Array
-from fastgrad.functions.claim import ROUNDINGS, Claim, negligible, relative_difference
+from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, relative_difference
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import Extrapolated, direction_prober, entry_prober, extrapolate
 from fastgrad.functions.kinks import SLACK
@@ -162,10 +162,9 @@ def _is_blind(search: Search, slopes: Slopes) -> bool:
     if not plain.any():
         return not slopes.seen.any()
     size = float(np.linalg.norm(search.claimed * search.scale))
-    natural = abs(search.function.value)
-    if search.noise.vanishes:
-        natural = search.noise.terms * math.sqrt(search.scale.size)  # what an entry may be of, added up by chance
-    return float(np.median(slopes.bound[plain])) > 1e-3 * size + negligible(search.claim, search.noise) * natural
+    zeros = search.claim.zeros(search.noise, search.scale) * search.scale
+    negligible = max(NEGLIGIBLE * abs(search.function.value), float(np.linalg.norm(zeros)) if zeros.all() else 0.0)
+    return float(np.median(slopes.bound[plain])) > 1e-3 * size + negligible
 
 
 def _wrong_entries(search: Search, wrong: NDArray[np.int64], seed: int) -> tuple[list[EntryReport], int]:

@@ -239,9 +239,9 @@ class _Table:
         with np.errstate(invalid="ignore"):
             slope = np.fmax(np.abs(probed.upper - value) / probed.above, np.abs(probed.lower - value) / probed.below)
         rounding = UNIT_ROUNDOFF * slope * probed.size
-        # A function of single precision that is nothing at x rounds to the more the farther away its values are taken.
+        # A function of single precision that is nothing at x rounds the more the farther away its values are taken.
         values = np.column_stack([probed.upper, probed.lower, np.full(step.size, value)])
-        unit = np.where(are_single(values) & (values != value).any(axis=1), SINGLE_ROUNDOFF, UNIT_ROUNDOFF)
+        unit = np.where(are_single(values), SINGLE_ROUNDOFF, UNIT_ROUNDOFF)
         largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(value))
         sides = np.where((probed.above > 0.0) & (probed.below > 0.0), 1.0, ONE_SIDED)
         noise: Array = 2.0 * sides * np.fmax(np.maximum(self.noise.known, unit * largest), rounding) / step

@@ -158,22 +158,33 @@ def measure_noise(function: Function, seed: int = 0) -> Measured:
     spacing, as the authors advise; an uncertain level counts if a spacing 128 times smaller shows it as well.
     """
     direction = function.inward(random_signs(seed, 1, function.x.size)[0] * scale_of(function.x))
-    spacing, floor, before = FIRST_SPACING, UNIT_ROUNDOFF * abs(function.value), 0.0
+    spacing, before = FIRST_SPACING, 0.0
     for _ in range(ATTEMPTS):
         beside = function.along(direction, spacing * np.arange(1.0, POINTS), forgiving=True)
         values = np.append(function.value, beside)
+        is_single = bool((_rounded(values) == values).all())
+        floor = (SINGLE_ROUNDOFF if are_single(values) else UNIT_ROUNDOFF) * abs(function.value)
         table = difference_table(values) if np.isfinite(values).all() else Table(0.0, "too far apart")
         again = 0.25 * before <= table.level <= 4.0 * before
         if table.outcome == "found":
-            return Measured(max(table.level, floor), bool(are_single(values)))
+            return Measured(max(table.level, floor), is_single)
         if before > 0.0 and (again or table.outcome == "too close"):
-            return Measured(max(before, floor), bool(are_single(values)))
+            return Measured(max(before, floor), is_single)
         before = table.level
         spacing *= 128.0 if table.outcome == "too close" else 1.0 / 128.0
-    return Measured(floor, bool(are_single(values)))
+    return Measured(floor, is_single)
 
 
 def are_single(values: Array) -> NDArray[np.bool_]:
-    """Whether values, along the last axis, are numbers of single precision, all of them: of others, one in 2²⁹ is by chance."""
-    with np.errstate(over="ignore"):
-        return np.asarray((values.astype(np.float32) == values).all(axis=-1))
+    """Whether values, along the last axis, are numbers of single precision, and not all of them short, such as 3 or 0.25.
+
+    Of other numbers one in 2²⁹ is single by chance, and of those of single precision one in 2¹² has no more than 12 bits.
+    """
+    bits = np.frexp(values)[0] * 2.0**12
+    return np.asarray((_rounded(values) == values).all(axis=-1) & (bits != np.round(bits)).any(axis=-1))
+
+
+def _rounded(values: Array) -> NDArray[np.float32]:
+    """Round to single precision."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32)
