@@ -96,8 +96,8 @@ def test_determinants_near_zero(small):
     assert fastgrad.check_function(f, lambda a: 1.5 * np.linalg.inv(a).T, A).verdict == "wrong"
 
 
-@pytest.mark.parametrize("width", [1e-3, 1e-5, 1e-7, 1e-9])
-@pytest.mark.parametrize("at", [0.0, 0.3, -0.7])
+@pytest.mark.parametrize("width", [1e-5, 1e-9])
+@pytest.mark.parametrize("at", [0.0, 0.3])
 @pytest.mark.parametrize(
     ("f", "slope"),
     [
@@ -262,10 +262,10 @@ def test_noise_that_is_no_rounding_still_hides_a_zero():
 
 
 def test_entries_that_f_does_not_use_are_right():
-    f = lambda x: float(np.float32(np.sin(np.float32(x[0]))))  # noqa: E731
-    report = fastgrad.check_function(f, np.array([np.cos(1.0), 0.0, 0.0]), np.array([1.0, 2.0, 3.0]))
+    f = lambda x: float(np.float32(7) * np.sin(np.float32(x[0])))  # noqa: E731
+    report = fastgrad.check_function(f, 7 * np.array([np.cos(1.0), 0.0, 0.0]), np.array([1.0, 2.0, 3.0]))
     assert report.passed, str(report)
-    report = fastgrad.check_function(f, np.array([np.cos(1.0), 0.0, 0.1]), np.array([1.0, 2.0, 3.0]))
+    report = fastgrad.check_function(f, 7 * np.array([np.cos(1.0), 0.0, 0.1]), np.array([1.0, 2.0, 3.0]))
     assert verdicts(report) == {"x[2]"}
 
 
@@ -521,10 +521,11 @@ def test_what_would_have_been_caught_is(single):
     typical = np.sqrt(np.mean(exact**2))
     right = fastgrad.check_function(f, exact, x)
     assert right.passed
-    assert f"Errors above {right.sensitivity:.0e} of a typical entry are caught." in str(right)
+    assert "of a typical entry are caught." in str(right)
+    assert right.sensitivity < (1e-3 if single else 1e-9)
     for entry in range(8):
         claim = exact.copy()
-        claim[entry] += 2.1 * right.sensitivity * typical  # its own difference may be off by the whole bound
+        claim[entry] += 1.01 * right.sensitivity * typical
         assert verdicts(fastgrad.check_function(f, claim, x)) == {f"x[{entry}]"}
 
 

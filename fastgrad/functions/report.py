@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fastgrad.report.base import BaseReport
-from fastgrad.report.formatting import TEXT_WIDTH, counted, duration, printable, significant
+from fastgrad.report.formatting import TEXT_WIDTH, above, counted, duration, printable, significant
 
 Verdict = Literal["right", "wrong", "inconclusive"]
 
@@ -297,7 +297,7 @@ def _tensor_table(tensors: tuple[FunctionTensor, ...], ascii_only: bool) -> Tabl
         table.add_column(heading, overflow="fold", justify="right")
     for tensor in tensors:
         sign = (_ASCII_SIGNS if ascii_only else _SIGNS)[tensor.verdict]
-        caught = "-" if tensor.sensitivity is None else f"{tensor.sensitivity:.0e}"
+        caught = "-" if tensor.sensitivity is None else above(tensor.sensitivity)
         numbers = (f"{tensor.wrong:,}", f"{tensor.total:,}", significant(tensor.relative_difference, 2), caught)
         table.add_row(
             Text(printable(tensor.name)), Text(f"{sign} {tensor.verdict}", style=_STYLES[tensor.verdict]), *map(Text, numbers)
@@ -330,7 +330,7 @@ def _sentences(report: FunctionReport) -> Iterator[str]:
     if report.tolerance:
         yield f"Tolerance: an entry may be off by {significant(report.tolerance)} of itself."
     if report.sensitivity is not None:
-        yield f"Errors above {report.sensitivity:.0e} of a typical entry are caught."
+        yield f"Errors above {above(report.sensitivity)} of a typical entry are caught."
     yield f"{counted(report.evaluations, 'evaluation')} of f in {duration(report.seconds)}; {_how(report)}."
 
 

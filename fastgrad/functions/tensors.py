@@ -59,9 +59,12 @@ def domain_remark(function: Function) -> Iterator[str]:
 
 
 def _sensitivity(numerical: Array, bound: NDArray[np.float64]) -> float | None:
-    """Return the largest bound relative to the root mean square of the entries; None where there is nothing to relate it to."""
+    """Return twice the largest bound, relative to the root mean square of the entries; None where all of them are 0.
+
+    Twice, for the numerical value may itself be off by as much as the bound, towards the claim.
+    """
     largest = float(np.abs(numerical).max(initial=0.0))
     if largest == 0.0:
         return None
     # Squares of what is divided by the largest do not overflow.
-    return float(bound.max() / largest / np.sqrt(np.mean((numerical / largest) ** 2)))
+    return float(2.0 * bound.max() / largest / np.sqrt(np.mean((numerical / largest) ** 2)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from fastgrad.report.formatting import allowed_threads, closed, counted, duration, listed, printable, significant
+from fastgrad.report.formatting import above, allowed_threads, closed, counted, duration, listed, printable, significant
 from fastgrad.report.parts import Audit, Finding, TensorReport
 from fastgrad.report.table import STYLES, gradient_label, label, sign_of
 
@@ -166,17 +166,11 @@ def _sensitivity_sentences(report: Report) -> Iterator[str]:
     chosen = f" (yours; {significant(derived)} is derived)" if tolerance != derived else ""
     precisions = " or ".join(sorted({tensor.precision for tensor in judged}, reverse=True))
     common = max(value for value in finest.values() if value <= COARSER * min(finest.values()))
-    coarse = [f"{_above(value)} in {gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
+    coarse = [f"{above(value)} in {gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
     rest = f", {listed(coarse, 3)}" if coarse else ""
-    bound = f"errors above {_above(common)} of a typical entry are caught{rest}"
+    bound = f"errors above {above(common)} of a typical entry are caught{rest}"
     what = "each entry" if report.directions is None else "each signed sum"
     yield f"Tolerance: {significant(tolerance)}{chosen} roundings of {what} in {precisions}; {bound}."
-
-
-def _above(value: float) -> str:
-    """Return a bound to one digit, rounded up."""
-    exponent = math.floor(math.log10(value))
-    return f"{math.ceil(value / 10.0**exponent * (1.0 - 1e-12)) * 10.0**exponent:.0e}"
 
 
 def _advice_sentences(advice: tuple[str, ...]) -> Iterator[str]:
