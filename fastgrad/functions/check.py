@@ -115,91 +115,102 @@ def check_function(
     if method == "directions" or (method == "auto" and function.x.size > MOST_ENTRIES):
         report = directions.check(function, claim, noise, seed, began)
     else:
-        report = _check_entries(function, claim, noise, step, seed, began)
-    if not report.passed and report.scheme != "complex" and not function.settles():
+        report = _check_entries(Case(function, claim, noise, scale_of(function.x)), step, seed, began)
+    if report.passed or report.scheme == "complex":
+        return report
+    if not function.settles():
         raise InputError(
             "f gives different values for the same x from call to call: it draws random numbers, a dropout mask for example, "
             "and its values above and below x come from different draws. seed=reset calls reset() before each call of f and of "
             "the gradient; a batched f has to draw the same for every point"
         )
-    return report
+    return replace(report, evaluations=function.evaluations)
 
 
-def _check_entries(
-    function: Function, claim: Claim, noise: Noise, step: float | None, seed: int, began: float
-) -> FunctionReport:
+class Case(NamedTuple):
+    """What is judged: a function, a claim of its gradient, its noise, and the scale of each entry."""
+
+    function: Function
+    claim: Claim
+    noise: Noise
+    scale: Array
+
+    def rounding(self, numerical: Array) -> Array:
+        """Return how far a correct claim may be off by its own rounding."""
+        return self.claim.rounding(numerical, self.noise, self.scale)
+
+
+def _check_entries(case: Case, step: float | None, seed: int, began: float) -> FunctionReport:
     """Screen every entry, hand those in question to the referee, and judge what it found."""
+    function, claim, noise, _ = case
     look = _first_look(function, noise, step)
-    numerical, scale = look.values.copy(), scale_of(function.x)
-    rounding = claim.rounding(numerical, noise, scale)
-    bound = rounding if look.scheme == "complex" else rounding + SCREEN_NOISE * noise.level / look.steps
+    numerical, bound = look.values.copy(), case.rounding(look.values)
+    if look.scheme != "complex":
+        bound += SCREEN_NOISE * noise.level / look.steps
     largest = float(np.nanmax(np.abs(np.append(numerical, 0.0))))
     sharp = bound <= np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
     entries = np.flatnonzero(~(claim.agrees(numerical, bound) & sharp & ~look.bent))
     judged: dict[int, EntryReport] = {}
     if entries.size:
-        found = _second_look(function, claim, noise, look, entries)
+        found = _second_look(case, look, entries)
         numerical[entries] = found.value
         with np.errstate(invalid="ignore"):
             # On a kink the error is half the jump, and what lies within is right.
             errors = np.where(found.kink, 1.0, REFEREE_NOISE) * found.error
-            bound[entries] = claim.rounding(numerical, noise, scale)[entries] + errors
-        natural = np.maximum(found.swing, max(largest, abs(function.value)))
-        room = np.maximum(BLIND * claim.size(numerical)[entries], NEGLIGIBLE * natural)
-        room = np.maximum(room, claim.zeros(noise, scale)[entries])
-        coarse = np.maximum(room, 2.0 * ROUNDINGS * claim.unit_roundoff * largest)
-        rounding = claim.rounding(numerical, noise, scale)[entries]
-        columns = (
-            claim.values[entries],
-            found.value,
-            bound[entries],
-            claim.allowed(numerical)[entries],
-            rounding,
-            room,
-            coarse,
-        )
-        sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)
-        for entry, *row in zip(entries.tolist(), *columns, *sides, strict=True):
-            judged[entry] = _judge(function, noise, entry, Finding(*row))
-        on_kinks = np.array([judged[entry].verdict == "right" and "kink" in judged[entry].reason for entry in entries.tolist()])
-        judged |= _judge_together(function, claim, noise, entries[on_kinks], found, on_kinks, judged, seed)
+            bound[entries] = case.rounding(numerical)[entries] + errors
+        for entry, finding in zip(entries.tolist(), _findings(case, entries, found, numerical, bound, largest), strict=True):
+            judged[entry] = _judge(function, noise, entry, finding)
+        judged |= _wrong_together(case, entries, found, judged, seed)
     shown = numerical if step is None else look.values
     return _report(function, claim, noise, judged, (numerical, bound, shown), look, began)
 
 
-def _second_look(function: Function, claim: Claim, noise: Noise, look: Look, entries: NDArray[np.int64]) -> Extrapolated:
-    """Look again at entries in question; complex steps are exact, and one difference for all of them together confirms that."""
-    values, scale = look.values[entries], scale_of(function.x)
-    if look.scheme != "complex":
-        return extrapolate(function, noise, entry_prober(function, entries), scale[entries])
+def _second_look(case: Case, look: Look, entries: NDArray[np.int64]) -> Extrapolated:
+    """Look again at entries in question; complex steps are exact, unless a difference contradicts them."""
+    values = look.values[entries]
+    if look.scheme != "complex" or _contradicted(case, look.values, entries):
+        return extrapolate(case.function, case.noise, entry_prober(case.function, entries), case.scale[entries])
     exact, none = 16.0 * UNIT_ROUNDOFF * np.abs(values), np.zeros(entries.size, dtype=bool)
-    found = Extrapolated(values, exact, look.steps[entries], values, values, 0.0 * exact, np.abs(values), none, none)
-    off = np.nan_to_num(claim.values - look.values, posinf=1.0, neginf=-1.0)
-    accused = entries[np.abs(off[entries]) > claim.rounding(look.values, noise, scale)[entries]]
+    return Extrapolated(values, exact, look.steps[entries], values, values, 0.0 * exact, np.abs(values), none, none)
+
+
+def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool:
+    """Whether a difference along all entries that complex steps accuse, each moved towards its claim, says another slope."""
+    off = np.nan_to_num(case.claim.values - values, posinf=1.0, neginf=-1.0)
+    accused = entries[np.abs(off[entries]) > case.rounding(values)[entries]]
     if accused.size == 0:
-        return found
-    direction = np.zeros(function.x.size)
-    direction[accused] = function.inward(np.sign(off) * scale)[accused]
-    plain = extrapolate(function, noise, direction_prober(function, direction[None]), np.array([accused.size**-0.5]))
-    terms = look.values * direction
+        return False
+    direction = np.zeros(values.size)
+    direction[accused] = case.function.inward(np.sign(off) * case.scale)[accused]
+    prober = direction_prober(case.function, direction[None])
+    plain = extrapolate(case.function, case.noise, prober, np.array([accused.size**-0.5]))
+    terms = values * direction
     room = ROUNDINGS * UNIT_ROUNDOFF * np.abs(terms).sum() + REFEREE_NOISE * plain.error[0]
-    if not plain.kink[0] and not abs(plain.value[0] - terms.sum()) > room:
-        return found
-    return extrapolate(function, noise, entry_prober(function, entries), scale[entries])
+    return bool(plain.kink[0] or abs(plain.value[0] - terms.sum()) > room)
 
 
-def _judge_together(
-    function: Function,
-    claim: Claim,
-    noise: Noise,
-    entries: NDArray[np.int64],
-    found: Extrapolated,
-    chosen: NDArray[np.bool_],
-    judged: dict[int, EntryReport],
-    seed: int,
+def _findings(
+    case: Case, entries: NDArray[np.int64], found: Extrapolated, numerical: Array, bound: Array, largest: float
+) -> Iterator[Finding]:
+    """Yield what was found of each entry in question."""
+    claim = case.claim
+    natural = np.maximum(found.swing, max(largest, abs(case.function.value)))
+    room = np.maximum(BLIND * claim.size(numerical)[entries], NEGLIGIBLE * natural)
+    room = np.maximum(room, claim.zeros(case.noise, case.scale)[entries])
+    coarse = np.maximum(room, 2.0 * ROUNDINGS * claim.unit_roundoff * largest)
+    allowed, rounding = claim.allowed(numerical)[entries], case.rounding(numerical)[entries]
+    columns = (claim.values[entries], found.value, bound[entries], allowed, rounding, room, coarse)
+    sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)
+    return (Finding(*row) for row in zip(*columns, *sides, strict=True))
+
+
+def _wrong_together(
+    case: Case, entries: NDArray[np.int64], found: Extrapolated, judged: dict[int, EntryReport], seed: int
 ) -> dict[int, EntryReport]:
     """Return the entries on kinks that are right by themselves, and are wrong together."""
-    wrong = kinks.together(function, claim, noise, kinks.Kinks(entries, found.left[chosen], found.right[chosen]), seed)
+    right = found.kink & np.array([judged[entry].verdict == "right" for entry in entries.tolist()])
+    on_kinks = kinks.Kinks(entries[right], found.left[right], found.right[right])
+    wrong = kinks.together(case.function, case.claim, case.noise, on_kinks, seed)
     return {entry: replace(judged[entry], verdict="wrong", reason=reason) for entry, reason in wrong.items()}
 
 

@@ -19,7 +19,7 @@ from fastgrad.functions.arguments import Array
 from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, relative_difference
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import Extrapolated, direction_prober, entry_prober, extrapolate
-from fastgrad.functions.kinks import SLACK
+from fastgrad.functions.kinks import ERRORS, SLACK
 from fastgrad.functions.noise import Noise, random_signs, scale_of
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport
 from fastgrad.functions.tensors import domain_remark
@@ -38,9 +38,6 @@ MOST_LOCATED = 8
 
 MOST_JOINT = 256
 """Entries, wrong together and right in halves, that are looked at one by one for kinks."""
-
-ERRORS = 6.0
-"""Estimated errors of a slope within which a claim is right."""
 
 
 class Search:
