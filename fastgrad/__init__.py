@@ -1,4 +1,4 @@
-"""fastgrad: are the gradients of a hand-written backward pass right, and where not.
+"""fastgrad says whether the gradients of a hand-written backward pass are right, and where they are wrong.
 
 The names below are loaded when first used, so that importing the package, and asking the command for help, costs nothing.
 """

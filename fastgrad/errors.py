@@ -1,4 +1,4 @@
-"""The ways of ending without an answer: what cannot be checked, and Ctrl-C."""
+"""The ways to end without an answer: input that cannot be checked, and Ctrl-C."""
 
 import math
 import traceback
@@ -81,7 +81,7 @@ def is_finite(value: Any) -> bool:
 
 
 def require(name: str, value: object, kind: type, meaning: str, holds: Callable[[Any], bool]) -> None:
-    """Refuse an argument that is not of its kind; a whole number will do for any number, a truth value for none."""
+    """Raise InputError for an argument that is not of its kind; a whole number is a number, a truth value is none."""
     kinds = Integral if kind is int else Real
     if isinstance(value, bool) or not isinstance(value, kinds) or not is_finite(value) or not holds(value):
         raise InputError(f"{name} must be {meaning}, found {quoted(value)}")

@@ -1,4 +1,4 @@
-"""What the machine has: memory and threads. Called by whoever takes of them."""
+"""What the machine has, memory and threads. Called by everything that takes some of it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def run_together(calls: Sequence[Callable[[], None]]) -> None:
     others = [_threads().submit(call) for call in calls[1:]]
     try:
         calls[0]()
-    finally:  # whatever happens here, nobody goes on writing into arrays that the caller has back
+    finally:  # whatever happens here, no thread goes on writing into arrays that the caller has back
         found = [other.exception() for other in others]
     for error in found:
         if error is not None:

@@ -520,7 +520,7 @@ def confirmed(path: Path) -> str:
             return "right, not held against anything"
         case = _case(arrays)
         exact = _exact(case)
-    except (ValueError, ZeroDivisionError, OverflowError, KeyError):
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError, KeyError):
         return "right, not held against anything"
     if exact is None:
         return "right, not held against anything"

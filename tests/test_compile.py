@@ -15,6 +15,7 @@ from fastgrad import numerical
 from fastgrad.errors import InputError
 from fastgrad.judging import directional
 from fastgrad.kernels import kernel, launch, native, parameters, sharing
+from fastgrad.kernels.records import Activation
 from fastgrad.machine import most_threads, run_together
 from fastgrad.numerical import propagated
 from fastgrad.numerical.methods import BY_ENTRY
@@ -24,10 +25,11 @@ import reference
 
 PACKAGE = Path(fastgrad.__file__).parent
 KERNELS = [one for one in vars(launch).values() if isinstance(one, kernel.Kernel)]
-PREPARATION = "import sys\nimport numpy as np\nfrom fastgrad.kernels import codes, kernel, launch, native\n"
+PREPARATION = "import sys\nimport numpy as np\nfrom fastgrad.kernels import codes, kernel, launch, native, records\n"
 TABULATE = (
     "z, filled, units = np.full((1, 1), 3.0), [np.empty((1, 1)) for _ in range(3)], np.empty((5, 1, 1))\n"
-    "launch.tabulate_layer(codes.IDENTITY, 0.0, z, *filled, units, 0)\n"
+    "identity = records.Activation(codes.IDENTITY, 0.0, codes.EXACT, codes.EXACT, np.empty(0))\n"
+    "launch.tabulate_layer(identity, z, *filled, units, 0)\n"
 )
 
 
@@ -89,7 +91,7 @@ def test_a_changed_helper_is_never_served_from_the_cache(tmp_path):
     source = tmp_path / "fastgrad" / "kernels" / "activations.py"
     text = source.read_text(encoding="utf-8")
     before = os.stat(source)
-    changed = text.replace("return exp(z) if code == EXP else z\n", "return exp(z) if code == EXP else -z\n")
+    changed = text.replace("IDENTITY: compiled(lambda p, z: z,", "IDENTITY: compiled(lambda p, z: -z,")
     assert changed != text
     source.write_text(changed, encoding="utf-8")
     # Even a file that claims to be as old as it was.
@@ -119,7 +121,7 @@ def test_numbers_and_arrays_arrive_as_they_are():
     launch.fill_squares(np.array([1.0, -2.0, 1e-200]), 0.5, 2.0**-500, out)
     np.testing.assert_array_equal(out, [0.25, 1.0, 2.0**-500])
     with pytest.raises(TypeError):
-        launch.tabulate_layer(0.5, 0.0, *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0)
+        launch.tabulate_layer(Activation(0.5, 0.0, 0, 0, out), *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0)
     with pytest.raises(ValueError, match="zip"):
         launch.fill_squares(out, 1.0, 0.0)
 

@@ -12,6 +12,7 @@ from numba.core import config
 from fastgrad import numerical
 from fastgrad.kernels import kept, kernel, launch, native
 from fastgrad.kernels.key import key
+from fastgrad.kernels.records import Activation
 from fastgrad.numerical import propagated
 from fastgrad.numerical.methods import BY_ENTRY
 
@@ -152,8 +153,10 @@ def test_numbers_and_arrays_arrive_there_as_they_are(unproven):
     launch.fill_squares(values, np.float64(0.5), 0, out)
     assert out.tolist() == [0.25, 1.0]
     with pytest.raises(TypeError):
-        launch.tabulate_layer(0.5, 0.0, *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0)
-    with pytest.raises(ValueError, match="zip"):
+        launch.tabulate_layer(
+            Activation(0.5, 0.0, 0, 0, np.empty(0)), *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0
+        )
+    with pytest.raises(TypeError, match="arguments"):
         launch.fill_squares(out, 1.0, 0.0)
     sums = np.zeros((2, 3))
     for large in (2**64 - 1, np.uint64(2**64 - 1)):

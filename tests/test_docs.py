@@ -12,7 +12,6 @@ import pytest
 import fastgrad
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
-from fastgrad.model.network import ACTIVATIONS, LOSSES
 from fastgrad.reading import Description
 from fastgrad_cli import codes
 from fastgrad_cli.main import main
@@ -23,7 +22,6 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS / "_ext"))
 import example  # noqa: E402
-import formulas  # noqa: E402
 import pages  # noqa: E402
 
 WRITTEN_AT_BUILD = {"_build", "generated", "mistakes"}
@@ -119,11 +117,6 @@ def test_an_unknown_line_is_refused():
 
 
 # The tables.
-
-
-def test_every_activation_and_loss_has_its_formula():
-    assert tuple(formulas.ACTIVATIONS) == ACTIVATIONS
-    assert set(formulas.LOSSES) == set(LOSSES)
 
 
 def test_every_family_of_codes_has_a_heading():

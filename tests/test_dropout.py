@@ -12,13 +12,13 @@ import fastgrad
 from fastgrad.errors import InputError
 from fastgrad.machine import most_threads
 from fastgrad.model import rounding
-from fastgrad.model.conventions import explain_loss
+from fastgrad.model.conventions import describe, explain_loss
 from fastgrad.model.forward import base_point
 from fastgrad.numerical import intermediates, numerical_gradient
 from fastgrad.numerical.methods import BY_ENTRY
 from fastgrad.reading import Description, interpret, interpret_parts
 from fastgrad.reading.modelfile import load, save_arrays
-from fastgrad.walk import check_problem, describe
+from fastgrad.walk import check_problem
 from fastgrad_cli.main import main
 
 KEEP = 0.7

@@ -385,7 +385,7 @@ def test_a_tolerance_is_a_share_of_each_entry():
         assert fastgrad.check_function(f, claim, x, method=method).verdict == "wrong"
         report = fastgrad.check_function(f, claim, x, tolerance=1e-8, method=method)
         assert report.passed, str(report)
-        assert "Tolerance: an entry may be off by 1e-08 of itself." in str(report)
+        assert "The tolerance allows an entry to be off by 1e-08 of itself." in str(report)
         assert report.to_dict()["tolerance"] == 1e-8
     report = fastgrad.check_function(f, claim + np.array([0, 0, 1e-7]), x, tolerance=1e-8)
     assert verdicts(report) == {"x[2]"}

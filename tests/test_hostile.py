@@ -263,7 +263,7 @@ def failing(arguments):
     if what == "endless":
         time.sleep(20.0)
     if what == "greedy":
-        np.ones(2**22)
+        np.ones(2**24)  # more than any allocator keeps for later
     if what == "long":
         click.echo("x" * 100_000)
     if what == "no_number":

@@ -11,8 +11,8 @@ from fastgrad.judging.verdict import judge
 from fastgrad.machine import most_threads
 from fastgrad.numerical import methods, numerical_gradient
 from fastgrad.numerical.methods import METHODS as TABLE
+from fastgrad.numerical.methods import estimate_check
 from fastgrad.numerical.selection import select
-from fastgrad.walk import estimate_check
 
 import problems
 import reference

@@ -8,12 +8,12 @@ import pytest
 from fastgrad import check
 from fastgrad.errors import InputError
 from fastgrad.model import rounding
-from fastgrad.model.conventions import explain_loss
+from fastgrad.model.conventions import describe, explain_loss
 from fastgrad.model.forward import base_point
 from fastgrad.numerical import numerical_gradient
 from fastgrad.numerical.methods import BY_ENTRY
 from fastgrad.reading import Description, interpret_parts
-from fastgrad.walk import check_problem, describe
+from fastgrad.walk import check_problem
 
 import reference
 

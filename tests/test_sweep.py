@@ -210,7 +210,7 @@ def test_command(model):
     assert max(map(len, lines)) <= 100
     assert sum(line.lstrip().startswith("1e-") for line in lines) == 13
     text = " ".join(result.stdout.split())
-    for phrase in ["2-16-1, tanh, identity", "The best step: forward", "threshold of 1e-07", "30 of 65 parameters", "seed 2"]:
+    for phrase in ["2-16-1, tanh, identity", "best steps are forward", "threshold of 1e-07", "30 of 65 parameters", "seed 2"]:
         assert phrase in text
     # The strip shows the V: the mark of the five-point difference goes left, then right again.
     places = [line.rindex("5") for line in lines if line.lstrip().startswith("1e-")]

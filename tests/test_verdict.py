@@ -314,7 +314,7 @@ def test_sample_states_its_chances():
     assert tensor.sensitivity.missed == tuple(
         (k, pytest.approx(math.comb(30 - k, tensor.checked) / math.comb(30, tensor.checked))) for k in (1, 10, 1)
     )
-    assert "Chance to miss wrong entries of dW" in " ".join(str(report).split())
+    assert "The chance to miss all wrong entries of dW" in " ".join(str(report).split())
 
 
 # Parameters by outcome.
@@ -358,10 +358,10 @@ def test_tolerance_overrides_the_derived_one_and_is_stated():
     report = check_problem(problems.problem(CASE, claimed), tolerance=1e8)
     assert report.verdict == "right"
     assert {tensor.tolerance for tensor in report.tensors} == {1e8}
-    assert f"Tolerance: 1e+08 (yours; {TOLERANCE:g} is derived) roundings of each entry in float64" in " ".join(
+    assert f"The tolerance is 1e+08 roundings (your choice; the derived number is {TOLERANCE:g}) of an entry" in " ".join(
         str(report).split()
     )
-    assert f"Tolerance: {TOLERANCE:g} roundings" in str(check_problem(problems.problem(CASE, EXACT)))
+    assert f"The tolerance is {TOLERANCE:g} roundings" in str(check_problem(problems.problem(CASE, EXACT)))
 
 
 def test_tolerance_beyond_reason_judges_nothing():

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, shortened
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import modelfile, place_entries
 from fastgrad.teaching.demo import Demo
 from fastgrad.writing import replaceable
-from fastgrad_cli.terminal import SCHEMA
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -40,8 +40,7 @@ def gradient_arrays(problem: Problem, values: Array) -> Arrays:
     arrays: Arrays = {}
     for tensor in problem.tensors:
         # W and b of one array have one name between them.
-        name = tensor.gradient_name or f"d{tensor.name.removesuffix(' (bias)')}"
-        array = arrays.setdefault(name, np.full(tensor.shape, np.nan))
+        array = arrays.setdefault(tensor.gradient_array, np.full(tensor.shape, np.nan))
         place_entries(tensor, values[tensor.start : tensor.stop], array)
     return arrays
 

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, shortened
 from fastgrad_cli.streams import loss_of, make_streams_safe
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 RIGHT, WRONG, FAILED, NOT_JUDGED, INTERRUPTED = 0, 1, 2, 3, 130
 """Exit codes; 2 is for usage, files and faults of our own, as with most tools."""
 
-SCHEMA = 1
-"""Version of the JSON documents."""
+EXIT_CODES = {"right": RIGHT, "wrong": WRONG, "not judged": NOT_JUDGED, "inconclusive": NOT_JUDGED}
+"""By the verdict of any report."""
 
 WIDEST = 120
 """Columns beyond which a report is no easier to read."""

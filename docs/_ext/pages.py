@@ -15,13 +15,13 @@ import fastgrad
 from fastgrad import GradientError
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
-from fastgrad.model.network import ACTIVATION_PARAMETERS, LOSS_PARAMETERS
-from fastgrad.reading.description import ALIASES, Description
+from fastgrad.model import activations, losses
+from fastgrad.reading.description import Description
+from fastgrad.reading.libraries import LIBRARIES, translated
 from fastgrad_cli.codes import Entry
 from fastgrad_cli.main import main
 
 from example import report_of
-from formulas import ACTIVATIONS, LOSSES
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -41,11 +41,16 @@ FAMILIES = {
     "bias": "The sum that makes db",
     "examples": "Some of the examples only",
     "part": "A part of one tensor",
+    "elsewhere": "The right gradient of another point",
     "unknown": "What no mistake in the table explains",
+    "declaration": "The right gradient of another network than the declared one",
 }
 """In words what the codes of a family have in common."""
 
 Row = tuple[str, ...]
+
+K = 7
+"""A number of outputs that shows in a factor."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -66,8 +71,10 @@ def write(folder: Path) -> None:
     _write(tables / "commands.inc", "\n".join(commands()))
     _write(tables / "api.inc", "\n".join(public_names()))
     _write(tables / "keys.inc", table(("keyword and key", "option", "what it says"), keys()))
-    _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activations()))
-    _write(tables / "losses.inc", table(("name", "loss of one example", "after", "also called"), losses()))
+    _write(tables / "activations.inc", table(("name", "f(z)", "parameter", "also called"), activation_rows()))
+    _write(tables / "losses.inc", table(("name", "loss of one example", "after", "parameter", "also called"), loss_rows()))
+    columns = ("name", "from", "here, with reduction mean", "with reduction sum")
+    _write(tables / "libraries.inc", table(columns, libraries()))
     for kind, text in documents():
         _write(tables / f"{kind}.inc", text)
 
@@ -233,20 +240,37 @@ def _kind(value: dict[str, Any]) -> str:
     return value["type"] if isinstance(value["type"], str) else " or ".join(value["type"])
 
 
-def activations() -> list[Row]:
+def activation_rows() -> list[Row]:
     """Return a row for each activation."""
-    default = {name: f"{number:.3g}" for name, number in ACTIVATION_PARAMETERS.items()}
-    return [(f"`{name}`", formula, default.get(name, ""), _also(name)) for name, formula in ACTIVATIONS.items()]
+    return [(f"`{row.name}`", row.formula, _default(row.parameter), _code(row.synonyms)) for row in activations.ROWS]
 
 
-def losses() -> list[Row]:
+def loss_rows() -> list[Row]:
     """Return a row for each loss."""
-    rows = []
-    for name, (formula, after) in LOSSES.items():
-        parameter = f"; the parameter is {LOSS_PARAMETERS[name]:g} if it is not said" if name in LOSS_PARAMETERS else ""
-        rows.append((f"`{name}`", formula + parameter, after, _also(name)))
-    return rows
+    return [(f"`{row.name}`", row.formula, row.after, _default(row.parameter), _code(row.synonyms)) for row in losses.ROWS]
 
 
-def _also(name: str) -> str:
-    return ", ".join(f"`{alias}`" for alias, meant in ALIASES.items() if meant == name)
+def libraries() -> list[Row]:
+    """Return a row for each loss of a library, with what it is here by either reduction."""
+    return [
+        (f"`{name}`", library, _here(name, "mean", known.single), _here(name, "sum", known.single))
+        for library, names in LIBRARIES.items()
+        for name, known in names.items()
+    ]
+
+
+def _here(name: str, reduction: str, single: bool) -> str:
+    """Return fastgrad's name of a loss with its factor, of K outputs."""
+    outputs = 1 if single else K
+    said = translated(Description(loss=name, reduction=reduction), outputs)
+    factor = {1.0: "", 1.0 / K: "1/K times ", float(K): "K times "}[said.scale or 1.0]
+    return f"{factor}`{said.loss}`{' of a single output' if single else ''}"
+
+
+def _default(parameter: activations.Parameter | None) -> str:
+    """Return what a parameter is, and its value where none is said."""
+    return "" if parameter is None else f"{parameter.words}, {parameter.default:.3g}"
+
+
+def _code(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)

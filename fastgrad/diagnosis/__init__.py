@@ -175,7 +175,7 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
         which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
     judged = {kind for layer, kind in ground.claims if layer == first}
     if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
-        return f"{above}{names} the first wrong: the error enters between {_between(ground, first)}.{which}"
+        return f"{above}{names} wrong; the error enters between {_between(ground, first)}.{which}"
     return f"{names} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
 
 

@@ -16,8 +16,10 @@ import numpy as np
 
 from fastgrad.diagnosis.ground import Flow, Ground, Truth, batches, side_by_side, tabulated
 from fastgrad.kernels import codes
+from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
 from fastgrad.model.forward import base_point
-from fastgrad.model.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
+from fastgrad.model.losses import LOGIT_OUTPUT, OF_A_DIFFERENCE
+from fastgrad.model.network import Array
 from fastgrad.model.product import least_squares
 
 LEAST_CHANGE = 1e-6

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from fastgrad.diagnosis.codes import CODES
@@ -20,9 +19,9 @@ from fastgrad.diagnosis.plants import Nursery, Outcome, Plant
 from fastgrad.diagnosis.words import gradient_name, readings
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Problem
-from fastgrad.report import SCHEMA
 from fastgrad.report.base import BaseReport
-from fastgrad.report.formatting import plain_text
+from fastgrad.report.parts import Finding
+from fastgrad.report.table import columns
 
 EVERY_PLACE = 2e7
 """Parameters times examples times mistakes up to which each is planted in every place; beyond it, each in one."""
@@ -65,12 +64,19 @@ class SelfTest(BaseReport):
             return "not judged"
         return "right" if all(row.named == row.detected for row in self.rows) else "wrong"
 
-    def complaint(self) -> str:
-        """Return the table."""
-        return plain_text(self)
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """None: every mistake in it was planted."""
+        return ()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON document."""
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What cannot be seen at this test point."""
+        hidden = [CODES[row.code].title for row in self.rows if row.detected < len(row.places)]
+        return (f"Not to be seen at this point, at least in one place: {'; '.join(hidden)}.",) if hidden else ()
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
         rows = [
             {
                 "code": row.code,
@@ -82,14 +88,17 @@ class SelfTest(BaseReport):
             }
             for row in self.rows
         ]
-        document = {"schema": SCHEMA, "passed": self.passed, "verdict": self.verdict}
-        return {**document, "description": self.description, "mistakes": rows}
+        return {"description": self.description, "mistakes": rows}
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield a line for each mistake, then what it comes to."""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        for heading in ("mistake", "code", "planted", "detected", "named"):
-            table.add_column(heading, overflow="fold", justify="left" if heading in ("mistake", "code") else "right")
+    def sentence(self) -> str:
+        """Return what it comes to."""
+        planted, detected = sum(len(row.places) for row in self.rows), sum(row.detected for row in self.rows)
+        named, misled = sum(row.named for row in self.rows), sum(row.misled for row in self.rows)
+        return f"{planted:,} mistakes planted, {detected:,} detected, {named:,} named, {misled:,} taken for another."
+
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield a line for each mistake, and what hides."""
+        table = columns("mistake", "code", "planted", "detected", "named", right=("planted", "detected", "named"))
         for row in self.rows:
             style = (
                 "" if row.named == row.detected == len(row.places) else "yellow" if row.named == row.detected else "bold red"
@@ -99,16 +108,7 @@ class SelfTest(BaseReport):
         yield Text(self.description, style="dim")
         yield Text()
         yield Padding(table, (0, 0, 0, 1))
-        yield Text()
-        yield from map(Text, self._conclusion())
-
-    def _conclusion(self) -> Iterator[str]:
-        planted, detected = sum(len(row.places) for row in self.rows), sum(row.detected for row in self.rows)
-        named, misled = sum(row.named for row in self.rows), sum(row.misled for row in self.rows)
-        yield f"{planted:,} mistakes planted, {detected:,} detected, {named:,} named, {misled:,} taken for another."
-        if detected < planted:
-            hidden = [CODES[row.code].title for row in self.rows if row.detected < len(row.places)]
-            yield f"Not to be seen at this point, at least in one place: {'; '.join(hidden)}."
+        yield from (Text(f"\n{note}") for note in self.notes)
 
 
 @np.errstate(all="ignore")  # as in a check

@@ -1,6 +1,6 @@
 """Whether a gradient of any function is right: the public `check_function`, and the judgement of each entry.
 
-A central difference for each entry is the screen; what differs from it by more than noise goes to the referee, extrapolation.
+A central difference for each entry is the screen; what differs from it by more than noise is extrapolated, which decides.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ MOST_ENTRIES = 20_000
 SCREEN_NOISE = 8.0
 """Standard deviations of noise that the screen calls noise; a deviation estimated from six differences may be half the true."""
 
-REFEREE_NOISE = 6.0
-"""Estimated errors of the referee within which a claim is right; on the standard problems the largest is 3."""
+EXTRAPOLATION_NOISE = 6.0
+"""Estimated errors of extrapolation within which a claim is right; on the standard problems the largest is 3."""
 
 BLIND = 0.25
 """Share of an entry that may hide in noise before the entry is inconclusive, unless that is negligible."""
 
 BEND = 0.125
-"""Share of the largest slope by which the slopes of the two sides may differ before the referee looks for a kink."""
+"""Share of the largest slope by which the slopes of the two sides may differ before extrapolation looks for a kink."""
 
 SHARP = 1e-3
-"""Share of an entry that noise may hide from the screen; of others the referee, with larger steps, sees more."""
+"""Share of an entry that noise may hide from the screen; of others extrapolation, with larger steps, sees more."""
 
 
 def check_function(
@@ -141,7 +141,7 @@ class Case(NamedTuple):
 
 
 def _check_entries(case: Case, step: float | None, seed: int, began: float) -> FunctionReport:
-    """Screen every entry, hand those in question to the referee, and judge what it found."""
+    """Screen every entry, hand those in doubt to extrapolation, and judge what it found."""
     function, claim, noise, _ = case
     look = _first_look(function, noise, step)
     numerical, bound = look.values.copy(), case.rounding(look.values)
@@ -156,7 +156,7 @@ def _check_entries(case: Case, step: float | None, seed: int, began: float) -> F
         numerical[entries] = found.value
         with np.errstate(invalid="ignore"):
             # On a kink the error is half the jump, and what lies within is right.
-            errors = np.where(found.kink, 1.0, REFEREE_NOISE) * found.error
+            errors = np.where(found.kink, 1.0, EXTRAPOLATION_NOISE) * found.error
             bound[entries] = case.rounding(numerical)[entries] + errors
         for entry, finding in zip(entries.tolist(), _findings(case, entries, found, numerical, bound, largest), strict=True):
             judged[entry] = _judge(function, noise, entry, finding)
@@ -185,7 +185,7 @@ def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool
     prober = direction_prober(case.function, direction[None])
     plain = extrapolate(case.function, case.noise, prober, np.array([accused.size**-0.5]))
     terms = values * direction
-    room = ROUNDINGS * UNIT_ROUNDOFF * np.abs(terms).sum() + REFEREE_NOISE * plain.error[0]
+    room = ROUNDINGS * UNIT_ROUNDOFF * np.abs(terms).sum() + EXTRAPOLATION_NOISE * plain.error[0]
     return bool(plain.kink[0] or abs(plain.value[0] - terms.sum()) > room)
 
 
@@ -238,7 +238,7 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
 
 
 class Finding(NamedTuple):
-    """What the referee found of one entry: both values, the difference explained, one-sided slopes and their doubt.
+    """What extrapolation found of one entry: both values, the difference explained, one-sided slopes and their doubt.
 
     What may hide in noise of f is `room`, a share of the entry, or next to nothing beside what an entry may well be: the
     largest one, f itself, or the quotient of this one at any step; `coarse` may hide in the claim's own rounding.
@@ -260,7 +260,7 @@ class Finding(NamedTuple):
 
 
 def _judge(function: Function, noise: Noise, entry: int, found: Finding) -> EntryReport:
-    """Judge an entry that the referee looked at."""
+    """Judge an entry that was extrapolated."""
     verdict, reason = _verdict(function, noise, entry, found)
     name = function.layout.label(entry)
     return EntryReport(name, verdict, float(found.claimed), float(found.numerical), float(found.bound), reason)
@@ -314,11 +314,11 @@ def _verdict_without_limit(found: Finding) -> tuple[Verdict, str]:
 def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
     """Return right for any slope between those of the two sides."""
     lower, upper = sorted((found.left, found.right))
-    slack = kinks.SLACK * (upper - lower) + REFEREE_NOISE * found.doubt + found.allowed
+    slack = kinks.SLACK * (upper - lower) + EXTRAPOLATION_NOISE * found.doubt + found.allowed
     sides = f"a kink: slope {found.left:.6g} on the left, {found.right:.6g} on the right"
     if lower - slack <= found.claimed <= upper + slack:
-        return "right", f"{sides}; any between is right"
-    return "wrong", f"{sides}; the claim is not between"
+        return "right", f"{sides}; any value between is right"
+    return "wrong", f"{sides}; the claim is not between them"
 
 
 def _report(
@@ -377,7 +377,7 @@ def _remarks(function: Function, is_flat: bool) -> Iterator[str]:
 
 
 def _concern(entry: EntryReport) -> tuple[int, float]:
-    """Sort key: wrong before inconclusive before right, and those furthest off first."""
+    """Return the sort key: wrong before inconclusive before right, and those furthest off first."""
     off = abs(entry.claimed - entry.numerical) / max(entry.bound, np.finfo(np.float64).tiny)
     return ["wrong", "inconclusive", "right"].index(entry.verdict), -off if np.isfinite(off) else -np.inf
 

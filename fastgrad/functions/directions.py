@@ -1,7 +1,7 @@
 """A large gradient along random directions, and halving, which finds a wrong entry.
 
-Called by `check`. Every entry moves at once, up or down by chance: a single mistake changes the slope along every
-direction, and several cancel in few.
+Called by `check`. Along a direction every entry moves at once, up or down by chance: a single mistake changes the slope
+along every direction, and several cancel along few.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from fastgrad.functions.report import Counts, EntryReport, FunctionReport
 from fastgrad.functions.tensors import domain_remark
 
 DIRECTIONS = 32
+"""Random directions of a check."""
 
 SEEN = 0.1875
 """Least chance that a direction shows at least half the size of a mistake.
@@ -41,7 +42,7 @@ MOST_JOINT = 256
 
 
 class Search:
-    """A gradient held against slopes of its function."""
+    """A claimed gradient, held against slopes of its function."""
 
     def __init__(self, function: Function, claim: Claim, noise: Noise) -> None:
         self.function, self.claim, self.noise = function, claim, noise
@@ -53,7 +54,7 @@ class Search:
         return self.function.inward(random_signs(seed, 1, self.scale.size)[0] * self.scale)
 
     def slope(self, direction: Array) -> tuple[float, float, Extrapolated]:
-        """Return claimed minus numerical slope along a direction, its bound, and what the referee found."""
+        """Return claimed minus numerical slope along a direction, its bound, and what extrapolation found."""
         moved = max(1.0, float(np.count_nonzero(direction)))
         # The first step moves x as a whole by what a single entry would be moved by.
         found = extrapolate(

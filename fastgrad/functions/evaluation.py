@@ -1,4 +1,4 @@
-"""Calling the user's function: one point after another, in threads, many at once, or as machine code; and its misdeeds.
+"""Calling the user's function: one point after another, in threads, many at once, or as machine code; and what it may do wrong.
 
 Called by everything here that needs values. A function that fails, that modifies its argument, that gives two values for
 one point or no number at all is named, with the point; nothing of it reaches the user as a traceback.
@@ -39,7 +39,7 @@ SEVERAL = (
 )
 
 FAILED = object()
-"""Stands for the value of a call that failed and is forgiven."""
+"""The value of a call that failed where failing is allowed."""
 
 
 class Function:

@@ -1,7 +1,7 @@
 """Loops that call a compiled function at many points by its address, so that one loop serves all functions of a form.
 
-Called by compiled; imports numba, which whoever has a compiled function has loaded already. A loop around each function, which
-then could be inlined, takes a second and 5 MB for each, which numba never gives back.
+Called by compiled; imports numba, which is loaded already where a compiled function exists. A loop for each function, which
+could be inlined then, would take a second and 5 MB each, which numba never gives back.
 """
 
 from math import nan

@@ -1,6 +1,6 @@
-"""The method directional: all parameters of a tensor moved at once by random signs, and wrong ones located by halving.
+"""The judgement of method directional: sums along random signs, tensor by tensor, and wrong entries located by halving.
 
-Called by walk. A derivative along a direction of signs U is held against Σ U∘claimed in units of rounding.
+Called by `ruling`. A derivative along a direction of signs U is held against Σ U∘claimed in units of rounding.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from math import ceil, comb, nan, sqrt
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted, require
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.judging.audit import NOISE, losses_along
 from fastgrad.judging.verdict import CANCELLED, LOST, unjudged
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint
@@ -25,8 +25,6 @@ from fastgrad.numerical.directional.signs import ROWS_OF_W, Region, whole_layer,
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.report.parts import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
 
-MOST_DIRECTIONS = 1_000
-"""Each further direction halves a chance of missing that is below 10⁻¹⁹ with 64 of them; more than this only take time."""
 MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
 AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
@@ -56,7 +54,7 @@ class Directional:
     audit : Audit or None
         The first direction of all parameters, again by plain forward passes; None where not all tensors were finished.
     method, step, scheme, selected
-        As of `numerical.Numerical`.
+        As in `numerical.Numerical`.
     """
 
     tensors: tuple[TensorReport, ...]
@@ -74,7 +72,7 @@ class Directional:
 
 
 def chance_of_cancelling(wrong: int, directions: int) -> float:
-    """Probability that so many wrong entries, all equally far off, cancel along every direction.
+    """Return the probability that so many wrong entries, all equally far off, cancel along every direction.
 
     Notes
     -----
@@ -104,9 +102,9 @@ def check_directions(
     problem : Problem
         With its claimed gradient.
     directions : int
-        How many.
+        How many directions.
     seed : int
-        Of the signs.
+        Seed of their signs.
     tolerance : float
         How many times the rounding of a signed sum it may be off.
     threads : int, optional
@@ -127,12 +125,9 @@ def check_directions(
     Interrupted
         On Ctrl-C, with the Directional of the tensors that were finished, if there are any.
     """
-    most = f"a whole number from 1 to {MOST_DIRECTIONS:,}"
-    require("directions", directions, int, most, lambda number: 1 <= number <= MOST_DIRECTIONS)
-    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
     used = thread_count(threads)
     with np.errstate(all="ignore"), Tracker(progress, problem.network.size) as tracker:
-        setting = prepare(problem, int(directions), seed, used)
+        setting = prepare(problem, directions, seed, used)
         reports, measured = [], []
         for tensor in problem.tensors:
             if tracker.interrupted:
@@ -231,7 +226,7 @@ def _plain_losses(setting: Setting, h: float) -> tuple[Array, Array]:
 
 
 def _plainly_pushed(setting: Setting, layer: int, a: Array) -> Array:
-    """U·a + u of the first direction by NumPy, some rows of U at a time, shape (m, n_out)."""
+    """Return U·a + u of the first direction by NumPy, some rows of U at a time, shape (m, n_out)."""
     network, signs = setting.problem.network, setting.signs
     blocks = whole_layer(network, layer, "W").blocks()
     result = np.concatenate([product(a, signs.of(0, block).T) for block in blocks], axis=1)
@@ -272,7 +267,7 @@ def _with_located(report: TensorReport, located: tuple[Entry, ...], more: bool) 
 
 
 def _outcomes(verdict: Verdict, size: int) -> Outcomes:
-    """All entries of a tensor share its verdict."""
+    """Return the outcomes of a tensor, all of whose entries share its verdict."""
     if verdict == "not judged":
         return Outcomes(not_judged=size)
     if verdict == "at a kink":

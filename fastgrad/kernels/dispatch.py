@@ -20,9 +20,10 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 from fastgrad.kernels import kept
-from fastgrad.kernels.compile import FLAGS, Worker
+from fastgrad.kernels.compile import FLAGS, Worker, typed
 from fastgrad.kernels.key import key, settings_hold
 from fastgrad.kernels.parameters import Parameter
+from fastgrad.kernels.records import flat_signature
 
 
 def without_compilation() -> bool:
@@ -34,10 +35,10 @@ class Dispatched:
     """A kernel that numba compiles, keeps and calls."""
 
     def __init__(self, worker: Worker, name: str) -> None:
-        self.parameters = Parameter.all_of(worker.signature)
+        self.parameters = Parameter.all_of(flat_signature(worker.signature))
         self._dispatcher = cast(Any, numba.njit(_nrt=False, nogil=True, **FLAGS)(worker.function))
         self._dispatcher._cache = Kept(name)
-        self._dispatcher.compile(worker.signature)
+        self._dispatcher.compile(typed(worker.signature))
         self._dispatcher.disable_compile()
 
     @cached_property
@@ -48,8 +49,14 @@ class Dispatched:
 
     def prepare(self, arguments: tuple[Any, ...]) -> Callable[[], None]:
         """Return a call that can be made later, and on another thread."""
-        pairs = zip(self.parameters, arguments, strict=True)
-        return partial(self._dispatcher, *(_as_numba_takes_it(one.checked(value)) for one, value in pairs))
+        parts = iter(self.parameters)
+        taken = [
+            type(argument)(*(_as_numba_takes_it(next(parts), part) for part in argument))
+            if isinstance(argument, tuple)
+            else _as_numba_takes_it(next(parts), argument)
+            for argument in arguments
+        ]
+        return partial(self._dispatcher, *taken)
 
 
 class Kept(NullCache):  # type: ignore[misc]  # numba's, untyped
@@ -83,9 +90,11 @@ class _Writable:
         self._array = array
 
 
-def _as_numba_takes_it(value: Any) -> Any:
-    if isinstance(value, int):
-        return np.uint64(value) if value >= 2**63 else value
+def _as_numba_takes_it(parameter: Parameter, value: Any) -> Any:
+    """Return an argument, or a part of a record, of the very type that the signature has."""
+    value = parameter.checked(value)
+    if parameter.dimensions is None:
+        return np.uint64(value) if parameter.kind == "u8" else value
     if isinstance(value, np.ndarray) and not value.flags.writeable:
         return np.asarray(_Writable(value))
     return value

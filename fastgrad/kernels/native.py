@@ -22,6 +22,7 @@ import llvmlite
 import llvmlite.binding as llvm
 
 from fastgrad.kernels.parameters import Parameter
+from fastgrad.kernels.records import flat_arguments
 
 PROVEN = {
     "0.61": "0.44",
@@ -100,7 +101,7 @@ class Loaded(NamedTuple):
         """Return a call that can be made later, and on another thread."""
         spare = (c_void_p * 2)()  # for the result, which is nothing, and for an exception, which is none
         words: list[int | float] = [addressof(spare), addressof(spare) + 8]
-        for parameter, value in zip(self.parameters, arguments, strict=True):
+        for parameter, value in zip(self.parameters, flat_arguments(arguments), strict=True):
             words += parameter.words(value)
         return Call(self.address, self.function, self.types, words, (spare, arguments, self.engine))
 

@@ -1,6 +1,7 @@
 """The numerical gradient of a problem: which parameters, which steps, which method, in pieces that report progress.
 
-Called by walk. Does not judge: values, and where a kink makes more than one value right, their range.
+Called by judging and teaching. Nothing is judged here: the result is values and, where a kink makes more than one right, their
+range.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from functools import cache
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted, require
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.kernels import launch
 from fastgrad.kernels.kernel import load_together
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
+from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
-from fastgrad.numerical.methods import BY_ENTRY, choose_method, choose_scheme
+from fastgrad.numerical.methods import BY_ENTRY, choose_scheme
 from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.preactivation import PreactivationPlan
@@ -123,21 +125,22 @@ def numerical_gradient(
     five-point            (8(J(θ + h) − J(θ − h)) − (J(θ + 2h) − J(θ − 2h)))/12h        O(h⁴)
     ====================  ============================================================  ==========
     """
-    chosen = choose_method(problem, method, sample)
+    how = How(method, step, scheme, sample, seed, threads=threads, progress=progress)
+    return difference(problem, how, select(problem, sample, how.seed) if places is None else places)
+
+
+def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerical:
+    """Compute the differences of J for some parameters, None meaning all, as `numerical_gradient` says."""
+    chosen = how.method_for(problem)
     if chosen.plan is None:
         raise InputError(f"method {chosen.name} gives no value for each entry; take one of {', '.join(BY_ENTRY)}")
-    rule = choose_scheme(scheme, chosen)
-    if step is not None:
-        require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
-    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
-    selected = select(problem, sample, seed) if places is None else places
-    used = thread_count(threads)
+    scheme = choose_scheme(how.scheme, chosen)
     with (
         np.errstate(over="ignore", under="ignore", invalid="ignore"),
-        Tracker(progress, problem.network.size if selected is None else selected.size) as tracker,
+        Tracker(how.progress, problem.network.size if selected is None else selected.size) as tracker,
     ):
-        task = Task(problem, _base_point(problem), selected, step or chosen.step, rule)
-        found = _carry_out(task, chosen, chosen.plan(task), used, tracker)
+        task = Task(problem, _base_point(problem), selected, how.step or chosen.step, scheme)
+        found = _carry_out(task, chosen, chosen.plan(task), thread_count(how.threads), tracker)
     if tracker.interrupted:
         raise _interruption(found)
     if found.step is not None and not np.isfinite(found.values if selected is None else found.values[selected]).all():
@@ -209,7 +212,7 @@ def load_kernels(method: Method) -> None:
 
 
 def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, Array]:
-    """Numerical dZ_l and dA_l, each of shape (m, n_l).
+    """Return numerical dZ_l and dA_l, each of shape (m, n_l).
 
     Parameters
     ----------

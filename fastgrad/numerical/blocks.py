@@ -1,7 +1,7 @@
-"""What all methods have in common: a task, cut into blocks of work that anybody may do, in any order.
+"""What all methods have in common: a task, cut into blocks of work that may be done by any thread in any order.
 
 A method is a value: what it perturbs, what it is for, how long it would take, and how a task is planned. The blocks of a
-plan follow from the task alone, not from threads or clocks, and the bits of a block neither from who works on it nor from
+plan follow from the task alone, not from threads or clocks, and the bits of a block depend neither on who works on it nor on
 the others.
 """
 
@@ -174,7 +174,7 @@ def cut(count: int, seconds: float) -> Iterator[tuple[int, int]]:
 
 
 def counted_seconds(problem: Problem, rate: float, share: float, work_of: Callable[[int], int]) -> float:
-    """Seconds of ± perturbations at a rate of multiply-adds a second and core, given each layer's for one sample."""
+    """Return the seconds of ± perturbations at a rate of multiply-adds a second and core, given each layer's for one sample."""
     work = sum(work_of(layer) for layer in range(problem.network.depth))
     return float(2.0 * share * work * problem.samples / (rate * most_threads()))
 
@@ -186,12 +186,12 @@ def parameters_of(problem: Problem, layer: int) -> int:
 
 
 def forward_work(problem: Problem) -> int:
-    """Multiply-adds of a forward pass of one sample."""
+    """Return the multiply-adds of a forward pass of one sample."""
     return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
 
 
 def work_above(problem: Problem, layer: int) -> int:
-    """Multiply-adds that one perturbed parameter of a layer costs in the layers above, for one sample and sign."""
+    """Return the multiply-adds that one perturbed parameter of a layer costs in the layers above, for one sample and sign."""
     widths = problem.network.widths
     entered = 4 * widths[layer + 2] if layer + 2 < len(widths) else 2
     return entered + sum(a * b for a, b in zip(widths[layer + 2 :], widths[layer + 3 :], strict=False)) + 2 * widths[-1]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.kernels import codes
+from fastgrad.kernels import codes, launch
 from fastgrad.model import outputs
-from fastgrad.model.forward import BasePoint, claim_roundoff
+from fastgrad.model.forward import BasePoint, claim_roundoff, kernel_activation
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.model.product import product
 
@@ -31,13 +29,13 @@ def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
 
 
 def nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
-    """Distance of a layer's pre-activation nearest to a kink, those on one left out; inf where there is none."""
+    """Return how near a layer's pre-activations come to a kink, those on one left out; inf where there is none."""
     distance = base.plane(codes.KINK, layer)
     return float(np.min(distance, where=~on_kink(problem, base, layer), initial=np.inf))
 
 
 def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
-    """Tell likewise of the outputs and the kinks of the loss, shape (m, n_L)."""
+    """Tell which outputs are so near a kink of the loss, shape (m, n_L)."""
     distance = base.tables.outputs[codes.LOSS_KINK]
     if distance.min(initial=np.inf) == np.inf:
         return np.zeros(distance.shape, dtype=np.bool_)
@@ -45,7 +43,7 @@ def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
 
 
 def nearest_loss_kink(problem: Problem, base: BasePoint) -> float:
-    """Distance likewise of the outputs and the kinks of the loss."""
+    """Return how near the outputs come to the kinks of the loss."""
     distance = base.tables.outputs[codes.LOSS_KINK]
     return float(np.min(distance, where=~loss_on_kink(problem, base), initial=np.inf))
 
@@ -63,7 +61,7 @@ def kinked_units(problem: Problem, base: BasePoint) -> Mask:
 
 
 def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
-    """Smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
+    """Return the smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
     positive, negative = np.maximum(factor, 0.0), np.minimum(factor, 0.0)
     return (
         product(low, positive) + product(high, negative),
@@ -72,18 +70,23 @@ def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]
 
 
 def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
-    """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
-    from fastgrad.kernels import activations  # with numba, which few checks need
-
+    """Return one-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
     left = base.plane(codes.SLOPE, layer)[rows].copy()
     right = left.copy()
     code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])
     touched = on_kink(problem, base, layer)[rows]
-    z, scale = (base.plane(plane, layer)[rows][touched] for plane in (codes.Z, codes.SCALE))
-    if z.size:  # from some z on the nearest bend, where there are two, is the upper one
-        ends = [activations.one_sided_slopes(code, p, float(end)) for end in (z.min(), z.max())]
-        ordered = np.unique(z)
-        first = bisect_left(ordered, True, key=lambda z: activations.one_sided_slopes(code, p, float(z)) != ends[0])
-        bends = np.array(ends)[(z >= np.append(ordered, np.inf)[first]).astype(np.int64)]
-        left[touched], right[touched] = scale * bends[:, 0], scale * bends[:, 1]
+    if touched.any():
+        z, scale = (base.plane(plane, layer)[rows][touched] for plane in (codes.Z, codes.SCALE))
+        left[touched], right[touched] = (scale * slope for slope in one_sided_slopes(code, p, z))
+    return left, right
+
+
+def one_sided_slopes(code: int, parameter: float, z: Array) -> tuple[Array, Array]:
+    """f′ on the left and on the right of the kink nearest to each z: that of the numbers next to the kink."""
+    activation = kernel_activation(code, parameter)
+    nearest = activation.kinks[np.abs(z[:, np.newaxis] - activation.kinks).argmin(axis=1)]
+    beside = np.stack((np.nextafter(nearest, -np.inf), np.nextafter(nearest, np.inf)))
+    table, others = np.empty((5, *beside.shape)), [np.empty_like(beside) for _ in range(3)]
+    launch.tabulate_layer(activation, beside, *others, table, 0)
+    left, right = table[codes.SLOPE]
     return left, right

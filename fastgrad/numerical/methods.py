@@ -1,4 +1,4 @@
-"""The table of methods, and the choice among them."""
+"""The table of methods, the choice among them, and how long a check by one takes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ BY_ENTRY = tuple(name for name, method in METHODS.items() if method.plan is not 
 """Names of those that give a value for each entry."""
 AFFORDABLE_SECONDS = 10.0
 """Estimated time up to which "auto" perturbs every parameter."""
+LEAST_SECONDS, SECONDS_PER_PARAMETER = 1e-3, 1e-7
+"""What a check takes beside the work of its method, for estimates: for itself, and for each parameter that is judged one by
+one; for each layer `Method.seconds_per_layer`. Fastest of 15 checks of networks of 1, 2, 4, 8 and 16 layers of three units,
+and of 0.7 and 3 million parameters (50 to 200 ns each), on two cores."""
 
 
 def choose_method(problem: Problem, name: str | Method, sample: int | float | str | None = None) -> Method:
@@ -27,14 +31,27 @@ def choose_method(problem: Problem, name: str | Method, sample: int | float | st
     InputError
         If there is none of that name.
     """
-    if isinstance(name, Method):
-        return name
     if name == "auto":
         share = 1.0 if sample is None else sample_size(sample, problem.network.size) / problem.network.size
         return PARAMETER if PARAMETER.estimate(problem, share) <= AFFORDABLE_SECONDS else PREACTIVATION
+    return named(name)
+
+
+def named(name: str | Method) -> Method:
+    """Return the method of a name, or raise InputError."""
+    if isinstance(name, Method):
+        return name
     if name not in METHODS:
         raise InputError(f"method must be one of auto, {', '.join(METHODS)}; found {quoted(name)}")
     return METHODS[name]
+
+
+def estimate_check(problem: Problem, method: str) -> float:
+    """Estimate the seconds that a check of a right gradient takes by a method, to within a small factor."""
+    chosen = choose_method(problem, method)
+    judged = 0 if chosen.plan is None else problem.network.size
+    seconds = LEAST_SECONDS + chosen.seconds_per_layer * problem.network.depth + SECONDS_PER_PARAMETER * judged
+    return seconds + chosen.estimate(problem, 1.0)
 
 
 def choose_scheme(scheme: str, method: Method) -> Scheme:

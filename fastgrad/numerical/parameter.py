@@ -51,7 +51,7 @@ class ParameterPlan:
         return latest
 
     def _work(self, layer: int) -> float:
-        """Multiply-adds of one parameter."""
+        """Return the multiply-adds of one parameter."""
         bounds = self._steps[layer][1]
         return 2.0 * work_above(self.task.problem, layer) * self.task.problem.samples * cost(bounds[layer:])
 
@@ -73,8 +73,7 @@ class ParameterPlan:
         _, local, tiles, order = self._tiling(layer)
         steps, bounds = self._steps[layer]
         launch.parameter_differences(
-            exact_kernels(base, layer, bounds),
-            base.tables,
+            base.tables._replace(exact=exact_kernels(base, layer, bounds)),
             layer,
             base.activations[layer],
             steps,

@@ -34,12 +34,12 @@ class PreactivationPlan:
 
     @cached_property
     def _starts(self) -> list[int]:
-        """Where in the room each layer's dZ begins, and the end."""
+        """Return where in the room each layer's dZ begins, and the end."""
         problem = self.task.problem
         return [0, *accumulate(problem.samples * width for width in problem.network.widths[1:])]
 
     def _work(self, layer: int) -> float:
-        """Multiply-adds of one sample."""
+        """Return the multiply-adds of one sample."""
         width, bounds = self.task.problem.network.widths[layer + 1], self._steps[layer][1]
         return 2.0 * work_above(self.task.problem, layer) * width * cost(bounds[layer:])
 
@@ -69,9 +69,8 @@ class PreactivationPlan:
         dZ = self.flow(layer, room)[block.start : block.stop]
         dZ.fill(0.0)  # of units that pass nothing on
         used = threads_for(self._work(layer) * self.task.problem.samples, threads)
-        launch.preactivation_differences(
-            exact_kernels(self.task.base, layer, bounds), self.task.base.tables, layer, step, bounds, samples, used, dZ
-        )
+        tables = self.task.base.tables._replace(exact=exact_kernels(self.task.base, layer, bounds))
+        launch.preactivation_differences(tables, layer, step, bounds, samples, used, dZ)
 
     def gradient(self, room: Array) -> Array:
         """Return dW = dZᵀ·a and db = Σ_s dZ, which are exact."""

@@ -18,7 +18,7 @@ from fastgrad.numerical.tracking import Tracker
 def kink_range(
     task: Task, kinked: Mask, threads: int, tracker: Tracker, finished: Callable[[int], None]
 ) -> tuple[Array, Array, Array]:
-    """Central differences by pre-activations, and their range when every unit on a kink takes any slope between the one-sided.
+    """Return central differences by pre-activations, and their range when units on kinks take any slope between the one-sided.
 
     Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
     sample on a kink is therefore carried down as a range, from the output to the input; a sample's

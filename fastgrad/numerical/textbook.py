@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from fastgrad.kernels import codes, launch
+from fastgrad.kernels.records import Examples, Forward
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.numerical.blocks import (
@@ -37,24 +38,16 @@ def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads:
     """
     network = problem.network
     x, y = np.ascontiguousarray(base.activations[0].T), np.ascontiguousarray(problem.Y.T)
-    masks = np.ascontiguousarray(base.tables.units[codes.SCALE].T) if problem.masks else np.empty((0, 0))
+    tables = base.tables
+    masks = np.ascontiguousarray(tables.units[codes.SCALE].T) if problem.masks else np.empty((0, 0))
+    factors = np.ascontiguousarray(tables.outputs[codes.FACTOR].T)
+    forward_pass = Forward(tables.theta, tables.layers, tables.shapes, np.array(network.biases), masks)
+    examples = Examples(x, y, factors, tables.loss_code, tables.loss_parameter)
 
     def losses(step: float) -> tuple[Array, Array]:
         moved = places if step else places[:1]
         forward, backward = np.empty(moved.size), np.empty(moved.size)
-        launch.textbook_losses(
-            base.tables,
-            np.array(network.biases),
-            masks,
-            x,
-            y,
-            np.ascontiguousarray(base.tables.outputs[codes.FACTOR].T),
-            moved,
-            step,
-            threads,
-            forward,
-            backward,
-        )
+        launch.textbook_losses(forward_pass, examples, moved, step, threads, forward, backward)
         return forward, backward
 
     return losses
@@ -118,7 +111,7 @@ def _estimate(problem: Problem, share: float = 1.0) -> float:
 TEXTBOOK = Method(
     name="textbook",
     perturbs="every parameter by ±h, with two whole forward passes",
-    serves="teaching, and to hold the others against",
+    serves="teaching, and comparison with the others",
     seconds_per_layer=2e-3,
     estimate=_estimate,
     plan=TextbookPlan,

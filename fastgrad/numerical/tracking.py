@@ -1,4 +1,4 @@
-"""Work done block by block: counted, passed on, stopped by Ctrl-C between two of them, on so many threads."""
+"""Progress of work in blocks: it is counted, told, and stopped by Ctrl-C between two of them; and the number of threads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Progress = Callable[[int, int], None]
 
 
 def thread_count(threads: int | None) -> int:
-    """Return the threads meant, all where none are said, or raise InputError."""
+    """Return the number of threads that is meant, all where none is given, or raise InputError."""
     most = most_threads()
     if threads is not None:
         require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict
@@ -16,53 +17,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import LONGEST_QUOTE, InputError, quoted, shortened
-from fastgrad.model.network import ACTIVATIONS, LOGIT_OUTPUT, LOSSES, REDUCTIONS, Network
+from fastgrad.model import activations, losses
+from fastgrad.model.activations import ACTIVATIONS
+from fastgrad.model.losses import LOGIT_OUTPUT, LOSSES
+from fastgrad.model.network import REDUCTIONS, Network
 
-ALIASES = {
-    "linear": "identity",
-    "none": "identity",
-    "logistic": "sigmoid",
-    "expit": "sigmoid",
-    "rectifier": "relu",
-    "leakyrelu": "leaky_relu",
-    "lrelu": "leaky_relu",
-    "swish": "silu",
-    "atan": "arctan",
-    "sine": "sin",
-    "exponential": "exp",
-    "hardtanh": "hard_tanh",
-    "hardsigmoid": "hard_sigmoid",
-    "bce": "binary_crossentropy",
-    "binary_cross_entropy": "binary_crossentropy",
-    "log_loss": "binary_crossentropy",
-    "logloss": "binary_crossentropy",
-    "softmax_cross_entropy": "softmax_crossentropy",
-    "categorical_crossentropy": "softmax_crossentropy",
-    "categorical_cross_entropy": "softmax_crossentropy",
-    "sparse_categorical_crossentropy": "softmax_crossentropy",
-    "nll": "softmax_crossentropy",
-    "half_squared_error": "squared_error",
-    "quadratic": "squared_error",
-    "mean_squared_error": "mse",
-    "half_mean_squared_error": "half_mse",
-    "sse": "sum_squared_error",
-    "sae": "sum_absolute_error",
-    "smooth_l1": "huber",
-    "logcosh": "log_cosh",
-    "hinge_squared": "squared_hinge",
-    "kl": "kl_divergence",
-    "kld": "kl_divergence",
-    "kullback_leibler": "kl_divergence",
-    "poisson_nll": "poisson",
-    "mae": "absolute_error",
-    "l1": "absolute_error",
-    "mean_absolute_error": "absolute_error",
-    "hinge_loss": "hinge",
-    "svm": "hinge",
-    "huber_loss": "huber",
-    "average": "mean",
-    "avg": "mean",
-    "total": "sum",
+SYNONYMS: dict[str, dict[str, str]] = {
+    "activation": {word: row.name for row in activations.ROWS for word in row.synonyms},
+    "loss": {word: row.name for row in losses.ROWS for word in row.synonyms},
+    "reduction": {"average": "mean", "avg": "mean", "total": "sum"},
 }
 """Other names of activations, losses and reductions."""
 
@@ -70,6 +33,7 @@ CROSS_ENTROPY = frozenset({"cross_entropy", "crossentropy", "ce", "xent"})
 """Names of two losses at once: the output activation tells which."""
 
 LAYOUT_WORDS = ("rows", "columns", "in_out", "out_in")
+UNROLLED_WORDS = ("rows", "columns", "layers", "weights_first")
 COLUMNS = {"first": 0, "last": -1}
 EXAMPLES = {
     "hidden": "tanh",
@@ -82,6 +46,9 @@ EXAMPLES = {
     "bias_column": "first",
     "keep_prob": "0.8",
     "frozen": "b1,b2",
+    "sizes": "4,5,3",
+    "unrolled": "columns,layers",
+    "classes": "-1,1",
 }
 
 
@@ -119,6 +86,20 @@ def _row(value: Any) -> tuple[float, ...]:
     return tuple(array.ravel().tolist())
 
 
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise ValueError
+    return int(number)
+
+
+def _widths(value: Any) -> tuple[int, ...]:
+    widths = tuple(map(_whole, _row(value)))
+    if len(widths) < 2 or min(widths) < 1:
+        raise ValueError
+    return widths
+
+
 def _truth(value: Any) -> bool:
     value = value.item() if isinstance(value, np.ndarray) else value
     return {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}[
@@ -141,7 +122,13 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "label_smoothing": (_number, "a number"),
     "class_weights": (_row, "numbers, one for each class"),
     "example_weights": (_row, "numbers, one for each example"),
+    "scale": (_number, "a number"),
+    "first_label": (_whole, "a whole number"),
+    "classes": (_row, "the labels of the classes, in order"),
+    "sizes": (_widths, "the units of each layer, the inputs first, as in 4,5,3"),
+    "unrolled": (_text, "a word"),
     "loss_value": (_number, "a number"),
+    "learning_rate": (_number, "a number"),
     "params": (_words, "names, in order"),
     "grads": (_words, "names, in the order of the parameters"),
     "frozen": (_words, "names of parameters"),
@@ -153,10 +140,10 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 TEXT_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_text, _words})
 """Items that are words: an array of numbers under such a name is data."""
 
-LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_numbers, _row})
+LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_numbers, _row, _widths})
 """Items that are one number or several in a row."""
 
-NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _truth})
+NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _whole, _truth})
 """Items that are one number."""
 
 
@@ -176,6 +163,11 @@ class Items(TypedDict, total=False):
     label_smoothing: float | str | None
     class_weights: npt.ArrayLike | None
     example_weights: npt.ArrayLike | None
+    scale: float | str | None
+    first_label: int | str | None
+    classes: npt.ArrayLike | None
+    sizes: npt.ArrayLike | None
+    unrolled: str | None
     layout: str | None
     loss_value: float | str | None
     params: npt.ArrayLike | None
@@ -184,6 +176,7 @@ class Items(TypedDict, total=False):
     labels: str | None
     bias_column: str | None
     frozen: npt.ArrayLike | None
+    learning_rate: float | str | None
 
 
 @dataclass(frozen=True)
@@ -221,11 +214,25 @@ class Description:
         What multiplies the loss of each class, in their order; of a binary cross-entropy that of the labels 0 and 1.
     example_weights : tuple of float
         What multiplies the loss of each example. In a file also sample_weight or sample_weights.
+    scale : float
+        What multiplies the loss, however the examples are put together; the penalties stay as they are. 1 if nothing is said.
+    first_label : int
+        The number of the first class in labels that are class numbers: 0 if nothing is said, 1 where they count from 1.
+    classes : tuple of float
+        Instead, the label of each class, in order, as in "-1,1" or "2,4".
+    sizes : tuple of int
+        The units of each layer, the inputs first: of parameters that are one vector, or one number each.
+    unrolled : str
+        How they lie in that vector: "rows" or "columns" (NumPy's ravel, or the (:) of Octave and MATLAB), "layers" (the W and
+        then the b of each layer) or "weights_first" (every W and then every b), or one of each. Where each W holds its bias,
+        say `bias_column`.
     layout : str
         "rows" or "columns" (where the examples lie), "in_out" or "out_in" (the axes of the weights), or one of each:
         "rows,out_in". Needed only where the shapes allow more than one reading.
     loss_value : float
         The user's own value of the loss.
+    learning_rate : float
+        That of one step of plain gradient descent: the parameters after it then may stand in the place of the gradients.
     params, grads : tuple of str
         Names of the parameter arrays and their gradients, in order; an empty name where there is no gradient.
     frozen : tuple of str
@@ -255,8 +262,14 @@ class Description:
     label_smoothing: float | None = None
     class_weights: tuple[float, ...] | None = None
     example_weights: tuple[float, ...] | None = None
+    scale: float | None = None
+    first_label: int | None = None
+    classes: tuple[float, ...] | None = None
+    sizes: tuple[int, ...] | None = None
+    unrolled: str | None = None
     layout: str | None = None
     loss_value: float | None = None
+    learning_rate: float | None = None
     params: tuple[str, ...] | None = None
     grads: tuple[str, ...] | None = None
     frozen: tuple[str, ...] | None = None
@@ -278,9 +291,21 @@ class Description:
         for keep in as_tuple(self.keep_prob):
             if not 0.0 < keep <= 1.0:
                 raise InputError(f"keep_prob is the share of units that are kept, above 0 and at most 1, found {keep:g}")
+        if self.scale is not None and not 0.0 < self.scale < math.inf:
+            raise InputError(f"scale must be a finite number above 0, found {self.scale:g}")
+        if self.classes is not None and self.first_label is not None:
+            raise InputError("classes and first_label both say what the labels are: leave one of them out")
+        if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):
+            raise InputError(f"classes must be at least two different labels, found {quoted(self.classes)}")
         if self.loss_value is not None and not math.isfinite(self.loss_value):
             raise InputError(f"loss_value must be a finite number, found {self.loss_value}; leave it out if there is none")
         self._check_layout()
+        words = unrolled_words(self)
+        if not words <= set(UNROLLED_WORDS) or words >= {"rows", "columns"} or words >= {"layers", "weights_first"}:
+            raise InputError(
+                "unrolled must be rows or columns, layers (the W and b of each layer) or weights_first (every W, then every "
+                f"b), or one of each, as in columns,layers; found {quoted(self.unrolled)}"
+            )
 
     def _check_layout(self) -> None:
         words = layout_words(self)
@@ -340,7 +365,16 @@ def zero_penalties(description: Description) -> tuple[str, ...]:
 
 def layout_words(description: Description) -> set[str]:
     """Return the words of a layout; none where nothing was said."""
-    words = re.split(r"[,\s+]+", (description.layout or "").lower().replace("-", "_"))
+    return _split(description.layout)
+
+
+def unrolled_words(description: Description) -> set[str]:
+    """Return the words of how a vector was unrolled; none where nothing was said."""
+    return _split(description.unrolled)
+
+
+def _split(text: str | None) -> set[str]:
+    words = re.split(r"[,\s+]+", (text or "").lower().replace("-", "_"))
     return {word for word in words if word}
 
 
@@ -358,30 +392,77 @@ def _known(word: str, known: Collection[str], what: str) -> str:
     """Return the proper name of an activation, a loss or a reduction; a parameter, as in "elu:0.5", stays with it."""
     stem, colon, parameter = word.partition(":")
     plain = _plain(stem)
-    name = ALIASES.get(plain, plain)
+    name = SYNONYMS[what].get(plain, plain)
     if name not in known or len(parameter) > LONGEST_QUOTE:
-        near = nearest(plain, [*known, *(alias for alias, proper in ALIASES.items() if proper in known)])
+        near = nearest(plain, [*known, *SYNONYMS[what]])
         raise InputError(f"unknown {what} {quoted(word)}{near} (known: {', '.join(known)})")
     return f"{name}{colon}{parameter.strip()}"
 
 
-def ask(question: str, *items: str) -> InputError:
+class QuestionError(InputError):
+    """What is not known, and what to say for example; several become one by `together`."""
+
+    def __init__(self, question: str, examples: Mapping[str, str], text: str | None = None) -> None:
+        self.question, self.examples = question, dict(examples)
+        keywords = ", ".join(f"{item}={example!r}" for item, example in self.examples.items())
+        said = f"{question}; say it, for example {self.options} (in Python {keywords}; in the file the same keys)"
+        super().__init__(said if text is None else text)
+
+    def saying(self, text: str) -> QuestionError:
+        """Return the same question in other words."""
+        return QuestionError(self.question, self.examples, text)
+
+    @property
+    def options(self) -> str:
+        """The example as options of the command."""
+        return " ".join(as_option(item, example) for item, example in self.examples.items())
+
+
+def as_option(item: str, value: str) -> str:
+    """Return an item as it is typed; a value that begins with a minus is tied to its option."""
+    typed = shlex.quote(value)
+    return f"--{item.replace('_', '-')}{'=' if value.startswith('-') else ' '}{typed}"
+
+
+def ask(question: str, *items: str) -> QuestionError:
     """Return the error that asks for items by name, each with an example."""
-    options = " ".join(f"--{item.replace('_', '-')} {EXAMPLES[item]}" for item in items)
-    keywords = ", ".join(f"{item}={EXAMPLES[item]!r}" for item in items)
-    return InputError(f"{question}; say it, for example {options} (in Python {keywords}; in the file the same keys)")
+    return QuestionError(question, {item: EXAMPLES[item] for item in items})
+
+
+def together(questions: Sequence[QuestionError]) -> QuestionError:
+    """Return one question in place of several."""
+    if len(questions) == 1:
+        return questions[0]
+    examples = {item: example for one in questions for item, example in one.examples.items()}
+    return QuestionError("; ".join(one.question for one in questions), examples)
+
+
+def missing(description: Description, depth: int) -> QuestionError | None:
+    """Return the question for what a network of so many layers computes, as far as it was not said."""
+    found = (_hidden(description, depth), *_output_and_loss(description, depth))
+    items = [item for item, value in zip(("hidden", "output", "loss"), found, strict=True) if value is None]
+    what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
+    words = ", ".join(what[item] for item in items)
+    return ask(f"it is not known what the network computes: {words}", *items) if items else None
+
+
+def _output_and_loss(description: Description, depth: int) -> tuple[str | None, str | None]:
+    """Return the last activation and the loss, the one following from the other."""
+    output = _output(description, depth)
+    loss = _loss(description.loss, output) or _following_loss(output)
+    return output or LOGIT_OUTPUT.get((loss or "").partition(":")[0]), loss
+
+
+STAND_INS = {"hidden": "tanh", "output": "identity", "loss": "squared_error"}
+"""What can take the place of items that were not said; it goes with any labels."""
 
 
 def network(description: Description, widths: tuple[int, ...], biases: tuple[bool, ...]) -> Network:
     """Put a description together with the widths that the arrays gave."""
     depth = len(widths) - 1
-    hidden, output = _hidden(description, depth), _output(description, depth)
-    loss = _loss(description.loss, output) or _following_loss(output)
-    output = output or LOGIT_OUTPUT.get(loss or "")
+    hidden, (output, loss) = _hidden(description, depth), _output_and_loss(description, depth)
     if hidden is None or output is None or loss is None:
-        missing = [item for item, value in (("hidden", hidden), ("output", output), ("loss", loss)) if value is None]
-        what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
-        raise ask(f"it is not known what the network computes: {', '.join(what[item] for item in missing)}", *missing)
+        raise missing(description, depth) or AssertionError
     return Network(
         widths=widths,
         activations=(*hidden, output),
@@ -392,6 +473,7 @@ def network(description: Description, widths: tuple[int, ...], biases: tuple[boo
         l1=_coefficients("l1", description.l1, description.penalize_biases, biases),
         class_weights=description.class_weights or (),
         label_smoothing=description.label_smoothing or 0.0,
+        scale=1.0 if description.scale is None else description.scale,
     )
 
 
@@ -448,10 +530,10 @@ def _loss(word: str | None, output: str | None) -> str | None:
         return None
     if _plain(word) not in CROSS_ENTROPY:
         return _known(word, LOSSES, "loss")
-    losses = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
-    if output not in losses:
+    containing = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
+    if output not in containing:
         raise InputError(f"{shortened(word)} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")
-    return losses[output]
+    return containing[output]
 
 
 def _following_loss(output: str | None) -> str | None:

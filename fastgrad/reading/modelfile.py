@@ -10,6 +10,7 @@ import contextlib
 import io
 import math
 import os
+import shlex
 import stat
 import sys
 import zipfile
@@ -22,7 +23,18 @@ import numpy.typing as npt
 from fastgrad.errors import InputError, quoted, shortened
 from fastgrad.machine import available_memory
 from fastgrad.model.network import Problem
-from fastgrad.reading import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, as_flat, interpret, separate
+from fastgrad.reading import (
+    LIST_ITEMS,
+    NUMBER_ITEMS,
+    TEXT_ITEMS,
+    Description,
+    QuestionError,
+    as_flat,
+    as_option,
+    completed,
+    interpret,
+    separate,
+)
 from fastgrad.reading.description import Items
 from fastgrad.reading.names import LONGEST_NAME
 from fastgrad.writing import PathLike, written_whole
@@ -76,10 +88,25 @@ def load(path: PathLike, overrides: Description | None = None) -> Problem:
         If the file cannot be read safely, or if its arrays make no network; the message begins with the file.
     """
     arrays = load_arrays(path)
-    with _naming(path):
+    with _naming(path), _with_command(path, overrides or Description()):
         items = _description_items(arrays)
         description = Description(**items).overlaid(overrides or Description())
         return interpret(arrays, description)
+
+
+def load_completed(path: PathLike, overrides: Description | None = None) -> tuple[Problem, Description, tuple[str, ...]]:
+    """Read a model file with stand-ins for what nobody said; return what was said, and the items that nobody did.
+
+    Raises
+    ------
+    InputError
+        As from `load`.
+    """
+    arrays = load_arrays(path)
+    with _naming(path):
+        description = Description(**_description_items(arrays)).overlaid(overrides or Description())
+        problem, missing = completed(lambda said: interpret(arrays, said), description)
+        return problem, description, missing
 
 
 def load_parts(
@@ -93,7 +120,7 @@ def load_parts(
         As from `load`.
     """
     arrays = load_arrays(path)
-    with _naming(path):
+    with _naming(path), _with_command(path, overrides or Description()):
         items = _description_items(arrays)
         description = Description(**items).overlaid(overrides or Description())
         return *separate(arrays, description), description
@@ -262,8 +289,27 @@ def _naming(path: PathLike) -> Iterator[None]:
     """Begin every complaint with the file."""
     try:
         yield
+    except QuestionError as question:
+        raise question.saying(f"{shortened(os.fspath(path))}: {question}") from None
     except InputError as error:
         raise InputError(f"{shortened(os.fspath(path))}: {error}") from None
+
+
+@contextlib.contextmanager
+def _with_command(path: PathLike, said: Description) -> Iterator[None]:
+    """Add to a question the whole command that answers it, with what was said already."""
+    try:
+        yield
+    except QuestionError as question:
+        items = {key: _typed(value) for key, value in said.said().items() if key not in question.examples}
+        options = " ".join(as_option(key, value) for key, value in (items | question.examples).items())
+        command = f"fastgrad check {shlex.quote(os.fspath(path))} {options}"
+        raise question.saying(f"{question}. The whole command: {command}") from None
+
+
+def _typed(value: Any) -> str:
+    """Return an item as it is typed after its option."""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @contextlib.contextmanager

@@ -1,14 +1,15 @@
 """The result of a check: one immutable object, its text for a person and its dictionary for a machine.
 
-`check` fills it, the command line prints it. Nothing is judged here: every verdict, count and ratio comes in ready.
+`check` fills it, the command line prints it. Nothing is judged here: every verdict, count and ratio is given.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
@@ -17,11 +18,8 @@ from fastgrad.report.base import GradientError as GradientError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
 from fastgrad.report.formatting import closed, plain_text, printable
 from fastgrad.report.parts import Audit, ErrorMap, Finding, TensorReport
-from fastgrad.report.sentences import finding_lines, headline, provenance, sentences
+from fastgrad.report.sentences import finding_lines, headline_sentence, provenance, sentences
 from fastgrad.report.table import table_of
-
-SCHEMA = 1
-"""Version of the JSON document; it changes when a key changes its meaning or goes."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ class Report(BaseReport):
     audit : Audit or None
         The second look at some of the parameters, by method directional at one direction of all of them.
     advice : tuple of str
-        What this test point cannot show, each with what would; never a failure.
+        What this test point cannot show, each with what would show it; never a failure.
     derived_tolerance : float
         The tolerance that is taken where none is given.
     findings : tuple of Finding
@@ -119,21 +117,11 @@ class Report(BaseReport):
 
     def complaint(self) -> str:
         """Return the headline, the tensors concerned and what was found of them."""
-        return plain_text(_ShortReport(self))
+        return plain_text(Group(self.headline(), *self._concerned()))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as a JSON document.
-
-        Returns
-        -------
-        dict
-            Ready for `json.dumps`. Numbers that JSON does not know stand as the strings "nan", "inf" and "-inf", so
-            that ``float()`` reads them back and no comparison takes one for a small difference.
-        """
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
         return {
-            "schema": SCHEMA,
-            "passed": self.passed,
-            "verdict": self.verdict,
             "description": self.description,
             "method": self.method,
             "scheme": self.scheme,
@@ -160,36 +148,23 @@ class Report(BaseReport):
             "interrupted": self.interrupted,
         }
 
-    def headline(self, ascii_only: bool = False) -> Text:
-        """Return the verdict and what it is about, in one line."""
-        return headline(self, ascii_only)
+    def sentence(self) -> str:
+        """Return the verdict as a sentence."""
+        return headline_sentence(self)
 
-    def __str__(self) -> str:
-        """Return the report as plain text, 100 columns wide."""
-        return plain_text(self)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the report for a terminal."""
-        yield headline(self, options.ascii_only)
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield the network, the table of gradients, what is to be said of them, and how that was found out."""
         yield Text(printable(self.description), style="dim")
         yield Text()
-        yield Padding(table_of(self.tensors, options.ascii_only), (0, 0, 0, 1))
+        yield Padding(table_of(self.tensors, ascii_only), (0, 0, 0, 1))
         yield Text()
-        yield from (Text(sentence) for sentence in sentences(self, options.ascii_only))
+        yield from (Text(sentence) for sentence in sentences(self, ascii_only))
         yield Text(provenance(self), style="dim")
 
-
-@dataclass(frozen=True)
-class _ShortReport:
-    """The headline, the tensors that are not right and their ratios: what a failed assertion shows."""
-
-    report: Report
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the lines."""
-        yield headline(self.report, options.ascii_only)
-        concerned = tuple(tensor for tensor in self.report.tensors if tensor.verdict in ("wrong", "not judged"))
+    def _concerned(self) -> Iterator[RenderableType]:
+        """Yield the tensors that are not right and what was found of them."""
+        concerned = tuple(tensor for tensor in self.tensors if tensor.verdict in ("wrong", "not judged"))
         if concerned:
-            yield Padding(table_of(concerned, options.ascii_only), (0, 0, 0, 1))
-        yield from (Text(line) for finding in self.report.findings for line in finding_lines(finding, options.ascii_only))
-        yield from (Text(closed(note)) for note in self.report.notes)
+            yield Padding(table_of(concerned, ascii_only=False), (0, 0, 0, 1))
+        yield from (Text(line) for finding in self.findings for line in finding_lines(finding, ascii_only=False))
+        yield from (Text(closed(note)) for note in self.notes)

@@ -1,4 +1,4 @@
-"""Numbers, times and names as text, for whoever prints."""
+"""Numbers, times and names as text."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def above(value: float) -> str:
     """Return a bound to one digit, rounded up."""
     exponent = math.floor(math.log10(value))
     return f"{math.ceil(value / 10.0**exponent * (1.0 - 1e-12)) * 10.0**exponent:.0e}"
+
+
+def both(claimed: float, numerical: float, adaptive: bool) -> tuple[str, str]:
+    """Return two numbers to seven digits, or to as many as it takes to tell them apart."""
+    for digits in range(7, 18):
+        left, right = significant(claimed, digits), significant(numerical, digits)
+        if left != right or not adaptive:
+            break
+    return left, right
 
 
 def duration(seconds: float) -> str:
@@ -70,5 +79,5 @@ def closed(text: str) -> str:
 
 
 def allowed_threads(threads: int) -> str:
-    """Write how many threads there might have been."""
+    """Return how many threads were allowed: "1 thread", "up to 8 threads"."""
     return f"up to {threads} threads" if threads > 1 else "1 thread"

@@ -1,4 +1,4 @@
-"""What a report is made of: of each gradient what was found, of each mistake its name."""
+"""The parts of a report: what was found of each gradient, and the mistakes that explain it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 Verdict = Literal["right", "wrong", "right in float32", "at a kink", "not judged", "left out"]
 MOST_MAPS = 6
-"""Wrong gradients of which a report keeps where they are off; more are on no picture."""
+"""Most wrong gradients of which a report keeps maps of the errors, to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,16 @@ class TensorReport:
         By method directional: the wrong entries, worst first, which `wrong` counts.
     more : bool
         Whether more entries are wrong than were located.
-    precision : {"float64", "float32", "float16"}
+    precision : {"float64", "float32", "float16", "bfloat16"}
         The precision whose unit roundoff that is.
     outcomes : Outcomes
         Its parameters by outcome.
     sensitivity : Sensitivity or None
         What would have been caught; None where nothing was checked.
+    written : str or None
+        How coarsely the gradient was written where that was allowed for, as "the 8 decimals that were given".
+    unseen : float
+        The largest error of an entry that would have passed.
     """
 
     name: str
@@ -136,6 +140,8 @@ class TensorReport:
     precision: str = "float64"
     outcomes: Outcomes = Outcomes()
     sensitivity: Sensitivity | None = None
+    written: str | None = None
+    unseen: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def draw_errors(report: Report | Tried, path: str | Path) -> None:
         others = sum(tensor.verdict == "wrong" for tensor in drawn.tensors) - len(drawn.maps)
         broken = any(np.isinf(one.errors).any() for one in drawn.maps)
         rest = "; black: nan or inf" * broken + (f"; {counted(others, 'more wrong gradient')} not drawn" if others else "")
-        bar.set_label(f"|claimed - numerical|, relative to the gradient's largest entry; pale: right{rest}", size=9.5)
+        bar.set_label(f"|claimed - numerical|, relative to the gradient's largest entry; pale is right{rest}", size=9.5)
 
 
 def _height(rows: int, columns: int) -> float:

@@ -1,6 +1,6 @@
 """The error of numerical gradients over a range of steps: the textbook's V-shaped curves and the propagated difference.
 
-Called by the command `sweep`; pictures draws its result. Judges no gradient: none has to be there.
+Called by the command `sweep`; pictures draws its result. It judges no gradient, and none has to be there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, quoted
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Array, Offsets, Problem
@@ -28,8 +29,8 @@ from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.textbook import TEXTBOOK, Losses, difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
-from fastgrad.report import SCHEMA
 from fastgrad.report.formatting import allowed_threads, counted, duration
+from fastgrad.report.table import columns
 
 LARGEST, SMALLEST = 1e-1, 1e-13
 """The steps swept unless others are given."""
@@ -43,16 +44,16 @@ AFFORDABLE_WORK = 1e10
 """Multiply-adds of all textbook passes, some seconds: as many parameters are drawn as they allow. Seconds themselves would
 make the draw depend on the machine."""
 MOST_PARAMETERS = 200
-"""More of them change no error by what can be seen in a curve."""
+"""More parameters change no curve visibly."""
 ON_KINK = (
-    "The network sits on a kink, where there is no one gradient: a forward difference tends to the slope on one side, the "
+    "The network sits on a kink, where there is no single gradient: a forward difference tends to the slope on one side, the "
     "others to the mean of both."
 )
 NAMES = (*SCHEMES, "propagated")
 """The curves: the textbook's schemes, and fastgrad's difference."""
 MARKS = {"forward": "F", "central": "C", "five-point": "5", "propagated": "*"}
 STYLES = {"forward": "yellow", "central": "cyan", "five-point": "magenta", "propagated": "bold green"}
-"""How the table shows a curve, so that it can be read without colour."""
+"""The marks of the curves in the table, which tell them apart without colour."""
 STRIP = 33
 """Characters of the strip on which errors are marked: two for each power of ten, and one."""
 
@@ -279,7 +280,7 @@ def _curve_to_dict(curve: Curve) -> dict[str, Any]:
 
 def _table(curves: tuple[Curve, ...]) -> Table:
     """Return a line for each power of ten, with a strip on which the errors are marked: the curves, turned on their side."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table = columns()
     table.add_column("step")
     for curve in curves:
         table.add_column(Text(f"{curve.name} ").append(MARKS[curve.name], style=STYLES[curve.name]), justify="right")
@@ -316,7 +317,7 @@ def _column(error: float) -> int:
 
 def _sentences(curves: tuple[Curve, ...]) -> Iterator[str]:
     """Yield what the curves mean."""
-    yield f"The best step: {'; '.join(_best(curve) for curve in curves)}."
+    yield f"The best steps are {'; '.join(_best(curve) for curve in curves)}."
     passing = "; ".join(f"{curve.name} {_passing(curve)}" for curve in curves)
     yield f"The courses' threshold of {THRESHOLD:.0e} lets a right gradient pass: {passing}."
 

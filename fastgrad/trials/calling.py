@@ -11,8 +11,10 @@ import numpy as np
 
 from fastgrad.errors import FunctionError, InputError, told
 from fastgrad.model.network import Array, Problem
-from fastgrad.reading import Description, Reading, interpret_parts, place_entries, read_parts, target_form
-from fastgrad.reading.names import Raw, listed, pair_of_lists
+from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, target_form
+from fastgrad.reading.arrays import Raw, as_numpy, is_array, like
+from fastgrad.reading.containers import opened
+from fastgrad.reading.names import listed
 from fastgrad.trials.returned import in_order, parted
 
 Function = Callable[[Any, Any, Any], Any]
@@ -82,7 +84,7 @@ class Given:
 
     def parameters(self, theta: Array) -> Any:
         """Return parameters in the form of the given ones."""
-        return _rebuilt(self.point.parameters, self._arrays(theta))
+        return put_back(self.point.parameters, self._arrays(theta), self.description)
 
     def _arrays(self, theta: Array) -> dict[str, Raw]:
         """Return the parameter arrays of a theta by their labels."""
@@ -126,7 +128,7 @@ class Given:
 
     def raw_labels(self, point: Point) -> Array:
         """Return the labels of a point as they stand there, shape (m, n_L), or (m,) for classes."""
-        values = np.asarray(point.Y)
+        values = np.asarray(as_numpy(point.Y))
         samples = values.size // (np.size(self.point.Y) // self.problem.samples)
         shape, outputs = values.shape, self.problem.network.widths[-1]
         form = target_form(shape, samples, outputs, self.reading.examples)
@@ -153,9 +155,11 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
         If it makes no network, or more than one.
     """
     # A file's names of gradients are of no use before there are any.
-    problem, reading = read_parts(parameters, None, X, Y, replace(description, grads=None), masks)
+    problem, reading = read_parts(parameters, {}, X, Y, replace(description, grads=None), masks)
     column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
-    settled = replace(description, layout=reading.layout, bias_column=column)
+    settled = replace(description, layout=reading.layout, bias_column=column, unrolled=reading.unrolled)
+    if problem.classes:
+        settled = replace(settled, classes=problem.classes, first_label=None)
     return Given(Point("the given point", parameters, X, Y, masks), problem, reading, settled)
 
 
@@ -174,69 +178,43 @@ def ask(backward: Function, given: Given, point: Point) -> Answer:
         raise
     except BaseException as error:  # whatever a stranger's code may raise, exit() included
         raise FunctionError(told(error)) from None
-    changed = _changed("", point.parameters, parameters) + _changed("X", point.X, X) + _changed("Y", point.Y, Y)
-    loss, gradients = parted(returned, len(given.reading.chain.roles))
-    gradients = in_order(gradients, point.parameters, given.reading.chain.roles)
+    changed = _changed(_held(point.parameters), _held(parameters)) + _changed({"X": point.X, "Y": point.Y}, {"X": X, "Y": Y})
+    roles = given.reading.chain.roles
+    loss, gradients = parted(returned, len(roles), in_a_row=given.description.sizes is not None)
+    gradients = in_order(gradients, point.parameters, roles)
     try:
         problem = given.problem_at(point, gradients, loss)
     except InputError as error:
         raise FunctionError(f"it returned what cannot be read as the gradients: {error}") from None
     if problem.claimed is None:
         found = f" under {listed(map(repr, gradients))}" if isinstance(gradients, Mapping) and gradients else ""
-        names = listed(f"d{tensor.name}" for tensor in problem.tensors if tensor.column is None or tensor.kind == "W")
+        names = listed(tensor.gradient_array for tensor in problem.tensors if tensor.column is None or tensor.kind == "W")
         raise FunctionError(f"it returned no gradient of any parameter{found}; call them {names}, or as the parameters")
     return Answer(problem, problem.claimed, tuple(changed))
 
 
-def _changed(name: str, before: Any, after: Any) -> list[str]:
-    """Name what is no longer as it was; what a function adds to a dict is its own."""
-    if isinstance(before, Mapping):
-        return [
-            found for key in before for found in _changed(f"{name}[{key}]" if name else str(key), before[key], after.get(key))
-        ]
-    if isinstance(before, list | tuple) and isinstance(after, list | tuple) and len(before) == len(after):
-        pairs = enumerate(zip(before, after, strict=True))
-        return [found for i, (old, new) in pairs for found in _changed(f"{name or 'parameters'}[{i}]", old, new)]
-    return [] if _same(before, after) else [name or "parameters"]
+def _held(parameters: Any) -> dict[str, Any]:
+    """Return the arrays among parameters by their labels; none of what cannot be looked into by now."""
+    if is_array(parameters):
+        return {"parameters": parameters}
+    try:
+        return opened(parameters, "parameters").mapping()
+    except Exception:  # whatever a function left there
+        return {}
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Name what is no longer as it was; what a function adds is its own."""
+    return [name for name, value in before.items() if not _same(value, after.get(name))]
 
 
 def _same(before: Any, after: Any) -> bool:
     """Tell whether two arguments are alike, of which the second may be anything by now."""
     try:
-        old, new = np.asarray(before), np.asarray(after)
+        old, new = np.asarray(as_numpy(before)), np.asarray(as_numpy(after))
     except Exception:  # a ragged list, an object with code of its own
         return False
     return old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
-
-
-def _rebuilt(parameters: Any, arrays: Mapping[str, Raw]) -> Any:
-    """Return parameters of the same form with other arrays in them, by the labels that `interpret` gives."""
-    if isinstance(parameters, Mapping):
-        entries = {key: _rebuilt_entry(str(key), value, arrays) for key, value in parameters.items()}
-        return _kept(parameters, entries)
-    if (pair := pair_of_lists(parameters)) is not None:
-        flat = _rebuilt(list(pair[0]) + list(pair[1]), arrays)
-        return type(parameters)((flat[: len(pair[0])], flat[len(pair[0]) :]))
-    entries_in_order = [_rebuilt_entry(f"parameters[{i}]", value, arrays) for i, value in enumerate(parameters)]
-    return tuple(entries_in_order) if isinstance(parameters, tuple) else entries_in_order
-
-
-def _kept(parameters: Mapping[str, Any], entries: dict[str, Any]) -> Any:
-    """Return a mapping of the same class where that is a kind of dict."""
-    if not isinstance(parameters, dict):
-        return entries
-    same = copy.copy(parameters)
-    same.update(entries)
-    return same
-
-
-def _rebuilt_entry(label: str, value: Any, arrays: Mapping[str, Raw]) -> Any:
-    if label in arrays:
-        return _like(value, arrays[label])
-    labels = [f"{label}_{i}" for i, _ in enumerate(value)] if isinstance(value, list | tuple) else []
-    if not arrays.keys().isdisjoint(labels):  # None stays where a layer has no bias
-        return type(value)(_rebuilt_entry(own, entry, arrays) for own, entry in zip(labels, value, strict=True))
-    return value
 
 
 def _in_type_of(original: Raw, array: Array) -> Raw:
@@ -246,16 +224,4 @@ def _in_type_of(original: Raw, array: Array) -> Raw:
 
 def _as_given(original: Any, array: Raw) -> Any:
     """Return data in the type of what was given."""
-    return _like(original, array.astype(np.asarray(original).dtype))
-
-
-def _like(original: Any, array: Raw) -> Any:
-    """Return an array as an array, as numbers in lists or as one number where it was written so."""
-    if isinstance(original, list | tuple):
-        return array.tolist()
-    if np.ndim(original) > 0 or array.size > 1:
-        return np.array(array, order="C")
-    number = array.reshape(())
-    if isinstance(original, np.ndarray):
-        return number.copy()
-    return number[()] if isinstance(original, np.generic) else number.item()
+    return like(original, array.astype(np.asarray(as_numpy(original)).dtype))

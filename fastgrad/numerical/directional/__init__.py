@@ -13,6 +13,8 @@ from fastgrad.numerical.blocks import Method
 
 DIRECTIONS = 8
 """Directions by default: two wrong entries that cancel are then missed with a probability of 0.4 %."""
+MOST_DIRECTIONS = 1_000
+"""Each further direction halves a chance of missing that is below 10⁻¹⁹ with 64 of them; more than this only take time."""
 RATE = {"product": 1e10, "signs": 3e9, "prepare": 1.2e9}
 """Multiply-adds of products, signs applied, and multiply-adds before the first, a second and core; for estimates only."""
 

@@ -200,7 +200,7 @@ def along_everything(setting: Setting, direction: int) -> Carried:
 
 
 def _pushed(setting: Setting, direction: int, layer: int, a: Array) -> Array:
-    """U·a + u, shape (c, n_out)."""
+    """Return U·a + u, shape (c, n_out)."""
     network, signs = setting.problem.network, setting.signs
     result = signs.products(direction, whole_layer(network, layer, "W"), a)
     if network.biases[layer]:
@@ -275,7 +275,7 @@ def _activated(setting: Setting, layer: int, low: int, moves: Array, convention:
 
 
 def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array:
-    """Central differences of each sample's loss, shape (m, k)."""
+    """Return central differences of each sample's loss, shape (m, k)."""
     tables, width = setting.base.tables, setting.base.tables.outputs.shape[2]
     samples, columns = moves.shape[2], moves.shape[0] * moves.shape[1]
     work = np.zeros((samples, width + 2, columns))
@@ -284,6 +284,6 @@ def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array
     bound = float(np.abs(moves).max(initial=0.0))
     near = tables.loss_code >= codes.COUPLED or (tables.outputs[codes.LOSS_KINK] <= bound).any()
     exact = addresses(launch.exact_loss if near else None)
-    launch.loss_moves(exact, tables.outputs, tables.top, tables.loss_code, tables.loss_parameter, bound, work, total)
+    launch.loss_moves(exact, tables.loss, bound, work, total)
     forward, backward = total[:, : steps.size], total[:, steps.size :]
     return (forward - backward) / (2.0 * steps)
