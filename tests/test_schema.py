@@ -87,6 +87,14 @@ def test_documents_of_functions(gradient, method):
     assert complaints(report.to_dict(), "function") == []
 
 
+@pytest.mark.parametrize("claim", [{"W": np.ones((2, 2)), "b": 1.0}, {"W": np.full((2, 2), np.inf), "b": 0.0}])
+def test_documents_of_functions_of_several_arrays(claim):
+    x = {"W": np.zeros((2, 2)), "b": 0.0}
+    document = fastgrad.check_function(lambda p: float(np.cbrt(p["W"]).sum()) + p["b"], claim, x).to_dict()
+    assert [tensor["name"] for tensor in document["tensors"]] == ["W", "b"]
+    assert complaints(json.loads(json.dumps(document, allow_nan=False)), "function") == []
+
+
 def test_every_kind_is_tried():
     kinds = {reference["$ref"].rpartition("/")[2] for reference in SCHEMA["anyOf"]}
     assert kinds == {kind for kind, _ in COMMANDS} | {"function"}

@@ -96,13 +96,17 @@ class Layout:
         """Name an entry of the flat vector in the user's terms: "x[3, 1]", "W1[0, 2]"."""
         starts = self.starts
         part = int(np.searchsorted(starts, entry, side="right")) - 1
-        name = str(self.names[part]) if self.kind == "dict" else "x"
-        if self.kind in ("list", "tuple"):
-            name = f"x[{self.names[part]}]"
+        name = self.part_name(part)
         if not self.shapes[part]:
             return name
         index = np.unravel_index(entry - starts[part], self.shapes[part])
         return f"{name}{[int(i) for i in index]}"
+
+    def part_name(self, part: int) -> str:
+        """Name a part in the user's terms: "W1", "x[0]"."""
+        if self.kind == "dict":
+            return str(self.names[part])
+        return f"x[{self.names[part]}]" if self.kind in ("list", "tuple") else "x"
 
     def _assemble(self, parts: list[Any]) -> Any:
         """Put parts into the dict, list or tuple; or take the only one."""
@@ -160,6 +164,13 @@ def real_number(value: Any, name: str, *, positive: bool = False) -> float:
     good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and is_finite(value)
     if not good or (positive and value <= 0.0):
         raise InputError(f"{name} is {quoted(value)}; expected a {'positive' if positive else 'finite'} number")
+    return float(value)
+
+
+def bound_number(value: Any, name: str) -> float:
+    """Return a bound, which may be infinite, or complain of it by name."""
+    if not _is_number(value) or isinstance(value, bool) or value != value:
+        raise InputError(f"{name} is {quoted(value)}; expected a number, None, or bounds in the form of x")
     return float(value)
 
 

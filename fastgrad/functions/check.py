@@ -6,23 +6,25 @@ A central difference for each entry is the screen; what differs from it by more 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.errors import InputError, quoted
-from fastgrad.functions import directions
-from fastgrad.functions.arguments import Array, whole_number
-from fastgrad.functions.claim import Claim, claim_of, relative_difference
+from fastgrad.functions import directions, kinks
+from fastgrad.functions.arguments import Array, real_number, whole_number
+from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, claim_of, relative_difference
 from fastgrad.functions.difference import both_sides, try_complex
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.extrapolation import entry_prober, extrapolate
+from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
 from fastgrad.functions.gradient import check_scheme
-from fastgrad.functions.noise import Noise, scale_of
+from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport, Verdict
 from fastgrad.functions.step import COMPLEX_STEP, choose_steps
+from fastgrad.functions.tensors import domain_remark, lines
 
 MOST_ENTRIES = 20_000
 """Numbers in x that are checked one by one; beyond, evaluations for each would take too long."""
@@ -34,13 +36,7 @@ EXTRAPOLATION_NOISE = 6.0
 """Estimated errors of extrapolation within which a claim is right; on the standard problems the largest is 3."""
 
 BLIND = 0.25
-"""Share of an entry that may hide in noise before the entry is inconclusive ..."""
-
-NEGLIGIBLE = 1e-6
-"""... unless that is less than this share of what an entry may well be."""
-
-KINK = 1e-6
-"""Share of the jump by which one-sided slopes may be off."""
+"""Share of an entry that may hide in noise before the entry is inconclusive, unless that is negligible."""
 
 BEND = 0.125
 """Share of the largest slope by which the slopes of the two sides may differ before extrapolation looks for a kink."""
@@ -56,9 +52,11 @@ def check_function(
     *,
     method: Literal["auto", "entries", "directions"] = "auto",
     step: float | None = None,
+    tolerance: float = 0.0,
+    bounds: Any = None,
     workers: int | None = None,
     batched: bool = False,
-    seed: int = 0,
+    seed: int | Callable[[], object] = 0,
 ) -> FunctionReport:
     """Check the gradient of any function at a point.
 
@@ -67,7 +65,7 @@ def check_function(
     f : callable
         The function, as in `numerical_gradient`.
     gradient : callable, or its value
-        From x to the gradient in the form of x; or that gradient itself.
+        From x to the gradient in the form of x; or that gradient itself. Infinite entries may be claimed.
     x : float, array_like, mapping or sequence
         The point; it is not modified.
     method : {"auto", "entries", "directions"}
@@ -75,10 +73,16 @@ def check_function(
         "auto" checks up to 20,000 entries by themselves.
     step : float, optional
         One step for the first look at each entry; by default it follows from noise and derivatives.
+    tolerance : float
+        Share of an entry, of the larger of both values, by which it may be off and is right all the same.
+    bounds : tuple, optional
+        The lowest and the highest x, each a number, None, or in the form of x. f is never called outside; at a bound the
+        derivative is taken from within.
     workers, batched
         How f is called, as in `numerical_gradient`.
-    seed : int
-        Seed of the random directions.
+    seed : int or callable
+        Seed of the random directions. A function is called before each call of f and of the gradient, so that what they draw
+        is the same every time: ``seed=lambda: np.random.seed(0)``; the directions then have the seed 0.
 
     Returns
     -------
@@ -99,47 +103,115 @@ def check_function(
     check_scheme("auto", step)
     if method not in ("auto", "entries", "directions"):
         raise InputError(f"method is {quoted(method)}; expected auto, entries or directions")
-    seed = whole_number(seed, "seed", 0)
+    tolerance = real_number(tolerance, "tolerance")
+    if tolerance < 0.0:
+        raise InputError(f"tolerance is {quoted(tolerance)}; expected a share of an entry, 0 or more")
+    reset = seed if callable(seed) else None
+    seed = 0 if callable(seed) else whole_number(seed, "seed", 0)
     began = time.perf_counter()
-    function = Function(f, x, workers, batched)
-    claim = claim_of(gradient, function)
+    function = Function(f, x, workers, batched, bounds, reset)
+    claim = claim_of(gradient, function, tolerance)
     noise = Noise(function)
     if method == "directions" or (method == "auto" and function.x.size > MOST_ENTRIES):
-        return directions.check(function, claim, noise, seed, began)
-    return _check_entries(function, claim, noise, step, began)
+        report = directions.check(function, claim, noise, seed, began)
+    else:
+        report = _check_entries(Case(function, claim, noise, scale_of(function.x)), step, seed, began)
+    if report.passed or report.scheme == "complex":
+        return report
+    if not function.settles():
+        raise InputError(
+            "f gives different values for the same x from call to call: it draws random numbers, a dropout mask for example, "
+            "and its values above and below x come from different draws. seed=reset calls reset() before each call of f and of "
+            "the gradient; a batched f has to draw the same for every point"
+        )
+    return replace(report, evaluations=function.evaluations)
 
 
-def _check_entries(function: Function, claim: Claim, noise: Noise, step: float | None, began: float) -> FunctionReport:
+class Case(NamedTuple):
+    """What is judged: a function, a claim of its gradient, its noise, and the scale of each entry."""
+
+    function: Function
+    claim: Claim
+    noise: Noise
+    scale: Array
+
+    def rounding(self, numerical: Array) -> Array:
+        """Return how far a correct claim may be off by its own rounding."""
+        return self.claim.rounding(numerical, self.noise, self.scale)
+
+
+def _check_entries(case: Case, step: float | None, seed: int, began: float) -> FunctionReport:
     """Screen every entry, hand those in doubt to extrapolation, and judge what it found."""
-    numerical, steps, scheme, bent = _first_look(function, noise, step)
-    scale = scale_of(function.x)
-    rounding = claim.rounding(numerical, noise, scale)
-    bound = rounding if scheme == "complex" else rounding + SCREEN_NOISE * noise.level / steps
+    function, claim, noise, _ = case
+    look = _first_look(function, noise, step)
+    numerical, bound = look.values.copy(), case.rounding(look.values)
+    if look.scheme != "complex":
+        bound += SCREEN_NOISE * noise.level / look.steps
     largest = float(np.nanmax(np.abs(np.append(numerical, 0.0))))
     sharp = bound <= np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
-    agrees = (np.abs(claim.values - numerical) <= bound) & sharp & ~bent
-    entries = np.flatnonzero(~agrees)
-    first, judged = numerical.copy(), []
+    entries = np.flatnonzero(~(claim.agrees(numerical, bound) & sharp & ~look.bent))
+    judged: dict[int, EntryReport] = {}
     if entries.size:
-        found = extrapolate(function, noise, entry_prober(function, entries), scale[entries])
+        found = _second_look(case, look, entries)
         numerical[entries] = found.value
-        bound[entries] = claim.rounding(numerical, noise, scale)[entries] + EXTRAPOLATION_NOISE * found.error
-        natural = np.maximum(found.swing, max(largest, abs(function.value)))
-        names = [function.layout.label(int(entry)) for entry in entries]
-        columns = (
-            claim.values[entries],
-            found.value,
-            bound[entries],
-            natural,
-            found.left,
-            found.right,
-            found.doubt,
-            found.kink,
-            found.unsettled,
-        )
-        judged = [_judge(Finding(name, *row), noise) for name, *row in zip(names, *columns, strict=True)]
-    shown = numerical if step is None else first
-    return _report(function, claim, noise, judged, numerical, bound, shown, (steps, scheme), began)
+        with np.errstate(invalid="ignore"):
+            # On a kink the error is half the jump, and what lies within is right.
+            errors = np.where(found.kink, 1.0, EXTRAPOLATION_NOISE) * found.error
+            bound[entries] = case.rounding(numerical)[entries] + errors
+        for entry, finding in zip(entries.tolist(), _findings(case, entries, found, numerical, bound, largest), strict=True):
+            judged[entry] = _judge(function, noise, entry, finding)
+        judged |= _wrong_together(case, entries, found, judged, seed)
+    shown = numerical if step is None else look.values
+    return _report(function, claim, noise, judged, (numerical, bound, shown), look, began)
+
+
+def _second_look(case: Case, look: Look, entries: NDArray[np.int64]) -> Extrapolated:
+    """Look again at entries in question; complex steps are exact, unless a difference contradicts them."""
+    values = look.values[entries]
+    if look.scheme != "complex" or _contradicted(case, look.values, entries):
+        return extrapolate(case.function, case.noise, entry_prober(case.function, entries), case.scale[entries])
+    exact, none = 16.0 * UNIT_ROUNDOFF * np.abs(values), np.zeros(entries.size, dtype=bool)
+    return Extrapolated(values, exact, look.steps[entries], values, values, 0.0 * exact, np.abs(values), none, none)
+
+
+def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool:
+    """Whether a difference along all entries that complex steps accuse, each moved towards its claim, says another slope."""
+    off = np.nan_to_num(case.claim.values - values, posinf=1.0, neginf=-1.0)
+    accused = entries[np.abs(off[entries]) > case.rounding(values)[entries]]
+    if accused.size == 0:
+        return False
+    direction = np.zeros(values.size)
+    direction[accused] = case.function.inward(np.sign(off) * case.scale)[accused]
+    prober = direction_prober(case.function, direction[None])
+    plain = extrapolate(case.function, case.noise, prober, np.array([accused.size**-0.5]))
+    terms = values * direction
+    room = ROUNDINGS * UNIT_ROUNDOFF * np.abs(terms).sum() + EXTRAPOLATION_NOISE * plain.error[0]
+    return bool(plain.kink[0] or abs(plain.value[0] - terms.sum()) > room)
+
+
+def _findings(
+    case: Case, entries: NDArray[np.int64], found: Extrapolated, numerical: Array, bound: Array, largest: float
+) -> Iterator[Finding]:
+    """Yield what was found of each entry in question."""
+    claim = case.claim
+    natural = np.maximum(found.swing, max(largest, abs(case.function.value)))
+    room = np.maximum(BLIND * claim.size(numerical)[entries], NEGLIGIBLE * natural)
+    room = np.maximum(room, claim.zeros(case.noise, case.scale)[entries])
+    coarse = np.maximum(room, 2.0 * ROUNDINGS * claim.unit_roundoff * largest)
+    allowed, rounding = claim.allowed(numerical)[entries], case.rounding(numerical)[entries]
+    columns = (claim.values[entries], found.value, bound[entries], allowed, rounding, room, coarse)
+    sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)
+    return (Finding(*row) for row in zip(*columns, *sides, strict=True))
+
+
+def _wrong_together(
+    case: Case, entries: NDArray[np.int64], found: Extrapolated, judged: dict[int, EntryReport], seed: int
+) -> dict[int, EntryReport]:
+    """Return the entries on kinks that are right by themselves, and are wrong together."""
+    right = found.kink & np.array([judged[entry].verdict == "right" for entry in entries.tolist()])
+    on_kinks = kinks.Kinks(entries[right], found.left[right], found.right[right])
+    wrong = kinks.together(case.function, case.claim, case.noise, on_kinks, seed)
+    return {entry: replace(judged[entry], verdict="wrong", reason=reason) for entry, reason in wrong.items()}
 
 
 class Look(NamedTuple):
@@ -168,51 +240,81 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
 class Finding(NamedTuple):
     """What extrapolation found of one entry: both values, the difference explained, one-sided slopes and their doubt.
 
-    `natural` is what an entry may well be: the largest one, f itself, or the quotient of this one at any step.
+    What may hide in noise of f is `room`, a share of the entry, or next to nothing beside what an entry may well be: the
+    largest one, f itself, or the quotient of this one at any step; `coarse` may hide in the claim's own rounding.
     """
 
-    name: str
     claimed: float
     numerical: float
     bound: float
-    natural: float
+    allowed: float
+    rounding: float
+    room: float
+    coarse: float
     left: float
     right: float
     doubt: float
+    swing: float
     kink: bool
     unsettled: bool
 
 
-def _judge(found: Finding, noise: Noise) -> EntryReport:
+def _judge(function: Function, noise: Noise, entry: int, found: Finding) -> EntryReport:
     """Judge an entry that was extrapolated."""
-    verdict, reason = _verdict(found, noise)
-    return EntryReport(found.name, verdict, float(found.claimed), float(found.numerical), float(found.bound), reason)
+    verdict, reason = _verdict(function, noise, entry, found)
+    name = function.layout.label(entry)
+    return EntryReport(name, verdict, float(found.claimed), float(found.numerical), float(found.bound), reason)
 
 
-def _verdict(found: Finding, noise: Noise) -> tuple[Verdict, str]:
+def _verdict(function: Function, noise: Noise, entry: int, found: Finding) -> tuple[Verdict, str]:
     """Return the verdict on an entry and the reason."""
-    if not np.isfinite(found.claimed):
-        return "wrong", f"the claim is {found.claimed}"
-    if np.isnan(found.numerical):
-        return "inconclusive", "f has no finite values on both sides of x at any step tried"
+    if np.isnan(found.claimed):
+        return "wrong", "the claim is nan"
     if found.unsettled:
-        return "inconclusive", "f jumps at x, or its slope has no limit: differences grow as the step shrinks"
+        return _verdict_without_limit(found)
+    if np.isnan(found.numerical):
+        return "inconclusive", _outside(function, entry)
+    if np.isinf(found.claimed):
+        return "wrong", f"the claim is {found.claimed}"
     if found.kink:
         return _verdict_on_kink(found)
-    if abs(found.claimed - found.numerical) > found.bound:
+    if abs(found.claimed - found.numerical) > found.bound + found.allowed:
         return "wrong", ""
-    if found.bound > max(BLIND * max(abs(found.claimed), abs(found.numerical)), NEGLIGIBLE * found.natural):
-        return (
-            "inconclusive",
-            f"noise of f, {noise.level:.1e}, leaves ±{found.bound:.1e} in its differences, which hides the entry",
-        )
+    if found.claimed == found.swing == 0.0:
+        return "right", ""  # f does not change with this entry at any step
+    if found.bound - found.rounding > found.room:
+        hidden = f"noise of f, {noise.level:.1e}, leaves ±{found.bound:.1e} in its differences, which hides the entry"
+        return "inconclusive", hidden
+    if found.rounding > found.coarse:
+        return "inconclusive", f"rounding of the claim leaves ±{found.rounding:.1e}, which hides the entry"
     return "right", ""
+
+
+def _outside(function: Function, entry: int) -> str:
+    """Say on which side of x f has no values."""
+    near = LEAST_STEP * scale_of(function.x)[entry]
+    values = function.moved(np.array([entry, entry]), np.array([-near, near]), forgiving=True)
+    sides = [side for side, value in zip(("below", "above"), values, strict=True) if not np.isfinite(value)]
+    if len(sides) == 1:
+        return f"f has no finite values on both sides of x, none {sides[0]} it; bounds= takes the slope from the other side"
+    return "f has no finite values on both sides of x at any step tried"
+
+
+def _verdict_without_limit(found: Finding) -> tuple[Verdict, str]:
+    """Return right for an infinite slope that both sides have."""
+    known = [side for side in (found.left, found.right) if not np.isnan(side)]
+    if np.isinf(known).all() and len(set(known)) == 1:
+        rises = f"the slope has no limit: it {'grows' if known[0] > 0.0 else 'falls'} as long as the step shrinks"
+        if np.isfinite(found.claimed):
+            return "inconclusive", rises
+        return ("right", f"{rises}, to {known[0]}") if found.claimed == known[0] else ("wrong", f"{rises}; the claim is not")
+    return "inconclusive", "f jumps at x, or its slope has no limit: differences grow as the step shrinks"
 
 
 def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
     """Return right for any slope between those of the two sides."""
     lower, upper = sorted((found.left, found.right))
-    slack = KINK * (upper - lower) + EXTRAPOLATION_NOISE * found.doubt
+    slack = kinks.SLACK * (upper - lower) + EXTRAPOLATION_NOISE * found.doubt + found.allowed
     sides = f"a kink: slope {found.left:.6g} on the left, {found.right:.6g} on the right"
     if lower - slack <= found.claimed <= upper + slack:
         return "right", f"{sides}; any value between is right"
@@ -223,39 +325,55 @@ def _report(
     function: Function,
     claim: Claim,
     noise: Noise,
-    judged: list[EntryReport],
-    numerical: Array,
-    bound: Array,
-    shown: Array,
-    how: tuple[Array, str],
+    judged: dict[int, EntryReport],
+    values: tuple[Array, Array, Array],
+    look: Look,
     began: float,
 ) -> FunctionReport:
+    numerical, bound, shown = values
     counts = Counts(
         total=function.x.size,
-        wrong=sum(entry.verdict == "wrong" for entry in judged),
-        inconclusive=sum(entry.verdict == "inconclusive" for entry in judged),
-        kinks=sum("kink" in entry.reason for entry in judged),
+        wrong=sum(entry.verdict == "wrong" for entry in judged.values()),
+        inconclusive=sum(entry.verdict == "inconclusive" for entry in judged.values()),
+        kinks=sum("kink" in entry.reason for entry in judged.values()),
     )
-    notable = sorted((entry for entry in judged if entry.verdict != "right" or entry.reason), key=_concern)
+    notable = sorted((entry for entry in judged.values() if entry.verdict != "right" or entry.reason), key=_concern)
     if not notable:
         notable = [_furthest(function, claim, numerical, bound)]
+    plain = np.isfinite(numerical) & np.isfinite(bound)
+    plain[[entry for entry, report in judged.items() if report.verdict == "inconclusive" or "kink" in report.reason]] = False
+    sensitivity, tensors = lines(function.layout, claim, numerical, bound, plain, judged)
     return FunctionReport(
         verdict="wrong" if counts.wrong else "inconclusive" if counts.inconclusive else "right",
         counts=counts,
         entries=tuple(notable),
-        ratio=ratio_of(claim.values, numerical, bound) if counts.wrong else None,
+        ratio=ratio_of(claim.values, numerical, np.where(plain, bound, np.inf)) if counts.wrong else None,
         relative_difference=relative_difference(claim.values, shown),
         value=function.value,
         noise=noise.level,
         method="entries",
-        scheme=how[1],
-        step_range=(float(how[0].min()), float(how[0].max())),
+        scheme=look.scheme,
+        step_range=(float(look.steps.min()), float(look.steps.max())),
         directions=0,
         miss=0.0,
         seed=None,
         evaluations=function.evaluations,
         seconds=time.perf_counter() - began,
+        tolerance=claim.tolerance,
+        sensitivity=sensitivity,
+        tensors=tensors,
+        remarks=tuple(_remarks(function, bool(not counts.wrong and plain.all() and np.all(np.abs(numerical) <= bound)))),
     )
+
+
+def _remarks(function: Function, is_flat: bool) -> Iterator[str]:
+    """Yield what there is to say of f at this point: a gradient of nothing, an edge of the domain nearby."""
+    if is_flat:
+        yield (
+            "f does not depend on x here, to rounding: its gradient is 0 within the ± of every entry, and many mistakes would "
+            "pass. Check at another point, or weigh the outputs that f sums by random numbers."
+        )
+    yield from domain_remark(function)
 
 
 def _concern(entry: EntryReport) -> tuple[int, float]:

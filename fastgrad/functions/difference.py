@@ -15,6 +15,9 @@ from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import UNIT_ROUNDOFF, random_signs, scale_of
 from fastgrad.functions.step import COMPLEX_STEP, Scheme
 
+CONFIRMING = (2.0**-17, 2.0**-27, 2.0**-37)
+"""Steps of the differences that complex steps are held against."""
+
 
 def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray[np.int64], forgiving: bool = False) -> Array:
     """Return the gradient's entries by a formula of the books, with these steps; nan where f fails, if that is forgiven.
@@ -47,25 +50,33 @@ def try_complex(function: Function, seed: int = 0) -> Array | None:
 
     Notes
     -----
-    Held against a central difference along random signs: what breaks analyticity, an absolute value, a conjugate, a
-    comparison at a kink, changes the imaginary part and not the difference. Its step of 2⁻¹⁷ leaves 2⁻³⁴ to truncation
-    and u·2¹⁷ = 2⁻³⁶ to rounding, relative; a disagreement of 2⁻²⁰ is neither.
+    Held against a difference along random signs: what breaks analyticity, an absolute value, a conjugate, a comparison at a
+    kink, changes the imaginary part and not the difference. Its step of 2⁻¹⁷ leaves 2⁻³⁴ to truncation and u·2¹⁷ = 2⁻³⁶ to
+    rounding, relative; a disagreement of 2⁻²⁰ is neither. Beside a pole the step reaches across it: then a smaller one
+    counts, if rounding leaves it the digits.
     """
     if not function.can_be_complex:
         return None
-    direction = random_signs(seed, 1, function.x.size)[0] * scale_of(function.x)
+    direction = function.inward(random_signs(seed, 1, function.x.size)[0] * scale_of(function.x))
     imaginary = _complex_value(function, direction)
     if imaginary is None or not abs(imaginary.real - function.value) <= 2.0**-40 * abs(function.value):
         return None
-    step = 2.0**-17
-    upper, lower = function.along(direction, np.array([step, -step]), forgiving=True)
-    slope, real = imaginary.imag / COMPLEX_STEP, (upper - lower) / (2.0 * step)
-    allowed = 2.0**-20 * abs(slope) + 64.0 * UNIT_ROUNDOFF * max(abs(upper), abs(lower)) / step
-    if not abs(slope - real) <= allowed:
+    slope = imaginary.imag / COMPLEX_STEP
+    if not any(_confirms(function, direction, step, slope) for step in CONFIRMING):
         return None
     gradient = np.imag(function.moved_imaginary(COMPLEX_STEP)) / COMPLEX_STEP
     terms = gradient * direction
     return gradient if abs(terms.sum() - slope) <= 2.0**-20 * np.abs(terms).sum() else None
+
+
+def _confirms(function: Function, direction: Array, step: float, slope: float) -> bool:
+    """Whether a difference of second order, at the edge of the domain one to its inside, agrees with a slope."""
+    two_sided = function.has_room(-direction)
+    upper, other = function.along(direction, step * np.array([1.0, -1.0 if two_sided else 2.0]), forgiving=True)
+    change = upper - other if two_sided else 4.0 * upper - 3.0 * function.value - other
+    rounding = 64.0 * UNIT_ROUNDOFF * max(abs(upper), abs(other)) / step
+    fine = step == CONFIRMING[0] or rounding <= 2.0**-20 * abs(slope)
+    return bool(fine and abs(slope - change / (2.0 * step)) <= 2.0**-20 * abs(slope) + rounding)
 
 
 def _complex_value(function: Function, direction: Array) -> complex | None:

@@ -7,7 +7,7 @@ one point or no number at all is named, with the point; nothing of it reaches th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import islice
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fastgrad.errors import InputError
 from fastgrad.functions import compiled
-from fastgrad.functions.arguments import Array, read, whole_number
+from fastgrad.functions.arguments import Array, Layout, bound_number, read, whole_number
 
 BATCH_NUMBERS = 1 << 16
 """Numbers in one batch: half a megabyte, which the cache of a core holds; larger ones took longer for each point."""
@@ -26,6 +26,17 @@ BATCH_NUMBERS = 1 << 16
 THREAD_POINTS = 64
 """Points in a thread's queue at a time, so that those waiting take little memory."""
 
+
+EDGE = 2.0**-40
+"""Distance to a bound, in units of max(|x|, 1), below which x is at the edge: smaller steps would be lost in rounding."""
+
+AGAIN = 4
+"""Values at x itself that tell whether f draws random numbers: with masks of one bit they are the same by a chance of 1/16."""
+
+SEVERAL = (
+    ". Give several outputs fixed random weights: f = lambda x: (layer(x) * dout).sum(), whose gradient is what a layer's "
+    "backward pass makes of dout, and dout @ J of a Jacobian J"
+)
 
 FAILED = object()
 """The value of a call that failed where failing is allowed."""
@@ -48,17 +59,32 @@ class Function:
         The first failure that was forgiven.
     """
 
-    def __init__(self, f: Callable[..., Any], x: Any, workers: int | None = None, batched: bool = False) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        x: Any,
+        workers: int | None = None,
+        batched: bool = False,
+        bounds: Any = None,
+        reset: Callable[[], object] | None = None,
+    ) -> None:
         if not callable(f):
             raise InputError(f"f is of type {type(f).__name__}; expected a function")
         threads = 1 if workers is None else whole_number(workers, "workers", 1)
         if batched and workers is not None:
             raise InputError("a batched function is called with many points at once; give either workers or batched")
+        if reset is not None and threads > 1:
+            raise InputError(
+                "seed is a function, which is called before each call of f; threads would call the two in any order"
+            )
         self.layout, self.x = read(x)
+        self.lower, self.upper = bounds_of(bounds, self.layout, self.x)
+        self._bounded = bool(np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
+        self.reset = reset or _nothing
         self.evaluations = 0
         self.failure: InputError | None = None
         self._f, self._workers, self._batched = f, threads, batched
-        self._compiled = not batched and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
+        self._compiled = not batched and reset is None and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
         self.value = self._base()
 
     def go_to(self, x: Array) -> None:
@@ -78,15 +104,42 @@ class Function:
         -----
         Where `forgiving`, a point outside the function's domain gives nan and is kept as `failure`.
         """
-        if self._compiled:
-            return self._in_loop(entries, offsets, forgiving)
-        return self._at(self._points(entries, offsets), entries.size, forgiving)
+        if self._bounded:
+            moved = self.x[entries] + offsets
+            inside = (self.lower[entries] <= moved) & (moved <= self.upper[entries])
+            return _spread(inside, self._moved(entries[inside], offsets[inside], forgiving))
+        return self._moved(entries, offsets, forgiving)
 
     def along(self, directions: Array, offsets: Array, forgiving: bool = False) -> Array:
         """Return f(x + offsets[k]·directions[k]) for every k; directions has the shape (count, size), or (size,) for one."""
         rows = np.broadcast_to(directions, (offsets.size, self.x.size))
-        points = (self.x + offset * row for row, offset in zip(rows, offsets, strict=True))
-        return self._at(points, offsets.size, forgiving)
+        inside = [k for k, row in enumerate(rows) if not self._bounded or self._contains(self.x + offsets[k] * row)]
+        values = self._at((self.x + offsets[k] * rows[k] for k in inside), len(inside), forgiving)
+        return _spread(np.isin(np.arange(offsets.size), inside), values)
+
+    def room(self, entries: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return whether entries may be moved down, and up: at the edge of the domain they may not."""
+        least = EDGE * np.maximum(np.abs(self.x[entries]), 1.0)
+        below, above = self.x[entries] - self.lower[entries] > least, self.upper[entries] - self.x[entries] > least
+        return below, above
+
+    def has_room(self, direction: Array) -> bool:
+        """Whether x may be moved along a direction: no entry is at that edge of the domain."""
+        if not self._bounded:
+            return True
+        below, above = self.room(np.arange(self.x.size))
+        return bool(np.where(direction > 0.0, above, (direction == 0.0) | below).all())
+
+    def inward(self, direction: Array) -> Array:
+        """Return a direction with the signs of entries changed that would leave the domain at once."""
+        if not self._bounded:
+            return direction
+        below, above = self.room(np.arange(self.x.size))
+        return np.asarray(np.where(~above & (direction > 0.0) | ~below & (direction < 0.0), -direction, direction))
+
+    def settles(self) -> bool:
+        """Whether f still gives the same at x, called as it is called near x: many at once if it is batched."""
+        return bool((self._at((self.x.copy() for _ in range(AGAIN)), AGAIN, True) == self.value).all())
 
     def moved_imaginary(self, step: float) -> NDArray[np.complex128]:
         """Return f(x + i·step·e_k) for every entry k."""
@@ -98,13 +151,22 @@ class Function:
         """Return f(x + i·step·direction)."""
         return complex(self._at(iter([self.x + 1j * step * direction]), 1, False, np.complex128)[0])
 
+    def _moved(self, entries: NDArray[np.int64], offsets: Array, forgiving: bool) -> Array:
+        if self._compiled:
+            return self._in_loop(entries, offsets, forgiving)
+        return self._at(self._points(entries, offsets), entries.size, forgiving)
+
+    def _contains(self, point: Array) -> bool:
+        return bool(((self.lower <= point) & (point <= self.upper)).all())
+
     def _base(self) -> float:
         """Evaluate f(x), twice."""
         first, second = (self._at(iter([self.x.copy()]), 1, False)[0] for _ in range(2))
         if first != second:
             raise InputError(
                 f"f gives {float(first)!r} and then {float(second)!r} for the same x; a derivative needs one value for one "
-                "point: seed what it draws anew in each call, and let it keep nothing from one call to the next"
+                "point: seed what it draws anew in each call, and let it keep nothing from one call to the next. "
+                "check_function(…, seed=reset) calls reset(), lambda: np.random.seed(0) for example, before each call"
             )
         return float(first)
 
@@ -159,12 +221,13 @@ class Function:
         except Exception:
             array = np.empty(0, dtype=object)
         if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
-            hint = "; is its return missing?" if value is None else ""
+            hint = "; is its return missing?" if value is None else SEVERAL if array.size > 1 else ""
             raise InputError(f"f gives {_described(value)} at {self._where(point)}; expected one real number{hint}")
         return array.reshape(()).item()
 
     def _call(self, argument: Any, kept: NDArray[Any], forgiving: bool) -> Any:
         """Call the function; FAILED for what is forgiven."""
+        self.reset()
         try:
             if not forgiving:
                 return self._f(argument)
@@ -255,6 +318,46 @@ class Function:
         entry = int(moved[0])
         others = "" if moved.size == 1 else f", and {moved.size - 1:,} other entries moved"
         return f"x with {self.layout.label(entry)} = {point[entry]} (given: {self.x[entry]}){others}"
+
+
+def bounds_of(bounds: Any, layout: Layout, x: Array) -> tuple[Array, Array]:
+    """Return the lowest and the highest x as flat vectors.
+
+    Raises
+    ------
+    InputError
+        If bounds are no pair of numbers or of what has the form of x, or if x is outside.
+    """
+    try:
+        lower, upper = (None, None) if bounds is None else bounds
+    except (TypeError, ValueError):
+        raise InputError("bounds are a pair, the lowest and the highest x; None for no bound") from None
+    ends = _bound(lower, -math.inf, layout, "bounds[0]"), _bound(upper, math.inf, layout, "bounds[1]")
+    outside = np.flatnonzero((x < ends[0]) | (x > ends[1]))
+    if outside.size:
+        entry = int(outside[0])
+        raise InputError(
+            f"{layout.label(entry)} is {x[entry]}, outside of its bounds, {ends[0][entry]} to {ends[1][entry]}; give a point "
+            "within"
+        )
+    return ends
+
+
+def _bound(value: Any, none: float, layout: Layout, what: str) -> Array:
+    if value is None or (np.ndim(value) == 0 and not isinstance(value, Mapping)):
+        return np.full(layout.size, none if value is None else bound_number(value, what))
+    return layout.flatten(value, what)
+
+
+def _spread(chosen: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[Any]:
+    """Return values at the chosen places, nan elsewhere."""
+    spread = np.full(chosen.size, np.nan)
+    spread[chosen] = values
+    return spread
+
+
+def _nothing() -> None:
+    """Reset nothing."""
 
 
 def _members(argument: Any) -> list[Any]:

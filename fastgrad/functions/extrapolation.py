@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise
+from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise, are_single
 
 FIRST_STEP = 0.274
 """First step in units of the scale. No power of two, and no simple fraction of a period: steps that are whole periods of a
@@ -49,6 +49,21 @@ BLURRED = 0.01
 GROWING = 2.0**21
 """The same for a jump that grows: where the step is longer than the waves of a function it grows as well, for a while."""
 
+CONTRADICTION = 4.0
+"""Errors by which what a smaller step finds differs from the best value so far, for the two to contradict each other."""
+
+DRIFT = 0.9
+"""Share of the one before that a change of a one-sided quotient must have, both for the same factor in the step, for the
+quotient to be on its way to infinity. A logarithm changes by the same each time, a power of the step by more, and what has a
+limit by less: the changes of h^p shrink by 8^p where the step does by 8."""
+
+DRIFTING = 64.0
+"""Factor by which a step shrinks while a quotient drifts, for smaller steps to be tried before anything is believed."""
+
+ONE_SIDED = 8.0
+"""Times the noise of a difference that extrapolation to one side has at most: with halved steps the columns multiply it by
+(2 + 1)/(2 - 1)·(4 + 1)/(4 - 1)·(8 + 1)/(8 - 1)…"""
+
 CHUNK = 8192
 """Entries extrapolated together: their tables take 1 MB."""
 
@@ -56,7 +71,10 @@ Entries = NDArray[np.int64]
 
 
 class Probe(NamedTuple):
-    """Values above and below x for some rows, the distances at which they were taken, and the size of x in that row."""
+    """Values above and below x for some rows, the distances at which they were taken, and the size of x in that row.
+
+    At the edge of a domain one of the values is f(x), and its distance 0.
+    """
 
     upper: Array
     lower: Array
@@ -75,17 +93,17 @@ class Extrapolated(NamedTuple):
     ----------
     value, error : ndarray
         Derivative, and an estimate of how far off it is, of noise and truncation together; nan where the function has no
-        values on both sides, however near.
+        values on both sides, however near, and infinite where slopes grow without end.
     step : ndarray
         Smallest step that the value rests on.
     right, left : ndarray
-        One-sided derivatives at the smallest step.
+        One-sided derivatives at the smallest step; infinite where they grow or fall as long as the step shrinks.
     doubt : ndarray
         How far off these are estimated to be.
     swing : ndarray
         Largest one-sided difference quotient at any step: what a derivative of this function may well be.
     kink, unsettled : ndarray of bool
-        One-sided derivatives that stay apart; that grow apart.
+        One-sided derivatives that stay apart; that grow apart, or without end.
     """
 
     value: Array
@@ -103,10 +121,11 @@ def entry_prober(function: Function, entries: Entries) -> Prober:
     """Return the prober whose rows are entries of x; distances are exact, as rounded x ± h have them."""
 
     def probe(rows: Entries, steps: Array) -> Probe:
-        x = function.x[entries[rows]]
-        offsets = np.column_stack([steps, -steps])
+        x, (below, above) = function.x[entries[rows]], function.room(entries[rows])
+        up, down = steps * above, steps * below
+        offsets = np.column_stack([up, -down])
         values = function.moved(np.repeat(entries[rows], 2), offsets.ravel(), forgiving=True).reshape(-1, 2)
-        return Probe(values[:, 0], values[:, 1], (x + steps) - x, x - (x - steps), np.abs(x))
+        return Probe(values[:, 0], values[:, 1], (x + up) - x, x - (x - down), np.abs(x))
 
     return probe
 
@@ -115,8 +134,9 @@ def direction_prober(function: Function, directions: Array) -> Prober:
     """Return the prober whose rows are directions, shape (rows, size)."""
 
     def probe(rows: Entries, steps: Array) -> Probe:
+        below = steps * np.array([function.has_room(-direction) for direction in directions[rows]])
         upper = function.along(directions[rows], steps, forgiving=True)
-        return Probe(upper, function.along(directions[rows], -steps, forgiving=True), steps, steps, 0.0 * steps)
+        return Probe(upper, function.along(directions[rows], -below, forgiving=True), steps, below, 0.0 * steps)
 
     return probe
 
@@ -144,6 +164,9 @@ class _Table:
         self.right_raw, self.left_raw, self.uncertain = np.full(rows, np.nan), np.full(rows, np.nan), np.full(rows, np.inf)
         self.swing = np.zeros(rows)
         self.jump, self.steady, self.growing = np.full(rows, np.nan), np.ones(rows), np.ones(rows)
+        self.lasted = np.ones(rows)  # the longest that a jump stayed or grew
+        self.change, self.drift = np.full((rows, 2), np.nan), np.ones((rows, 2))  # of the slopes on the right and on the left
+        self.rival, self.rival_error = np.full(rows, np.nan), np.full(rows, np.inf)  # what contradicts the best value
 
     def run(self, probe: Prober) -> Extrapolated:
         """Shrink steps until every row is settled."""
@@ -152,10 +175,18 @@ class _Table:
             active = self._level(active, probe(active, self.step[active]), level)
             if active.size == 0:
                 break
-        kink, unsettled = self.steady >= STEADY, self.growing >= GROWING
+        disputed = np.isfinite(self.rival)
+        self.error[disputed] = np.fmax(self.error, np.abs(self.rival - self.value))[disputed]
+        endless = self.drift >= GROWING
+        self.right[endless[:, 0]] = np.copysign(np.inf, self.change[endless[:, 0], 0])
+        self.left[endless[:, 1]] = np.copysign(np.inf, self.change[endless[:, 1], 1])
+        kink, unsettled = self.steady >= STEADY, (self.growing >= GROWING) | endless.any(axis=1)
         broken = kink | unsettled
         right, left = self.right[broken], self.left[broken]
-        self.value[broken], self.error[broken] = 0.5 * right + 0.5 * left, np.abs(0.5 * right - 0.5 * left)
+        right, left = np.where(np.isnan(right), left, right), np.where(np.isnan(left), right, left)
+        with np.errstate(invalid="ignore"):
+            self.value[broken], self.error[broken] = 0.5 * right + 0.5 * left, np.abs(0.5 * right - 0.5 * left)
+        self.error[endless.any(axis=1)] = np.inf
         return Extrapolated(
             self.value, self.error, self.best_step, self.right, self.left, self.uncertain, self.swing, kink, unsettled
         )
@@ -171,15 +202,17 @@ class _Table:
         before = self.error[rows].copy()
         truncation = np.full(rows.size, np.inf)
         central = (probed.upper - probed.lower) / (probed.above + probed.below)
-        truncation[fine] = self._extend(rows[fine], central[fine], noise[fine])
+        order = np.where((probed.above > 0.0) & (probed.below > 0.0), 2.0, 1.0)
+        truncation[fine] = self._extend(rows[fine], central[fine], noise[fine], order[fine])
+        disputed = np.isfinite(self.rival[rows])
         stuck = (level >= 5) | ((level == 3) & (self.error[rows] > 0.25 * before))
-        if not self.noise.is_measured and np.any(stuck & (truncation > noise)):
+        if not self.noise.is_measured and np.any(disputed | (stuck & (truncation > noise))):
             self._measure()
             noise = self._noise_of(probed, step)
         # A kink may lie beside x: it is believed at x itself once a smaller step would drown the jump in noise.
         drowning = LEAP * noise > BLURRED * np.abs(self.jump[rows])
         broken = (self.steady[rows] >= STEADY) & drowning
-        done = ((truncation <= noise) | (noise > self.error[rows])) & ~suspect | broken
+        done = ((truncation <= noise) | (noise > self.error[rows])) & ~suspect & ~disputed | broken
         slow = suspect | (np.isfinite(truncation) & (truncation > 0.1 * np.abs(self.row[rows, 0])))
         leaping = (self.steady[rows] >= STEADY) | (self.growing[rows] >= GROWING)
         shrink = np.where(leaping, LEAP, np.where(slow, 8.0, SHRINK))
@@ -191,7 +224,8 @@ class _Table:
         """Measure noise, since values tremble by more than their rounding or convergence is slow; nothing is better than it."""
         least = 2.0 * self.noise.level / self.best_step
         self.error = np.fmax(self.error, least)
-        self.steady[:], self.growing[:] = 1.0, 1.0  # jumps that were noise
+        self.steady[:], self.growing[:], self.lasted[:], self.drift[:] = 1.0, 1.0, 1.0, 1.0  # jumps that were noise
+        self.rival[:] = np.nan
 
     def _noise_of(self, probed: Probe, step: Array) -> Array:
         """Return what noise does to a central difference: 2ε/h, for extrapolated values an upper estimate as well.
@@ -202,25 +236,35 @@ class _Table:
         1.5 times as much of it; the factor 2 is twice that. ε is no less than the rounding of the values, and of x in them.
         """
         value = self.function.value
-        slope = np.fmax(np.abs(probed.upper - value) / probed.above, np.abs(probed.lower - value) / probed.below)
+        with np.errstate(invalid="ignore"):
+            slope = np.fmax(np.abs(probed.upper - value) / probed.above, np.abs(probed.lower - value) / probed.below)
         rounding = UNIT_ROUNDOFF * slope * probed.size
+        # A function of single precision that is nothing at x rounds the more the farther away its values are taken.
+        values = np.column_stack([probed.upper, probed.lower, np.full(step.size, value)])
+        unit = np.where(are_single(values), SINGLE_ROUNDOFF, UNIT_ROUNDOFF)
         largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(value))
-        return 2.0 * np.fmax(np.maximum(self.noise.known, UNIT_ROUNDOFF * largest), rounding) / step
+        sides = np.where((probed.above > 0.0) & (probed.below > 0.0), 1.0, ONE_SIDED)
+        noise: Array = 2.0 * sides * np.fmax(np.maximum(self.noise.known, unit * largest), rounding) / step
+        return noise
 
     def _one_sided(self, rows: Entries, probed: Probe, noise: Array) -> NDArray[np.bool_]:
         """Compare the jump between one-sided derivatives with that at the step before; return where it does not shrink."""
         value = self.function.value
-        right, left = (probed.upper - value) / probed.above, (value - probed.lower) / probed.below
+        with np.errstate(invalid="ignore"):
+            right, left = (probed.upper - value) / probed.above, (value - probed.lower) / probed.below
         shrunk, jump = self.steps[rows, 0] / self.step[rows], right - left
+        self._drift(rows, np.column_stack([right, left]), shrunk, noise)
         with np.errstate(invalid="ignore", divide="ignore"):
             ratio = np.abs(jump) / np.abs(self.jump[rows])
         seen = (np.abs(jump) > 4.0 * noise) & np.isfinite(ratio)
         steady, growing = seen & (ratio > 0.75) & (ratio < 1.5), seen & (ratio >= 1.5)
         # A jump that stayed or grew and is gone was that of a kink or a pole beside x: what larger steps found is void.
-        beside = rows[(np.maximum(self.steady[rows], self.growing[rows]) >= 64.0) & (ratio <= 0.75)]
-        self.row[beside], self.value[beside], self.error[beside] = np.nan, np.nan, np.inf
+        beside = rows[(self.lasted[rows] >= 64.0) & (ratio <= 0.75)]
+        self.row[beside], self.value[beside], self.error[beside], self.lasted[beside] = np.nan, np.nan, np.inf, 1.0
+        self.rival[beside], self.drift[beside] = np.nan, 1.0
         self.steady[rows] = np.where(steady, self.steady[rows] * shrunk, 1.0)
         self.growing[rows] = np.where(growing, self.growing[rows] * shrunk, 1.0)
+        self.lasted[rows] = np.maximum(self.lasted[rows], np.maximum(self.steady[rows], self.growing[rows]))
         # Curvature bends both sides in proportion to the step; two steps tell how much, and leave the slopes at the point.
         left0, right0 = self.left_raw[rows], self.right_raw[rows]
         bend = np.where(np.isfinite(shrunk), 1.0 / (shrunk - 1.0), 0.0)
@@ -232,16 +276,28 @@ class _Table:
         self.uncertain[rows[chosen]] = uncertain[chosen]
         self.swing[rows] = np.fmax(self.swing[rows], np.fmax(np.abs(right), np.abs(left)))
         self.right_raw[rows], self.left_raw[rows], self.jump[rows] = right, left, jump
-        return steady | growing  # type: ignore[no-any-return]
+        return np.asarray(steady | growing | (self.drift[rows] >= DRIFTING).any(axis=1))
 
-    def _extend(self, rows: Entries, difference: Array, noise: Array) -> Array:
+    def _drift(self, rows: Entries, slopes: Array, shrunk: Array, noise: Array) -> None:
+        """Compare how one-sided quotients change with how they did at the step before: what goes on may be endless."""
+        before = np.column_stack([self.right_raw[rows], self.left_raw[rows]])
+        factor = np.log(shrunk)[:, None]
+        with np.errstate(invalid="ignore", over="ignore"):
+            change = (slopes - before) / factor
+            onward = (np.sign(change) == np.sign(self.change[rows])) & (np.abs(change) >= DRIFT * np.abs(self.change[rows]))
+            onward &= np.abs(change) * factor > 4.0 * noise[:, None]
+        self.drift[rows] = np.where(onward, self.drift[rows] * shrunk[:, None], 1.0)
+        self.change[rows] = change
+
+    def _extend(self, rows: Entries, difference: Array, noise: Array, order: Array) -> Array:
         """Extend the table by a row, keep what is better than the best so far; return the least truncation in it.
 
         Notes
         -----
         T(k,j) = T(k,j-1) + (T(k,j-1) - T(k-1,j-1)) / ((h_{k-j}/h_k)² - 1). The correction d_j = |T(k,j) - T(k-1,j-1)| is the
         truncation C_j·h²_{k-j}…h²_{k-1} of T(k-1,j-1), hence d_j/d_{j-1} = (C_j/C_{j-1})·h²_{k-j}, and that of T(k,j),
-        C_{j+1}·h²_{k-j}…h²_k, about d_j·(d_j/d_{j-1})·(h_k/h_{k-j})². Where corrections do not shrink, d_j counts.
+        C_{j+1}·h²_{k-j}…h²_k, about d_j·(d_j/d_{j-1})·(h_k/h_{k-j})². Where corrections do not shrink, d_j counts. Differences
+        to one side have odd powers of the step as well, order 1 instead of 2: h stands for h² in all of this.
 
         References
         ----------
@@ -249,7 +305,7 @@ class _Table:
         """
         row, previous, step = np.full((rows.size, ORDERS), np.nan), self.row[rows], self.step[rows]
         row[:, 0] = difference
-        ratios = (self.steps[rows] / step[:, None]) ** 2
+        ratios = (self.steps[rows] / step[:, None]) ** order[:, None]
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             for j in range(1, ORDERS):
                 row[:, j] = row[:, j - 1] + (row[:, j - 1] - previous[:, j - 1]) / (ratios[:, j - 1] - 1.0)
@@ -260,12 +316,27 @@ class _Table:
         truncations[np.isnan(truncations)] = np.inf
         best = np.argmin(truncations, axis=1)
         least = truncations[np.arange(rows.size), best]
-        better = (least + noise < self.error[rows]) | np.isnan(self.value[rows])
-        chosen = rows[better]
         found = row[np.arange(rows.size), best + 1]
+        better = (least + noise < self.error[rows]) | np.isnan(self.value[rows])
+        better |= self._overruled(rows, found, least + noise, better)
+        chosen = rows[better]
         self.value[chosen] = np.where(np.isfinite(least), found, difference)[better]
         self.error[chosen] = (least + noise)[better]
         self.best_step[chosen] = step[better]
         self.steps[rows] = np.column_stack([step, self.steps[rows, :-1]])
         self.row[rows] = row
         return least  # type: ignore[no-any-return]
+
+    def _overruled(self, rows: Entries, found: Array, error: Array, better: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return where two smaller steps one after the other agree with each other, and contradict the best value so far.
+
+        Then f changes within the larger step: a pole between x + h and x - h has finite values on both of its sides, and their
+        difference says nothing of x, however well it is extrapolated.
+        """
+        with np.errstate(invalid="ignore"):
+            against = ~better & (np.abs(found - self.value[rows]) > CONTRADICTION * (error + self.error[rows]))
+            agree = np.abs(found - self.rival[rows]) <= CONTRADICTION * (error + self.rival_error[rows])
+        overruled = against & agree
+        self.rival[rows] = np.where(against & ~overruled, found, np.nan)
+        self.rival_error[rows] = error
+        return np.asarray(overruled)

@@ -9,6 +9,7 @@ from math import comb
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
@@ -23,6 +24,15 @@ FIRST_SPACING = 2.0**-26
 higher differences, and the points differ enough for rounding to differ. A power of two, so that the points are exact."""
 
 ATTEMPTS = 4
+
+
+SINGLE_ROUNDOFF = 2.0**-24
+
+MOST_CANCELLATION = 1e3
+"""Times f(x) that terms may be which cancel in it; more noise than their rounding makes is not of that kind."""
+
+VANISHING = 64.0
+"""Times its noise that f(x) may be to be nothing but what rounding has left of terms that cancel."""
 
 
 class Table(NamedTuple):
@@ -71,12 +81,20 @@ def random_signs(seed: int, count: int, size: int) -> Array:
     return np.random.default_rng(seed).choice([-1.0, 1.0], size=(count, size))
 
 
+class Measured(NamedTuple):
+    """A function's noise level, and whether its values, all that were seen, are numbers of single precision."""
+
+    level: float
+    is_single: bool
+
+
 class Noise:
     """The noise level of a function at its point, measured when somebody first asks for it."""
 
     def __init__(self, function: Function, seed: int = 0) -> None:
         self._function, self._seed = function, seed
         self._level: float | None = None
+        self._is_single = False
 
     @property
     def known(self) -> float:
@@ -97,12 +115,41 @@ class Noise:
     def level(self) -> float:
         """The measured level."""
         if self._level is None:
-            self._level = measure_noise(self._function, self._seed)
+            self._level, self._is_single = measure_noise(self._function, self._seed)
         return self._level
 
+    @property
+    def vanishes(self) -> bool:
+        """Whether f(x) is what rounding leaves of terms as large as numbers like x may make them, that is, 0."""
+        plausible = self.level <= MOST_CANCELLATION * self.unit_roundoff * self._largest
+        return plausible and abs(self._function.value) <= VANISHING * self.level
 
-def measure_noise(function: Function, seed: int = 0) -> float:
-    """Return the noise level of a function at its point, at least the rounding of its value.
+    @property
+    def unit_roundoff(self) -> float:
+        """That of the precision that f computes in: single where its values tremble so, or are numbers of single precision.
+
+        What rounding leaves of terms that cancel has few bits in any precision; it is known by its size.
+        """
+        value = abs(self._function.value)
+        trembles = 0.125 * SINGLE_ROUNDOFF * value < self.level <= MOST_CANCELLATION * SINGLE_ROUNDOFF * value
+        coarse = self._is_single and self.level > MOST_CANCELLATION * UNIT_ROUNDOFF * self._largest
+        return SINGLE_ROUNDOFF if trembles or coarse else UNIT_ROUNDOFF
+
+    @property
+    def _largest(self) -> float:
+        """The largest number that f may well be made of: in x, or 1."""
+        return max(1.0, float(np.abs(self._function.x).max()))
+
+    @property
+    def terms(self) -> float:
+        """Size of the terms that cancel in f: those whose rounding makes its noise, at least f(x) itself."""
+        value = abs(self._function.value)
+        terms = self.level / self.unit_roundoff
+        return max(value, terms if self.vanishes else min(terms, MOST_CANCELLATION * value))
+
+
+def measure_noise(function: Function, seed: int = 0) -> Measured:
+    """Return the noise level of a function at its point, at least the rounding of its value, and whether values are single.
 
     Notes
     -----
@@ -110,17 +157,34 @@ def measure_noise(function: Function, seed: int = 0) -> float:
     are, is not taken for noise. Where the table says that points are too close or too far apart, again with another
     spacing, as the authors advise; an uncertain level counts if a spacing 128 times smaller shows it as well.
     """
-    direction = random_signs(seed, 1, function.x.size)[0] * scale_of(function.x)
-    spacing, floor, before = FIRST_SPACING, UNIT_ROUNDOFF * abs(function.value), 0.0
+    direction = function.inward(random_signs(seed, 1, function.x.size)[0] * scale_of(function.x))
+    spacing, before = FIRST_SPACING, 0.0
     for _ in range(ATTEMPTS):
         beside = function.along(direction, spacing * np.arange(1.0, POINTS), forgiving=True)
         values = np.append(function.value, beside)
+        is_single = bool((_rounded(values) == values).all())
+        floor = (SINGLE_ROUNDOFF if are_single(values) else UNIT_ROUNDOFF) * abs(function.value)
         table = difference_table(values) if np.isfinite(values).all() else Table(0.0, "too far apart")
         again = 0.25 * before <= table.level <= 4.0 * before
         if table.outcome == "found":
-            return max(table.level, floor)
+            return Measured(max(table.level, floor), is_single)
         if before > 0.0 and (again or table.outcome == "too close"):
-            return max(before, floor)
+            return Measured(max(before, floor), is_single)
         before = table.level
         spacing *= 128.0 if table.outcome == "too close" else 1.0 / 128.0
-    return floor
+    return Measured(floor, is_single)
+
+
+def are_single(values: Array) -> NDArray[np.bool_]:
+    """Whether values, along the last axis, are numbers of single precision, and not all of them short, such as 3 or 0.25.
+
+    Of other numbers one in 2²⁹ is single by chance, and of those of single precision one in 2¹² has no more than 12 bits.
+    """
+    bits = np.frexp(values)[0] * 2.0**12
+    return np.asarray((_rounded(values) == values).all(axis=-1) & (bits != np.round(bits)).any(axis=-1))
+
+
+def _rounded(values: Array) -> NDArray[np.float32]:
+    """Round to single precision."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32)

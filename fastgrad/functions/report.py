@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 from rich.console import RenderableType
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fastgrad.report.base import BaseReport
 from fastgrad.report.documents import number
-from fastgrad.report.formatting import both, counted, duration, printable, significant
+from fastgrad.report.formatting import above, both, counted, duration, printable, significant
 from fastgrad.report.parts import Finding
 from fastgrad.report.table import columns
 from fastgrad.report.verdicts import signed
@@ -48,6 +48,34 @@ class EntryReport:
     numerical: float
     bound: float
     reason: str
+
+
+@dataclass(frozen=True)
+class FunctionTensor:
+    """What was found of one of several arrays that make up x.
+
+    Attributes
+    ----------
+    name : str
+        The array in the user's terms: "W1", "x[0]".
+    verdict : {"right", "wrong", "inconclusive"}
+        What is to be thought of it.
+    total, wrong, inconclusive, kinks : int
+        Entries in all, wrong, inconclusive, and on a kink.
+    relative_difference : float
+        ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖).
+    sensitivity : float or None
+        The error, relative to the root mean square of the entries, above which it would have been caught in whichever of them.
+    """
+
+    name: str
+    verdict: Verdict
+    total: int
+    wrong: int
+    inconclusive: int
+    kinks: int
+    relative_difference: float
+    sensitivity: float | None
 
 
 class Counts(NamedTuple):
@@ -95,6 +123,15 @@ class FunctionReport(BaseReport):
         Time of the check.
     smallest : float
         Smallest mistake that `miss` speaks of.
+    tolerance : float
+        Share of an entry by which it was allowed to be off.
+    sensitivity : float or None
+        The error, relative to the root mean square of the entries, above which it would have been caught in whichever of them
+        is no kink and not inconclusive; None by directions, and where all entries are 0.
+    tensors : tuple of FunctionTensor
+        A line for each array where x is a dict or list of several.
+    remarks : tuple of str
+        What else there is to say of f at this point.
     """
 
     verdict: Verdict
@@ -113,6 +150,10 @@ class FunctionReport(BaseReport):
     evaluations: int
     seconds: float
     smallest: float = 0.0
+    tolerance: float = 0.0
+    sensitivity: float | None = None
+    tensors: tuple[FunctionTensor, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -121,7 +162,7 @@ class FunctionReport(BaseReport):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is true of many entries at once: a common factor, kinks."""
+        """What is true of many entries at once, a common factor or kinks, and the remarks."""
         return tuple(_notes(self))
 
     def parts(self) -> dict[str, Any]:
@@ -141,6 +182,17 @@ class FunctionReport(BaseReport):
             "seed": self.seed,
             "evaluations": self.evaluations,
             "seconds": number(self.seconds),
+            "tolerance": number(self.tolerance),
+            "sensitivity": number(self.sensitivity),
+            "remarks": list(self.remarks),
+            "tensors": [
+                {
+                    **asdict(tensor),
+                    "relative_difference": number(tensor.relative_difference),
+                    "sensitivity": number(tensor.sensitivity),
+                }
+                for tensor in self.tensors
+            ],
             "entries": [
                 {
                     "name": entry.name,
@@ -162,6 +214,9 @@ class FunctionReport(BaseReport):
         """Yield the function, the table of entries, and what is to be said of them."""
         numbers = counted(self.counts.total, "number")
         yield Text(f"f of {numbers}; f(x) = {significant(self.value)}, noise {self.noise:.1e}", style="dim")
+        if self.tensors:
+            yield Text()
+            yield Padding(_tensor_table(self.tensors, ascii_only), (0, 0, 0, 1))
         if self.entries:
             yield Text()
             yield Padding(_table(self.entries, ascii_only), (0, 0, 0, 1))
@@ -172,10 +227,13 @@ class FunctionReport(BaseReport):
 def _sentence(report: FunctionReport) -> str:
     total, wrong, inconclusive, _ = report.counts
     if report.method == "directions":
+        found = f"halving found {wrong:,} wrong {'entry' if wrong == 1 else 'entries'}" if wrong else "no entry is by itself"
+        kinks = 'Kinks at x leave the gradient open along some directions; method="entries" judges them.'
+        hidden = kinks if report.counts.kinks else "Noise of f hides the gradient along every direction."
         return {
             "right": f"The gradient is right along {report.directions} random directions.",
-            "wrong": f"The gradient is wrong; halving found {wrong:,} wrong {'entry' if wrong == 1 else 'entries'}.",
-            "inconclusive": "Noise of f hides the gradient along every direction.",
+            "wrong": f"The gradient is wrong; {found}.",
+            "inconclusive": hidden,
         }[report.verdict]
     entries = "entry" if total == 1 else "entries"
     rest = f"; {inconclusive:,} inconclusive" if inconclusive else ""
@@ -203,11 +261,26 @@ def _table(entries: tuple[EntryReport, ...], ascii_only: bool) -> Table:
     return table
 
 
+def _tensor_table(tensors: tuple[FunctionTensor, ...], ascii_only: bool) -> Table:
+    """Return a line for each array."""
+    headings = ("tensor", "verdict", "wrong", "of", "rel. difference", "caught above")
+    table = columns(*headings, right=headings[2:])
+    for tensor in tensors:
+        caught = "-" if tensor.sensitivity is None else above(tensor.sensitivity)
+        numbers = (f"{tensor.wrong:,}", f"{tensor.total:,}", significant(tensor.relative_difference, 2), caught)
+        table.add_row(Text(printable(tensor.name)), signed(tensor.verdict, ascii_only), *map(Text, numbers))
+    return table
+
+
 def _sentences(report: FunctionReport) -> Iterator[str]:
     """Yield what stands below the table."""
     yield from report.notes
     yield f"The relative difference is {significant(report.relative_difference)}."
     yield from _direction_sentences(report)
+    if report.tolerance:
+        yield f"The tolerance allows an entry to be off by {significant(report.tolerance)} of itself."
+    if report.sensitivity is not None:
+        yield f"Errors over {above(report.sensitivity)} of a typical entry are caught."
     yield f"f was evaluated {counted(report.evaluations, 'time')} in {duration(report.seconds)}, {_how(report)}."
 
 
@@ -221,7 +294,8 @@ def _notes(report: FunctionReport) -> Iterator[str]:
     if report.counts.kinks:
         verb = "is" if report.counts.kinks == 1 else "are"
         entries = f"{report.counts.kinks:,} of {counted(report.counts.total, 'entry')}"
-        yield f"{entries} {verb} on a kink, where any value between the one-sided slopes is right."
+        yield f"{entries} {verb} on a kink, where any value between the one-sided slopes is right by itself."
+    yield from report.remarks
 
 
 def _direction_sentences(report: FunctionReport) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
 from rich.console import Console
@@ -19,6 +20,12 @@ def printable(text: str) -> str:
 def significant(value: float, digits: int = 7) -> str:
     """Return a number to so many significant digits, without trailing zeros."""
     return f"{value:.{digits}g}"
+
+
+def above(value: float) -> str:
+    """Return a bound to one digit, rounded up."""
+    exponent = math.floor(math.log10(value))
+    return f"{math.ceil(value / 10.0**exponent * (1.0 - 1e-12)) * 10.0**exponent:.0e}"
 
 
 def both(claimed: float, numerical: float, adaptive: bool) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fastgrad.report.formatting import allowed_threads, closed, counted, duration, listed, printable, significant
+from fastgrad.report.formatting import above, allowed_threads, closed, counted, duration, listed, printable, significant
 from fastgrad.report.parts import Audit, Finding, TensorReport
 from fastgrad.report.table import gradient_label, label
 
@@ -85,7 +85,7 @@ def _written(tensors: Sequence[TensorReport]) -> str:
     words = listed(list(dict.fromkeys(tensor.written for tensor in passed if tensor.written)))
     hidden = max(tensor.unseen for tensor in passed)
     which = "" if len(passed) == len(tensors) else f" ({listed([gradient_label(tensor) for tensor in passed], 3)})"
-    return f" to {words}{which}, which hide{_s(words)} errors of up to {_above(hidden)} in an entry"
+    return f" to {words}{which}, which hide{_s(words)} errors of up to {above(hidden)} in an entry"
 
 
 def _s(words: str) -> str:
@@ -179,17 +179,11 @@ def _sensitivity_sentences(report: Report) -> Iterator[str]:
     chosen = f" (your choice; the derived number is {significant(derived)})" if tolerance != derived else ""
     precisions = " or ".join(sorted({tensor.precision for tensor in judged}, reverse=True))
     common = max(value for value in finest.values() if value <= COARSER * min(finest.values()))
-    coarse = [f"over {_above(value)} in {gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
+    coarse = [f"over {above(value)} in {gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
     rest = f", {listed(coarse, 3)}" if coarse else ""
-    bound = f"errors over {_above(common)} of a typical one are caught{rest}"
+    bound = f"errors over {above(common)} of a typical one are caught{rest}"
     what = "an entry" if report.directions is None else "a signed sum"
     yield f"The tolerance is {significant(tolerance)} roundings{chosen} of {what} in {precisions}; {bound}."
-
-
-def _above(value: float) -> str:
-    """Return a bound to one digit, rounded up."""
-    exponent = math.floor(math.log10(value))
-    return f"{math.ceil(value / 10.0**exponent * (1.0 - 1e-12)) * 10.0**exponent:.0e}"
 
 
 def _advice_sentences(advice: tuple[str, ...]) -> Iterator[str]:
