@@ -532,3 +532,14 @@ def test_what_would_have_been_caught_is(single):
 def test_a_function_of_several_values_is_told_what_to_give():
     with pytest.raises(fastgrad.InputError, match=r"shape \(2, 3\).*\(layer\(x\) \* dout\)\.sum\(\).*dout @ J of a Jacobian"):
         fastgrad.check_function(np.tanh, lambda x: 1 - np.tanh(x) ** 2, np.ones((2, 3)))
+
+
+def test_a_tolerance_is_part_of_what_would_have_been_caught():
+    x = np.arange(1.0, 5.0)
+    report = fastgrad.check_function(lambda x: (x**3).sum(), lambda x: 3.0 * x * x * (1.0 + 1e-8), x, tolerance=1e-7)
+    assert report.passed
+    assert report.sensitivity >= 1e-7
+    typical = float(np.sqrt(np.mean((3.0 * x * x) ** 2)))
+    wrong = 3.0 * x * x
+    wrong[0] += 1.01 * report.sensitivity * typical
+    assert fastgrad.check_function(lambda x: (x**3).sum(), wrong, x, tolerance=1e-7).verdict == "wrong"

@@ -7,11 +7,13 @@ verdict's own tolerance, and so stands alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
+from fastgrad.errors import InputError
 from fastgrad.judging.verdict import judge
 from fastgrad.kernels import codes
 from fastgrad.model.forward import base_point
@@ -49,7 +51,9 @@ def elsewhere(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
         return ()
     here = gradient(problem, numerical.base)
     for code, direction in (("elsewhere.before", claimed), ("elsewhere.after", -here)):
-        rate = _rate(problem, numerical, claimed, here, direction)
+        rate = None
+        with suppress(InputError):  # at a point that is tried an output may have no logarithm
+            rate = _rate(problem, numerical, claimed, here, direction)
         if rate is not None:
             return (_finding(problem, code, f"{rate:.6g}", wrong),)
     for low, high in _windows(problem, numerical, claimed):
@@ -103,7 +107,7 @@ def _rate(problem: Problem, numerical: Numerical, claimed: Array, here: Array, d
 
     def improved(rate: float, rest: Array) -> float:
         slope = (off(rate + small) - rest) / small
-        return rate - float(rest @ slope) / float(slope @ slope)
+        return rate - float(np.float64(rest @ slope) / (slope @ slope))
 
     small = SMALL * max(norm(problem.theta), SMALL) / norm(direction)
     with np.errstate(all="ignore"):

@@ -25,7 +25,7 @@ from fastgrad.model.conventions import same_loss
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, base_point, growth, penalty_value, tabulate_loss
 from fastgrad.model.losses import HINGES, LOGIT_OUTPUT, SMOOTHED, parse_loss
 from fastgrad.model.network import Array, Network, Problem, Tensor
-from fastgrad.model.product import product
+from fastgrad.model.product import least_squares, product
 from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, gradient, rounding_scale
 
 SCREEN = {"float64": 1e-7, "float32": 1e-3, "float16": 3e-2}
@@ -760,7 +760,9 @@ class Forms:
         if any(int((np.abs(column) > CLEAR).sum()) <= len(patterns) for column in columns):
             return
         with np.errstate(all="ignore"):
-            solution = np.linalg.lstsq(np.stack(columns, axis=1), rest[where] / allowed[where], rcond=1e-12)[0]
+            solution = least_squares(np.stack(columns, axis=1), rest[where] / allowed[where], 1e-12)
+        if solution is None:
+            return
         known = [4.0 / float(np.abs(column).max()) for column in columns]
         multiples = [self._short(float(c), error, a, b) for c, error, (a, b) in zip(solution, known, patterns, strict=True)]
         if not all(c > 0.0 and np.isfinite(c) for c in multiples):
