@@ -5,6 +5,7 @@ No such package is imported. Numbers in bfloat16, which NumPy has no type for, b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from numbers import Number
 from typing import Any
@@ -56,6 +57,11 @@ def is_array(value: Any) -> bool:
     if isinstance(value, Number | str | bytes | list | tuple | Mapping | type):
         return False
     return any(callable(getattr(value, word, None)) for word in ("__array__", "detach", "to_numpy"))
+
+
+def size_of(value: Any) -> int:
+    """Return the number of entries; a tensor's own `size` is something else."""
+    return math.prod(np.shape(value))
 
 
 def precision(dtype: np.dtype[Any]) -> str:

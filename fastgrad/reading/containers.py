@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.reading.arrays import Raw, is_array, like, number_array
+from fastgrad.reading.arrays import Raw, is_array, like, number_array, size_of
 from fastgrad.reading.description import Description, ask
 from fastgrad.reading.layout import is_vector
 from fastgrad.reading.names import Kind, Name, Part, listed, named_parts, parse, ranks
@@ -72,7 +72,9 @@ def opened(value: Any, what: str, *, gradients: bool = False) -> Container:
     steps = _steps(value, gradients) if named else _indices(list(value))
     entries: list[tuple[Path, Any]] = [((step,), entry) for step, entry in steps]
     if not named and any(_depth(entry) > MATRIX for _, entry in steps):  # lists of arrays, written as lists of numbers
-        entries = [((*path, step), one) for path, entry in entries for step, one in _indices(entry or [])]
+        lists = [(path, entry) for path, entry in entries if isinstance(entry, list | tuple)]
+        others = [(path, entry) for path, entry in entries if not isinstance(entry, list | tuple)]
+        entries = [((*path, step), one) for path, entry in lists for step, one in _indices(entry)] + others
     leaves = [leaf for path, entry in entries for leaf in _leaves(entry, path, "" if named else what, gradients)]
     return Container(leaves if named else _told_by_shape(leaves), named)
 
@@ -355,7 +357,7 @@ def _orders(count: int) -> list[tuple[int, ...]]:
 
 def _sizes_fit(parts: Iterable[Part], claims: Iterable[Leaf]) -> bool:
     return all(
-        part.array.size == np.size(claim.value) and is_vector(part.array.shape) == is_vector(np.shape(claim.value))
+        part.array.size == size_of(claim.value) and is_vector(part.array.shape) == is_vector(np.shape(claim.value))
         for part, claim in zip(parts, claims, strict=True)
     )
 

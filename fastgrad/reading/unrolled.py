@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.reading.arrays import Raw, is_array, like, number_array
+from fastgrad.reading.arrays import Raw, is_array, like, number_array, size_of
 from fastgrad.reading.containers import Leaf, opened, rebuilt
 from fastgrad.reading.description import Description, layout_words, unrolled_words
 from fastgrad.reading.layout import is_vector
@@ -109,7 +109,7 @@ def one_by_one(value: Any, what: str) -> list[Leaf]:
         return []
     held = opened(value, what, gradients=what == "gradients")
     leaves = [leaf for leaf in held.leaves if leaf.said.kind is not None and leaf.value is not None]
-    if not held.named or any(np.size(leaf.value) != 1 or not _is_numbered(leaf) for leaf in leaves):
+    if not held.named or any(size_of(leaf.value) != 1 or not _is_numbered(leaf) for leaf in leaves):
         return []
     return sorted(leaves, key=lambda leaf: (leaf.said.kind, leaf.said.layer))
 
@@ -152,7 +152,7 @@ def vector_parts(arrangement: Arrangement, parameters: Raw, gradient: Raw | None
 def put_back(original: Any, arrays: dict[str, Raw], arrangement: Arrangement) -> Any:
     """Return a vector like the given one with other arrays in it, by the labels of its parts."""
     numbers = one_by_one(original, "parameters")
-    vector = np.empty(len(numbers) or np.size(original), dtype=np.result_type(*arrays.values()))
+    vector = np.empty(len(numbers) or size_of(original), dtype=np.result_type(*arrays.values()))
     for (layer, kind), place in arrangement.views(vector).items():
         place[...] = arrays[f"{kind}{layer + 1}"]
     if numbers:

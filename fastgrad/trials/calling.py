@@ -15,7 +15,7 @@ import numpy as np
 from fastgrad.errors import InputError
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, target_form
-from fastgrad.reading.arrays import Raw, as_numpy, is_array, like
+from fastgrad.reading.arrays import Raw, as_numpy, is_array, like, size_of
 from fastgrad.reading.containers import opened
 
 Function = Callable[[Any, Any, Any], Any]
@@ -134,7 +134,7 @@ class Given:
     def raw_labels(self, point: Point) -> Array:
         """Return the labels of a point as they stand there, shape (m, n_L), or (m,) for classes."""
         values = np.asarray(as_numpy(point.Y))
-        samples = values.size // (np.size(self.point.Y) // self.problem.samples)
+        samples = values.size // (size_of(self.point.Y) // self.problem.samples)
         shape, outputs = values.shape, self.problem.network.widths[-1]
         form = target_form(shape, samples, outputs, self.reading.examples)
         if form == "classes":
@@ -197,7 +197,7 @@ def _parted(returned: Any) -> tuple[float | None, Any]:
     """Part (loss, gradients); gradients alone have no loss."""
     if isinstance(returned, tuple) and len(returned) == 2 and not isinstance(returned[1], Real):
         loss, gradients = returned
-        if _is_number(loss) and (np.size(gradients) != 1 or not is_array(gradients)):
+        if _is_number(loss) and (size_of(gradients) != 1 or not is_array(gradients)):
             return float(np.asarray(as_numpy(loss)).reshape(())), gradients
     if returned is None or isinstance(returned, str | bytes | Real):
         raise FunctionError(_not_gradients(returned))
@@ -215,7 +215,7 @@ def _is_number(value: Any) -> bool:
     """Tell whether something is one number, an array or list of one included."""
     if isinstance(value, list | tuple):
         return len(value) == 1 and isinstance(value[0], Real)
-    return isinstance(value, Real) or (is_array(value) and np.ndim(value) < 3 and np.size(value) == 1)
+    return isinstance(value, Real) or (is_array(value) and np.ndim(value) < 3 and size_of(value) == 1)
 
 
 def _told(error: Exception) -> str:
