@@ -118,6 +118,7 @@ FORMS = {
     "two lists": lambda W, b: (W, b),
     "two lists, biases first": lambda W, b: [b, W],
     "two lists of lists": lambda W, b: ([w.tolist() for w in W], [c.tolist() for c in b]),
+    "a list of lists and a list of arrays": lambda W, b: ([w.tolist() for w in W], list(b)),
     "layers": lambda W, b: [Layer(w, c) for w, c in zip(W, b, strict=True)],
     "layers with weights and bias": lambda W, b: [Layer(w, c, ("weights", "bias")) for w, c in zip(W, b, strict=True)],
     "an object with layers": lambda W, b: SimpleNamespace(layers=[Layer(w, c) for w, c in zip(W, b, strict=True)], rate=0.1),
