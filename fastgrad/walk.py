@@ -13,15 +13,26 @@ import numpy as np
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.judging.audit import audit_in_time
 from fastgrad.judging.crosscheck import CrossCheck, cross_check
-from fastgrad.judging.ruling import EntryRuling, error_maps, require_gradient, rule, rule_along_directions, rule_strictly
+from fastgrad.judging.ruling import (
+    EntryRuling,
+    as_declared,
+    error_maps,
+    require_gradient,
+    rule,
+    rule_along_directions,
+    rule_strictly,
+)
 from fastgrad.judging.summary import summed_up, worth_telling
+from fastgrad.model.conventions import explain_loss, same_loss
+from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Problem
 from fastgrad.numerical import load_kernels
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.how import How
+from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.tracking import Progress
-from fastgrad.reading import Description, interpret_parts
+from fastgrad.reading import Description, completed, interpret_parts
 from fastgrad.reading.description import Items
 from fastgrad.report import Report, notes
 
@@ -46,6 +57,7 @@ class Options(Items, total=False):
     tolerance: float | None
     threads: int | None
     progress: Progress | None
+    infer: bool
 
 
 @overload
@@ -86,6 +98,7 @@ def check(
     tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    infer: bool = False,
     **description: Unpack[Items],
 ) -> Report | BackwardReport:
     """Check gradients that a hand-written backward pass produced, or the backward pass itself.
@@ -123,11 +136,14 @@ def check(
         Threads; by default all.
     progress : callable, optional
         Called with (parameters done, parameters in all).
+    infer : bool
+        Whether what is not said of the network is to be found out: that of which the gradients are exactly the right ones, and
+        ``loss_value`` the loss, is checked, if there is one such network.
     **description
         What the network is: hidden, activations, output, loss, reduction, l2, l1, penalize_biases, keep_prob, inverted,
         label_smoothing, class_weights, example_weights, scale, first_label, classes, sizes, unrolled, layout, bias_column,
         loss_value; params and grads, names in order; frozen, the names of parameters that are not trained, whose gradients are
-        left out.
+        left out; learning_rate, with the parameters after a step in place of gradients.
 
     Returns
     -------
@@ -155,15 +171,32 @@ def check(
     if backward is not None:
         if gradients is not None:
             raise InputError("give either gradients or the function that makes them (backward=), not both")
+        if infer:
+            raise InputError("infer goes with gradients, not with the function that makes them: leave out one of the two")
         from fastgrad.trials import check_backward
 
         return check_backward(partial(check_as, how=how), backward, parameters, X, Y, described, masks, seed)
+    if infer:
+        problem, _ = completed(lambda said: interpret_parts(parameters, gradients, X, Y, said, masks), described)
+        return check_inferred(problem, described, how)
     return check_as(interpret_parts(parameters, gradients, X, Y, described, masks), how)
 
 
 def check_problem(problem: Problem, **options: Any) -> Report:
     """Check the claimed gradient of a problem; options are the fields of `How`, as in `check`."""
     return check_as(problem, How(**options))
+
+
+def check_inferred(problem: Problem, described: Description, how: How) -> Report:
+    """Find out what was not said of a network, and check the gradients under it."""
+    from fastgrad.diagnosis.declaration import inferred
+
+    require_gradient(problem)
+    load_kernels(PARAMETER)
+    with np.errstate(all="ignore"):
+        found = inferred(problem, described.said())
+    report = check_as(found, how)
+    return replace(report, description=notes.inferred(report.description))
 
 
 @np.errstate(all="ignore")  # numbers near the ends of the range overflow on the way; what comes of it is judged
@@ -183,7 +216,8 @@ def _check_every_entry(problem: Problem, how: How, method: Method) -> Report:
     ruling = rule(problem, how)
     crossed = _cross_checked(ruling, how, method)
     audit = audit_in_time(ruling.problem, ruling.exact, how.seed)
-    report = summed_up(ruling, audit, crossed, how, time.perf_counter() - began)
+    note = _loss_note(ruling.problem, ruling.numerical.base)
+    report = summed_up(ruling, audit, crossed, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
     return _named(report, ruling, how) if report.verdict == "wrong" else report
@@ -202,7 +236,8 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
     directional.load_kernels()
     began = time.perf_counter()
     ruling = rule_along_directions(problem, how)
-    report = summed_up(ruling, ruling.numerical.audit, None, how, time.perf_counter() - began)
+    note = _loss_note(ruling.problem, ruling.numerical.base)
+    report = summed_up(ruling, ruling.numerical.audit, None, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
     return _named_from_entries(report, ruling.problem, how) if report.verdict == "wrong" else report
@@ -227,7 +262,20 @@ def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:
 
 def _named(report: Report, ruling: EntryRuling, how: How) -> Report:
     """Put in which mistakes explain what is wrong, and where it is off."""
-    from fastgrad.diagnosis import diagnose
+    from fastgrad.diagnosis.declaration import explained
+    from fastgrad.diagnosis.elsewhere import elsewhere
 
-    findings = worth_telling(diagnose(ruling.problem, ruling.numerical), ruling.problem)
+    told = as_declared(ruling)
+    findings = worth_telling(explained(*told), ruling.problem)
+    if not all(finding.confident for finding in findings):
+        findings = elsewhere(*told) or findings
     return replace(report, findings=findings, maps=error_maps(ruling, how))
+
+
+def _loss_note(problem: Problem, base: BasePoint) -> str | None:
+    """Say what the user's own value of the loss is, where it is not ours."""
+    if problem.claimed_loss is None or same_loss(problem.claimed_loss, base.loss, problem, base):
+        return None
+    from fastgrad.diagnosis.declaration import other_values
+
+    return explain_loss(problem, base, other_values(problem))

@@ -40,7 +40,7 @@ def test_what_cannot_be_used_is_refused_before_the_function_is_called(said, comp
 
 def test_it_holds_every_keyword_of_check_that_is_not_about_the_network():
     keywords = {name for name, p in inspect.signature(fastgrad.check).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    assert {field.name for field in dataclasses.fields(How)} == keywords - {"backward", "masks"}
+    assert {field.name for field in dataclasses.fields(How)} == keywords - {"backward", "masks", "infer"}
 
 
 def interrupted(*_):

@@ -105,6 +105,9 @@ _WORDS = {
 _OUTPUT = {"right": "dZ = (a - y)/m", "f": "the sigmoid"}
 _WORDS_OF = {
     "factor.batch": {"other": "B"},
+    "elsewhere.before": {"other": "r"},
+    "elsewhere.after": {"other": "r"},
+    "elsewhere.examples": {"other": "i to k"},
     "slope.form": {"f": "tanh", "derivative": "1 - a²", "other": "1 - a, for example,"},
     "slope.other_activation": {"f": "tanh", "derivative": "1 - a²", "other": "relu, for example,"},
     "slope.other_layer": {"other": "(k)"},

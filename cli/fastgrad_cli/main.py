@@ -82,6 +82,7 @@ def main() -> None:
         "fastgrad check model.npz --method directional --directions 16",
         "fastgrad check model.npz --backward network.py:backward",
         "fastgrad check model.npz --plot errors.svg",
+        "fastgrad check model.npz --infer",
     )
 )
 @file_argument
@@ -104,6 +105,11 @@ def main() -> None:
     help="Draw where the wrong gradients are off into a .png or .svg, replacing it; needs matplotlib. Where nothing is wrong, "
     "no picture is written.",
 )
+@click.option(
+    "--infer",
+    is_flag=True,
+    help="Find out what is not said of the network: the one of which the gradients in FILE are exactly the right ones.",
+)
 @description_options
 @method_options
 @directions_option
@@ -114,6 +120,7 @@ def check(
     backward: str | None,
     timeout: float | None,
     picture: str | None,
+    infer: bool,
     description: dict[str, Any],
     method: dict[str, Any],
     directions: int | None,
@@ -136,7 +143,10 @@ def check(
         raise click.UsageError("--timeout goes with --backward: it is the time for each call of that function.")
     report: Report | BackwardReport
     try:
-        report = _check_file(file, description, how) if backward is None else _try(backward, timeout, file, description, how)
+        if backward is None:
+            report = _infer(file, description, how) if infer else _check_file(file, description, how)
+        else:
+            report = _try(backward, timeout, file, description, {**how, "infer": infer})
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
@@ -152,11 +162,13 @@ def info(file: str, description: dict[str, Any], as_json: bool) -> int:
     """Show what FILE was understood to be.
 
     Layers, loss, every array with its shape and layout, which gradient belongs to which parameter, the value of the
-    loss, and how long a check will take.
+    loss, and how long a check will take. What nobody said of the network is named.
     """
+    from fastgrad.reading import Description, modelfile
     from fastgrad_cli.understood import Understood
 
-    understood = Understood.of(_load(file, description))
+    problem, _, missing = modelfile.load_completed(file, Description(**description))
+    understood = Understood.of(problem, missing)
     if as_json:
         terminal.show_json(understood.to_dict())
     else:
@@ -435,6 +447,18 @@ def _check_file(file: str, description: dict[str, Any], how: dict[str, Any]) -> 
     problem = _load(file, description)
     _require_gradients(problem, file)
     return _check(problem, how)
+
+
+def _infer(file: str, description: dict[str, Any], how: dict[str, Any]) -> Report:
+    """Check the gradients in a file under the network that they tell."""
+    from fastgrad.numerical.how import How
+    from fastgrad.reading import Description, modelfile
+    from fastgrad.walk import check_inferred
+
+    problem, said, _ = modelfile.load_completed(file, Description(**description))
+    _require_gradients(problem, file)
+    with _working() as progress:
+        return check_inferred(problem, said, How(**how, progress=progress))
 
 
 def _try(

@@ -128,6 +128,12 @@ _DESCRIPTION: dict[str, Decorator] = {
         metavar="J",
         help="Your own value of the loss, to be compared with fastgrad's.",
     ),
+    "learning_rate": click.option(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="That of one step of plain gradient descent, after which the parameters stand in the place of the gradients.",
+    ),
     "params": click.option(
         "--params",
         metavar="NAMES",

@@ -41,7 +41,9 @@ FAMILIES = {
     "bias": "The sum that makes db",
     "examples": "Some of the examples only",
     "part": "A part of one tensor",
+    "elsewhere": "The right gradient of another point",
     "unknown": "What no mistake in the table explains",
+    "declaration": "The right gradient of another network than the declared one",
 }
 """In words what the codes of a family have in common."""
 

@@ -116,7 +116,13 @@ class Claim:
         rounding = estimate.rounding + growth(samples) * np.abs(estimate.values)
         precision = self.tensor.precision
         allowed: Array = TOLERANCE * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
-        return allowed
+        if self.tensor.grain is None:
+            return allowed
+        slack = self.tensor.grain.slack(self.values, self.theta)
+        if allowed.shape == slack.shape:
+            return allowed + slack
+        # Many estimates at a time: of each all entries in a row, or the first columns.
+        return allowed + (slack.ravel() if allowed.shape[-1] == slack.size else slack[..., : allowed.shape[-1]])
 
 
 class Heads(NamedTuple):

@@ -495,6 +495,28 @@ PAGES: dict[str, Page] = {
         "dW1 = dZ1 @ X.T\ndW1[:, 3] += [0.01, -0.02, 0.03, 0.015, -0.04]",
         _DW1,
     ),
+    "elsewhere.before": Page(
+        "A training loop updates the parameters as soon as it has their gradient. Whoever saves both after the loop has the "
+        "gradient of the old parameters beside the new ones: no mistake in the backward pass, but no pair that belongs "
+        "together.",
+        "update(0.1)\nsaved = copies()",
+        "saved = copies()",
+        "saved",
+    ),
+    "elsewhere.after": Page(
+        "The parameters were saved at the beginning of a step, and the gradient was taken again after the update, or in the "
+        "next step.",
+        "saved = copies()\nupdate(0.1)\ntake_the_gradient()",
+        "saved = copies()",
+        "saved",
+    ),
+    "elsewhere.examples": Page(
+        "Training takes the gradient of one batch at a time. It is not the gradient of all examples, and belongs to a check "
+        "with those of its batch.",
+        "take_the_gradient(X[:, 2:5], Y[:, 2:5])\nsaved = copies()",
+        "saved = copies()",
+        "saved",
+    ),
     "unknown.tensor": Page(
         "The flow into the layer is right, and no mistake in the table makes these numbers of it. The report says which "
         "entries are wrong and what comes nearest.",
@@ -507,6 +529,53 @@ PAGES: dict[str, Page] = {
         "dZ2 = dA2 * slope(Z2) + 0.01 * np.random.default_rng(0).normal(size=Z2.shape)",
         _DZ2,
         "steps",
+    ),
+    "declaration.activation": Page(
+        "A gradient can only be checked for the network that was declared. Two activations that are nearly the same, such as "
+        "gelu and its approximation by tanh, or a leaky relu with another slope, are two networks.",
+        "f, df = np.arctan, lambda Z: 1 / (1 + Z**2)",
+        "f, df = np.tanh, slope",
+        "declared",
+    ),
+    "declaration.loss": Page(
+        "The gradient is right, but for another loss. The most frequent mix-up is a - y, the derivative of the cross-entropy, "
+        "beside a squared error, or the derivative of the squared error beside the cross-entropy.",
+        "dZ3 = 2 * (A3 - Y) / (m * K) * A3 * (1 - A3)",
+        _DZ3,
+    ),
+    "declaration.reduction": Page(
+        "Some programs add up the losses of the examples, others divide by their number. Loss value and gradient agree with "
+        "each other here, so that it is the declaration that differs.",
+        "divisor = 1",
+        "divisor = m",
+        "declared",
+    ),
+    "declaration.labels": Page(
+        "The code trains on other numbers than the labels that were handed over: smoothed ones, or -1 and 1 in place of 0 and "
+        "1.",
+        "T = 0.9 * Y + 0.05",
+        "T = Y",
+        "declared",
+    ),
+    "declaration.weights": Page(
+        "Weights were declared that neither the loss nor the gradient has.",
+        "w = np.ones(m)",
+        "w = weights",
+        "declared",
+    ),
+    "declaration.dropout": Page(
+        "Inverted dropout divides the units that it keeps by keep_prob, the older form does not. Forward and backward pass "
+        "agree with each other here.",
+        "D = D1",
+        "D = D1 / keep_prob",
+        "declared",
+    ),
+    "declaration.penalty": Page(
+        "A penalty can be written in several ways: with or without a 1/2, divided by the number of examples or not, with the "
+        "biases or without them. The code has another one than the declared one, in the loss and in the gradient.",
+        "penalty = lam",
+        "penalty = lam / m",
+        "declared",
     ),
 }
 """By code, in the order of `fastgrad.diagnosis.codes.CODES`."""

@@ -14,7 +14,7 @@ from fastgrad.judging.crosscheck import CrossCheck
 from fastgrad.judging.directional import Directional, chance_of_cancelling
 from fastgrad.judging.ruling import Ruling
 from fastgrad.machine import most_threads
-from fastgrad.model.conventions import describe, explain_loss
+from fastgrad.model.conventions import describe
 from fastgrad.model.forward import coarsest_claim
 from fastgrad.model.network import Problem
 from fastgrad.model.rounding import TOLERANCE
@@ -28,7 +28,9 @@ CANCELLING = (1, 2, 10)
 """Numbers of wrong entries of which a report says how likely they cancel along every direction."""
 
 
-def summed_up(ruling: Ruling, audit: Audit | None, crossed: CrossCheck | None, how: How, seconds: float) -> Report:
+def summed_up(
+    ruling: Ruling, audit: Audit | None, crossed: CrossCheck | None, how: How, loss_note: str | None, seconds: float
+) -> Report:
     """Return the report of a ruling, nothing being diagnosed yet; where the audit failed nothing is judged."""
     problem, numerical = ruling.problem, ruling.numerical
     failed = audit is not None and bool(audit.disagreements)
@@ -45,7 +47,7 @@ def summed_up(ruling: Ruling, audit: Audit | None, crossed: CrossCheck | None, h
         relative_difference=ruling.judgement.relative_difference,
         loss=numerical.base.loss,
         claimed_loss=problem.claimed_loss,
-        loss_note=explain_loss(problem, numerical.base),
+        loss_note=loss_note,
         description=describe(problem),
         notes=tuple(_notes_on_failure(numerical, audit) if failed else _notes(ruling, crossed, how)),
         seconds=seconds,

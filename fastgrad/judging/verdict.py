@@ -156,7 +156,7 @@ def _blocks(
                 some: slice | Offsets = slice(places.start + low, places.start + high)
             else:
                 some = places[low:high]
-            yield _block(problem, numerical, some, rounding[low:high], extra, tensor.precision, tolerance)
+            yield _block(problem, numerical, some, rounding[low:high], extra, tensor, tolerance)
 
 
 def _block(
@@ -165,9 +165,10 @@ def _block(
     places: slice | Offsets,
     rounding: Array,
     extra: Array | None,
-    precision: str,
+    tensor: Tensor,
     tolerance: float,
 ) -> _Block:
+    precision = tensor.precision
     claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
     rounding += growth(problem.samples) * np.abs(central)
     allowed = in_double = tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
@@ -175,6 +176,9 @@ def _block(
         in_double = tolerance * (UNIT_ROUNDOFF["float64"] * rounding + UNDERFLOW["float64"])
     if extra is not None:
         allowed, in_double = allowed + extra[places], in_double + extra[places]
+    if tensor.grain is not None:
+        slack = tensor.grain.slack(claimed, problem.theta[places])
+        allowed, in_double = allowed + slack, in_double + slack
     lower = upper = nearest = central
     if numerical.lower is not None and numerical.upper is not None:
         lower, upper = numerical.lower[places], numerical.upper[places]
@@ -329,6 +333,8 @@ def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None, tol
         precision=tensor.precision,
         outcomes=Outcomes(not_judged=tensor.size) if lost else _outcomes(tensor, tally),
         sensitivity=_sensitivity(tensor, tally),
+        written=None if tensor.grain is None else tensor.grain.words,
+        unseen=tally.room,
     )
 
 

@@ -147,20 +147,31 @@ def base_point(problem: Problem) -> BasePoint:
             _drop(mask, a, value_scale, slope_scale, table[:, :, low : low + z.shape[1]])
         values.append(a)
         scales.append((value_scale, slope_scale))
+    outputs, top, losses = tabulate_loss(network, values[-1], problem.Y, problem.factors)
+    tables = Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
+    return BasePoint(problem, tables, values, scales, losses, float(losses.sum()) + penalty_value(problem))
+
+
+def tabulate_loss(network: Network, a: Array, Y: Array, factors: Array | float) -> tuple[Array, Offsets, Array]:
+    """Return the kernels' table of outputs, its `top`, and the loss of each sample.
+
+    Raises
+    ------
+    InputError
+        If the loss takes the logarithm of an output that has none.
+    """
+    samples = len(a)
     outputs = np.zeros((codes.OUTPUT_PLANES, samples, network.widths[-1]))
-    outputs[codes.OUTPUT], outputs[codes.TARGET] = values[-1], problem.Y
-    outputs[codes.FACTOR] = problem.factors
-    _require_positive(network, values[-1])
+    outputs[codes.OUTPUT], outputs[codes.TARGET], outputs[codes.FACTOR] = a, Y, factors
+    _require_positive(network, a)
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
     coupled = network.loss_code >= codes.COUPLED
     tabulate = launch.tabulate_coupled_loss if coupled else launch.tabulate_loss
-    loss = Loss(network.loss_code, network.loss_parameter, outputs, top)
-    tabulate(loss, losses)
-    tables = Tables(theta, layers, shapes, table, outputs, top, loss.code, loss.parameter)
+    tabulate(Loss(network.loss_code, network.loss_parameter, outputs, top), losses)
     if network.loss_name == "kl_divergence" and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
-        losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)
-    return BasePoint(problem, tables, values, scales, losses, float(losses.sum()) + penalty_value(problem))
+        losses += outputs[codes.FACTOR, :, 0] * (Y * np.log(np.where(Y > 0.0, Y, 1.0))).sum(axis=1)
+    return outputs, top, losses
 
 
 def _errors(base: BasePoint) -> Errors:

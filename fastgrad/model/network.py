@@ -19,6 +19,7 @@ from fastgrad.errors import InputError, quoted, shortened
 from fastgrad.kernels import codes
 from fastgrad.model import losses
 from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
+from fastgrad.model.grain import Grain
 from fastgrad.model.losses import LOGIT_OUTPUT, OF_SOFTMAX, SMOOTHED, parse_loss
 
 Array = npt.NDArray[np.float64]
@@ -302,6 +303,8 @@ class Tensor:
         Whether the user said that it is left out: it has no gradient to judge then, and none is missing.
     single : bool
         Whether its gradient is a single number that would have to stand for several entries, which is wrong in any case.
+    grain : Grain or None
+        How coarsely its gradient was written, where that is known.
     """
 
     name: str
@@ -317,6 +320,7 @@ class Tensor:
     column: int | None = None
     frozen: bool = False
     single: bool = False
+    grain: Grain | None = None
 
     @property
     def array_name(self) -> str:
@@ -398,6 +402,8 @@ class Problem:
         The dZ_l and dA_l that came along, from the output inwards.
     examples : {"rows", "columns"} or None
         Where the user's X has its examples; None where its shape leaves it open.
+    learning_rate : float or None
+        That of the step which the claimed gradient was read off, where somebody said so.
     """
 
     network: Network
@@ -415,6 +421,7 @@ class Problem:
     intermediates: tuple[Intermediate, ...] = ()
     examples: str | None = None
     classes: tuple[float, ...] = ()
+    learning_rate: float | None = None
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

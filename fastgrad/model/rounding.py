@@ -53,6 +53,14 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
     return result
 
 
+def penalty_gradient(problem: Problem) -> Array:
+    """Gradient of the penalty alone, shape (P,)."""
+    result = np.zeros(problem.network.size)
+    for place, l2, l1 in problem.network.penalties:
+        result[place] = l2 * problem.theta[place] + l1 * np.sign(problem.theta[place])
+    return result
+
+
 @dataclass(frozen=True, eq=False)
 class RoundingScale:
     """R of every entry, held as the flows it is made of: a network's R may not fit into memory a second time.

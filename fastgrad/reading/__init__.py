@@ -8,7 +8,7 @@ numbers; `description` holds what the person said.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,9 +21,11 @@ from fastgrad.reading.containers import given_parts, opened, rebuilt, with_gradi
 from fastgrad.reading.description import (
     LIST_ITEMS,
     NUMBER_ITEMS,
+    STAND_INS,
     TEXT_ITEMS,
     Description,
     QuestionError,
+    UndeclaredError,
     as_option,
     missing,
     together,
@@ -50,6 +52,7 @@ from fastgrad.reading.names import (
     strangers,
 )
 from fastgrad.reading.problem import place_entries, solve, solve_vector
+from fastgrad.reading.step import read_off
 from fastgrad.reading.unrolled import (
     Arrangement,
     arrangements,
@@ -72,6 +75,7 @@ __all__ = [
     "Reading",
     "as_flat",
     "as_option",
+    "completed",
     "interpret",
     "interpret_parts",
     "place_entries",
@@ -119,7 +123,16 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     else:
         problem = _solved(*_in_a_row(others, description), x, y, description, masks)[0]
     left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
-    return replace(problem, notes=problem.notes + overlooked(left, problem))
+    return read_off(replace(problem, notes=problem.notes + overlooked(left, problem)), description.learning_rate)
+
+
+def completed(read: Callable[[Description], Problem], description: Description) -> tuple[Problem, tuple[str, ...]]:
+    """Read with a stand-in for each item that is needed and was not said; return these items as well."""
+    try:
+        return read(description), ()
+    except UndeclaredError as question:
+        items = question.items
+    return read(description.overlaid(Description.of({item: STAND_INS[item] for item in items}))), items
 
 
 def _in_a_row(arrays: Mapping[str, Any], description: Description) -> tuple[Any, Any]:
@@ -215,10 +228,10 @@ def read_parts(
     x, y, recorded = _data("X", X), _data("Y", Y), given_masks(masks)
     problem, reading = _solved(parameters, gradients, x, y, description, recorded)
     if reading.unrolled is not None:
-        return replace(problem, examples=reading.examples), reading
+        return read_off(replace(problem, examples=reading.examples), description.learning_rate), reading
     problem = replace(problem, notes=problem.notes + _beside(parameters, reading))
     company = _named_company(gradients)
-    return _with_company(company, company, problem, reading), reading
+    return read_off(_with_company(company, company, problem, reading), description.learning_rate), reading
 
 
 def _solved(

@@ -128,6 +128,7 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "sizes": (_widths, "the units of each layer, the inputs first, as in 4,5,3"),
     "unrolled": (_text, "a word"),
     "loss_value": (_number, "a number"),
+    "learning_rate": (_number, "a number"),
     "params": (_words, "names, in order"),
     "grads": (_words, "names, in the order of the parameters"),
     "frozen": (_words, "names of parameters"),
@@ -175,6 +176,7 @@ class Items(TypedDict, total=False):
     labels: str | None
     bias_column: str | None
     frozen: npt.ArrayLike | None
+    learning_rate: float | str | None
 
 
 @dataclass(frozen=True)
@@ -229,6 +231,8 @@ class Description:
         "rows,out_in". Needed only where the shapes allow more than one reading.
     loss_value : float
         The user's own value of the loss.
+    learning_rate : float
+        That of one step of plain gradient descent: the parameters after it then may stand in the place of the gradients.
     params, grads : tuple of str
         Names of the parameter arrays and their gradients, in order; an empty name where there is no gradient.
     frozen : tuple of str
@@ -265,6 +269,7 @@ class Description:
     unrolled: str | None = None
     layout: str | None = None
     loss_value: float | None = None
+    learning_rate: float | None = None
     params: tuple[str, ...] | None = None
     grads: tuple[str, ...] | None = None
     frozen: tuple[str, ...] | None = None
@@ -405,12 +410,25 @@ class QuestionError(InputError):
 
     def saying(self, text: str) -> QuestionError:
         """Return the same question in other words."""
-        return QuestionError(self.question, self.examples, text)
+        return type(self)(self.question, self.examples, text)
 
     @property
     def options(self) -> str:
         """The example as options of the command."""
         return " ".join(as_option(item, example) for item, example in self.examples.items())
+
+
+class UndeclaredError(QuestionError):
+    """A network of which something is not known."""
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The names of what is missing."""
+        return tuple(self.examples)
+
+
+STAND_INS = {"hidden": "tanh", "output": "identity", "loss": "squared_error"}
+"""What can take the place of items that were not said; it goes with any labels."""
 
 
 def as_option(item: str, value: str) -> str:
@@ -432,13 +450,15 @@ def together(questions: Sequence[QuestionError]) -> QuestionError:
     return QuestionError("; ".join(one.question for one in questions), examples)
 
 
-def missing(description: Description, depth: int) -> QuestionError | None:
+def missing(description: Description, depth: int) -> UndeclaredError | None:
     """Return the question for what a network of so many layers computes, as far as it was not said."""
     found = (_hidden(description, depth), *_output_and_loss(description, depth))
     items = [item for item, value in zip(("hidden", "output", "loss"), found, strict=True) if value is None]
     what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
     words = ", ".join(what[item] for item in items)
-    return ask(f"it is not known what the network computes: {words}", *items) if items else None
+    if not items:
+        return None
+    return UndeclaredError(f"it is not known what the network computes: {words}", {item: EXAMPLES[item] for item in items})
 
 
 def _output_and_loss(description: Description, depth: int) -> tuple[str | None, str | None]:

@@ -31,6 +31,7 @@ from fastgrad.reading import (
     QuestionError,
     as_flat,
     as_option,
+    completed,
     interpret,
     separate,
 )
@@ -91,6 +92,21 @@ def load(path: PathLike, overrides: Description | None = None) -> Problem:
         items = _description_items(arrays)
         description = Description(**items).overlaid(overrides or Description())
         return interpret(arrays, description)
+
+
+def load_completed(path: PathLike, overrides: Description | None = None) -> tuple[Problem, Description, tuple[str, ...]]:
+    """Read a model file with stand-ins for what nobody said; return what was said, and the items that nobody did.
+
+    Raises
+    ------
+    InputError
+        As from `load`.
+    """
+    arrays = load_arrays(path)
+    with _naming(path):
+        description = Description(**_description_items(arrays)).overlaid(overrides or Description())
+        problem, missing = completed(lambda said: interpret(arrays, said), description)
+        return problem, description, missing
 
 
 def load_parts(

@@ -101,3 +101,8 @@ def on_kinks(near: int, exact: int, samples: int, precision: str) -> str:
 def zero_gradients(names: Sequence[str]) -> str:
     """Advise against a point at which gradients vanish."""
     return f"The gradient is zero to rounding ({', '.join(names)}), where any multiple of it passes; change the examples"
+
+
+def inferred(description: str) -> str:
+    """Say that a network was found out, not declared."""
+    return f"Inferred: {description}"

@@ -119,6 +119,10 @@ class TensorReport:
         Its parameters by outcome.
     sensitivity : Sensitivity or None
         What would have been caught; None where nothing was checked.
+    written : str or None
+        How coarsely the gradient was written where that was allowed for, as "the 8 decimals that were given".
+    unseen : float
+        The largest error of an entry that would have passed.
     """
 
     name: str
@@ -136,6 +140,8 @@ class TensorReport:
     precision: str = "float64"
     outcomes: Outcomes = Outcomes()
     sensitivity: Sensitivity | None = None
+    written: str | None = None
+    unseen: float = 0.0
 
 
 @dataclass(frozen=True)

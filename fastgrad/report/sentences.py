@@ -74,7 +74,23 @@ def _extent(report: Report) -> str:
         extent += f" as far as a step of {significant(report.step)} tells"
     if any(tensor.tolerance > report.derived_tolerance for tensor in report.tensors):
         extent += f" within your tolerance, {significant(report.tensors[0].tolerance)} roundings"
-    return extent
+    return extent + _written(report.tensors)
+
+
+def _written(tensors: Sequence[TensorReport]) -> str:
+    """Say how coarsely right gradients were written, and what error of an entry that hides."""
+    passed = [t for t in tensors if t.written is not None and t.verdict not in ("wrong", "not judged")]
+    if not passed:
+        return ""
+    words = listed(list(dict.fromkeys(tensor.written for tensor in passed if tensor.written)))
+    hidden = max(tensor.unseen for tensor in passed)
+    which = "" if len(passed) == len(tensors) else f" ({listed([gradient_label(tensor) for tensor in passed], 3)})"
+    return f" to {words}{which}, which hide{_s(words)} errors of up to {_above(hidden)} in an entry"
+
+
+def _s(words: str) -> str:
+    """Return the ending of a verb after some words."""
+    return "" if words.startswith("the ") and ("digits" in words or "decimals" in words or "bits" in words) else "s"
 
 
 def silent(tensors: Sequence[TensorReport]) -> list[TensorReport]:
@@ -119,13 +135,16 @@ def _all(count: int) -> str:
 
 
 def sentences(report: Report, ascii_only: bool) -> Iterator[str]:
-    """Yield what stands below the table, most important first."""
+    """Yield what stands below the table, most important first: another loss than the declared one makes all else doubtful."""
+    if report.loss_note is not None:
+        yield _loss_sentence(report)
     yield from (line for finding in report.findings for line in finding_lines(finding, ascii_only))
     if report.directions is not None and not report.findings:
         yield from _ratio_sentences(report.tensors)
     yield from _located_sentences(report.tensors)
     yield from (closed(note) for note in report.notes)
-    yield _loss_sentence(report)
+    if report.loss_note is None:
+        yield _loss_sentence(report)
     yield _total_sentence(report)
     yield from _sample_sentences(report)
     yield from _direction_sentences(report)
