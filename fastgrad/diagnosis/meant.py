@@ -28,7 +28,7 @@ from fastgrad.model.network import Array, Network, Problem, Tensor
 from fastgrad.model.product import least_squares, product
 from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, gradient, rounding_scale
 
-SCREEN = {"float64": 1e-7, "float32": 1e-3, "float16": 3e-2}
+SCREEN = {"float64": 1e-7, "float32": 1e-3, "float16": 3e-2, "bfloat16": 0.2}
 """How far the last layer may be off, relative to its largest entry, for a form to be followed: far above rounding, and far
 below what another activation or loss changes. Nothing is asserted by it."""
 MOST_WORK, MOST_NUMBERS = 5e9, 2**25

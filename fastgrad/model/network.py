@@ -424,8 +424,8 @@ class Problem:
     zero_penalties: tuple[str, ...] = ()
     intermediates: tuple[Intermediate, ...] = ()
     examples: str | None = None
-    learning_rate: float | None = None
     classes: tuple[float, ...] = ()
+    learning_rate: float | None = None
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

@@ -25,6 +25,7 @@ from fastgrad.reading.description import (
     TEXT_ITEMS,
     Description,
     QuestionError,
+    UndeclaredError,
     as_option,
     missing,
     together,
@@ -129,11 +130,9 @@ def completed(read: Callable[[Description], Problem], description: Description) 
     """Read with a stand-in for each item that is needed and was not said; return these items as well."""
     try:
         return read(description), ()
-    except QuestionError as question:
-        unsaid = tuple(question.examples)
-        if not STAND_INS.keys() >= set(unsaid):
-            raise
-    return read(description.overlaid(Description.of({item: STAND_INS[item] for item in unsaid}))), unsaid
+    except UndeclaredError as question:
+        items = question.items
+    return read(description.overlaid(Description.of({item: STAND_INS[item] for item in items}))), items
 
 
 def _in_a_row(arrays: Mapping[str, Any], description: Description) -> tuple[Any, Any]:

@@ -88,10 +88,10 @@ def precision(dtype: np.dtype[Any]) -> str:
     return {2: "float16", 4: "float32"}.get(dtype.itemsize, "float64") if dtype.kind == "f" else "float64"
 
 
-def size_of(value: Any) -> int | None:
-    """Return how many numbers an array has; None of a ragged list."""
+def size_of(value: Any) -> int:
+    """Return the number of entries, 0 of a ragged list; a tensor's own `size` is something else."""
     shape = shape_of(value)
-    return None if shape is None else math.prod(shape)
+    return 0 if shape is None else math.prod(shape)
 
 
 def like(original: Any, array: Raw) -> Any:

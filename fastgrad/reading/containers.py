@@ -71,9 +71,14 @@ def opened(value: Any, what: str, *, gradients: bool = False) -> Container:
     steps = _steps(value, gradients) if named else _indices(list(value))
     entries: list[tuple[Path, Any]] = [((step,), entry) for step, entry in steps]
     if not named and any(_depth(entry) > MATRIX for _, entry in steps):  # lists of arrays, written as lists of numbers
-        entries = [((*path, step), one) for path, entry in entries for step, one in _indices(entry or [])]
+        entries = [one for path, entry in entries for one in _within(path, entry)]
     leaves = [leaf for path, entry in entries for leaf in _leaves(entry, path, "" if named else what, gradients)]
     return Container(leaves if named else _told_by_shape(leaves), named)
+
+
+def _within(path: Path, entry: Any) -> list[tuple[Path, Any]]:
+    """Return what a list holds, with the ways to it; of anything else the thing itself."""
+    return [((*path, step), one) for step, one in _indices(entry)] if isinstance(entry, list | tuple) else [(path, entry)]
 
 
 def rebuilt(value: Any, arrays: Mapping[str, Raw], what: str) -> Any:

@@ -410,12 +410,25 @@ class QuestionError(InputError):
 
     def saying(self, text: str) -> QuestionError:
         """Return the same question in other words."""
-        return QuestionError(self.question, self.examples, text)
+        return type(self)(self.question, self.examples, text)
 
     @property
     def options(self) -> str:
         """The example as options of the command."""
         return " ".join(as_option(item, example) for item, example in self.examples.items())
+
+
+class UndeclaredError(QuestionError):
+    """A network of which something is not known."""
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The names of what is missing."""
+        return tuple(self.examples)
+
+
+STAND_INS = {"hidden": "tanh", "output": "identity", "loss": "squared_error"}
+"""What can take the place of items that were not said; it goes with any labels."""
 
 
 def as_option(item: str, value: str) -> str:
@@ -437,13 +450,15 @@ def together(questions: Sequence[QuestionError]) -> QuestionError:
     return QuestionError("; ".join(one.question for one in questions), examples)
 
 
-def missing(description: Description, depth: int) -> QuestionError | None:
+def missing(description: Description, depth: int) -> UndeclaredError | None:
     """Return the question for what a network of so many layers computes, as far as it was not said."""
     found = (_hidden(description, depth), *_output_and_loss(description, depth))
     items = [item for item, value in zip(("hidden", "output", "loss"), found, strict=True) if value is None]
     what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
     words = ", ".join(what[item] for item in items)
-    return ask(f"it is not known what the network computes: {words}", *items) if items else None
+    if not items:
+        return None
+    return UndeclaredError(f"it is not known what the network computes: {words}", {item: EXAMPLES[item] for item in items})
 
 
 def _output_and_loss(description: Description, depth: int) -> tuple[str | None, str | None]:
@@ -451,10 +466,6 @@ def _output_and_loss(description: Description, depth: int) -> tuple[str | None, 
     output = _output(description, depth)
     loss = _loss(description.loss, output) or _following_loss(output)
     return output or LOGIT_OUTPUT.get((loss or "").partition(":")[0]), loss
-
-
-STAND_INS = {"hidden": "tanh", "output": "identity", "loss": "squared_error"}
-"""What can take the place of items that were not said; it goes with any labels."""
 
 
 def network(description: Description, widths: tuple[int, ...], biases: tuple[bool, ...]) -> Network:

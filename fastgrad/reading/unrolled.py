@@ -152,7 +152,7 @@ def vector_parts(arrangement: Arrangement, parameters: Raw, gradient: Raw | None
 def put_back(original: Any, arrays: dict[str, Raw], arrangement: Arrangement) -> Any:
     """Return a vector like the given one with other arrays in it, by the labels of its parts."""
     numbers = one_by_one(original, "parameters")
-    vector = np.empty(len(numbers) or np.size(original), dtype=np.result_type(*arrays.values()))
+    vector = np.empty(len(numbers) or size_of(original), dtype=np.result_type(*arrays.values()))
     for (layer, kind), place in arrangement.views(vector).items():
         place[...] = arrays[f"{kind}{layer + 1}"]
     if numbers:

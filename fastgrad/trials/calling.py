@@ -12,7 +12,7 @@ import numpy as np
 from fastgrad.errors import FunctionError, InputError, told
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, target_form
-from fastgrad.reading.arrays import Raw, as_numpy, is_array, like
+from fastgrad.reading.arrays import Raw, as_numpy, is_array, like, size_of
 from fastgrad.reading.containers import opened
 from fastgrad.reading.names import listed
 from fastgrad.trials.returned import in_order, parted
@@ -129,7 +129,7 @@ class Given:
     def raw_labels(self, point: Point) -> Array:
         """Return the labels of a point as they stand there, shape (m, n_L), or (m,) for classes."""
         values = np.asarray(as_numpy(point.Y))
-        samples = values.size // (np.size(self.point.Y) // self.problem.samples)
+        samples = values.size // (size_of(self.point.Y) // self.problem.samples)
         shape, outputs = values.shape, self.problem.network.widths[-1]
         form = target_form(shape, samples, outputs, self.reading.examples)
         if form == "classes":

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastgrad.errors import FunctionError, quoted, told
-from fastgrad.reading.arrays import as_numpy, is_array
+from fastgrad.reading.arrays import as_numpy, is_array, size_of
 from fastgrad.reading.containers import has_attributes, opened
 from fastgrad.reading.layout import Role
 from fastgrad.reading.names import listed
@@ -103,7 +103,7 @@ def _alike(role: Role, value: Any) -> bool:
     if value is None:  # no gradient of this one
         return True
     shape = role.part.array.shape
-    return np.shape(value) in {shape, shape[::-1]} or (role.kind == "b" and np.size(value) == role.part.array.size)
+    return np.shape(value) in {shape, shape[::-1]} or (role.kind == "b" and size_of(value) == role.part.array.size)
 
 
 def _is_collection(value: Any) -> bool:
