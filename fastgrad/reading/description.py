@@ -331,7 +331,8 @@ def ask(question: str, *items: str) -> InputError:
     """Return the error that asks for items by name, each with an example."""
     options = " ".join(f"--{item.replace('_', '-')} {EXAMPLES[item]}" for item in items)
     keywords = ", ".join(f"{item}={EXAMPLES[item]!r}" for item in items)
-    return InputError(f"{question}; say it, for example {options} (in Python {keywords}; in the file the same keys)")
+    mark = "" if question.endswith("?") else ";"
+    return InputError(f"{question}{mark} say it, for example {options} (in Python {keywords}; in the file the same keys)")
 
 
 def network(description: Description, widths: tuple[int, ...], biases: tuple[bool, ...]) -> Network:
