@@ -396,6 +396,20 @@ def test_ctrl_c_before_the_work_is_one_document(folder, monkeypatch, command):
     assert (found["passed"], found["verdict"], found["error"]) == (False, "not judged", "interrupted")
 
 
+@pytest.mark.parametrize("module", ["fastgrad", "fastgrad_cli"])
+def test_ctrl_c_during_imports_is_one_document(tmp_path, module):
+    """A module of click's name stands before click, is interrupted once, and takes itself out of the way."""
+    (tmp_path / "click.py").write_text(
+        f"import sys\nsys.path.remove({str(tmp_path)!r})\nsys.path_importer_cache.clear()\nraise KeyboardInterrupt\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    for arguments, output in ((["check", "model.npz"], ""), (["check", "model.npz", "--json"], "interrupted")):
+        command = [sys.executable, "-P", "-m", module, *arguments]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert (result.returncode, "Traceback" in result.stderr) == (130, False), result.stderr
+        assert (json.loads(result.stdout)["error"] if output else result.stdout) == output
+
+
 @POSIX
 def test_ctrl_c_while_the_function_runs_is_one_document(folder):
     began = time.monotonic()
