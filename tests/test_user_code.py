@@ -52,9 +52,11 @@ def forks(p, X, Y):
     if os.fork() == 0:
         time.sleep(60)
         os._exit(0)
-    child = subprocess.Popen(["sleep", "60"])
+    children = [subprocess.Popen(["sleep", "60"])]
+    if sys.platform == "linux":
+        children += [subprocess.Popen(["sleep", "60"], start_new_session=True)]
     with open("children", "a") as file:
-        print(child.pid, file=file)
+        print(*(child.pid for child in children), file=file)
     return right(p, X, Y)
 
 def comes_back_twice(p, X, Y):
@@ -252,7 +254,7 @@ def alive(process):
 def test_children_that_a_function_leaves_are_ended(folder):
     try:
         assert tried("forks")[0] == 0
-        children = [int(line) for line in Path("children").read_text().split()]
+        children = [int(word) for word in Path("children").read_text().split()]
         assert len(children) > 2
         until = time.monotonic() + 5
         while any(map(alive, children)) and time.monotonic() < until:
