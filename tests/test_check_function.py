@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -321,6 +322,7 @@ def test_chance_of_a_miss_is_no_underestimate():
         (lambda x: None, "the gradient gives None"),
         (lambda x: x.__setitem__(0, 9.0) or x, "the gradient modifies its argument"),
         (lambda x: 1 / 0, "the gradient raises ZeroDivisionError"),
+        (lambda x: sys.exit(0), "the gradient raises SystemExit: 0"),
         (lambda x: np.random.default_rng().normal(size=3), "two results for the same x"),
         ({"a": np.ones(3)}, "given as a dict, x as an array"),
         ("cos", "the gradient is 'cos'"),

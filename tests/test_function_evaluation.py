@@ -272,6 +272,7 @@ HOSTILE = [
     (lambda x: math.nan, np.ones(3), "gives nan at x = "),
     (lambda x: math.inf, np.ones(30), "gives inf at the given x"),
     (lambda x: 1 / 0, np.ones(3), r"raises ZeroDivisionError: division by zero; at x = \[1.0, 1.0, 1.0\]"),
+    (lambda x: sys.exit(0), np.ones(3), r"raises SystemExit: 0; at x = "),
     (raise_at_two, np.array([2.0, 1.0]), "raises KeyError: 'lost'; at x = "),
     (lambda x: x.sum() if x.sum() == 3.0 else math.nan, np.ones(3), "gives nan at x = "),
     ("sum", np.ones(3), "f is of type str"),

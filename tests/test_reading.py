@@ -335,6 +335,12 @@ def test_a_layout_that_does_not_fit_is_refused():
         refused(Net().arrays(), NET.overlaid(said), message)
 
 
+def test_where_the_bias_of_a_single_array_lies_is_asked_for():
+    arrays = {"theta": np.arange(5.0), "X": np.ones((6, 4)), "Y": np.ones(6)}
+    said = Description(activations="sigmoid", loss="binary_crossentropy")
+    refused(arrays, said, "is the bias first or last in it\\? say it, for example --bias-column first")
+
+
 class Asked(contextlib.AbstractContextManager):
     """Let an error pass that asks by name for what the shapes cannot tell."""
 

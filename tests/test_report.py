@@ -8,7 +8,8 @@ import math
 import pytest
 from rich.console import Console
 
-from fastgrad.report import GradientError, Report
+import fastgrad
+from fastgrad.report import GradientError, Report, notes
 from fastgrad.report.formatting import counted, duration, printable
 from fastgrad.report.parts import Alternative, Entry, Finding, TensorReport
 
@@ -271,3 +272,14 @@ def test_counted(count, text):
 )
 def test_printable(text, shown):
     assert printable(text) == shown
+
+
+def test_a_plain_number_has_no_index():
+    report = fastgrad.check({"W1": 0.5}, {"dW1": 1.0}, 1.5, 0.3, activations="tanh", loss="squared_error")
+    assert "dW1[" not in str(report)
+
+
+def test_large_numbers_of_examples_have_commas():
+    assert notes.on_kinks(1000, 1000, 2000, "float64").startswith("1,000 of 2,000 examples")
+    assert notes.on_kinks(1500, 1000, 2000, "float32").startswith("1,500 of 2,000 examples")
+    assert "(1,000 of them exactly" in notes.on_kinks(1500, 1000, 2000, "float32")

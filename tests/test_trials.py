@@ -331,6 +331,22 @@ def test_gradients_that_are_not_reset():
     assert "Set them to zero" in report.observations[0].text
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_gradient_that_is_never_finite_is_no_other_gradient_in_a_second_call(value):
+    report = check(lambda parameters, X, T: {**backward(parameters, X, T), "b2": np.full(3, value)})
+    assert (report.verdict, verdicts(report), kinds(report)) == ("wrong", ["wrong"] * 3, [])
+
+
+def test_a_gradient_that_is_finite_in_the_first_call_alone():
+    calls = []
+
+    def failing(parameters, X, T):
+        calls.append(1)
+        return {**backward(parameters, X, T), **({"b2": np.full(3, np.nan)} if len(calls) > 1 else {})}
+
+    assert "A second call with the same arguments gave another b2" in check(failing).observations[0].text
+
+
 def test_function_that_draws():
     rng = np.random.default_rng(0)
 

@@ -52,9 +52,11 @@ def forks(p, X, Y):
     if os.fork() == 0:
         time.sleep(60)
         os._exit(0)
-    child = subprocess.Popen(["sleep", "60"])
+    children = [subprocess.Popen(["sleep", "60"])]
+    if sys.platform == "linux":
+        children += [subprocess.Popen(["sleep", "60"], start_new_session=True)]
     with open("children", "a") as file:
-        print(child.pid, file=file)
+        print(*(child.pid for child in children), file=file)
     return right(p, X, Y)
 
 def comes_back_twice(p, X, Y):
@@ -252,7 +254,7 @@ def alive(process):
 def test_children_that_a_function_leaves_are_ended(folder):
     try:
         assert tried("forks")[0] == 0
-        children = [int(line) for line in Path("children").read_text().split()]
+        children = [int(word) for word in Path("children").read_text().split()]
         assert len(children) > 2
         until = time.monotonic() + 5
         while any(map(alive, children)) and time.monotonic() < until:
@@ -394,6 +396,20 @@ def test_ctrl_c_before_the_work_is_one_document(folder, monkeypatch, command):
     assert result.exit_code == 130
     found = json.loads(result.stdout)
     assert (found["passed"], found["verdict"], found["error"]) == (False, "not judged", "interrupted")
+
+
+@pytest.mark.parametrize("module", ["fastgrad", "fastgrad_cli"])
+def test_ctrl_c_during_imports_is_one_document(tmp_path, module):
+    """A module of click's name stands before click, is interrupted once, and takes itself out of the way."""
+    (tmp_path / "click.py").write_text(
+        f"import sys\nsys.path.remove({str(tmp_path)!r})\nsys.path_importer_cache.clear()\nraise KeyboardInterrupt\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    for arguments, output in ((["check", "model.npz"], ""), (["check", "model.npz", "--json"], "interrupted")):
+        command = [sys.executable, "-P", "-m", module, *arguments]
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        assert (result.returncode, "Traceback" in result.stderr) == (130, False), result.stderr
+        assert (json.loads(result.stdout)["error"] if output else result.stdout) == output
 
 
 @POSIX

@@ -1,5 +1,5 @@
 """python -m fastgrad_cli, where the command is not on the path."""
 
-from fastgrad_cli.main import main
+from fastgrad_cli.start import main
 
-main(prog_name="fastgrad")
+main()

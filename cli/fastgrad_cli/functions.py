@@ -11,11 +11,13 @@ import io
 import json
 import math
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -30,6 +32,8 @@ LEAST, PER_PRODUCT = 10.0, 1e-5
 takes three products for these, 0.3 µs each (the slowest way of indexing an array); ten times that on a busy machine."""
 PULSE, GRACE = 0.2, 1.0
 """Seconds between two looks at whether the process still lives; seconds for its last words."""
+MARK, PASSES = "FASTGRAD_FUNCTION", 10
+"""The variable by which what the process starts is known; how often it is looked for, where new ones keep appearing."""
 
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from fastgrad_cli.worker import main; main()"
 
@@ -66,8 +70,9 @@ class UserFunction:
         self._gone = False
         # Python's safe path keeps files of the current folder from replacing modules that numpy imports.
         command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path)]
+        self._mark = f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
-            self._process: subprocess.Popen[bytes] = subprocess.Popen(command, **_how_to_start())
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(command, **_how_to_start(self._mark))
         except OSError as error:
             raise InputError(f"no process can be started for {self._place}: {error.strerror or error}") from None
         # Through us, so that a stderr that is full or closed is no matter of the function's.
@@ -175,7 +180,7 @@ class UserFunction:
         return f"it crashed: signal {-code} ended the process that it ran in"
 
     def _end(self) -> None:
-        """End the process and what it has started, once; on Windows the process alone."""
+        """End the process and what it has started, once; on Windows the process alone, on Linux what has left its group too."""
         if self._gone:  # its number may be another's by now
             return
         self._gone = True
@@ -185,6 +190,7 @@ class UserFunction:
             else:
                 self._process.kill()
         self._process.wait()
+        _end_marked(self._mark)
         self._echo.join(GRACE)
 
 
@@ -211,12 +217,30 @@ def _allowed(seconds: float) -> str:
     return f"{seconds:.3g} s; --timeout SECONDS allows more, --timeout 0 any time"
 
 
-def _how_to_start() -> dict[str, Any]:
+def _how_to_start(mark: str) -> dict[str, Any]:
     """Return the options of a process with pipes in a group of its own: Ctrl-C does not reach it, and it ends as a whole."""
     options: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     if sys.platform == "win32":
         return {**options, "bufsize": 0, "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {**options, "bufsize": 0, "start_new_session": True}
+    return {**options, "bufsize": 0, "start_new_session": True, "env": {**os.environ, MARK: mark}}
+
+
+def _end_marked(mark: str) -> None:
+    """End what the function started in sessions of its own, as far as Linux tells: they have inherited the mark."""
+    for _ in range(PASSES):  # who is being ended may just have started another
+        if not (found := list(_marked(f"{MARK}={mark}".encode()))):
+            return
+        for number in found:
+            with contextlib.suppress(OSError):
+                os.kill(number, signal.SIGKILL)
+
+
+def _marked(entry: bytes) -> Iterator[int]:
+    """Yield the processes with an entry in their environment; none where there is no /proc."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if entry in (folder / "environ").read_bytes().split(b"\0"):
+                yield int(folder.name)
 
 
 def _overwrite(array: Any, after: Any) -> None:

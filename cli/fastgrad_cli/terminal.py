@@ -68,6 +68,12 @@ class Commands(click.Group):
             raise _PassedError from error
 
 
+def leave_interrupted() -> NoReturn:
+    """Leave as after Ctrl-C, before any command was run."""
+    make_streams_safe()
+    sys.exit(_told_of_loss(_explain(KeyboardInterrupt(), "--json" in sys.argv[1:])))
+
+
 def show(renderable: RenderableType) -> None:
     """Print on stdout; in colour only on a terminal."""
     from rich.console import Console

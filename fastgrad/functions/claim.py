@@ -109,7 +109,9 @@ def _called(gradient: Callable[..., Any], function: Function) -> Any:
     function.reset()
     try:
         value = gradient(function.layout.build(point))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # exit() included, as for f
         raise InputError(f"the gradient raises {type(error).__name__}: {error}") from error
     if not np.array_equal(point, function.x):
         raise InputError("the gradient modifies its argument; let it work on a copy (x = x.copy())")

@@ -405,7 +405,8 @@ class QuestionError(InputError):
     def __init__(self, question: str, examples: Mapping[str, str], text: str | None = None) -> None:
         self.question, self.examples = question, dict(examples)
         keywords = ", ".join(f"{item}={example!r}" for item, example in self.examples.items())
-        said = f"{question}; say it, for example {self.options} (in Python {keywords}; in the file the same keys)"
+        mark = "" if question.endswith("?") else ";"
+        said = f"{question}{mark} say it, for example {self.options} (in Python {keywords}; in the file the same keys)"
         super().__init__(said if text is None else text)
 
     def saying(self, text: str) -> QuestionError:

@@ -91,11 +91,11 @@ def on_kinks(near: int, exact: int, samples: int, precision: str) -> str:
     """Count the examples on a kink, and those that rounding may have put on either side of one."""
     rest = "there any value between the one-sided derivatives is right"
     if near == exact:
-        subject = f"{near} of {samples} examples have" if samples > 1 else "The example has"
+        subject = f"{near:,} of {samples:,} examples have" if samples > 1 else "The example has"
         return f"{subject} a pre-activation exactly on a kink, or an output on one of the loss: {rest}"
     where = f"within the rounding of {precision} of a kink, or an output of one of the loss"
-    on_it = f" ({exact} of them exactly on one)" if exact else ""
-    return f"{near} of {samples} examples have a pre-activation {where}{on_it}: {rest}"
+    on_it = f" ({exact:,} of them exactly on one)" if exact else ""
+    return f"{near:,} of {samples:,} examples have a pre-activation {where}{on_it}: {rest}"
 
 
 def zero_gradients(names: Sequence[str]) -> str:

@@ -123,4 +123,6 @@ def _nan_last(value: float) -> float:
 def _entry_label(tensor: TensorReport, entry: Entry) -> str:
     """Return "dW2[3, 1]"; the index alone where the name is long or has one, since the name stands in the same line."""
     name = gradient_label(tensor)
+    if not entry.index:  # a plain number has no place
+        return name
     return f"{name if len(name) <= SHORT_NAME and not name.endswith(']') else ''}{list(entry.index)}"

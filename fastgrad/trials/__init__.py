@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -126,9 +127,9 @@ class _Trials:
         except FunctionError as failure:
             self.see("failed", f"Your function failed when it was called a second time at {point.name}: {failure}.")
             return False
-        if not (different := _different(first.problem, second.claimed - first.claimed, [first.claimed])):
+        if not (different := _different(first.problem, second.claimed, first.claimed, [first.claimed])):
             return True
-        repeated = not _different(first.problem, second.claimed - 2.0 * first.claimed, [first.claimed])
+        repeated = not _different(first.problem, second.claimed, 2.0 * first.claimed, [first.claimed])
         self.see("wrong", _unlike(different, repeated))
         return False
 
@@ -187,9 +188,9 @@ class _Trials:
         growth, penalty = _growth(once.problem), penalty_gradient(once.problem)
         kept = (1.0 - growth) * penalty
         shared = (0.5 - growth) * self.given.problem.samples / once.problem.samples * penalty
-        told = set(_different(once.problem, kept - shared, [once.claimed]))
-        as_kept = told.difference(_different(once.problem, rest - kept, [once.claimed]))
-        as_shared = told.difference(_different(once.problem, rest - shared, [once.claimed]))
+        told = set(_different(once.problem, kept, shared, [once.claimed]))
+        as_kept = told.difference(_different(once.problem, rest, kept, [once.claimed]))
+        as_shared = told.difference(_different(once.problem, rest, shared, [once.claimed]))
         return bool(as_shared) and not as_kept
 
     def rest_of_twice(self, point: Point, once: Answer) -> Array:
@@ -230,7 +231,7 @@ class _Trials:
         data = whole.claimed - penalty
         # Where little but the penalty is there, what is left of it is rounding: some u of it.
         rounding = _SUBTRACTED * np.sqrt(claim_roundoff(whole.problem)) * np.abs(whole.claimed)
-        if different := _different(whole.problem, data - together, [*shares, rounding]):
+        if different := _different(whole.problem, data, together, [*shares, rounding]):
             self.see("wrong", _not_additive(whole.problem, different, data, together))
 
 
@@ -244,12 +245,16 @@ def _growth(problem: Problem) -> float:
     return 2.0 if problem.network.reduction == "sum" else 1.0
 
 
-def _different(problem: Problem, difference: Array, sizes: Sequence[Array]) -> list[str]:
+def _different(problem: Problem, one: Array, other: Array, sizes: Sequence[Array]) -> list[str]:
     """Return the names of the gradients that differ by more than √u of what went into them.
 
-    Rounding moves a sum by some u of its terms, a mistake by a good part of them: √u lies half way between.
+    Rounding moves a sum by some u of its terms, a mistake by a good part of them: √u lies half way between. Entries that are
+    nan or infinite in both tell nothing.
     """
     names = []
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = np.where(np.isfinite(one) | np.isfinite(other), one - other, 0.0)
+    sizes = [np.where(np.isfinite(array), array, 0.0) for array in sizes]
     for tensor in problem.tensors:
         place = slice(tensor.start, tensor.stop)
         if tensor.gradient_name is None:
@@ -289,7 +294,7 @@ def _not_additive(problem: Problem, names: list[str], data: Array, together: Arr
     ratio = float(data[chosen] @ together[chosen] / (together[chosen] @ together[chosen]))
     verb = "is" if len(names) == 1 else "are"
     begin = f"With {problem.samples} examples at once, {listed(names)} should be the {what} of what each one gives alone"
-    if not _different(problem, np.where(_among(problem, names), data - ratio * together, 0.0), [data]):
+    if isfinite(ratio) and not _different(problem, data, np.where(_among(problem, names), ratio * together, data), [data]):
         hint = "do not divide by their number" if what == "sum" else "divide by the number of examples of this call, once"
         return f"{begin}, and {verb} {significant(ratio, 4)} times that: {hint}."
     return (
