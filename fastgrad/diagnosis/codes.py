@@ -513,6 +513,12 @@ CODES: dict[str, Code] = {
         "Look for what treats this input differently: an index, the end of a loop.",
         "{right}",
     ),
+    "edit.line": Code(
+        "a line of the backward pass is another one",
+        "{grads} {are} not made as the formula says but, to rounding, by {edited}.",
+        "Compare this line of the code with the formula.",
+        "{right}",
+    ),
     "unknown.tensor": Code(
         "wrong, by no mistake in the table",
         "{place}",

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from fastgrad.diagnosis.ground import HEAD, Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
-from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.mistakes import Cause, Other
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF
 from fastgrad.model.network import Array, Offsets
@@ -32,6 +32,9 @@ SMALL_RATE = 1e-3
 """A usual learning rate."""
 UNTESTED = 0.5
 """What an explanation costs more that as many numbers were fitted to as there are."""
+
+
+Form = tuple[Cause, Estimate]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +123,7 @@ class Subject:
             off = np.abs(self.claim.values - estimate.values) / size
         return float(np.where(size > 0.0, off, 0.0).max(initial=0.0))
 
-    def cause(self, code: str, factor: float | None = None, other: int | float | str | None = None, cost: float = 1.0) -> Cause:
+    def cause(self, code: str, factor: float | None = None, other: Other = None, cost: float = 1.0) -> Cause:
         """Return a cause in this tensor."""
         return Cause(code, self.layer, self.kind, factor, other, cost)
 
@@ -160,6 +163,16 @@ def explain(tensor: Subject) -> list[Explanation]:
     strength = float(tensor.off(tensor.total).max(initial=0.0))
     ordered = sorted(map(_weighed, found), key=cost_of)
     return [replace(one, weaker=best, strength=min(strength, one.strength)) for one in ordered]
+
+
+def edited(tensor: Subject, tries: Iterable[Form]) -> list[Explanation]:
+    """Return what explains a tensor of lines with an edit in them, the usual ones first."""
+    found = []
+    for cause, estimate in tries:
+        if tensor.fits(estimate) and (told := tensor.told(estimate)) > 1.0:
+            found.append(Explanation((cause,), tensor.residual(estimate), tensor.claim.values.size, strength=told))
+    strength = float(tensor.off(tensor.total).max(initial=0.0))
+    return [replace(one, strength=min(strength, one.strength)) for one in sorted(found, key=cost_of)]
 
 
 def _clear(tensor: Subject) -> int:
@@ -324,8 +337,6 @@ def _penalty_cause(tensor: Subject, k: float) -> Cause:
 
 
 # Other numbers in place of the right ones.
-
-Form = tuple[Cause, Estimate]
 
 
 def _forms(tensor: Subject) -> Iterator[Form]:

@@ -7,7 +7,7 @@ network has as many mistakes of the kind "another layer's" at each layer as it h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from fastgrad.model.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFEREN
 LEAST_CHANGE = 1e-6
 """What a mistake must change, beside the largest number: far above rounding."""
 
-Other = int | float | str | None
+Other = Hashable | None
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Cause:
         In dW, in db, or in the flow ∂J/∂z, which takes all layers below with it.
     factor : float or None
         The constant of a factor.
-    other : int, float, str or None
-        What else tells it apart: another layer (from 0), an example, an activation, a learning rate.
+    other : int, float, str, Edit or None
+        What else tells it apart: another layer (from 0), an example, an activation, a learning rate, an edit.
     cost : float
         How unusual it is; of explanations that fit alike the usual one comes first.
     """

@@ -16,7 +16,8 @@ from itertools import product as pairs
 
 import numpy as np
 
-from fastgrad.diagnosis.forms import CLEAR, Explanation, explain, factor_cost, nearest_constant, subject, telling
+from fastgrad.diagnosis.edits import flow_edits, tensor_edits
+from fastgrad.diagnosis.forms import CLEAR, Explanation, edited, explain, factor_cost, nearest_constant, subject, telling
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.model.network import Array, Offsets
@@ -118,7 +119,8 @@ def _grown(
 
 RIGHT = [Explanation((), 0.0, 1)]
 
-Steps = list[tuple[tuple[Cause, ...], Flow, list[Explanation], list[Explanation]]]
+Step = tuple[tuple[Cause, ...], Flow, list[Explanation], list[Explanation]]
+Steps = list[Step]
 
 
 def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
@@ -138,7 +140,42 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
         else:
             found = next((W, b) for _, flow, W, b in steps if flow is same)
         steps.append((causes, same or candidate, *found))
+    if ground.given.get(("Z", layer)) is None and not any(_settled(W) and _settled(b) for *_, W, b in steps):
+        steps += _edited(ground, layer, above, steps)
     return steps
+
+
+def _settled(explanations: list[Explanation]) -> bool:
+    """Whether a tensor is explained by more numbers than were fitted to it."""
+    return explanations[0].found and explanations[0].spare > 0
+
+
+def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Steps:
+    """Return the ways through a layer that take an edit of one of its lines."""
+    found: Steps = []
+    for cause, flow in flow_edits(ground, layer, above):
+        for c in _Probe(ground, layer, steps[0][1]).factors(flow, named=True):
+            factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
+            scaled = flow if c == 1.0 else flow.scaled(c)
+            found.append(((cause, *factor), scaled, *_explained(ground, layer, scaled)))
+    if any(_settled(W) and _settled(b) for *_, W, b in found):
+        return found
+    return [*found, *filter(None, (_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)))]
+
+
+def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step) -> Step | None:
+    """Return a way whose tensors are explained by edits of their own lines where nothing else explains them."""
+    causes, flow, *tensors = step
+    if causes and not any(_settled(tensor) for tensor in tensors):
+        return None
+    found = []
+    for kind, explained in zip(KINDS, tensors, strict=True):
+        more: list[Explanation] = []
+        one = None if _settled(explained) else subject(ground, layer, kind, flow)
+        if one is not None:
+            more = edited(one, tensor_edits(ground, layer, kind, above, flow))
+        found.append((more or explained))
+    return (causes, flow, *found) if any(new is not old for new, old in zip(found, tensors, strict=True)) else None
 
 
 def _agreeing(ground: Ground, layer: int, above: Flow | None, right: Flow) -> list[tuple[tuple[Cause, ...], Flow]]:

@@ -151,6 +151,7 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "wrong": gradient_name(ground, cause),
         "way": _way(ground, cause.layer),
         "place": place,
+        "edited": cause.other,
     }
 
 

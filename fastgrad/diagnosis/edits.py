@@ -1,0 +1,493 @@
+"""Every small edit of a line of the backward pass, tried side by side on a few entries; whole only where these fit.
+
+The kinds of edit are rules over trees: a name for another that fits, one operation for another, a part left out or there
+twice, other parentheses, another number of the program's own. No mistake is listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgrad.diagnosis.ground import Estimate, Flow, Ground, Kind
+from fastgrad.diagnosis.lines import (
+    ARRIVES,
+    Place,
+    Scene,
+    Tree,
+    Unfit,
+    activation_name,
+    children,
+    count,
+    estimate_of,
+    flow_of,
+    name,
+    number,
+)
+from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.model.forward import UNIT_ROUNDOFF
+from fastgrad.model.network import Array, Offsets
+
+LOOKED_AT = 6
+"""Units, and inputs, of the fingerprint."""
+FAR_OFF = 2
+"""Layers up and down of which names are tried, in networks of more than `SHALLOW`; beside them the output's and the input's."""
+SHALLOW = 8
+AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A line as the numbers say it is.
+
+    Attributes
+    ----------
+    tree : tuple
+        The line.
+    right : tuple
+        The line as it should be, written alike.
+    late : bool
+        Whether the 1/m is left to dW and db.
+    """
+
+    tree: Tree
+    right: Tree
+    late: bool
+
+    def __str__(self) -> str:
+        return f"{self.tree}{' late' if self.late else ''}"
+
+
+# How a line is written.
+
+
+def _slopes(ground: Ground, layer: int) -> list[Tree]:
+    """Return the usual writings of f′ of a layer."""
+    A, Z, one = name("A"), name("Z"), number(1.0)
+    general: Tree = ("f", "slope", Z)
+    if ground.problem.mask(layer + 1) is not None:
+        return [("*", name("mask"), general)]
+    activation = activation_name(ground, layer)
+    if activation == "tanh":
+        value: Tree = ("f", "f", Z)
+        return [("-", one, ("**", A, number(2.0))), ("-", one, ("*", A, A)), ("-", one, ("**", value, number(2.0))), general]
+    if activation == "sigmoid":
+        value = ("f", "f", Z)
+        return [("*", A, ("-", one, A)), ("*", value, ("-", one, value)), general]
+    if activation == "relu":
+        return [("f", "step", Z), ("f", "step", A)]
+    return [general]
+
+
+def _with_slope(ground: Ground, layer: int, arrived: Tree) -> list[Tree]:
+    lines: list[Tree] = [("*", arrived, slope) for slope in _slopes(ground, layer)]
+    if ground.problem.mask(layer + 1) is None:
+        activation = activation_name(ground, layer)
+        if activation == "sigmoid":
+            lines.append(("*", ("*", arrived, name("A")), ("-", number(1.0), name("A"))))
+        if activation == "relu":
+            lines += [("mask", ">", name(kind), arrived, number(0.0)) for kind in ("Z", "A")]
+    return lines
+
+
+def flow_lines(ground: Ground, layer: int, late: bool) -> list[Tree]:
+    """Return the usual writings of the line that makes ∂J/∂z of a layer."""
+    if layer + 1 < ground.depth:
+        return _with_slope(ground, layer, ARRIVES)
+    error: Tree = ("-", name("A"), name("Y"))
+    network, right = ground.problem.network, ground.right[layer]
+    scaled = _scaled(ground, error, late)
+    if network.from_logits:
+        return [] if scaled is None else scaled
+    if scaled is None:
+        return [] if late else _with_slope(ground, layer, name("dA"))
+    del right
+    return [line for part in scaled for line in _with_slope(ground, layer, part)]
+
+
+def _scaled(ground: Ground, error: Tree, late: bool) -> list[Tree] | None:
+    """Return a − y times what the loss has before it; None where the loss is no such."""
+    layer, network = ground.depth - 1, ground.problem.network
+    scene = Scene(ground, layer, None, None)
+    right = ground.right[layer].delta if network.from_logits else ground.right[layer].arrived
+    off = scene.part(error, "units").values
+    with np.errstate(all="ignore"):
+        ratio = right / off
+    place = np.unravel_index(int(np.argmax(np.abs(off))), off.shape)
+    c = float(ratio[place])
+    if not np.isfinite(c) or (np.abs(right - c * off) > 1e-9 * np.abs(right).max(initial=0.0)).any():
+        return None
+    if network.reduction != "mean":
+        return None if late else [error if abs(c - 1.0) < 1e-9 else ("*", number(float(f"{c:.12g}")), error)]
+    c, K = c * ground.samples, network.widths[-1]
+    m: Tree = count("m")
+    for factor in (1.0, 2.0):
+        top: Tree = error if factor == 1.0 else ("*", number(factor), error)
+        if abs(c - factor) < 1e-9 * factor:
+            return [top] if late else [("/", top, m)]
+        if abs(c * K - factor) < 1e-9 * factor:
+            return [("/", top, count("K"))] if late else [("/", top, ("*", m, count("K"))), ("/", ("/", top, m), count("K"))]
+    top = ("*", number(float(f"{c:.12g}")), error)
+    return [top] if late else [("/", top, m)]
+
+
+def _penalties(ground: Ground, layer: int, kind: Kind) -> list[Tree]:
+    """Return the usual writings of the declared penalty's gradient; none where there is none."""
+    claim = ground.claim(layer, kind)
+    if claim is None:
+        return []
+    theta, m = name("W" if kind == "W" else "b"), count("m")
+    l2, l1 = number(claim.l2), number(claim.l1)
+    if claim.l2 and claim.l1:
+        both: Tree = ("+", ("*", l2, theta), ("*", l1, ("f", "sign", theta)))
+        return [both]
+    if claim.l1:
+        return [("*", l1, ("f", "sign", theta))]
+    if claim.l2:
+        shared = number(claim.l2 * ground.samples)
+        return [("*", l2, theta), ("*", ("/", shared, m), theta)]
+    return []
+
+
+def tensor_lines(ground: Ground, layer: int, kind: Kind, late: bool) -> list[Tree]:
+    """Return the usual writings of the line of dW or db."""
+    data: Tree = ("outer", "*", name("dZ"), name("A", -1)) if kind == "W" else ("sum", "sum", name("dZ"))
+    m = count("m")
+    shares: list[Tree] = [("/", data, m), ("*", ("/", number(1.0), m), data)] if late else [data]
+    penalties = _penalties(ground, layer, kind)
+    if not penalties:
+        return shares
+    return [("+", share, penalty) for share in shares for penalty in penalties]
+
+
+# What can be done to a line.
+
+Change = tuple[float, Tree]
+"""What an edit costs, and the line after it."""
+
+_OTHER_OPERATIONS = {"+": "-*", "-": "+*", "*": "/+-", "/": "*-+"}
+NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION = 1.15, 1.25, 1.2, 1.1, 1.2, 1.15, 1.2, 1.2
+
+
+def changes(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
+    """Yield a line with one edit, at its root or further in."""
+    yield from _at(scene, tree, place)
+    for k, part, where in children(tree, place):
+        for cost, changed in changes(scene, part, where):
+            yield cost, (*tree[:k], changed, *tree[k + 1 :])
+
+
+def _at(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
+    operation = tree[0]
+    yield 1.2, ("*", number(-1.0), tree)
+    if operation == "name":
+        yield from _other_names(scene, tree, place)
+    elif operation in ("number", "count"):
+        yield from _other_numbers(scene, tree, place)
+    elif operation in ("@", "outer"):
+        yield from _of_products(scene, tree, place)
+    elif operation == "sum":
+        for how in ("max", "mean", "min", "first", "last"):
+            if how != tree[1]:
+                yield FUNCTION, ("sum", how, tree[2])
+        yield from _started(tree)
+    elif operation == "f":
+        yield LEFT_OUT, tree[2]
+        for other in _functions(scene):
+            if other != tree[1]:
+                yield FUNCTION, ("f", other, tree[2])
+    elif operation == "mask":
+        yield LEFT_OUT, tree[3]
+        for other in (">=", "<", "<="):
+            yield OPERATION, ("mask", other, *tree[2:])
+        yield NAME, ("mask", tree[1], tree[3], tree[3], tree[4])
+        yield NAME, ("mask", tree[1], tree[3], tree[2], tree[4])
+    elif operation == "**":
+        yield LEFT_OUT, tree[1]
+        yield OPERATION, ("*", tree[1], tree[2])
+    else:
+        yield from _of_operations(tree)
+
+
+def _of_operations(tree: Tree) -> Iterator[Change]:
+    operation, left, right = tree
+    for other in _OTHER_OPERATIONS[operation]:
+        yield OPERATION, (other, left, right)
+    yield LEFT_OUT, left
+    yield LEFT_OUT, right
+    if operation in "*/":
+        yield TWICE, (operation, tree, right)
+    if operation == "*":
+        yield TWICE, ("*", tree, left)
+    if operation in "-/":
+        yield OPERATION, (operation, right, left)
+    if operation == "*":
+        yield FUNCTION, ("f", "f", left)
+    for first, second in ((left, right), (right, left)):
+        if second[0] in ("+", "-", "*", "/") and len(second) == 3 and not operation == second[0] == "*":
+            if first is left:
+                yield REGROUPED, (second[0], (operation, left, second[1]), second[2])
+            else:
+                yield REGROUPED, (second[0], second[1], (operation, second[2], right))
+    if operation == "*" and right[0] == "-":  # f′ squared as a whole: (1 - a)²
+        inner = right[2]
+        if inner[0] == "**":
+            yield REGROUPED, ("*", left, ("**", ("-", right[1], inner[1]), inner[2]))
+
+
+def _of_products(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
+    operation, how, left, right = tree
+    for other in ("+", "-", "/", "last", "first"):
+        yield OPERATION, (operation, other, left, right)
+    yield TWICE, ("*", tree, tree)
+    yield TWICE, (operation, "*", ("*", left, left), right)
+    yield TWICE, (operation, "*", left, ("*", right, right))
+    yield LEFT_OUT, (operation, "*", left, number(1.0))
+    yield LEFT_OUT, (operation, "*", number(1.0), right)
+    if operation == "@":
+        if scene.size_at("above") == scene.size_at("units"):
+            yield LEFT_OUT, left
+        # One example's dW in the place of W: |dZ|² of the layer above goes down, times A.
+        yield FAR_NAME, ("*", (operation, "*", ("*", left, left), number(1.0)), name("A"))
+    yield from _started(tree)
+
+
+def _started(tree: Tree) -> Iterator[Change]:
+    """Yield a sum that began at another number than 0."""
+    for start in (1.0, -1.0):
+        yield NUMBER, ("+", tree, number(start))
+
+
+def _functions(scene: Scene) -> list[str]:
+    own = [f for f in ("f", "slope") if not _is_logit(scene)]
+    others = dict.fromkeys(["tanh", "sigmoid", "relu", *(activation_name(scene.ground, k) for k in range(scene.ground.depth - 1))])
+    known = [f for f in others if f not in ("identity", "softmax")]
+    return [*own, *known, *(f"{f}'" for f in known), "step", "abs", "exp", "cosh", "sinh"]
+
+
+def _is_logit(scene: Scene) -> bool:
+    return scene.layer + 1 == scene.ground.depth and scene.ground.problem.network.from_logits
+
+
+def _other_names(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
+    for cost, other in names_at(scene, place):
+        if other != tree:
+            yield cost, other
+    if tree[1] == "Y":
+        yield 1.3, ("-", ("*", number(2.0), tree), number(1.0))
+        yield 1.3, ("/", ("+", tree, number(1.0)), number(2.0))
+        yield 1.3, ("-", number(1.0), tree)
+    if tree[1] == "W" and place == "weights":
+        yield 1.25, count("squares")
+        yield 1.25, ("*", number(0.5), count("squares"))
+        yield 1.2, ("f", "sign", tree)
+        yield 1.2, ("**", tree, number(2.0))
+        yield 1.2, ("f", "abs", tree)
+    if tree[1] in ("W", "b", "db", "Z", "A"):
+        yield TWICE, ("*", tree, tree)
+    for c in (number(0.0), number(1.0), count("m")):
+        yield FAR_NAME, c
+
+
+def names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
+    """Return the names that fit a place, with what each costs there."""
+    depth, layer = scene.ground.depth, scene.layer
+    layers = range(-1, depth)
+    if depth > SHALLOW:
+        layers = sorted({-1, depth - 1, *range(max(layer - FAR_OFF, -1), min(layer + FAR_OFF + 1, depth))})  # type: ignore[assignment]
+    found = []
+    for k in layers:
+        for kind in ("A", "Z", "dZ", "dA", "slope", "b", "db", "W", "dW"):
+            for turned in (False, True) if kind in ("W", "dW") else (False,):
+                leaf = name(kind, k - layer, turned)
+                if scene.named(leaf, place) is not None:
+                    found.append((NAME if abs(k - layer) < 2 else FAR_NAME, leaf))
+    if scene.named(name("Y"), place) is not None:
+        found.append((NAME, name("Y")))
+    return found
+
+
+def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
+    widths = scene.ground.problem.network.widths
+    counts = [count("m"), count("K"), *(count("n", k - scene.layer - 1) for k in range(min(len(widths), SHALLOW)))]
+    if tree[0] == "number":
+        value = tree[1]
+        for other in dict.fromkeys([value + 1.0, value - 1.0, 2.0 * value, 0.5 * value, -value, 1.0, 0.0]):
+            if other != value:
+                yield NUMBER, number(other)
+    else:
+        for other in (("+", tree, number(1.0)), ("-", tree, number(1.0)), ("*", number(2.0), tree), ("*", tree, tree)):
+            yield NUMBER, other
+        yield NUMBER, number(1.0)
+    for leaf in counts:
+        if leaf != tree:
+            yield NUMBER, leaf
+    for cost, leaf in names_at(scene, place):
+        yield cost + 0.05, leaf
+
+
+# Which of them the numbers can be.
+
+
+def _few(size: int, chosen: Array) -> Offsets:
+    """Return some indices: those where most is to be seen, and others by a seeded draw."""
+    if size <= LOOKED_AT:
+        return np.arange(size)
+    largest = np.argsort(-chosen, kind="stable")[: LOOKED_AT // 2]
+    drawn = np.random.default_rng(0).permutation(size)[: LOOKED_AT // 2]
+    return np.unique(np.concatenate([largest, drawn]))
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """The entries of a layer's claims on which edits are tried, the declared penalty taken off where the flow is tried."""
+
+    units: Offsets
+    columns: Offsets
+    weights: Array | None
+    bias: Array | None
+    tolerance: float
+
+
+def fingerprint(ground: Ground, layer: int, data: bool) -> Fingerprint:
+    """Return the entries of the claims on dW and db, the data's share alone where `data`."""
+    weights, bias = ground.claim(layer, "W"), ground.claim(layer, "b")
+    n, k = ground.W(layer).shape
+    off = np.zeros(n)
+    inputs = np.sqrt(np.square(ground.inputs(layer)).sum(axis=0))
+    if bias is not None:
+        off += np.nan_to_num(np.abs(bias.values))
+    if weights is not None:
+        off += np.nan_to_num(np.abs(weights.values[:, ground.probes[layer]])).sum(axis=1)
+    units, columns = _few(n, off), _few(k, inputs)
+    cut_weights = cut_bias = None
+    precisions = ["float64"]
+    if weights is not None:
+        cut_weights = (weights.values - weights.penalty.values * data)[units][:, columns]
+        precisions.append(weights.tensor.precision)
+    if bias is not None:
+        cut_bias = (bias.values - bias.penalty.values * data)[units]
+        precisions.append(bias.tensor.precision)
+    tolerance = max(1e-7, 1e4 * max(UNIT_ROUNDOFF[p] for p in precisions))
+    return Fingerprint(units, columns, cut_weights, cut_bias, tolerance)
+
+
+def _fits(predicted: Array, claimed: Array, tolerance: float, multiples: bool) -> Array:
+    """Return which rows are the claim, or where asked a multiple of it that more than one entry tells."""
+    size = np.maximum(np.abs(claimed).max(initial=0.0), np.abs(predicted).max(axis=1, initial=0.0))
+    fits = (np.abs(predicted - claimed) <= tolerance * size[:, None]).all(axis=1)
+    if multiples and claimed.size > 1:
+        square = np.einsum("ci,ci->c", predicted, predicted)
+        with np.errstate(all="ignore"):
+            c = (predicted @ claimed) / square
+        fits |= (np.abs(c[:, None] * predicted - claimed) <= tolerance * np.abs(claimed).max(initial=0.0)).all(axis=1)
+    return np.asarray(fits)
+
+
+def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cause, Flow]]:
+    """Return the edits of the line of ∂J/∂z that can explain a claim of its layer, the usual ones first."""
+    marks = fingerprint(ground, layer, data=True)
+    if marks.weights is None and marks.bias is None:
+        return []
+    inputs = ground.inputs(layer)[:, marks.columns]
+    found: list[tuple[float, Edit]] = []
+    for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
+        scene = Scene(ground, layer, above, None, late, marks.units, marks.columns)
+        scale = 1.0 / ground.samples if late else 1.0
+        seen: set[Tree] = set()
+        waiting: list[tuple[float, Edit, Array]] = []
+        for line in flow_lines(ground, layer, late):
+            for cost, tree in changes(scene, line, "units"):
+                if tree in seen:
+                    continue
+                seen.add(tree)
+                delta = _evaluated(scene, tree, (ground.samples, marks.units.size))
+                if delta is not None:
+                    waiting.append((cost, Edit(tree, line, late), scale * delta))
+                if len(waiting) == AT_ONCE:
+                    found += _sieved(waiting, inputs, marks)
+                    waiting = []
+        found += _sieved(waiting, inputs, marks) if waiting else []
+    return _whole_flows(ground, layer, above, sorted(found, key=lambda pair: pair[0]))
+
+
+def _evaluated(scene: Scene, tree: Tree, shape: tuple[int, ...]) -> Array | None:
+    try:
+        values = scene.part(tree, "units" if shape[0] == scene.ground.samples else "weights").values
+        return np.broadcast_to(values, shape)
+    except (Unfit, ValueError):
+        return None
+
+
+def _sieved(waiting: list[tuple[float, Edit, Array]], inputs: Array, marks: Fingerprint) -> list[tuple[float, Edit]]:
+    deltas = np.stack([delta for *_, delta in waiting])
+    fits = np.zeros(len(waiting), dtype=bool)
+    if marks.weights is not None:
+        predicted = (deltas.transpose(0, 2, 1) @ inputs).reshape(len(deltas), -1)
+        fits |= _fits(predicted, marks.weights.ravel(), marks.tolerance, True)
+    if marks.bias is not None:
+        fits |= _fits(deltas.sum(axis=1), marks.bias, marks.tolerance, True)
+    return [waiting[k][:2] for k in np.flatnonzero(fits)]
+
+
+def _whole_flows(ground: Ground, layer: int, above: Flow | None, found: list[tuple[float, Edit]]) -> list[tuple[Cause, Flow]]:
+    """Return whole flows of edits, each once where several are alike."""
+    result: list[tuple[Cause, Flow]] = []
+    right = ground.right[layer].delta if above is None or above is ground.right[layer + 1] else None
+    scenes = {late: Scene(ground, layer, above, None, late, rounding=True) for late in (False, True)}
+    for cost, edit in found[:MOST_WHOLE]:
+        flow = flow_of(scenes[edit.late], edit.tree)
+        if flow is None or (right is not None and _alike(flow.delta, right)):
+            continue
+        if not any(_alike(flow.delta, other.delta) for _, other in result):
+            result.append((Cause("edit.line", layer, "Z", other=edit, cost=cost), flow))
+    return result
+
+
+MOST_WHOLE = 40
+
+
+def _alike(first: Array, second: Array) -> bool:
+    return bool((np.abs(first - second) <= 1e-11 * np.abs(second).max(initial=0.0)).all())
+
+
+def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow) -> list[tuple[Cause, Estimate]]:
+    """Return the edits of the line of dW or db that can explain its claim under a flow, the usual ones first."""
+    marks = fingerprint(ground, layer, data=False)
+    claimed = marks.weights if kind == "W" else marks.bias
+    if claimed is None:
+        return []
+    place: Place = "weights" if kind == "W" else "bias"
+    shape = claimed.shape if kind == "W" else (1, claimed.size)
+    found: list[tuple[float, Edit]] = []
+    for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
+        scene = Scene(ground, layer, above, flow, late, marks.units, marks.columns)
+        seen: set[Tree] = set()
+        for line in tensor_lines(ground, layer, kind, late):
+            for cost, tree in (*changes(scene, line, place), *((c + 0.1, leaf) for c, leaf in names_at(scene, place))):
+                if tree in seen:
+                    continue
+                seen.add(tree)
+                try:
+                    values = np.broadcast_to(scene.part(tree, place).values, shape)
+                except (Unfit, ValueError):
+                    continue
+                if _fits(values.reshape(1, -1), claimed.ravel(), marks.tolerance, False)[0]:
+                    found.append((cost, Edit(tree, line, late)))
+    return _whole_estimates(ground, layer, kind, above, flow, sorted(found, key=lambda pair: pair[0]))
+
+
+def _whole_estimates(
+    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, found: Iterable[tuple[float, Edit]]
+) -> list[tuple[Cause, Estimate]]:
+    result: list[tuple[Cause, Estimate]] = []
+    scenes = {late: Scene(ground, layer, above, flow, late, rounding=True) for late in (False, True)}
+    for cost, edit in list(found)[:MOST_WHOLE]:
+        estimate = estimate_of(scenes[edit.late], edit.tree, "weights" if kind == "W" else "bias")
+        if estimate is not None and not any(_alike(estimate.values, other.values) for _, other in result):
+            result.append((Cause("edit.line", layer, kind, other=edit, cost=cost), estimate))
+    return result
+
+
