@@ -23,7 +23,7 @@ from fastgrad.model.rounding import TOLERANCE
 from fastgrad.numerical import Numerical, load_kernels, numerical_gradient
 from fastgrad.numerical.methods import choose_method, estimate
 from fastgrad.numerical.tracking import Progress
-from fastgrad.reading import Description, interpret_parts
+from fastgrad.reading import Description, interpret_parts, read_parts
 from fastgrad.report import Report
 from fastgrad.report.formatting import counted, duration
 from fastgrad.report.parts import MOST_MAPS, Audit, ErrorMap
@@ -170,7 +170,14 @@ def check(
         from fastgrad.trials import check_backward
 
         return check_backward(check_one, backward, parameters, X, Y, described, masks, seed)
-    return check_one(interpret_parts(parameters, gradients, X, Y, described, masks))
+    problem, reading = read_parts(parameters, gradients, X, Y, described, masks)
+    settled = replace(described, layout=reading.layout, bias_column={None: described.bias_column, 0: "first", -1: "last"}[reading.column])
+    return replace(check_one(problem), read=partial(_read_again, settled, masks))
+
+
+def _read_again(description: Description, masks: Any, parameters: Any, X: Any, Y: Any) -> Problem:
+    """Read another point as the first one was read."""
+    return interpret_parts(parameters, None, X, Y, replace(description, grads=None, loss_value=None), masks)
 
 
 @np.errstate(all="ignore")  # numbers near the ends of the range overflow on the way; what comes of it is judged
@@ -240,9 +247,10 @@ def check_problem(
         raise Interrupted(report)
     if report.verdict != "wrong":
         return report
-    from fastgrad.diagnosis import diagnose
+    from fastgrad.diagnosis import diagnosed
 
-    return replace(report, findings=diagnose(problem, numerical), maps=_maps(problem, found, judgement, allowed))
+    maps = _maps(problem, found, judgement, allowed)
+    return replace(report, **diagnosed(problem, numerical)._asdict(), maps=maps)
 
 
 def _maps(problem: Problem, found: _Difference, judgement: Judgement, tolerance: float) -> tuple[ErrorMap, ...]:
@@ -313,13 +321,13 @@ def _named_after(problem: Problem, report: Report, tolerance: float, threads: in
     judgement = judge(problem, numerical, None, tolerance)
     if not _wrong(judgement):
         return report
-    from fastgrad.diagnosis import diagnose
+    from fastgrad.diagnosis import diagnosed
 
     note = "to name the mistake, every entry was held against the numerical gradient by method preactivation"
     return replace(
         report,
         notes=(*report.notes, note),
-        findings=diagnose(problem, numerical),
+        **diagnosed(problem, numerical)._asdict(),
         maps=_maps(problem, found, judgement, tolerance),
     )
 

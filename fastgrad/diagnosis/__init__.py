@@ -6,12 +6,15 @@ flow, `forms` what can have been done to one tensor, `search` goes from the outp
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.predict import Prediction
 from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
 from fastgrad.model.network import Array, Problem
@@ -26,7 +29,19 @@ MOST_ALTERNATIVES = 8
 """Mistakes named beside one that cannot be told from it; equal widths and few examples make many look alike."""
 
 
+class Diagnosis(NamedTuple):
+    """The mistakes that were named, and what they give at other points."""
+
+    findings: tuple[Finding, ...]
+    prediction: Prediction
+
+
 def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
+    """Name the mistakes in a claimed gradient: the findings of `diagnosed`."""
+    return diagnosed(problem, numerical).findings
+
+
+def diagnosed(problem: Problem, numerical: Numerical) -> Diagnosis:
     """Name the mistakes in a claimed gradient.
 
     Parameters
@@ -38,15 +53,31 @@ def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
 
     Returns
     -------
-    tuple of Finding
-        From the output inwards.
+    Diagnosis
+        The findings from the output inwards, and their prediction.
     """
     ground = Ground(problem, numerical)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         states = search(ground)
     best, *rivals = states
     groups = grouped(best)
-    return tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
+    findings = tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
+    return Diagnosis(findings, Prediction(problem, _ways(best, rivals), _open(ground, best, findings)))
+
+
+def _ways(best: State, rivals: list[State]) -> tuple[tuple[Cause, ...], ...]:
+    """Return the causes of every state that explains the numbers, the best first."""
+    others = [state for state in rivals if not any(cause.code.startswith("unknown") for cause in state.causes)]
+    return tuple(state.causes for state in (best, *others))
+
+
+def _open(ground: Ground, best: State, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Return the wrong gradients that no finding explains with confidence."""
+    unsure = {name for finding in findings if not finding.confident for name in finding.concerns}
+    concerned = [
+        gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in best.tensors if (layer, kind) in ground.claims
+    ]
+    return tuple(name for name in concerned if name in unsure)
 
 
 def grouped(state: State) -> list[list[Cause]]:

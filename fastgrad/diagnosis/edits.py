@@ -97,13 +97,12 @@ def flow_lines(ground: Ground, layer: int, late: bool) -> list[Tree]:
     if layer + 1 < ground.depth:
         return _with_slope(ground, layer, ARRIVES)
     error: Tree = ("-", name("A"), name("Y"))
-    network, right = ground.problem.network, ground.right[layer]
+    network = ground.problem.network
     scaled = _scaled(ground, error, late)
     if network.from_logits:
         return [] if scaled is None else scaled
     if scaled is None:
         return [] if late else _with_slope(ground, layer, name("dA"))
-    del right
     return [line for part in scaled for line in _with_slope(ground, layer, part)]
 
 
@@ -123,14 +122,15 @@ def _scaled(ground: Ground, error: Tree, late: bool) -> list[Tree] | None:
         return None if late else [error if abs(c - 1.0) < 1e-9 else ("*", number(float(f"{c:.12g}")), error)]
     c, K = c * ground.samples, network.widths[-1]
     m: Tree = count("m")
+    lines: list[Tree] = []
     for factor in (1.0, 2.0):
         top: Tree = error if factor == 1.0 else ("*", number(factor), error)
         if abs(c - factor) < 1e-9 * factor:
-            return [top] if late else [("/", top, m)]
-        if abs(c * K - factor) < 1e-9 * factor:
-            return [("/", top, count("K"))] if late else [("/", top, ("*", m, count("K"))), ("/", ("/", top, m), count("K"))]
+            lines.append(top if late else ("/", top, m))
+        if K > 1 and abs(c * K - factor) < 1e-9 * factor:
+            lines += [("/", top, count("K"))] if late else [("/", top, ("*", m, count("K"))), ("/", ("/", top, m), count("K"))]
     top = ("*", number(float(f"{c:.12g}")), error)
-    return [top] if late else [("/", top, m)]
+    return lines or ([top] if late else [("/", top, m)])
 
 
 def _penalties(ground: Ground, layer: int, kind: Kind) -> list[Tree]:

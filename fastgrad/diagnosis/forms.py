@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
@@ -346,24 +347,70 @@ def _forms(tensor: Subject) -> Iterator[Form]:
     yield from _clipped(tensor)
 
 
+def form_of(tensor: Subject, cause: Cause) -> Array | None:
+    """Return what a cause makes of a tensor, its claim left aside; None where that belongs to the numbers of one point."""
+    total, theta, other = tensor.total.values, tensor.claim.theta, cause.other
+    if cause.code == "value.zero":
+        return np.zeros_like(total)
+    if cause.code == "value.parameter":
+        return theta
+    if cause.code == "value.step_taken":
+        return theta + (cause.factor or 0.0) * total
+    if cause.code == "value.clipped" and cause.factor is not None:
+        return np.clip(total, -cause.factor, cause.factor)
+    if cause.code in ("order.rows", "order.columns") and isinstance(other, tuple):
+        return np.take(total, other, axis=int(cause.code == "order.columns"))
+    if cause.code in ("examples.only", "examples.missing") and isinstance(other, int):
+        return _example_form(tensor, cause, other)
+    right = replace(tensor, claim=replace(tensor.claim, values=total))
+    found = chain(_bias_forms(right) if tensor.kind == "b" else _fixed_forms(right), _of_other_layers(right, _all_of))
+    return next((estimate.values for one, estimate in found if (one.code, one.other) == (cause.code, other)), None)
+
+
+def _all_of(heads: Estimate) -> Iterable[int]:
+    return range(len(heads.values))
+
+
+def _example_form(tensor: Subject, cause: Cause, s: int) -> Array | None:
+    """Return one example's share, or all but that; the last one found stays the last."""
+    if not 0 <= s < tensor.ground.samples:
+        return None
+    share = _share(tensor, s).scaled(cause.factor or 1.0).values
+    return tensor.total.values - share if cause.code == "examples.missing" else share + tensor.claim.penalty.values
+
+
+def _fixed_forms(tensor: Subject) -> Iterator[Form]:
+    """Yield the forms of a W that do not depend on its claim."""
+    yield from _reordered(tensor)
+    layers = range(tensor.ground.depth)
+    products = chain(_own_factors(tensor), _with_other_deltas(tensor, layers), _with_other_inputs(tensor, layers))
+    for cause, delta, error, inputs, inputs_error in products:
+        yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
+
+
 def _with_penalty(tensor: Subject, values: Array, rounding: Array) -> Estimate:
     return Estimate(values, rounding).plus(tensor.claim.penalty)
 
 
 def _weight_forms(tensor: Subject) -> Iterator[Form]:
+    yield from _reordered(tensor)
+    yield from _permuted(tensor)
+    for cause, delta, error, inputs, inputs_error in _possible_factors(tensor):
+        yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
+
+
+def _reordered(tensor: Subject) -> Iterator[Form]:
+    """Yield the right numbers transposed, or flattened in the other order."""
     data, total = tensor.data, tensor.total
     n_out, n_in = data.values.shape
     if min(n_out, n_in) > 1:
         if n_out == n_in:
             yield tensor.cause("order.transposed"), _with_penalty(tensor, data.values.T, data.rounding.T)
-            yield tensor.cause("order.transposed"), Estimate(total.values.T, total.rounding.T)
+            yield tensor.cause("order.transposed", other="whole"), Estimate(total.values.T, total.rounding.T)
         else:
             for way in ("C", "F"):
                 turned = [_flattened(array, way) for array in total]
                 yield tensor.cause("order.flattened", other=way), Estimate(*turned)
-    yield from _permuted(tensor)
-    for cause, delta, error, inputs, inputs_error in _possible_factors(tensor):
-        yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
 
 
 def _flattened(array: Array, way: str) -> Array:
@@ -451,7 +498,7 @@ def _permuted(tensor: Subject) -> Iterator[Form]:
         order[np.argsort(theirs, kind="stable")] = np.argsort(ours, kind="stable")
         if (order != np.arange(order.size)).any():
             taken = [np.take(array, order, axis=axis) for array in total]
-            yield tensor.cause(code, cost=1.08), Estimate(*taken)
+            yield tensor.cause(code, other=tuple(order.tolist()), cost=1.08), Estimate(*taken)
 
 
 def _bias_forms(tensor: Subject) -> Iterator[Form]:
@@ -465,7 +512,8 @@ def _bias_forms(tensor: Subject) -> Iterator[Form]:
         yield tensor.cause("bias.one_mean", other="all"), _with_penalty(tensor, np.full(n, flow.delta.mean()), size / whole)
         order = np.empty(n, dtype=np.int64)
         order[np.argsort(tensor.claim.values, kind="stable")] = np.argsort(tensor.total.values, kind="stable")
-        yield tensor.cause("order.rows", cost=1.08), Estimate(tensor.total.values[order], tensor.total.rounding[order])
+        cause = tensor.cause("order.rows", other=tuple(order.tolist()), cost=1.08)
+        yield cause, Estimate(tensor.total.values[order], tensor.total.rounding[order])
     inputs = ground.inputs(layer)
     sums = inputs.sum(axis=1)
     error = np.sqrt(np.square(np.abs(inputs).sum(axis=1)) @ np.square(flow.error))

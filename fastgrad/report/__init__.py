@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.text import Text
 
+from fastgrad.errors import InputError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
 from fastgrad.report.formatting import closed, plain_text, printable
 from fastgrad.report.parts import Audit, ErrorMap, Finding, TensorReport
@@ -78,6 +80,10 @@ class Report:
         The mistakes that explain what is wrong, from the output inwards.
     maps : tuple of ErrorMap
         Where the first wrong gradients are off, from the output inwards, at most `MOST_MAPS`, as `draw_errors` draws them.
+    prediction : callable or None
+        From a problem to the gradients that the named mistakes give there; None where nothing is wrong.
+    read : callable or None
+        From parameters, X and Y to a problem, as this report's were read; None where they came from a file.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -105,6 +111,8 @@ class Report:
     derived_tolerance: float = 32.0
     findings: tuple[Finding, ...] = ()
     maps: tuple[ErrorMap, ...] = field(default=(), repr=False)
+    prediction: Callable[[Any], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
+    read: Callable[[Any, Any, Any], Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -121,6 +129,30 @@ class Report:
         """
         if not self.passed:
             raise GradientError(plain_text(_ShortReport(self)))
+
+    def predicted(self, parameters: Any, X: Any, Y: Any) -> dict[str, Any]:
+        """Return what the named mistakes give at another point, to be held against the backward pass there.
+
+        Parameters
+        ----------
+        parameters, X, Y
+            In the form of those that were checked; the number of examples may be another.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Under the names of the claimed gradients, each in the shape of its parameter; what is right is right there, too.
+
+        Raises
+        ------
+        InputError
+            If some wrong gradient has no confident finding, or the findings mean different numbers there.
+        """
+        if self.read is None:
+            raise InputError("predicted() needs the report of fastgrad.check of arrays; this one was read from a file")
+        if self.prediction is None:
+            raise InputError("nothing was diagnosed: there is no mistake of which to predict anything")
+        return self.prediction(self.read(parameters, X, Y))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a JSON document.

@@ -1,0 +1,221 @@
+"""What the named mistakes give at another point: the backward pass with them in it, run once more.
+
+A cause says what was done in terms of the program, not of its numbers: m is the number of examples there, f′ the derivative
+at the z of that point. What cannot be said so is no prediction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+
+from fastgrad.diagnosis.edits import Edit
+from fastgrad.diagnosis.forms import Subject, form_of, subject
+from fastgrad.diagnosis.ground import KINDS, Flow, Ground
+from fastgrad.diagnosis.lines import Scene, estimate_of, flow_of
+from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
+from fastgrad.errors import InputError
+from fastgrad.model.forward import base_point
+from fastgrad.model.network import Array, Problem
+from fastgrad.numerical import Numerical
+from fastgrad.reading import place_entries
+
+AGREE = 1e-7
+"""Share of the largest entry to which two explanations must give the same at another point to be one prediction."""
+
+
+class _NoPrediction(Exception):
+    """A cause that belongs to the numbers of one point."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The explanations of a claim, ready to be evaluated at other points.
+
+    Attributes
+    ----------
+    problem : Problem
+        With the claim that was explained.
+    ways : tuple of tuple of Cause
+        Mistakes that explain it, the best first; what cannot be told from it at the given point follows.
+    open : tuple of str
+        The wrong gradients that nothing explains with confidence.
+    """
+
+    problem: Problem
+    ways: tuple[tuple[Cause, ...], ...]
+    open: tuple[str, ...]
+
+    def __call__(self, problem: Problem) -> dict[str, Array]:
+        """Return the gradients that the mistakes give for a problem, in the user's layout under the user's names.
+
+        Raises
+        ------
+        InputError
+            If a wrong gradient has no confident explanation, or has several that give different numbers here.
+        """
+        if self.open:
+            raise InputError(f"no mistake explains {', '.join(self.open)} with confidence: there is nothing to predict from")
+        if problem.network.widths != self.problem.network.widths:
+            raise InputError("predicted() takes another point of the same network: parameters of other shapes were given")
+        try:
+            first, *others = (self._gradient(problem, way) for way in self.ways)
+        except _NoPrediction as reason:
+            raise InputError(f"the mistake cannot be evaluated at another point: {reason}") from None
+        for other in others:
+            if not self._agree(first, other):
+                raise InputError(
+                    "several mistakes explain the gradients at the given point and give different ones here; "
+                    "check at a point that tells them apart"
+                )
+        return self._arrays(first)
+
+    def _agree(self, first: Array, second: Array) -> bool:
+        for tensor in self.problem.tensors:
+            one, other = first[tensor.start : tensor.stop], second[tensor.start : tensor.stop]
+            if np.abs(one - other).max(initial=0.0) > AGREE * max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0)):
+                return False
+        return True
+
+    def _arrays(self, values: Array) -> dict[str, Array]:
+        arrays: dict[str, Array] = {}
+        for tensor in self.problem.tensors:
+            if tensor.gradient_name is not None:
+                array = arrays.setdefault(tensor.gradient_name.removesuffix(" (bias)"), np.zeros(tensor.shape))
+                place_entries(tensor, values[tensor.start : tensor.stop], array)
+        return arrays
+
+    @np.errstate(all="ignore")
+    def _gradient(self, problem: Problem, way: tuple[Cause, ...]) -> Array:
+        claimed = np.zeros(problem.network.size)
+        there = replace(problem, tensors=self.problem.tensors, claimed=claimed)
+        base = base_point(there)
+        ground = Ground(there, Numerical(claimed, None, None, None, "preactivation", None, (0.0, 0.0), 0, base))
+        run = _Run(ground, self.problem.samples, way)
+        above: Flow | None = None
+        for layer in reversed(range(ground.depth)):
+            flow = run.flow(layer, above)
+            for kind in KINDS:
+                tensor = subject(ground, layer, kind, flow)
+                if tensor is not None:  # what is worked out further down may be made of it
+                    values = run.values(tensor, above)
+                    claimed[tensor.claim.tensor.start : tensor.claim.tensor.stop] = values.ravel()
+            above = flow
+        return claimed
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """One backward pass with mistakes; `samples` is the number of examples where these were found."""
+
+    ground: Ground
+    samples: int
+    way: tuple[Cause, ...]
+
+    def causes(self, layer: int, kind: str) -> list[Cause]:
+        """Return the mistakes at a place."""
+        return [cause for cause in self.way if (cause.layer, cause.kind) == (layer, kind)]
+
+    def flow(self, layer: int, above: Flow | None) -> Flow:
+        """Return ∂J/∂z of a layer."""
+        right = right_flow(self.ground, layer, above)
+        flow = right
+        for cause in self.causes(layer, "Z"):
+            flow = self._changed(layer, above, right, flow, cause)
+        return flow
+
+    def _changed(self, layer: int, above: Flow | None, right: Flow, flow: Flow, cause: Cause) -> Flow:
+        if cause.code == "factor" and cause.factor is not None:
+            return flow.scaled(self.factor(cause.factor))
+        if isinstance(cause.other, Edit):
+            found = flow_of(Scene(self.ground, layer, above, None, cause.other.late, rounding=True), cause.other.tree)
+            if found is None:
+                raise _NoPrediction(f"{cause.other} is no number there")
+            return found
+        if cause.code == "way.updated_weights" and above is not None and isinstance(cause.other, float):
+            change = next(iter(updated_ways(self.ground, layer, above)))
+            arrived, delta = (a - cause.other * b for a, b in ((right.arrived, change.arrived), (right.delta, change.delta)))
+            return Flow(arrived, right.arrived_error, delta, right.error)
+        if cause.code.startswith("unknown") or cause.code == "labels.order":
+            raise _NoPrediction(f"{cause.code} belongs to the examples of one point")
+        for family in flow_families(self.ground, layer, above, right):
+            for k, other in enumerate(family.causes):
+                if (other.code, other.other) == (cause.code, cause.other):
+                    return family.flow(k)
+        return right  # it changes nothing there
+
+    def values(self, tensor: Subject, above: Flow | None) -> Array:
+        """Return dW or db."""
+        data, penalty, total = tensor.data.values, tensor.claim.penalty.values, tensor.total.values
+        causes = self.causes(tensor.layer, tensor.kind)
+        edited = next((cause.other for cause in causes if isinstance(cause.other, Edit)), None)
+        if edited is not None:
+            scene = Scene(self.ground, tensor.layer, above, tensor.flow, edited.late, rounding=True)
+            estimate = estimate_of(scene, edited.tree, "weights" if tensor.kind == "W" else "bias")
+            if estimate is None:
+                raise _NoPrediction(f"{edited} is no number there")
+            return estimate.values
+        for cause in causes:
+            c = 1.0 if cause.factor is None else self.factor(cause.factor)
+            if cause.code == "factor":
+                data, total = c * data, c * data + penalty
+            elif cause.code == "factor.whole":
+                total = c * total
+            elif cause.code in ("penalty.added", "penalty.sign_added"):
+                total = total + c * (tensor.claim.theta if cause.code == "penalty.added" else np.sign(tensor.claim.theta))
+            elif cause.code.startswith("penalty"):
+                total = total + (c - 1.0) * tensor.claim.l2 * tensor.claim.theta
+            elif cause.code == "value.single_precision":
+                continue
+            else:
+                form = form_of(tensor, replace(cause, factor=None if cause.factor is None else c))
+                if form is None:
+                    raise _NoPrediction(f"{cause.code} belongs to the numbers of one point")
+                total = form
+        return total
+
+    def factor(self, c: float) -> float:
+        """Return a factor as the program has it at this point."""
+        return factor_at(c, self.samples, self.ground.samples, self.ground.problem.network.widths)
+
+
+def of_examples(c: float, m: int, widths: tuple[int, ...]) -> tuple[str, float] | None:
+    """Return in which way a factor is made of m, and what is left of it; None where it is a constant.
+
+    What m alone makes comes first, then a 2 or a width beside it; 1, 2 and a half are themselves.
+    """
+    if m == 1:
+        return None
+    alone = [(form, 1.0) for form in ("m", "1/m")]
+    if abs(c) in (1.0, 2.0, 0.5) and not any(abs(abs(c) - _MADE[form](m)) < 1e-9 for form, _ in alone):
+        return None
+    beside = dict.fromkeys(chain((1.0, 2.0, 0.5), (float(n) for n in widths), (1.0 / n for n in widths)))
+    for form in _MADE:
+        for left in beside if form in ("m", "1/m", "m²", "1/m²") else (1.0,):
+            made = left * _MADE[form](m)
+            if abs(abs(c) - made) <= 1e-9 * made:
+                return form, float(np.copysign(left, c))
+    return None
+
+
+_MADE = {
+    "m": lambda m: float(m),
+    "1/m": lambda m: 1.0 / m,
+    "m²": lambda m: float(m * m),
+    "1/m²": lambda m: 1.0 / (m * m),
+    "m/(m - 1)": lambda m: m / (m - 1.0),
+    "(m - 1)/m": lambda m: (m - 1.0) / m,
+    "m/(m + 1)": lambda m: m / (m + 1.0),
+    "(m + 1)/m": lambda m: (m + 1.0) / m,
+}
+
+
+def factor_at(c: float, m: int, there: int, widths: tuple[int, ...]) -> float:
+    """Return what a factor seen with m examples is with another number of them."""
+    made = of_examples(c, m, widths)
+    if made is None or there < 2:
+        return c if made is None or made[0] not in ("m", "1/m") else made[1] * _MADE[made[0]](there)
+    return made[1] * _MADE[made[0]](there)
+
