@@ -2,7 +2,7 @@
 
 import numpy as np
 
-WIDTHS, EXAMPLES = (4, 5, 5, 5, 3), (8, 11)
+WIDTHS, EXAMPLES = (4, 5, 5, 5, 3), (7, 11)
 OPTIONS = {
     "activations": ["tanh", "sigmoid", "tanh", "identity"],
     "loss": "squared_error",

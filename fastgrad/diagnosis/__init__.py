@@ -67,7 +67,7 @@ def diagnosed(problem: Problem, numerical: Numerical) -> Diagnosis:
 
 def _ways(best: State, rivals: list[State]) -> tuple[tuple[Cause, ...], ...]:
     """Return the causes of every state that explains the numbers, the best first."""
-    others = [state for state in rivals if not any(cause.code.startswith("unknown") for cause in state.causes)]
+    others = [state for state in rivals if all(found.found and found.spare > 0 for *_, found in state.tensors)]
     return tuple(state.causes for state in (best, *others))
 
 

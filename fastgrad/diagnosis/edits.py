@@ -36,6 +36,11 @@ FAR_OFF = 2
 """Layers up and down of which names are tried, in networks of more than `SHALLOW`; beside them the output's and the input's."""
 SHALLOW = 8
 AT_ONCE = 256
+"""Edits of which the numbers are compared at once."""
+MOST_WHOLE = 40
+"""Edits that are followed of those whose fingerprint fits."""
+PARTLY = 10.0
+"""How far behind come edits that explain one of two tensors, or all but for a factor."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,8 @@ def flow_lines(ground: Ground, layer: int, late: bool) -> list[Tree]:
         return [] if scaled is None else scaled
     if scaled is None:
         return [] if late else _with_slope(ground, layer, name("dA"))
-    return [line for part in scaled for line in _with_slope(ground, layer, part)]
+    own = [] if late else _with_slope(ground, layer, name("dA"))
+    return [line for part in scaled for line in _with_slope(ground, layer, part)] + own
 
 
 def _scaled(ground: Ground, error: Tree, late: bool) -> list[Tree] | None:
@@ -146,7 +152,7 @@ def _penalties(ground: Ground, layer: int, kind: Kind) -> list[Tree]:
     if claim.l1:
         return [("*", l1, ("f", "sign", theta))]
     if claim.l2:
-        shared = number(claim.l2 * ground.samples)
+        shared: Tree = ("*", l2, m)  # λ where the loss has λ/m
         return [("*", l2, theta), ("*", ("/", shared, m), theta)]
     return []
 
@@ -247,6 +253,8 @@ def _of_products(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
     yield LEFT_OUT, (operation, "*", left, number(1.0))
     yield LEFT_OUT, (operation, "*", number(1.0), right)
     if operation == "@":
+        yield from ((cost + 0.05, leaf) for cost, leaf in names_at(scene, place) if leaf != name("dA"))
+        yield from ((FAR_NAME, leaf) for leaf in _counts(scene))
         if scene.size_at("above") == scene.size_at("units"):
             yield LEFT_OUT, left
         # One example's dW in the place of W: |dZ|² of the layer above goes down, times A.
@@ -264,7 +272,11 @@ def _functions(scene: Scene) -> list[str]:
     own = [f for f in ("f", "slope") if not _is_logit(scene)]
     others = dict.fromkeys(["tanh", "sigmoid", "relu", *(activation_name(scene.ground, k) for k in range(scene.ground.depth - 1))])
     known = [f for f in others if f not in ("identity", "softmax")]
-    return [*own, *known, *(f"{f}'" for f in known), "step", "abs", "exp", "cosh", "sinh"]
+    return [*own, *known, *(f"{f}'" for f in known), *_PLAIN]
+
+
+_PLAIN = ("step", "step at 0", "step down", "step at 1", "step at -1", "abs", "exp", "cosh", "sinh")
+"""Functions that any code may have by mistake."""
 
 
 def _is_logit(scene: Scene) -> bool:
@@ -287,12 +299,19 @@ def _other_names(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
         yield 1.2, ("f", "abs", tree)
     if tree[1] in ("W", "b", "db", "Z", "A"):
         yield TWICE, ("*", tree, tree)
-    for c in (number(0.0), number(1.0), count("m")):
+    for c in (number(0.0), number(1.0), *_counts(scene)):
         yield FAR_NAME, c
 
 
 def names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
     """Return the names that fit a place, with what each costs there."""
+    found = scene.fitting.get(place)
+    if found is None:
+        found = scene.fitting[place] = _names_at(scene, place)
+    return found
+
+
+def _names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
     depth, layer = scene.ground.depth, scene.layer
     layers = range(-1, depth)
     if depth > SHALLOW:
@@ -309,9 +328,14 @@ def names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
     return found
 
 
-def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
+def _counts(scene: Scene) -> list[Tree]:
+    """Return the whole numbers that a program has: of examples, outputs, layers, the layer's own, and of units."""
     widths = scene.ground.problem.network.widths
-    counts = [count("m"), count("K"), *(count("n", k - scene.layer - 1) for k in range(min(len(widths), SHALLOW)))]
+    known = [count("m"), count("K"), count("layers"), count("layer")]
+    return known + [count("n", k - scene.layer - 1) for k in range(min(len(widths), SHALLOW))]
+
+
+def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
     if tree[0] == "number":
         value = tree[1]
         for other in dict.fromkeys([value + 1.0, value - 1.0, 2.0 * value, 0.5 * value, -value, 1.0, 0.0]):
@@ -321,7 +345,7 @@ def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
         for other in (("+", tree, number(1.0)), ("-", tree, number(1.0)), ("*", number(2.0), tree), ("*", tree, tree)):
             yield NUMBER, other
         yield NUMBER, number(1.0)
-    for leaf in counts:
+    for leaf in _counts(scene):
         if leaf != tree:
             yield NUMBER, leaf
     for cost, leaf in names_at(scene, place):
@@ -374,16 +398,20 @@ def fingerprint(ground: Ground, layer: int, data: bool) -> Fingerprint:
     return Fingerprint(units, columns, cut_weights, cut_bias, tolerance)
 
 
-def _fits(predicted: Array, claimed: Array, tolerance: float, multiples: bool) -> Array:
-    """Return which rows are the claim, or where asked a multiple of it that more than one entry tells."""
+def _exactly(predicted: Array, claimed: Array, tolerance: float) -> Array:
+    """Return which rows are the claim."""
     size = np.maximum(np.abs(claimed).max(initial=0.0), np.abs(predicted).max(axis=1, initial=0.0))
-    fits = (np.abs(predicted - claimed) <= tolerance * size[:, None]).all(axis=1)
-    if multiples and claimed.size > 1:
-        square = np.einsum("ci,ci->c", predicted, predicted)
-        with np.errstate(all="ignore"):
-            c = (predicted @ claimed) / square
-        fits |= (np.abs(c[:, None] * predicted - claimed) <= tolerance * np.abs(claimed).max(initial=0.0)).all(axis=1)
-    return np.asarray(fits)
+    return np.asarray((np.abs(predicted - claimed) <= tolerance * size[:, None]).all(axis=1))
+
+
+def _multiples(predicted: Array, claimed: Array, tolerance: float) -> Array:
+    """Return of which rows the claim is a multiple, where more than one entry tells."""
+    if claimed.size < 2:
+        return np.zeros(len(predicted), dtype=bool)
+    square = np.einsum("ci,ci->c", predicted, predicted)
+    c = (predicted @ claimed) / square
+    off = np.abs(c[:, None] * predicted - claimed)
+    return np.asarray((off <= tolerance * np.abs(claimed).max(initial=0.0)).all(axis=1))
 
 
 def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cause, Flow]]:
@@ -422,14 +450,23 @@ def _evaluated(scene: Scene, tree: Tree, shape: tuple[int, ...]) -> Array | None
 
 
 def _sieved(waiting: list[tuple[float, Edit, Array]], inputs: Array, marks: Fingerprint) -> list[tuple[float, Edit]]:
+    """Return the edits that a claim can be, those first that are all of it without a factor."""
     deltas = np.stack([delta for *_, delta in waiting])
+    exact = np.zeros((2, len(waiting)), dtype=bool)
     fits = np.zeros(len(waiting), dtype=bool)
-    if marks.weights is not None:
-        predicted = (deltas.transpose(0, 2, 1) @ inputs).reshape(len(deltas), -1)
-        fits |= _fits(predicted, marks.weights.ravel(), marks.tolerance, True)
-    if marks.bias is not None:
-        fits |= _fits(deltas.sum(axis=1), marks.bias, marks.tolerance, True)
-    return [waiting[k][:2] for k in np.flatnonzero(fits)]
+    for k, (claimed, predicted) in enumerate(
+        ((marks.weights, deltas.transpose(0, 2, 1) @ inputs), (marks.bias, deltas.sum(axis=1)))
+    ):
+        if claimed is None:
+            exact[k] = True
+            continue
+        rows = predicted.reshape(len(deltas), -1)
+        exact[k] = _exactly(rows, claimed.ravel(), marks.tolerance)
+        fits |= exact[k]
+        if k == 0 or marks.weights is None:  # behind one unit every db is a multiple of its weights
+            fits |= _multiples(rows, claimed.ravel(), marks.tolerance)
+    whole = exact.all(axis=0)
+    return [(waiting[k][0] + PARTLY * (not whole[k]), waiting[k][1]) for k in np.flatnonzero(fits)]
 
 
 def _whole_flows(ground: Ground, layer: int, above: Flow | None, found: list[tuple[float, Edit]]) -> list[tuple[Cause, Flow]]:
@@ -437,7 +474,8 @@ def _whole_flows(ground: Ground, layer: int, above: Flow | None, found: list[tup
     result: list[tuple[Cause, Flow]] = []
     right = ground.right[layer].delta if above is None or above is ground.right[layer + 1] else None
     scenes = {late: Scene(ground, layer, above, None, late, rounding=True) for late in (False, True)}
-    for cost, edit in found[:MOST_WHOLE]:
+    for ranked, edit in found[:MOST_WHOLE]:
+        cost = ranked - PARTLY * (ranked > PARTLY)
         flow = flow_of(scenes[edit.late], edit.tree)
         if flow is None or (right is not None and _alike(flow.delta, right)):
             continue
@@ -446,7 +484,6 @@ def _whole_flows(ground: Ground, layer: int, above: Flow | None, found: list[tup
     return result
 
 
-MOST_WHOLE = 40
 
 
 def _alike(first: Array, second: Array) -> bool:
@@ -474,7 +511,7 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
                     values = np.broadcast_to(scene.part(tree, place).values, shape)
                 except (Unfit, ValueError):
                     continue
-                if _fits(values.reshape(1, -1), claimed.ravel(), marks.tolerance, False)[0]:
+                if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
                     found.append((cost, Edit(tree, line, late)))
     return _whole_estimates(ground, layer, kind, above, flow, sorted(found, key=lambda pair: pair[0]))
 

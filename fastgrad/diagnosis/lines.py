@@ -99,6 +99,8 @@ class Scene:
         The units and inputs that are looked at.
     rounding : bool
         Whether the rounding is worked out too.
+    memory, fitting : dict
+        What was worked out already; the names that fit a place, with what `edits` has each cost.
     """
 
     ground: Ground
@@ -110,6 +112,7 @@ class Scene:
     columns: Offsets | slice = field(default_factory=lambda: slice(None))
     rounding: bool = False
     memory: dict[tuple[Tree, Place], Part] = field(default_factory=dict)
+    fitting: dict[Place, list[tuple[float, Tree]]] = field(default_factory=dict)
 
     def part(self, tree: Tree, place: Place) -> Part:
         """Return what a tree gives at a place.
@@ -134,7 +137,7 @@ class Scene:
             return part
         if operation in ("number", "count"):
             value = np.float64(self.value_of(tree))
-            return Part(value, np.abs(value) if self.rounding else None)
+            return Part(value, np.float64(0.0) if self.rounding else None)
         if operation == "@":
             return self._contracted(tree, "above", "ways")
         if operation == "outer":
@@ -156,6 +159,8 @@ class Scene:
             return float(self.ground.samples)
         if leaf[1] == "K":
             return float(self.ground.problem.network.widths[-1])
+        if leaf[1] in ("layers", "layer"):
+            return float(self.ground.depth if leaf[1] == "layers" else self.layer + 1)
         if leaf[1] == "squares":
             return float(np.square(self.ground.W(self.layer)).sum())
         k = self.layer + 1 + leaf[2]
@@ -471,6 +476,10 @@ _OPERATIONS: dict[str, Callable[[Part, Part], Part]] = {"+": _plus, "-": _minus,
 _COMPARISONS: dict[str, Any] = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
 _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
     "step": lambda x: (x > 0.0) * 1.0,
+    "step at 0": lambda x: (x >= 0.0) * 1.0,
+    "step down": lambda x: (x < 0.0) * 1.0,
+    "step at 1": lambda x: (x > 1.0) * 1.0,
+    "step at -1": lambda x: (x > -1.0) * 1.0,
     "sign": np.sign,
     "abs": np.abs,
     "exp": np.exp,

@@ -7,10 +7,10 @@ at the z of that point. What cannot be said so is no prediction.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import chain
 
 import numpy as np
 
+from fastgrad.diagnosis.constants import factors_at
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.forms import Subject, form_of, subject
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
@@ -158,7 +158,7 @@ class _Run:
                 raise _NoPrediction(f"{edited} is no number there")
             return estimate.values
         for cause in causes:
-            c = 1.0 if cause.factor is None else self.factor(cause.factor)
+            c = self._constant(cause)
             if cause.code == "factor":
                 data, total = c * data, c * data + penalty
             elif cause.code == "factor.whole":
@@ -170,52 +170,35 @@ class _Run:
             elif cause.code == "value.single_precision":
                 continue
             else:
-                form = form_of(tensor, replace(cause, factor=None if cause.factor is None else c))
+                form = form_of(tensor, self._moved(cause, c))
                 if form is None:
                     raise _NoPrediction(f"{cause.code} belongs to the numbers of one point")
                 total = form
         return total
 
+    def _moved(self, cause: Cause, c: float) -> Cause:
+        """Return a cause as it is here: the last example is the last of these."""
+        last = cause.code.startswith("examples") and cause.other == self.samples - 1 and self.samples > 1
+        other = self.ground.samples - 1 if last else cause.other
+        return replace(cause, factor=None if cause.factor is None else c, other=other)
+
+    def _constant(self, cause: Cause) -> float:
+        """Return the number of a cause at this point: a coefficient is a constant, what multiplies a gradient may have m in it."""
+        if cause.factor is None:
+            return 1.0
+        if cause.code.startswith("value"):
+            return cause.factor
+        if cause.code.startswith("penalty.") and cause.code not in ("penalty.added", "penalty.sign_added"):
+            return cause.factor if not cause.factor else self.factor(cause.factor)
+        return self.factor(cause.factor)
+
     def factor(self, c: float) -> float:
         """Return a factor as the program has it at this point."""
-        return factor_at(c, self.samples, self.ground.samples, self.ground.problem.network.widths)
-
-
-def of_examples(c: float, m: int, widths: tuple[int, ...]) -> tuple[str, float] | None:
-    """Return in which way a factor is made of m, and what is left of it; None where it is a constant.
-
-    What m alone makes comes first, then a 2 or a width beside it; 1, 2 and a half are themselves.
-    """
-    if m == 1:
-        return None
-    alone = [(form, 1.0) for form in ("m", "1/m")]
-    if abs(c) in (1.0, 2.0, 0.5) and not any(abs(abs(c) - _MADE[form](m)) < 1e-9 for form, _ in alone):
-        return None
-    beside = dict.fromkeys(chain((1.0, 2.0, 0.5), (float(n) for n in widths), (1.0 / n for n in widths)))
-    for form in _MADE:
-        for left in beside if form in ("m", "1/m", "m²", "1/m²") else (1.0,):
-            made = left * _MADE[form](m)
-            if abs(abs(c) - made) <= 1e-9 * made:
-                return form, float(np.copysign(left, c))
-    return None
-
-
-_MADE = {
-    "m": lambda m: float(m),
-    "1/m": lambda m: 1.0 / m,
-    "m²": lambda m: float(m * m),
-    "1/m²": lambda m: 1.0 / (m * m),
-    "m/(m - 1)": lambda m: m / (m - 1.0),
-    "(m - 1)/m": lambda m: (m - 1.0) / m,
-    "m/(m + 1)": lambda m: m / (m + 1.0),
-    "(m + 1)/m": lambda m: (m + 1.0) / m,
-}
-
-
-def factor_at(c: float, m: int, there: int, widths: tuple[int, ...]) -> float:
-    """Return what a factor seen with m examples is with another number of them."""
-    made = of_examples(c, m, widths)
-    if made is None or there < 2:
-        return c if made is None or made[0] not in ("m", "1/m") else made[1] * _MADE[made[0]](there)
-    return made[1] * _MADE[made[0]](there)
-
+        network = self.ground.problem.network
+        counts = (*network.widths, network.depth)
+        found = factors_at(c, self.samples, self.ground.samples, counts)
+        if not found:
+            raise _NoPrediction(f"whether {c:.6g} is a constant or a number of the given point is not known")
+        if max(found) - min(found) > 1e-9 * abs(found[0]):
+            raise _NoPrediction(f"{c:.6g} can be a constant or made of the number of examples; with another number they differ")
+        return found[0]

@@ -19,6 +19,7 @@ import numpy as np
 from fastgrad.diagnosis.edits import flow_edits, tensor_edits
 from fastgrad.diagnosis.forms import CLEAR, Explanation, edited, explain, factor_cost, nearest_constant, subject, telling
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
+from fastgrad.diagnosis.constants import is_short
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.model.network import Array, Offsets
 
@@ -146,8 +147,10 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
 
 
 def _settled(explanations: list[Explanation]) -> bool:
-    """Whether a tensor is explained by more numbers than were fitted to it."""
-    return explanations[0].found and explanations[0].spare > 0
+    """Whether a tensor is explained by more numbers than were fitted to it, none of them a constant that nobody writes."""
+    first = explanations[0]
+    odd = any(cause.factor is not None and cause.code != "value.clipped" and not is_short(cause.factor) for cause in first.causes)
+    return first.found and first.spare > 0 and not odd
 
 
 def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Steps:
