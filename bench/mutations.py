@@ -262,7 +262,13 @@ class Table:
     def _of(self, kind: str | None) -> list[Outcome]:
         return [one for one in self.outcomes if kind is None or kind in one.case.kinds]
 
-    def lines(self, by: str = "kind") -> Iterator[str]:
+    def silent(self) -> Iterator[str]:
+        """Yield what nothing was predicted of, or something false."""
+        for one in self.outcomes:
+            if one.what in ("silent", "false", "undetected"):
+                yield f"{one.what}: {one.case.source}, {one.case.described}: {', '.join(one.codes)}"
+
+    def lines(self) -> Iterator[str]:
         """Yield a line for each kind, and one for all."""
         columns = ("undetected", "refused", "false", "silent", "right")
         yield f"{'':24}{'cases':>7}{'accused':>9}" + "".join(f"{name:>12}" for name in columns)

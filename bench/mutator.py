@@ -172,7 +172,10 @@ def _expression_changes(statement: ast.stmt, scope: _Scope) -> Iterator[tuple[st
         if isinstance(target, ast.Subscript):
             for kind, changed in _changed(target.slice, scope):
                 new = _with(target, slice=changed)
-                yield kind, _with(statement, targets=[new]) if isinstance(statement, ast.Assign) else _with(statement, target=new)
+                yield (
+                    kind,
+                    _with(statement, targets=[new]) if isinstance(statement, ast.Assign) else _with(statement, target=new),
+                )
 
 
 def _changed(node: ast.AST, scope: _Scope) -> Iterator[tuple[str, ast.AST]]:

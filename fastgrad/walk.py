@@ -171,7 +171,9 @@ def check(
 
         return check_backward(check_one, backward, parameters, X, Y, described, masks, seed)
     problem, reading = read_parts(parameters, gradients, X, Y, described, masks)
-    settled = replace(described, layout=reading.layout, bias_column={None: described.bias_column, 0: "first", -1: "last"}[reading.column])
+    settled = replace(
+        described, layout=reading.layout, bias_column={None: described.bias_column, 0: "first", -1: "last"}[reading.column]
+    )
     return replace(check_one(problem), read=partial(_read_again, settled, masks))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.diagnosis.plants import Nursery, Plant, apart
-from fastgrad.diagnosis.words import gradient_name
+from fastgrad.diagnosis.names import gradient_name
 from fastgrad.model.network import ACTIVATION_CODES, HINGES, LOGIT_OUTPUT, LOSSES, POSITIVE_OUTPUT
 from fastgrad.reading import Description, interpret_parts
 

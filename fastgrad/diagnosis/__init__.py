@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from dataclasses import replace
+
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
@@ -16,7 +18,8 @@ from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.predict import Prediction
 from fastgrad.diagnosis.search import State, is_named, search
-from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
+from fastgrad.diagnosis.names import gradient_name, listed
+from fastgrad.diagnosis.words import fill, readings, sentences, wrong_line
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.report.parts import Alternative, Finding
@@ -95,8 +98,10 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
     meanings = readings(ground, causes[0])
     named = [readings(ground, cause)[0] for cause in causes]
     place = _place(ground, state, causes) if named[0].code.startswith("unknown") else ""
-    sentence, repair, formula = sentences(ground, named, place)
     concerned = _concerned(state, causes)
+    sentence, repair, formula = sentences(ground, named, place, alone=len(groups) == 1 and all(f.found for *_, f in concerned))
+    if named[0].code == "unknown.tensor" and _is_whole_layer(ground, causes):  # what both are made of is wrong, not they
+        formula = sentences(ground, [replace(named[0], kind="Z")])[2]
     explained = [(layer, kind, found) for layer, kind, found in concerned if found.found]
     alternatives = [_alternative(ground, [meaning]) for meaning in meanings[1:]]
     mine = {cause.key for cause in causes}
@@ -117,7 +122,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         formula=formula,
         explains=sum(_size(ground, layer, kind) - found.unexplained for layer, kind, found in explained),
         entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
-        residual=max((found.residual for *_, found in concerned), default=0.0),
+        residual=max((found.residual for *_, found in explained), default=0.0),
         picture=_picture(ground, causes, [found for *_, found in concerned]),
         next_best=_next_best(ground, concerned, causes)[0],
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
@@ -129,6 +134,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
             gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in concerned if (layer, kind) in ground.claims
         ),
         title=CODES[named[0].code].title,
+        line=wrong_line(ground, named),
     )
 
 
@@ -204,10 +210,16 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
     distance, code = _next_best(ground, _concerned(state, causes), causes)
     if distance is not None and distance < NEAR:
         which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
-    judged = {kind for layer, kind in ground.claims if layer == first}
-    if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
+    if causes[0].kind == "Z" or _is_whole_layer(ground, causes):
         return f"{above}{names} the first wrong: the error enters between {_between(ground, first)}.{which}"
     return f"{names} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
+
+
+def _is_whole_layer(ground: Ground, causes: list[Cause]) -> bool:
+    """Whether everything that is judged of the first layer of some causes is wrong: then the flow into it is."""
+    first = max(cause.layer for cause in causes)
+    judged = {kind for layer, kind in ground.claims if layer == first}
+    return {cause.kind for cause in causes if cause.layer == first} == judged
 
 
 def _distance_of_flow(ground: Ground, layer: int) -> Array:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 class Code(NamedTuple):
     """One mistake.
 
-    `loss` says of which loss the gradient is the right one where the mistake is everywhere. In the texts {grad} is the user's
+    `loss` says of which loss the gradient is the right one where the mistake is everywhere, `line` how the line reads that
+    makes these numbers. In the texts {grad} is the user's
     gradient, {parameter} its parameter, {dZ}, {dA}, {Z}, {A} the layer's own, {above} and {below} the numbers of the
     neighbouring layers, {f} the activation, {factor} and {other} what tells it apart.
     """
@@ -22,6 +23,7 @@ class Code(NamedTuple):
     formula: str = ""
     separate: str = "another test point (other widths, other numbers of examples)"
     loss: str = ""
+    line: str = ""
 
 
 _EXAMPLES = "a test with another number of examples"
@@ -36,6 +38,7 @@ CODES: dict[str, Code] = {
         "{right}",
         _EXAMPLES,
         loss="the loss summed over the examples",
+        line="{grad} = m·({right_side})",
     ),
     "factor.examples_twice": Code(
         "divided by the number of examples once too often",
@@ -45,6 +48,7 @@ CODES: dict[str, Code] = {
         "{right}",
         _EXAMPLES,
         loss="the loss divided by the number of examples once more",
+        line="{grad} = ({right_side})/m",
     ),
     "factor.outputs": Code(
         "summed over the outputs where the loss averages",
@@ -70,6 +74,7 @@ CODES: dict[str, Code] = {
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="twice the loss, as without a 1/2 in front",
+        line="{grad} = 2·({right_side})",
     ),
     "factor.half": Code(
         "a stray factor 1/2",
@@ -78,6 +83,7 @@ CODES: dict[str, Code] = {
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="half the loss, as with a 1/2 in front",
+        line="{grad} = ½·({right_side})",
     ),
     "factor.sign": Code(
         "the sign turned round",
@@ -85,6 +91,7 @@ CODES: dict[str, Code] = {
         "Turn the sign in {wrong}: y - a where a - y belongs, or the direction of descent in place of the gradient.",
         "{right}",
         loss="the negative loss",
+        line="{grad} = -({right_side})",
     ),
     "factor.batch": Code(
         "divided by a batch size that is not the number of examples",
@@ -95,8 +102,23 @@ CODES: dict[str, Code] = {
     ),
     "factor.constant": Code(
         "a stray constant",
-        "{grads} {are} {factor} times {large}.",
+        "{grads} {are} {factor} times {large}{made}.",
         "Look for a stray factor in {wrong}.",
+        "{right}",
+        line="{grad} = {factor}·({right_side})",
+    ),
+    "factor.zero": Code(
+        "the data's share left out",
+        "{grads} {hold} the penalty's term only: the gradient of the data is missing.",
+        "Add the penalty's term to the gradient of the data, do not put it in its place.",
+        "{right} + {l2}·{parameter}",
+        line="{grad} = {l2}·{parameter}",
+    ),
+    "factor.update": Code(
+        "the update in place of the gradient",
+        "All gradients are {factor} times the right ones, as the update of gradient descent with a learning rate of {rate} is: "
+        "minus {rate} times the gradient.",
+        "Return the gradient itself, without learning rate and sign.",
         "{right}",
     ),
     "slope.missing": Code(
@@ -104,24 +126,28 @@ CODES: dict[str, Code] = {
         "{dZ} {lack_Z} the derivative of {f}: {dA} went on without {slopes}.",
         "Multiply: {step}.{hint}",
         "{step}",
+        line="dZ{layer} = dA{layer}",
     ),
     "slope.twice": Code(
         "f′ multiplied in twice",
         "{dZ} {have_Z} the derivative of {f} twice.",
         "Multiply by {slopes} once.",
         "{step}",
+        line="dZ{layer} = dA{layer} ⊙ f′(Z{layer})²",
     ),
     "slope.at_value": Code(
         "f′ evaluated at a where z belongs",
         "{dZ} {have_Z} {slopes_at_A} where {slopes} {belong_Z}: the derivative of {f} was taken at the activation.",
         "Hand {Z} to the derivative, or write it in terms of {A}.",
         "{step}",
+        line="dZ{layer} = dA{layer} ⊙ f′(A{layer})",
     ),
     "slope.form": Code(
         "a wrong formula for f′",
         "{dZ} {have_Z} {other} for the derivative of {f}.",
         "The derivative of {f} is {derivative}.",
         "{step}",
+        line="dZ{layer} = dA{layer} ⊙ ({other})",
     ),
     "slope.other_activation": Code(
         "the derivative of another activation",
@@ -129,6 +155,7 @@ CODES: dict[str, Code] = {
         "Use the derivative of {f}: {derivative}.",
         "{step}",
         "values of z of both signs",
+        line="dZ{layer} = dA{layer} ⊙ {other}′(Z{layer})",
     ),
     "slope.other_layer": Code(
         "the derivative at another layer's z",
@@ -136,6 +163,7 @@ CODES: dict[str, Code] = {
         "Use the layer's own: f′({Z}).",
         "{step}",
         _SQUARE,
+        line="dZ{layer} = dA{layer} ⊙ f′(Z{other})",
     ),
     "dropout.mask_missing": Code(
         "dropout mask not applied backward",
@@ -178,6 +206,7 @@ CODES: dict[str, Code] = {
         "{dZ} is made without the labels: a where a - y belongs.",
         "Subtract the labels.",
         "{right}",
+        line="dZ{layer} = A{layer}/m",
     ),
     "labels.mean": Code(
         "labels broadcast against each other",
@@ -304,14 +333,14 @@ CODES: dict[str, Code] = {
     "penalty.twice": Code(
         "penalty doubled",
         "{grads} {have} twice the penalty's term: 2λ·{parameter} where the loss has ½λ‖{parameter}‖².",
-        "Add {l2}·{parameter}, or leave the 1/2 out of the loss.",
+        "Take {l2}·{parameter} in place of {theirs}·{parameter}, or leave the 1/2 out of the loss.",
         "{right} + {l2}·{parameter}",
         loss="the loss with twice this penalty, λ‖W‖² for ½λ‖W‖²",
     ),
     "penalty.half": Code(
         "penalty halved",
         "{grads} {have} half the penalty's term: λ·{parameter} where the loss has λ‖{parameter}‖².",
-        "Add {l2}·{parameter}, or put 1/2 before the penalty of the loss.",
+        "Take {l2}·{parameter} in place of {theirs}·{parameter}, or put 1/2 before the penalty of the loss.",
         "{right} + {l2}·{parameter}",
         loss="the loss with half this penalty, ½λ‖W‖² for λ‖W‖²",
     ),
@@ -340,7 +369,7 @@ CODES: dict[str, Code] = {
     "penalty.factor": Code(
         "penalty times a constant",
         "{grads} {have} {factor} times the penalty's term.",
-        "Use the coefficient of the loss: {l2}.",
+        "Take {l2}·{parameter}, as the loss has it, in place of {theirs}·{parameter}.",
         "{right} + {l2}·{parameter}",
     ),
     "penalty.added": Code(
@@ -356,23 +385,45 @@ CODES: dict[str, Code] = {
         "Take it out, or declare the penalty: l1.",
         "{right}",
     ),
+    "penalty.value": Code(
+        "the penalty's value in place of its derivative",
+        "{grads} {have} the same number, {value}, added to every entry: it is the penalty's value, made of Σ{parameter}², where "
+        "its derivative belongs.",
+        "Add {l2}·{parameter}, the derivative of the penalty, entry by entry.",
+        "{right} + {l2}·{parameter}",
+    ),
+    "penalty.number": Code(
+        "one number in place of the penalty's derivative",
+        "{grads} {have} the same number, {value}, added to every entry, where the derivative of the penalty belongs.",
+        "Add {l2}·{parameter}, the derivative of the penalty, entry by entry.",
+        "{right} + {l2}·{parameter}",
+    ),
+    "value.number_added": Code(
+        "one number added to every entry",
+        "{grads} {have} the same number, {value}, added to every entry.",
+        "Look for what is added to {grad} and is one number: the value of a penalty, a sum that did not begin at 0.",
+        "{right}",
+    ),
     "value.zero": Code(
         "zeros",
         "{grads} {are} zero throughout; the numerical gradient is not.",
         "Work {grad} out and store it: it was left out, or written into another array.",
         "{right}",
+        line="{grad} = 0",
     ),
     "value.parameter": Code(
         "the parameter in place of its gradient",
         "{grads} {are} {parameter} itself, not the gradient.",
         "Return the gradient, not the parameter.",
         "{right}",
+        line="{grad} = {parameter}",
     ),
     "value.step_taken": Code(
         "the updated parameter in place of the gradient",
         "{grads} {are} the parameter after a step of gradient descent (times {factor}).",
         "Return the gradient, not the updated parameter.",
         "{right}",
+        line="{grad} = {parameter} + ({factor})·gradient",
     ),
     "value.clipped": Code(
         "clipped",
@@ -515,8 +566,8 @@ CODES: dict[str, Code] = {
     ),
     "edit.line": Code(
         "a line of the backward pass is another one",
-        "{grads} {are} not made as the formula says but, to rounding, by {edited}.",
-        "Compare this line of the code with the formula.",
+        "{grads} {are} to rounding what the line marked + gives, where the line marked - belongs.",
+        "Compare this line of your code with the one marked -.",
         "{right}",
     ),
     "unknown.tensor": Code(

@@ -20,36 +20,47 @@ _MADE: dict[str, Callable[[int], float]] = {
     "m(m + 1)": lambda m: m * (m + 1.0),
 }
 """What people's numbers of examples come to: by its name, of m."""
-_ALONE = (1.0, 2.0, 0.5)
+_OFTEN = (1.0, 2.0, 4.0, 0.5, 0.25, 10.0, 100.0, 0.1, 0.01)
+"""Constants that people write, whatever else they may be here."""
+_NEAR = 1e-9
+"""Relative distance at which a fitted factor is a number: rounding leaves some 1e-12 of it."""
 
 
 def of_examples(c: float, m: int, counts: tuple[int, ...]) -> list[tuple[str, float]]:
     """Return in which ways a factor can be made of m, and what is left of it in each; "" stands for a constant.
 
-    What m alone makes, or m and a 2, needs no other reading; with a width or the number of layers beside it a short
-    constant is as likely.
+    What a power of m alone makes, or a whole multiple of it that nobody writes, needs no other reading; with m - 1, a
+    width or the number of layers beside it a constant of few digits is as likely.
     """
     size = abs(c)
-    if m > 2:
-        for form, made in _MADE.items():
-            if abs(size - made(m)) <= 1e-9 * size:
-                return [(form, float(np.sign(c)))]
-        for form in ("m", "1/m"):
-            for left in (2.0, 0.5):
-                if size not in (4.0, 0.25, *_ALONE) and abs(size - left * _MADE[form](m)) <= 1e-9 * size:
-                    return [(form, float(np.copysign(left, c)))]
+    if m < 2 or not c:
+        return [("", c)]
+    for form in ("m", "1/m", "m²", "1/m²"):
+        if m > 2 and _is(size, _MADE[form](m)):
+            return [(form, float(np.sign(c)))]
+    if m > 2 and size not in _OFTEN:
+        for form in ("m²", "1/m²", "m", "1/m"):
+            left = c / _MADE[form](m)
+            whole = left if form[0] == "m" else 1.0 / left
+            if abs(whole - round(whole)) <= _NEAR * abs(whole) and round(whole) and abs(whole) <= max(counts, default=1) ** 2:
+                return [(form, left)]
     found = [("", c)] if is_short(c) else []
-    beside = dict.fromkeys(chain.from_iterable((float(n), 1.0 / n, 2.0 * n, 2.0 / n, 0.5 * n, 0.5 / n) for n in counts if n > 1))
+    found += [(form, float(np.sign(c))) for form, made in _MADE.items() if "1)" in form and _is(size, made(m))]
+    beside = dict.fromkeys(
+        chain.from_iterable((float(n), 1.0 / n, 2.0 * n, 2.0 / n, 0.5 * n, 0.5 / n) for n in counts if n > 1)
+    )
     for form in ("m", "1/m"):
-        for left in beside:
-            if m > 1 and abs(size - left * _MADE[form](m)) <= 1e-9 * size:
-                found.append((form, float(np.copysign(left, c))))
+        found += [(form, float(np.copysign(left, c))) for left in beside if _is(size, left * _MADE[form](m))]
     return found
+
+
+def _is(size: float, made: float) -> bool:
+    return abs(size - made) <= _NEAR * made
 
 
 def is_short(c: float) -> bool:
     """Whether a constant has so few digits, or its inverse has, that somebody may have written it."""
-    return any(abs(float(f"{x:.3g}") - x) <= 1e-9 * abs(x) for x in (c, 1.0 / c) if x) if c else True
+    return not c or any(abs(float(f"{x:.{digits}g}") - x) <= _NEAR * abs(x) for x, digits in ((c, 4), (1.0 / c, 2)))
 
 
 def factors_at(c: float, m: int, there: int, counts: tuple[int, ...]) -> list[float]:

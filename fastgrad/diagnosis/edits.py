@@ -270,7 +270,9 @@ def _started(tree: Tree) -> Iterator[Change]:
 
 def _functions(scene: Scene) -> list[str]:
     own = [f for f in ("f", "slope") if not _is_logit(scene)]
-    others = dict.fromkeys(["tanh", "sigmoid", "relu", *(activation_name(scene.ground, k) for k in range(scene.ground.depth - 1))])
+    others = dict.fromkeys(
+        ["tanh", "sigmoid", "relu", *(activation_name(scene.ground, k) for k in range(scene.ground.depth - 1))]
+    )
     known = [f for f in others if f not in ("identity", "softmax")]
     return [*own, *known, *(f"{f}'" for f in known), *_PLAIN]
 
@@ -484,8 +486,6 @@ def _whole_flows(ground: Ground, layer: int, above: Flow | None, found: list[tup
     return result
 
 
-
-
 def _alike(first: Array, second: Array) -> bool:
     return bool((np.abs(first - second) <= 1e-11 * np.abs(second).max(initial=0.0)).all())
 
@@ -526,5 +526,3 @@ def _whole_estimates(
         if estimate is not None and not any(_alike(estimate.values, other.values) for _, other in result):
             result.append((Cause("edit.line", layer, kind, other=edit, cost=cost), estimate))
     return result
-
-

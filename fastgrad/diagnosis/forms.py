@@ -150,8 +150,9 @@ def explain(tensor: Subject) -> list[Explanation]:
     for cause, estimate in _forms(tensor):
         residual = tensor.residual(estimate)
         if tensor.fits(estimate) and (told := tensor.told(estimate)) > 1.0:
-            found.append(Explanation((cause,), residual, tensor.claim.values.size, strength=told))
-        else:
+            spare = tensor.claim.values.size - _chosen(tensor, cause)
+            found.append(Explanation((cause,), residual, spare, strength=told))
+        elif not cause.code.startswith("order."):  # an order is fitted entry by entry: that it comes near says nothing
             weaker.append((residual, cause))
     if not found or all(explanation.spare <= 0 for explanation in found):
         found += _partial(tensor)
@@ -164,6 +165,11 @@ def explain(tensor: Subject) -> list[Explanation]:
     strength = float(tensor.off(tensor.total).max(initial=0.0))
     ordered = sorted(map(_weighed, found), key=cost_of)
     return [replace(one, weaker=best, strength=min(strength, one.strength)) for one in ordered]
+
+
+def _chosen(tensor: Subject, cause: Cause) -> int:
+    """Return how many entries the choice of a form took: one where an example was looked for that is not at an end."""
+    return int(cause.code.startswith("examples") and cause.other not in (0, tensor.ground.samples - 1))
 
 
 def edited(tensor: Subject, tries: Iterable[Form]) -> list[Explanation]:
@@ -230,9 +236,17 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
             spare = fit[2] - _fitted(tensor, what, fit[0][0])
             yield Explanation(_causes_of(tensor, what, fit[0]), fit[1], spare)
             explained |= what in ("data", "whole") and spare > 0
-    fit = None if explained else _fit(tensor, [data, theta], l1_part)
+    if explained:
+        return
+    fit = _fit(tensor, [data, theta], l1_part)
     if fit is not None and fit[2] > 2:
         yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], fit[2] - 2)
+    one = Estimate(np.ones_like(data.values), np.zeros_like(data.values))
+    for fixed in (claim.penalty, zero) if penalized else (zero,):
+        fit = _fit(tensor, [data, one], fixed)
+        if fit is not None and fit[2] > 2 and fit[0][1]:
+            yield Explanation(_number_causes(tensor, *fit[0], in_place=fixed is zero and penalized), fit[1], fit[2] - 2)
+            return
 
 
 def _fit(
@@ -317,6 +331,18 @@ def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Caus
     c, k = multiples
     causes = [tensor.cause("factor", c, cost=factor_cost(tensor.ground, c))] if c != 1.0 else []
     return (*causes, _penalty_cause(tensor, k))
+
+
+def _number_causes(tensor: Subject, c: float, k: float, in_place: bool) -> tuple[Cause, ...]:
+    """Name one number that was added to every entry, in the place of the declared penalty or beside it."""
+    value = 0.5 * tensor.claim.l2 * float(np.square(tensor.claim.theta).sum())
+    code = "value.number_added"
+    if in_place:
+        made = [share for share in (1.0, 2.0) if abs(k - share * value) <= 1e-6 * abs(k)]
+        code = "penalty.value" if made else "penalty.number"
+    causes = [tensor.cause("factor", c, cost=factor_cost(tensor.ground, c))] if c != 1.0 else []
+    other = k / value if code == "penalty.value" else None
+    return (*causes, tensor.cause(code, k, other=other, cost=1.1))
 
 
 def factor_cost(ground: Ground, c: float) -> float:
@@ -512,8 +538,9 @@ def _bias_forms(tensor: Subject) -> Iterator[Form]:
         yield tensor.cause("bias.one_mean", other="all"), _with_penalty(tensor, np.full(n, flow.delta.mean()), size / whole)
         order = np.empty(n, dtype=np.int64)
         order[np.argsort(tensor.claim.values, kind="stable")] = np.argsort(tensor.total.values, kind="stable")
-        cause = tensor.cause("order.rows", other=tuple(order.tolist()), cost=1.08)
-        yield cause, Estimate(tensor.total.values[order], tensor.total.rounding[order])
+        if (order != np.arange(n)).any():
+            cause = tensor.cause("order.rows", other=tuple(order.tolist()), cost=1.08)
+            yield cause, Estimate(tensor.total.values[order], tensor.total.rounding[order])
     inputs = ground.inputs(layer)
     sums = inputs.sum(axis=1)
     error = np.sqrt(np.square(np.abs(inputs).sum(axis=1)) @ np.square(flow.error))

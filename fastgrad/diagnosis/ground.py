@@ -207,6 +207,18 @@ class Ground:
             spread = np.nan_to_num(self.numerical.upper[place] - self.numerical.lower[place]).reshape(shape)
         return Claim(tensor, claimed[place].reshape(shape), self.problem.theta[place].reshape(shape), l2, l1, spread)
 
+    @cached_property
+    def sound(self) -> frozenset[tuple[int, Kind]]:
+        """The claims that are right: to rounding what the right flow gives."""
+        return frozenset(place for place, claim in self.claims.items() if self._is_sound(place, claim))
+
+    def _is_sound(self, place: tuple[int, Kind], claim: Claim) -> bool:
+        total = self.rightly(*place).plus(claim.penalty)
+        allowed = claim.allowed(total, self.samples)
+        if claim.spread is not None:
+            allowed = allowed + claim.spread
+        return bool((np.abs(claim.values - total.values) <= allowed).all())
+
     def claim(self, layer: int, kind: Kind) -> Claim | None:
         """Return the claim of a tensor, None where there is none."""
         return self.claims.get((layer, kind))

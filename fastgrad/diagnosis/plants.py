@@ -12,7 +12,8 @@ from fastgrad.diagnosis import diagnose
 from fastgrad.diagnosis.forms import Subject, subject, wrong_values
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
-from fastgrad.diagnosis.words import gradient_name, readings
+from fastgrad.diagnosis.names import gradient_name
+from fastgrad.diagnosis.words import readings
 from fastgrad.judging.verdict import judge
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical, numerical_gradient

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastgrad.diagnosis.constants import factors_at
+from fastgrad.diagnosis.constants import factors_at, is_short
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.forms import Subject, form_of, subject
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
@@ -163,6 +163,8 @@ class _Run:
                 data, total = c * data, c * data + penalty
             elif cause.code == "factor.whole":
                 total = c * total
+            elif cause.code in ("penalty.value", "penalty.number", "value.number_added"):
+                total = data + penalty * (cause.code == "value.number_added") + self._added(tensor, cause)
             elif cause.code in ("penalty.added", "penalty.sign_added"):
                 total = total + c * (tensor.claim.theta if cause.code == "penalty.added" else np.sign(tensor.claim.theta))
             elif cause.code.startswith("penalty"):
@@ -176,6 +178,14 @@ class _Run:
                 total = form
         return total
 
+    def _added(self, tensor: Subject, cause: Cause) -> float:
+        """Return the number that is added to every entry."""
+        if cause.code == "penalty.value" and isinstance(cause.other, float):
+            return cause.other * 0.5 * tensor.claim.l2 * float(np.square(tensor.claim.theta).sum())
+        if cause.factor is None or not is_short(cause.factor):
+            raise _NoPrediction("what the number that is added is made of is not known")
+        return cause.factor
+
     def _moved(self, cause: Cause, c: float) -> Cause:
         """Return a cause as it is here: the last example is the last of these."""
         last = cause.code.startswith("examples") and cause.other == self.samples - 1 and self.samples > 1
@@ -186,7 +196,7 @@ class _Run:
         """Return the number of a cause at this point: a coefficient is a constant, what multiplies a gradient may have m in it."""
         if cause.factor is None:
             return 1.0
-        if cause.code.startswith("value"):
+        if cause.code.startswith("value") or cause.code in ("penalty.value", "penalty.number"):
             return cause.factor
         if cause.code.startswith("penalty.") and cause.code not in ("penalty.added", "penalty.sign_added"):
             return cause.factor if not cause.factor else self.factor(cause.factor)

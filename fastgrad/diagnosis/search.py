@@ -101,7 +101,7 @@ def search(ground: Ground) -> list[State]:
             taken += 1
             seen[key] = _steps(ground, state.layer, state.flow)
         for step in seen[key]:
-            for grown in _grown(state, *step):
+            for grown in _grown(ground, state, *step):
                 # Once too much has been tried, what has come furthest goes first.
                 priority = grown.cost if taken <= most else grown.cost + 100.0 * grown.layer
                 heappush(queue, (priority, next(order), grown))
@@ -109,10 +109,12 @@ def search(ground: Ground) -> list[State]:
 
 
 def _grown(
-    state: State, causes: tuple[Cause, ...], flow: Flow, weights: list[Explanation], bias: list[Explanation]
+    ground: Ground, state: State, causes: tuple[Cause, ...], flow: Flow, weights: list[Explanation], bias: list[Explanation]
 ) -> Iterator[State]:
     """Yield a state with one more layer, in each way in which its tensors are explained."""
     for W, b in pairs(weights[:MOST_FORMS], bias[:MOST_FORMS]):
+        if any(found.causes and (state.layer, kind) in ground.sound for kind, found in zip(KINDS, (W, b), strict=True)):
+            continue  # nothing was done to a tensor that is right
         found = (*state.causes, *causes, *W.causes, *b.causes)
         tensors = (*state.tensors, (state.layer, KINDS[0], W), (state.layer, KINDS[1], b))
         yield State(found, flow, state.layer - 1, tensors)
@@ -140,16 +142,31 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
             found = _explained(ground, layer, candidate)
         else:
             found = next((W, b) for _, flow, W, b in steps if flow is same)
-        steps.append((causes, same or candidate, *found))
+        if ground.given.get(("Z", layer)) is not None or _is_evident(ground, layer, causes, found):
+            steps.append((causes, same or candidate, *found))
     if ground.given.get(("Z", layer)) is None and not any(_settled(W) and _settled(b) for *_, W, b in steps):
         steps += _edited(ground, layer, above, steps)
     return steps
 
 
+def _is_evident(ground: Ground, layer: int, causes: tuple[Cause, ...], tensors: tuple[list[Explanation], ...]) -> bool:
+    """Whether a mistake in the flow explains more numbers of its layer than were fitted and one: one number is no evidence.
+
+    Where a layer has no more than one number that is judged, those below it have to tell.
+    """
+    fitted = sum(cause.factor is not None and not is_named(ground, cause.factor) for cause in causes)
+    claims = [ground.claim(layer, kind) for kind in KINDS]
+    judged = sum(claim.values.size for claim in claims if claim is not None)
+    spare = sum(explained[0].spare for explained, claim in zip(tensors, claims, strict=True) if claim and explained[0].found)
+    return spare > 1 + fitted or judged <= 1 + fitted
+
+
 def _settled(explanations: list[Explanation]) -> bool:
     """Whether a tensor is explained by more numbers than were fitted to it, none of them a constant that nobody writes."""
     first = explanations[0]
-    odd = any(cause.factor is not None and cause.code != "value.clipped" and not is_short(cause.factor) for cause in first.causes)
+    odd = any(
+        cause.factor is not None and cause.code != "value.clipped" and not is_short(cause.factor) for cause in first.causes
+    )
     return first.found and first.spare > 0 and not odd
 
 
@@ -160,7 +177,9 @@ def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Ste
         for c in _Probe(ground, layer, steps[0][1]).factors(flow, named=True):
             factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
             scaled = flow if c == 1.0 else flow.scaled(c)
-            found.append(((cause, *factor), scaled, *_explained(ground, layer, scaled)))
+            tensors = _explained(ground, layer, scaled)
+            if _is_evident(ground, layer, (cause, *factor), tensors):
+                found.append(((cause, *factor), scaled, *tensors))
     if any(_settled(W) and _settled(b) for *_, W, b in found):
         return found
     return [*found, *filter(None, (_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)))]

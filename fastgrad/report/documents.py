@@ -68,6 +68,7 @@ def finding_to_dict(finding: Finding) -> dict[str, Any]:
         "sentence": finding.sentence,
         "repair": finding.repair,
         "formula": finding.formula,
+        "line": finding.line,
         "explains": finding.explains,
         "entries": finding.entries,
         "residual": number(finding.residual),

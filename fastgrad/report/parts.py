@@ -213,6 +213,8 @@ class Finding:
         The user's names of the wrong gradients that it affects.
     title : str
         What the code stands for, in a few words.
+    line : str
+        The line as the numbers say it is, where `formula` belongs; empty where that is not one line.
     """
 
     code: str
@@ -230,3 +232,4 @@ class Finding:
     confident: bool = True
     concerns: tuple[str, ...] = ()
     title: str = ""
+    line: str = ""
