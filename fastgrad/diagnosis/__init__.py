@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.codes import BY_EXAMPLES, BY_OUTPUTS, BY_WIDTHS, CODES
 from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.diagnosis.predict import Prediction
+from fastgrad.diagnosis.predict import Prediction, drawn, tell_apart
 from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.names import gradient_name, listed
 from fastgrad.diagnosis.words import fill, readings, sentences, wrong_line
@@ -103,7 +103,10 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
     if named[0].code == "unknown.tensor" and _is_whole_layer(ground, causes):  # what both are made of is wrong, not they
         formula = sentences(ground, [replace(named[0], kind="Z")])[2]
     explained = [(layer, kind, found) for layer, kind, found in concerned if found.found]
-    alternatives = [_alternative(ground, [meaning]) for meaning in meanings[1:]]
+    own = _read_as(ground, state.causes, causes, named[0])
+    alternatives = [
+        _alternative(ground, [meaning], own, _read_as(ground, state.causes, causes, meaning)) for meaning in meanings[1:]
+    ]
     mine = {cause.key for cause in causes}
     others = {cause.key for group in groups for cause in group} - mine
     for rival in rivals:
@@ -111,7 +114,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         extra = [group for group in grouped(rival) if group[0].key not in mine | others]
         if extra and others <= keys and not mine <= keys and not _is_same(state, causes, rival, extra[0]):
             first = [readings(ground, cause)[0] for cause in extra[0]]
-            alternatives.append(_alternative(ground, first))
+            alternatives.append(_alternative(ground, first, own, _read_as(ground, rival.causes, extra[0], first[0])))
     alternatives = list(dict.fromkeys(alternatives))
     return Finding(
         code=named[0].code,
@@ -170,11 +173,40 @@ def _is_same(state: State, causes: list[Cause], rival: State, others: list[Cause
     return same and reached[0] == reached[1]
 
 
-def _alternative(ground: Ground, causes: list[Cause]) -> Alternative:
+def _read_as(ground: Ground, way: tuple[Cause, ...], group: list[Cause], reading: Cause) -> tuple[Cause, ...]:
+    """Return the causes of a state, those of one group as one of their readings has them, the others at their likeliest."""
+    key = group[0].key
+    return tuple(
+        replace(cause, code=reading.code, other=reading.other) if cause.key == key else readings(ground, cause)[0]
+        for cause in way
+    )
+
+
+def _alternative(ground: Ground, causes: list[Cause], own: tuple[Cause, ...], other: tuple[Cause, ...]) -> Alternative:
     sentence, _, _ = sentences(ground, causes)
     code = CODES[causes[0].code]
     tensor = listed(gradient_name(ground, cause) for cause in causes)
-    return Alternative(causes[0].code, tensor, causes[0].layer + 1, sentence, fill(ground, causes, code.separate))
+    separate = fill(ground, causes, code.separate) if _tells(ground, code.separate, own, other) else ""
+    return Alternative(causes[0].code, tensor, causes[0].layer + 1, sentence, separate)
+
+
+def _tells(ground: Ground, separate: str, own: tuple[Cause, ...], other: tuple[Cause, ...]) -> bool:
+    """Whether a change of the test point tells two explanations apart: it is tried, on a small network of that kind."""
+    problem = ground.problem
+    depth, m = ground.depth, ground.samples
+    alike = tuple(min(width, SMALL + 3) for width in problem.network.widths)
+    changed = {
+        BY_EXAMPLES: [(m + 2, alike)],
+        BY_OUTPUTS: [(m, (*alike[:-1], alike[-1] + 1))],
+        BY_WIDTHS: [(m, tuple(SMALL + k for k in range(depth)) + alike[-1:])],
+    }
+    widths = tuple(SMALL + k for k in range(depth + 1))
+    points = changed.get(separate, [(m + 2, (*widths[:-1], alike[-1])), (m + 3, (*widths[:-1], alike[-1] + 1))])
+    return any(tell_apart(problem, own, other, drawn(problem, min(samples, m + 3), sizes)) for samples, sizes in points)
+
+
+SMALL = 5
+"""Units of the first layer of the network on which a change is tried; every further layer has one more."""
 
 
 def _concerned(state: State, causes: list[Cause]) -> list[tuple[int, Kind, Explanation]]:

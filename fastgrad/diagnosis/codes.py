@@ -26,9 +26,9 @@ class Code(NamedTuple):
     line: str = ""
 
 
-_EXAMPLES = "a test with another number of examples"
-_OUTPUTS = "a test with another number of outputs"
-_SQUARE = "layers of different widths"
+BY_EXAMPLES = "a test with another number of examples"
+BY_OUTPUTS = "a test with another number of outputs"
+BY_WIDTHS = "layers of different widths"
 
 CODES: dict[str, Code] = {
     "factor.examples": Code(
@@ -36,7 +36,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} {factor} times too large, the number of examples m: the division by m is missing.",
         "Divide {once} by m.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
         loss="the loss summed over the examples",
         line="{grad} = m·({right_side})",
     ),
@@ -46,7 +46,7 @@ CODES: dict[str, Code] = {
         "divided by m once too often.",
         "Divide by m once only: where 1/m stands in {dZ} already, sum without it.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
         loss="the loss divided by the number of examples once more",
         line="{grad} = ({right_side})/m",
     ),
@@ -55,7 +55,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} {factor} times too large, the number of outputs: summed over the outputs where an average belongs.",
         "Divide by the number of outputs as well, or declare a loss that sums over them.",
         "{right}",
-        _OUTPUTS,
+        BY_OUTPUTS,
         loss="the loss summed over the outputs",
     ),
     "factor.outputs_twice": Code(
@@ -64,7 +64,7 @@ CODES: dict[str, Code] = {
         "once too often.",
         "Leave one division by the number of outputs out, or declare the loss that has it.",
         "{right}",
-        _OUTPUTS,
+        BY_OUTPUTS,
         loss="the loss divided by the number of outputs once more",
     ),
     "factor.two": Code(
@@ -98,7 +98,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} {factor} times the right gradient, m/{other}: divided by {other} where there are m = {m} examples.",
         "Divide by the number of examples that are really there, not by the configured batch size.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
     ),
     "factor.constant": Code(
         "a stray constant",
@@ -162,7 +162,7 @@ CODES: dict[str, Code] = {
         "{dZ} {have_Z} the derivative at Z{other}, another layer's.",
         "Use the layer's own: f′({Z}).",
         "{step}",
-        _SQUARE,
+        BY_WIDTHS,
         line="dZ{layer} = dA{layer} ⊙ f′(Z{other})",
     ),
     "dropout.mask_missing": Code(
@@ -281,21 +281,21 @@ CODES: dict[str, Code] = {
         "{dA} {were_Z} made with {Ws_above} where the transpose belongs.",
         "Transpose {Ws_above} on the way down.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.other_weights": Code(
         "another layer's weights on the way down",
         "{dA} {were_Z} made with {other_W} where {Ws_above} belongs.",
         "Use {Ws_above}, the weights between the two layers.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.no_weights": Code(
         "weights left out on the way down",
         "{dA} {are_Z} dZ{above}: {Ws_above} left out.",
         "Multiply by {Ws_above} on the way down.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.arrived": Code(
         "dA sent down where dZ belongs",
@@ -308,14 +308,14 @@ CODES: dict[str, Code] = {
         "{dA} {were_Z} made of dZ{other} where dZ{above} belongs.",
         "Send dZ{above} down.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.other_arrived": Code(
         "another layer's dA",
         "{dZ} was made of dA{other} where {dA} belongs.",
         "Use {dA}.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.updated_weights": Code(
         "weights updated before the flow went down",
@@ -355,7 +355,7 @@ CODES: dict[str, Code] = {
         "{grads} {have} m times the penalty's term: λ·{parameter} where the loss has λ/m.",
         "Divide the penalty's term by m as the loss does.",
         "{right} + {l2}·{parameter}",
-        _EXAMPLES,
+        BY_EXAMPLES,
         loss="the loss with λ in the penalty where yours has λ/m",
     ),
     "penalty.divided": Code(
@@ -363,7 +363,7 @@ CODES: dict[str, Code] = {
         "{grads} {have} the penalty's term divided by m, which the loss does not do.",
         "Leave the division out, or divide the penalty in the loss too.",
         "{right} + {l2}·{parameter}",
-        _EXAMPLES,
+        BY_EXAMPLES,
         loss="the loss with λ/m in the penalty where yours has λ",
     ),
     "penalty.factor": Code(
@@ -446,7 +446,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} transposed.",
         "Exchange the two factors: {right}.",
         "{right}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "order.flattened": Code(
         "flattened in the other order",
@@ -472,7 +472,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} the gradient of layer {other}.",
         "Hand the gradients over in the order of the parameters.",
         "{right}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "product.arrived": Code(
         "dA where dZ belongs",
@@ -485,7 +485,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} made of dZ{other} where {dZ} belongs.",
         "Use {dZ}.",
         "{right}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "product.z": Code(
         "z where a belongs",
@@ -505,7 +505,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} made of A{other} where A{below} belongs.",
         "Use A{below}, what enters the layer.",
         "{right}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "bias.one_number": Code(
         "db summed to one number",
@@ -537,14 +537,14 @@ CODES: dict[str, Code] = {
         "{grads} {hold} the share of example {other} only{times}.",
         "Add up over the examples: += where = stands.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
     ),
     "examples.missing": Code(
         "one example left out",
         "{grads} {lack} the share of example {other}.",
         "Let the loop run over all examples.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
     ),
     "part.entry": Code(
         "one entry wrong",

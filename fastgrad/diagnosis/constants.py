@@ -39,11 +39,15 @@ def of_examples(c: float, m: int, counts: tuple[int, ...]) -> list[tuple[str, fl
         if m > 2 and _is(size, _MADE[form](m)):
             return [(form, float(np.sign(c)))]
     if m > 2 and size not in _OFTEN:
+        for form in ("m(m - 1)", "m(m + 1)"):
+            if _is(size, _MADE[form](m)):
+                return [(form, float(np.sign(c)))]
+        multiples = {2.0, 4.0, *(float(n) for n in counts), *(float(n * n) for n in counts)} - {1.0}
         for form in ("m²", "1/m²", "m", "1/m"):
-            left = c / _MADE[form](m)
-            whole = left if form[0] == "m" else 1.0 / left
-            if abs(whole - round(whole)) <= _NEAR * abs(whole) and round(whole) and abs(whole) <= max(counts, default=1) ** 2:
-                return [(form, left)]
+            for whole in multiples:
+                left = whole if form[0] == "m" else 1.0 / whole
+                if _is(size, left * _MADE[form](m)):
+                    return [(form, float(np.copysign(left, c)))]
     found = [("", c)] if is_short(c) else []
     found += [(form, float(np.sign(c))) for form, made in _MADE.items() if "1)" in form and _is(size, made(m))]
     beside = dict.fromkeys(
@@ -65,6 +69,7 @@ def is_short(c: float) -> bool:
 
 def factors_at(c: float, m: int, there: int, counts: tuple[int, ...]) -> list[float]:
     """Return what a factor seen with m examples can be with another number of them; nothing where that is not known."""
-    if there == m:
+    found = of_examples(c, m, counts)
+    if there == m and found:
         return [c]
-    return [left * _MADE[form](there) if form else left for form, left in of_examples(c, m, counts)]
+    return [left * _MADE[form](there) if form else left for form, left in found]

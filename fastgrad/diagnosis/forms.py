@@ -31,8 +31,6 @@ FAINT = 8.0
 """Likewise where a step is read beside the parameter: that the claim is the parameter but for so little says enough."""
 SMALL_RATE = 1e-3
 """A usual learning rate."""
-UNTESTED = 0.5
-"""What an explanation costs more that as many numbers were fitted to as there are."""
 
 
 Form = tuple[Cause, Estimate]
@@ -160,10 +158,11 @@ def explain(tensor: Subject) -> list[Explanation]:
         cause = tensor.cause("value.single_precision", cost=1.5)
         found.append(Explanation((cause,), tensor.residual(tensor.total), tensor.claim.values.size))
     best = tuple(sorted(weaker, key=lambda pair: pair[0])[:2])
+    found = [one for one in found if one.spare > 0]  # what takes as many numbers as there are explains nothing
     if not found:
         return [replace(_pattern(tensor, "unknown.tensor"), weaker=best)]
     strength = float(tensor.off(tensor.total).max(initial=0.0))
-    ordered = sorted(map(_weighed, found), key=cost_of)
+    ordered = sorted(found, key=cost_of)
     return [replace(one, weaker=best, strength=min(strength, one.strength)) for one in ordered]
 
 
@@ -190,13 +189,6 @@ def _clear(tensor: Subject) -> int:
     place = np.s_[:, ground.probes[layer]] if kind == "W" else np.s_[:]
     allowed = tensor.claim.allowed(tensor.total, ground.samples)[place]
     return telling(tensor.data.values[place] - ground.probed[layer, kind], allowed)
-
-
-def _weighed(explanation: Explanation) -> Explanation:
-    """Return an explanation that costs more where as many numbers were fitted as there are entries."""
-    if explanation.spare > 0:
-        return explanation
-    return replace(explanation, causes=tuple(replace(cause, cost=cause.cost + UNTESTED) for cause in explanation.causes))
 
 
 def cost_of(explanation: Explanation) -> float:

@@ -6,11 +6,12 @@ at the z of that point. What cannot be said so is no prediction.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastgrad.diagnosis.constants import factors_at, is_short
+from fastgrad.diagnosis.constants import factors_at
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.forms import Subject, form_of, subject
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
@@ -18,12 +19,28 @@ from fastgrad.diagnosis.lines import Scene, estimate_of, flow_of
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.errors import InputError
 from fastgrad.model.forward import base_point
-from fastgrad.model.network import Array, Problem
+from fastgrad.model.network import HINGES, LOGIT_OUTPUT, Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.reading import place_entries
 
 AGREE = 1e-7
 """Share of the largest entry to which two explanations must give the same at another point to be one prediction."""
+
+
+_READ: dict[str, Callable[[float, float], float]] = {
+    "factor.examples": lambda m, K: m,
+    "factor.examples_twice": lambda m, K: 1.0 / m,
+    "factor.outputs": lambda m, K: K,
+    "factor.outputs_twice": lambda m, K: 1.0 / K,
+    "factor.two": lambda m, K: 2.0,
+    "factor.half": lambda m, K: 0.5,
+    "factor.sign": lambda m, K: -1.0,
+    "penalty.not_divided": lambda m, K: m,
+    "penalty.divided": lambda m, K: 1.0 / m,
+    "penalty.twice": lambda m, K: 2.0,
+    "penalty.half": lambda m, K: 0.5,
+}
+"""What the readings of a factor say that it is."""
 
 
 class _NoPrediction(Exception):
@@ -56,12 +73,22 @@ class Prediction:
         InputError
             If a wrong gradient has no confident explanation, or has several that give different numbers here.
         """
+        return self._arrays(self.values(problem))
+
+    def values(self, problem: Problem) -> Array:
+        """Return the same in theta's order; 0 where no gradient is claimed.
+
+        Raises
+        ------
+        InputError
+            As for the arrays.
+        """
         if self.open:
             raise InputError(f"no mistake explains {', '.join(self.open)} with confidence: there is nothing to predict from")
         if problem.network.widths != self.problem.network.widths:
             raise InputError("predicted() takes another point of the same network: parameters of other shapes were given")
         try:
-            first, *others = (self._gradient(problem, way) for way in self.ways)
+            first, *others = (_gradient(self.problem, problem, way) for way in self.ways)
         except _NoPrediction as reason:
             raise InputError(f"the mistake cannot be evaluated at another point: {reason}") from None
         for other in others:
@@ -70,7 +97,7 @@ class Prediction:
                     "several mistakes explain the gradients at the given point and give different ones here; "
                     "check at a point that tells them apart"
                 )
-        return self._arrays(first)
+        return first
 
     def _agree(self, first: Array, second: Array) -> bool:
         for tensor in self.problem.tensors:
@@ -87,23 +114,58 @@ class Prediction:
                 place_entries(tensor, values[tensor.start : tensor.stop], array)
         return arrays
 
-    @np.errstate(all="ignore")
-    def _gradient(self, problem: Problem, way: tuple[Cause, ...]) -> Array:
-        claimed = np.zeros(problem.network.size)
-        there = replace(problem, tensors=self.problem.tensors, claimed=claimed)
-        base = base_point(there)
-        ground = Ground(there, Numerical(claimed, None, None, None, "preactivation", None, (0.0, 0.0), 0, base))
-        run = _Run(ground, self.problem.samples, way)
-        above: Flow | None = None
-        for layer in reversed(range(ground.depth)):
-            flow = run.flow(layer, above)
-            for kind in KINDS:
-                tensor = subject(ground, layer, kind, flow)
-                if tensor is not None:  # what is worked out further down may be made of it
-                    values = run.values(tensor, above)
-                    claimed[tensor.claim.tensor.start : tensor.claim.tensor.stop] = values.ravel()
-            above = flow
-        return claimed
+
+@np.errstate(all="ignore")
+def _gradient(checked: Problem, problem: Problem, way: tuple[Cause, ...], is_read: bool = False) -> Array:
+    """Return the gradient of a problem by a backward pass with mistakes that were found in another."""
+    claimed = np.zeros(problem.network.size)
+    there = replace(problem, claimed=claimed)
+    if problem.network.widths == checked.network.widths:
+        there = replace(there, tensors=checked.tensors)
+    base = base_point(there)
+    ground = Ground(there, Numerical(claimed, None, None, None, "preactivation", None, (0.0, 0.0), 0, base))
+    run = _Run(ground, checked.samples, way, is_read)
+    above: Flow | None = None
+    for layer in reversed(range(ground.depth)):
+        flow = run.flow(layer, above)
+        for kind in KINDS:
+            tensor = subject(ground, layer, kind, flow)
+            if tensor is not None:  # what is worked out further down may be made of it
+                values = run.values(tensor, above)
+                claimed[tensor.claim.tensor.start : tensor.claim.tensor.stop] = values.ravel()
+        above = flow
+    return claimed
+
+
+def tell_apart(checked: Problem, first: tuple[Cause, ...], second: tuple[Cause, ...], problem: Problem) -> bool:
+    """Whether two explanations give different numbers for a problem; where one of them cannot be there, it tells as well."""
+    gradients = []
+    for way in (first, second):
+        try:
+            gradients.append(_gradient(checked, problem, way, is_read=True))
+        except (_NoPrediction, ValueError, IndexError):
+            return True
+    size = max(float(np.abs(gradient).max(initial=0.0)) for gradient in gradients)
+    return bool((np.abs(gradients[0] - gradients[1]) > AGREE * size).any())
+
+
+def drawn(checked: Problem, samples: int, widths: tuple[int, ...]) -> Problem:
+    """Return a problem of the same network but for its widths, with other numbers and so many examples."""
+    draw = np.random.default_rng(0)
+    network = replace(checked.network, widths=widths, class_weights=())
+    tensors = []
+    for tensor in checked.tensors:
+        n_out, n_in = widths[tensor.layer + 1], widths[tensor.layer]
+        shape = (n_out, n_in) if tensor.kind == "W" else (n_out,)
+        place = network.weight_slice(tensor.layer) if tensor.kind == "W" else network.bias_slice(tensor.layer)
+        where = {"start": place.start, "stop": place.stop, "canonical_shape": shape, "shape": shape}
+        tensors.append(replace(tensor, **where, transposed=False, column=None))  # type: ignore[arg-type]
+    theta = draw.normal(size=network.size) / np.sqrt(max(widths))
+    Y = draw.random((samples, widths[-1]))
+    if network.loss_name in LOGIT_OUTPUT or network.loss_name in HINGES:
+        Y = np.eye(widths[-1])[draw.integers(0, widths[-1], samples)] if widths[-1] > 1 else np.round(Y)
+    X = draw.normal(size=(samples, widths[0]))
+    return Problem(network, theta, X, Y, tuple(tensors), None, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +175,8 @@ class _Run:
     ground: Ground
     samples: int
     way: tuple[Cause, ...]
+    is_read: bool = False
+    """Whether factors are what their codes say, not what all readings of them have in common."""
 
     def causes(self, layer: int, kind: str) -> list[Cause]:
         """Return the mistakes at a place."""
@@ -127,8 +191,8 @@ class _Run:
         return flow
 
     def _changed(self, layer: int, above: Flow | None, right: Flow, flow: Flow, cause: Cause) -> Flow:
-        if cause.code == "factor" and cause.factor is not None:
-            return flow.scaled(self.factor(cause.factor))
+        if cause.code.startswith("factor") and cause.factor is not None:
+            return flow.scaled(self._constant(cause))
         if isinstance(cause.other, Edit):
             found = flow_of(Scene(self.ground, layer, above, None, cause.other.late, rounding=True), cause.other.tree)
             if found is None:
@@ -159,7 +223,7 @@ class _Run:
             return estimate.values
         for cause in causes:
             c = self._constant(cause)
-            if cause.code == "factor":
+            if cause.code.startswith("factor") and cause.code != "factor.whole":
                 data, total = c * data, c * data + penalty
             elif cause.code == "factor.whole":
                 total = c * total
@@ -182,9 +246,9 @@ class _Run:
         """Return the number that is added to every entry."""
         if cause.code == "penalty.value" and isinstance(cause.other, float):
             return cause.other * 0.5 * tensor.claim.l2 * float(np.square(tensor.claim.theta).sum())
-        if cause.factor is None or not is_short(cause.factor):
+        if cause.factor is None:
             raise _NoPrediction("what the number that is added is made of is not known")
-        return cause.factor
+        return self.factor(cause.factor)
 
     def _moved(self, cause: Cause, c: float) -> Cause:
         """Return a cause as it is here: the last example is the last of these."""
@@ -196,6 +260,12 @@ class _Run:
         """Return the number of a cause at this point: a coefficient is a constant, what multiplies a gradient may have m in it."""
         if cause.factor is None:
             return 1.0
+        if cause.code in _READ and self.is_read:
+            return _READ[cause.code](float(self.ground.samples), float(self.ground.problem.network.widths[-1]))
+        if cause.code == "factor.batch" and isinstance(cause.other, int):
+            return self.ground.samples / cause.other
+        if cause.code in ("factor.constant", "factor.update", "factor.zero"):
+            return cause.factor
         if cause.code.startswith("value") or cause.code in ("penalty.value", "penalty.number"):
             return cause.factor
         if cause.code.startswith("penalty.") and cause.code not in ("penalty.added", "penalty.sign_added"):

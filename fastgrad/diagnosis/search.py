@@ -33,6 +33,8 @@ REPEATED = 0.05
 UNKNOWN, UNKNOWN_AGAIN = 6.0, 1.2
 """What the first tensor costs that nothing explains, and each further one: so much that three mistakes which explain
 the numbers to rounding are preferred, and that a mistake below an unknown one is still looked for."""
+FITTED = ("factor", "factor.whole", "penalty.factor", "penalty.added", "penalty.sign_added", "value.number_added")
+"""Mistakes with a constant that is fitted: what is none that somebody writes is looked for in other lines, too."""
 CLOSE = 0.4
 """Explanations that cost so much more than the best have as many mistakes; they are named beside it."""
 
@@ -164,10 +166,8 @@ def _is_evident(ground: Ground, layer: int, causes: tuple[Cause, ...], tensors: 
 def _settled(explanations: list[Explanation]) -> bool:
     """Whether a tensor is explained by more numbers than were fitted to it, none of them a constant that nobody writes."""
     first = explanations[0]
-    odd = any(
-        cause.factor is not None and cause.code != "value.clipped" and not is_short(cause.factor) for cause in first.causes
-    )
-    return first.found and first.spare > 0 and not odd
+    odd = any(cause.code in FITTED and not is_short(cause.factor or 0.0) for cause in first.causes)
+    return first.found and first.spare > 0 and not odd and len(first.causes) < 2
 
 
 def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Steps:
