@@ -121,18 +121,24 @@ class _Scope:
                 names.add(node.id)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "self":
                 attributes.setdefault("self", set()).add(node.attr)
-            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant):
-                if isinstance(node.slice.value, str):
-                    keys.setdefault(node.value.id, set()).add(node.slice.value)
+            if _has_key(node):
+                keys.setdefault(node.value.id, set()).add(node.slice.value)
         self.names = sorted(names - {"self"})
         self.attributes, self.keys, self.module = attributes, keys, module
 
 
+def _has_key(node: ast.AST) -> bool:
+    """Whether a node is a dict's entry under a written key."""
+    if not (isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and isinstance(node.slice, ast.Constant)):
+        return False
+    return isinstance(node.slice.value, str)
+
+
 def _statements(function: ast.FunctionDef) -> Iterator[ast.stmt]:
     for node in ast.walk(function):
-        if isinstance(node, (ast.Assign, ast.AugAssign, ast.Return, ast.For, ast.Expr)):
-            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-                yield node
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.Return, ast.For, ast.Expr)) and not is_text:
+            yield node
 
 
 def _statement_changes(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt | None]]:
@@ -140,9 +146,9 @@ def _statement_changes(statement: ast.stmt) -> Iterator[tuple[str, ast.stmt | No
         yield "statement left out", None
     if isinstance(statement, ast.AugAssign):
         for operation in (ast.Add, ast.Sub, ast.Mult, ast.Div):
-            if isinstance(statement.op, (ast.Add, ast.Sub)) != (operation in (ast.Mult, ast.Div)):
-                if not isinstance(statement.op, operation):
-                    yield "+= or -= or *=", _with(statement, op=operation())
+            is_kin = isinstance(statement.op, (ast.Add, ast.Sub)) == (operation in (ast.Add, ast.Sub))
+            if is_kin and not isinstance(statement.op, operation):
+                yield "+= or -= or *=", _with(statement, op=operation())
         target = copy.deepcopy(statement.target)
         yield "= for +=", ast.copy_location(ast.Assign([target], statement.value), statement)
     if isinstance(statement, ast.Assign) and _is_number(statement.value):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.diagnosis.plants import Nursery, Plant, apart
 from fastgrad.diagnosis.names import gradient_name
+from fastgrad.diagnosis.plants import Nursery, Plant, apart
 from fastgrad.model.network import ACTIVATION_CODES, HINGES, LOGIT_OUTPUT, LOSSES, POSITIVE_OUTPUT
 from fastgrad.reading import Description, interpret_parts
 

@@ -6,9 +6,8 @@ flow, `forms` what can have been done to one tensor, `search` goes from the outp
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,9 +15,9 @@ from fastgrad.diagnosis.codes import BY_EXAMPLES, BY_OUTPUTS, BY_WIDTHS, CODES
 from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.names import gradient_name, listed
 from fastgrad.diagnosis.predict import Prediction, drawn, tell_apart
 from fastgrad.diagnosis.search import State, is_named, search
-from fastgrad.diagnosis.names import gradient_name, listed
 from fastgrad.diagnosis.words import fill, readings, sentences, wrong_line
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical

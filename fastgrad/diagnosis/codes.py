@@ -387,8 +387,8 @@ CODES: dict[str, Code] = {
     ),
     "penalty.value": Code(
         "the penalty's value in place of its derivative",
-        "{grads} {have} the same number, {value}, added to every entry: it is the penalty's value, made of Σ{parameter}², where "
-        "its derivative belongs.",
+        "{grads} {have} the same number, {value}, added to every entry: the penalty's value, made of Σ{parameter}², where its "
+        "derivative belongs.",
         "Add {l2}·{parameter}, the derivative of the penalty, entry by entry.",
         "{right} + {l2}·{parameter}",
     ),

@@ -33,7 +33,7 @@ def of_examples(c: float, m: int, counts: tuple[int, ...]) -> list[tuple[str, fl
     width or the number of layers beside it a constant of few digits is as likely.
     """
     size = abs(c)
-    if m < 2 or not c:
+    if m < 2 or size in (0.0, 1.0):
         return [("", c)]
     for form in ("m", "1/m", "m²", "1/m²"):
         if m > 2 and _is(size, _MADE[form](m)):

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastgrad.diagnosis.ground import Estimate, Flow, Ground, Kind
+from fastgrad.diagnosis.ground import Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.lines import (
     ARRIVES,
     Place,
     Scene,
     Tree,
-    Unfit,
+    UnfitError,
     activation_name,
     children,
     count,
@@ -173,8 +173,20 @@ def tensor_lines(ground: Ground, layer: int, kind: Kind, late: bool) -> list[Tre
 Change = tuple[float, Tree]
 """What an edit costs, and the line after it."""
 
-_OTHER_OPERATIONS = {"+": "-*", "-": "+*", "*": "/+-", "/": "*-+"}
-NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION = 1.15, 1.25, 1.2, 1.1, 1.2, 1.15, 1.2, 1.2
+_OTHER_OPERATIONS = {"+": "-*", "-": "+*", "*": ("/", "+", "-", "max"), "/": "*-+"}
+NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, SLIPPED = (
+    1.15,
+    1.25,
+    1.2,
+    1.1,
+    1.2,
+    1.15,
+    1.2,
+    1.2,
+    1.35,
+)
+WIDEST = 12
+"""Units of a layer up to which each is tried in the place of all."""
 
 
 def changes(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
@@ -244,7 +256,7 @@ def _of_operations(tree: Tree) -> Iterator[Change]:
 
 
 def _of_products(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
-    operation, how, left, right = tree
+    operation, _, left, right = tree
     for other in ("+", "-", "/", "last", "first"):
         yield OPERATION, (operation, other, left, right)
     yield TWICE, ("*", tree, tree)
@@ -289,6 +301,9 @@ def _other_names(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
     for cost, other in names_at(scene, place):
         if other != tree:
             yield cost, other
+        if place == "summed" and other[1] in ("b", "db"):  # added once for each example
+            yield cost, ("*", count("m"), other)
+    yield from ((SLIPPED, slip) for slip in _slips(scene, place))
     if tree[1] == "Y":
         yield 1.3, ("-", ("*", number(2.0), tree), number(1.0))
         yield 1.3, ("/", ("+", tree, number(1.0)), number(2.0))
@@ -335,6 +350,20 @@ def _counts(scene: Scene) -> list[Tree]:
     widths = scene.ground.problem.network.widths
     known = [count("m"), count("K"), count("layers"), count("layer")]
     return known + [count("n", k - scene.layer - 1) for k in range(min(len(widths), SHALLOW))]
+
+
+def _slips(scene: Scene, place: Place) -> Iterator[Tree]:
+    """Yield the names whose index may have slipped: one unit for all, the first units of a longer array."""
+    depth, layer = scene.ground.depth, scene.layer
+    widths = scene.ground.problem.network.widths
+    if depth > SHALLOW or max(widths) > WIDEST or place in ("ways", "weights"):
+        return
+    for k in range(-1, depth):
+        for kind in ("A", "Z", "dZ", "b", "db"):
+            leaf = name(kind, k - layer)
+            yield ("head", leaf)
+            for unit in range(widths[k + 1]):
+                yield ("unit", leaf, unit)
 
 
 def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
@@ -400,20 +429,22 @@ def fingerprint(ground: Ground, layer: int, data: bool) -> Fingerprint:
     return Fingerprint(units, columns, cut_weights, cut_bias, tolerance)
 
 
-def _exactly(predicted: Array, claimed: Array, tolerance: float) -> Array:
+def _exactly(predicted: Array, claimed: Array, tolerance: float) -> Truth:
     """Return which rows are the claim."""
     size = np.maximum(np.abs(claimed).max(initial=0.0), np.abs(predicted).max(axis=1, initial=0.0))
-    return np.asarray((np.abs(predicted - claimed) <= tolerance * size[:, None]).all(axis=1))
+    fits: Truth = (np.abs(predicted - claimed) <= tolerance * size[:, None]).all(axis=1)
+    return fits
 
 
-def _multiples(predicted: Array, claimed: Array, tolerance: float) -> Array:
+def _multiples(predicted: Array, claimed: Array, tolerance: float) -> Truth:
     """Return of which rows the claim is a multiple, where more than one entry tells."""
     if claimed.size < 2:
         return np.zeros(len(predicted), dtype=bool)
     square = np.einsum("ci,ci->c", predicted, predicted)
     c = (predicted @ claimed) / square
     off = np.abs(c[:, None] * predicted - claimed)
-    return np.asarray((off <= tolerance * np.abs(claimed).max(initial=0.0)).all(axis=1))
+    fits: Truth = (off <= tolerance * np.abs(claimed).max(initial=0.0)).all(axis=1)
+    return fits
 
 
 def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cause, Flow]]:
@@ -429,7 +460,7 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cau
         seen: set[Tree] = set()
         waiting: list[tuple[float, Edit, Array]] = []
         for line in flow_lines(ground, layer, late):
-            for cost, tree in changes(scene, line, "units"):
+            for cost, tree in (*changes(scene, line, "units"), *_fewer_examples(scene, line)):
                 if tree in seen:
                     continue
                 seen.add(tree)
@@ -443,11 +474,27 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cau
     return _whole_flows(ground, layer, above, sorted(found, key=lambda pair: pair[0]))
 
 
+def _fewer_examples(scene: Scene, line: Tree) -> Iterator[Change]:
+    """Yield the output's line for the first examples only, with m and with their number."""
+    if scene.layer + 1 < scene.ground.depth:
+        return
+    for leaf in _counts(scene):
+        if scene.value_of(leaf) < scene.ground.samples:
+            yield SLIPPED, ("examples", line, leaf)
+            yield SLIPPED, ("examples", _with_count(line, leaf), leaf)
+
+
+def _with_count(tree: Tree, leaf: Tree) -> Tree:
+    if tree == count("m"):
+        return leaf
+    return tuple(_with_count(part, leaf) if isinstance(part, tuple) else part for part in tree)
+
+
 def _evaluated(scene: Scene, tree: Tree, shape: tuple[int, ...]) -> Array | None:
     try:
         values = scene.part(tree, "units" if shape[0] == scene.ground.samples else "weights").values
         return np.broadcast_to(values, shape)
-    except (Unfit, ValueError):
+    except (UnfitError, ValueError):
         return None
 
 
@@ -467,7 +514,7 @@ def _sieved(waiting: list[tuple[float, Edit, Array]], inputs: Array, marks: Fing
         fits |= exact[k]
         if k == 0 or marks.weights is None:  # behind one unit every db is a multiple of its weights
             fits |= _multiples(rows, claimed.ravel(), marks.tolerance)
-    whole = exact.all(axis=0)
+    whole = np.logical_and(exact[0], exact[1])
     return [(waiting[k][0] + PARTLY * (not whole[k]), waiting[k][1]) for k in np.flatnonzero(fits)]
 
 
@@ -509,7 +556,7 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
                 seen.add(tree)
                 try:
                     values = np.broadcast_to(scene.part(tree, place).values, shape)
-                except (Unfit, ValueError):
+                except (UnfitError, ValueError):
                     continue
                 if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
                     found.append((cost, Edit(tree, line, late)))

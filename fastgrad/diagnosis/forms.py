@@ -237,7 +237,7 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     for fixed in (claim.penalty, zero) if penalized else (zero,):
         fit = _fit(tensor, [data, one], fixed)
         if fit is not None and fit[2] > 2 and fit[0][1]:
-            yield Explanation(_number_causes(tensor, *fit[0], in_place=fixed is zero and penalized), fit[1], fit[2] - 2)
+            yield Explanation(_number_causes(tensor, fit[0], fixed is zero and penalized), fit[1], fit[2] - 2)
             return
 
 
@@ -325,8 +325,9 @@ def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Caus
     return (*causes, _penalty_cause(tensor, k))
 
 
-def _number_causes(tensor: Subject, c: float, k: float, in_place: bool) -> tuple[Cause, ...]:
+def _number_causes(tensor: Subject, multiples: list[float], in_place: bool) -> tuple[Cause, ...]:
     """Name one number that was added to every entry, in the place of the declared penalty or beside it."""
+    c, k = multiples
     value = 0.5 * tensor.claim.l2 * float(np.square(tensor.claim.theta).sum())
     code = "value.number_added"
     if in_place:

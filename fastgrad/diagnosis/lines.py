@@ -27,15 +27,15 @@ LARGEST = 2**22
 """Numbers that one tree may take on its way."""
 
 
-class Unfit(Exception):
+class UnfitError(Exception):
     """A tree means nothing at this layer."""
 
 
 class Part(NamedTuple):
     """What a tree gives: numbers, and what rounding does to them in units of u; None where that was not asked for."""
 
-    values: Array
-    error: Array | None
+    values: Any
+    error: Any
 
 
 def name(kind: str, offset: int = 0, turned: bool = False) -> Tree:
@@ -60,7 +60,7 @@ ARRIVES = ("@", "*", name("dZ", 1), name("W", 1))
 def children(tree: Tree, place: Place) -> Iterator[tuple[int, Tree, Place]]:
     """Yield the parts of a tree that are trees: where they stand in it, and what kind of place that is."""
     operation = tree[0]
-    if operation in ("name", "number", "count"):
+    if operation in ("name", "number", "count", "unit", "head", "examples"):
         return
     if operation == "@":
         yield from ((2, tree[2], "above"), (3, tree[3], "ways"))
@@ -119,7 +119,7 @@ class Scene:
 
         Raises
         ------
-        Unfit
+        UnfitError
             If a name does not fit.
         """
         key = tree, place
@@ -133,7 +133,7 @@ class Scene:
         if operation == "name":
             part = self.named(tree, place)
             if part is None:
-                raise Unfit
+                raise UnfitError
             return part
         if operation in ("number", "count"):
             value = np.float64(self.value_of(tree))
@@ -144,6 +144,10 @@ class Scene:
             return self._contracted(tree, "units", "inputs")
         if operation == "sum":
             return self._summed(tree)
+        if operation in ("unit", "head"):
+            return self._slipped(tree, place)
+        if operation == "examples":
+            return self._some_examples(tree, place)
         if operation == "f":
             return self._applied(tree[1], self.part(tree[2], place))
         if operation == "mask":
@@ -166,7 +170,7 @@ class Scene:
         k = self.layer + 1 + leaf[2]
         widths = self.ground.problem.network.widths
         if not 0 <= k < len(widths):
-            raise Unfit
+            raise UnfitError
         return float(widths[k])
 
     # Names.
@@ -246,7 +250,7 @@ class Scene:
     def _laid_vector(self, vector: Part, place: Place) -> Part | None:
         size = vector.values.size
         if place == "ways":
-            return _cut(vector, np.s_[:, None]) if size == self.size_at("above") and size > 1 else None
+            return _cut(vector, np.s_[:, None]) if size == self.size_at("above") else None
         if place == "inputs":
             return _cut(_cut(vector, np.s_[self.columns]), np.s_[None]) if size == self.size_at(place) else None
         if place == "above":
@@ -330,6 +334,32 @@ class Scene:
             return _cut(whole, np.s_[:, self.units])
         return whole if width == 1 else None
 
+    def _slipped(self, tree: Tree, place: Place) -> Part:
+        """Return one unit of an array in place of each, or the first units of a longer one: an index that slipped."""
+        _, kind, offset, _ = tree[1]
+        whole = self._vector(kind, self.layer + offset) if kind in ("b", "db") else self._examples(kind, self.layer + offset)
+        if whole is None:
+            raise UnfitError
+        if whole.values.ndim == 1:
+            whole = _cut(whole, np.s_[None])
+        if tree[0] == "unit":
+            if place == "ways" or not tree[2] < whole.values.shape[1]:
+                raise UnfitError
+            return _cut(whole, np.s_[:, tree[2] : tree[2] + 1])
+        if whole.values.shape[1] <= self.size_at(place):
+            raise UnfitError
+        part = _cut(whole, np.s_[:, : self.size_at(place)])
+        chosen = {"inputs": self.columns, "above": slice(None)}.get(place, self.units)
+        return _cut(part, np.s_[:, chosen])
+
+    def _some_examples(self, tree: Tree, place: Place) -> Part:
+        """Return numbers of the first examples only, 0 for the others: a loop that ends too early."""
+        part, most = self.part(tree[1], place), int(self.value_of(tree[2]))
+        if not 0 < most < self.ground.samples or len(part.values) != self.ground.samples:
+            raise UnfitError
+        kept = (np.arange(self.ground.samples) < most)[:, None] * 1.0
+        return Part(part.values * kept, None if part.error is None else part.error * kept)
+
     # Operations.
 
     def _contracted(self, tree: Tree, left_place: Place, right_place: Place) -> Part:
@@ -348,11 +378,10 @@ class Scene:
             values = a.values @ b.values
             if not self.rounding:
                 return Part(values, None)
-            assert a.error is not None and b.error is not None
             spread = np.square(a.error) @ np.square(b.values) + np.square(a.values) @ np.square(b.error)
             return Part(values, np.sqrt(spread + np.square(a.values) @ np.square(b.values)) + np.abs(values))
         if a.values.shape[0] * a.values.shape[1] * b.values.shape[1] > LARGEST:
-            raise Unfit
+            raise UnfitError
         first = Part(*(None if x is None else x[:, :, None] for x in a))
         second = Part(*(None if x is None else x[None] for x in b))
         if how in ("last", "first"):
@@ -364,7 +393,7 @@ class Scene:
     def _summed(self, tree: Tree) -> Part:
         how, part = tree[1], self.part(tree[2], "summed")
         if np.ndim(part.values) < 2:
-            raise Unfit
+            raise UnfitError
         if how == "sum":
             return _reduced(part, 0, keep=True)
         if how == "mean":
@@ -376,7 +405,7 @@ class Scene:
             return Part(*(None if x is None else x[:1] for x in part))
         if how == "last":
             return Part(*(None if x is None else x[-1:] for x in part))
-        raise Unfit
+        raise UnfitError
 
     def _applied(self, function: str, part: Part) -> Part:
         apply = self.function(function)
@@ -395,7 +424,7 @@ class Scene:
         if function in ("f", "slope"):
             network = self.ground.problem.network
             if self.layer + 1 == network.depth and network.from_logits:
-                raise Unfit
+                raise UnfitError
             code, parameter = network.activation_codes[self.layer], network.activation_parameters[self.layer]
         else:
             code, parameter = ACTIVATION_CODES[function.split("'")[0]], 0.0
@@ -472,14 +501,26 @@ def _power(left: Part, right: Part) -> Part:
     return Part(values, slope * left.error + np.abs(values))
 
 
-_OPERATIONS: dict[str, Callable[[Part, Part], Part]] = {"+": _plus, "-": _minus, "*": _times, "/": _over, "**": _power}
+def _larger(left: Part, right: Part) -> Part:
+    values = np.maximum(left.values, right.values)
+    return Part(values, None if left.error is None else np.maximum(left.error, right.error))
+
+
+_OPERATIONS: dict[str, Callable[[Part, Part], Part]] = {
+    "+": _plus,
+    "-": _minus,
+    "*": _times,
+    "/": _over,
+    "**": _power,
+    "max": _larger,
+}
 _COMPARISONS: dict[str, Any] = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
 _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
-    "step": lambda x: (x > 0.0) * 1.0,
-    "step at 0": lambda x: (x >= 0.0) * 1.0,
-    "step down": lambda x: (x < 0.0) * 1.0,
-    "step at 1": lambda x: (x > 1.0) * 1.0,
-    "step at -1": lambda x: (x > -1.0) * 1.0,
+    "step": lambda x: np.where(x > 0.0, 1.0, 0.0),
+    "step at 0": lambda x: np.where(x >= 0.0, 1.0, 0.0),
+    "step down": lambda x: np.where(x < 0.0, 1.0, 0.0),
+    "step at 1": lambda x: np.where(x > 1.0, 1.0, 0.0),
+    "step at -1": lambda x: np.where(x > -1.0, 1.0, 0.0),
     "sign": np.sign,
     "abs": np.abs,
     "exp": np.exp,
@@ -494,7 +535,7 @@ def flow_of(scene: Scene, tree: Tree) -> Flow | None:
     shape = scene.ground.samples, scene._width
     try:
         part = scene.part(tree, "units")
-    except Unfit:
+    except UnfitError:
         return None
     values, error = (np.broadcast_to(array, shape) for array in (part.values, part.error))
     if scene.late:
@@ -533,7 +574,7 @@ def estimate_of(scene: Scene, tree: Tree, place: Place) -> Estimate | None:
     shape = (n, k) if place == "weights" else (1, n)
     try:
         part = scene.part(tree, place)
-    except Unfit:
+    except UnfitError:
         return None
     if not np.isfinite(part.values).all():
         return None

@@ -41,5 +41,3 @@ def lies_in_rows(ground: Ground) -> bool:
     if ground.problem.examples is not None:
         return ground.problem.examples == "rows"
     return any(tensor.transposed for tensor in ground.problem.tensors)
-
-

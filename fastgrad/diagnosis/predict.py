@@ -43,7 +43,7 @@ _READ: dict[str, Callable[[float, float], float]] = {
 """What the readings of a factor say that it is."""
 
 
-class _NoPrediction(Exception):
+class _NoPredictionError(Exception):
     """A cause that belongs to the numbers of one point."""
 
 
@@ -89,7 +89,7 @@ class Prediction:
             raise InputError("predicted() takes another point of the same network: parameters of other shapes were given")
         try:
             first, *others = (_gradient(self.problem, problem, way) for way in self.ways)
-        except _NoPrediction as reason:
+        except _NoPredictionError as reason:
             raise InputError(f"the mistake cannot be evaluated at another point: {reason}") from None
         for other in others:
             if not self._agree(first, other):
@@ -143,7 +143,7 @@ def tell_apart(checked: Problem, first: tuple[Cause, ...], second: tuple[Cause, 
     for way in (first, second):
         try:
             gradients.append(_gradient(checked, problem, way, is_read=True))
-        except (_NoPrediction, ValueError, IndexError):
+        except (_NoPredictionError, ValueError, IndexError):
             return True
     size = max(float(np.abs(gradient).max(initial=0.0)) for gradient in gradients)
     return bool((np.abs(gradients[0] - gradients[1]) > AGREE * size).any())
@@ -159,7 +159,7 @@ def drawn(checked: Problem, samples: int, widths: tuple[int, ...]) -> Problem:
         shape = (n_out, n_in) if tensor.kind == "W" else (n_out,)
         place = network.weight_slice(tensor.layer) if tensor.kind == "W" else network.bias_slice(tensor.layer)
         where = {"start": place.start, "stop": place.stop, "canonical_shape": shape, "shape": shape}
-        tensors.append(replace(tensor, **where, transposed=False, column=None))  # type: ignore[arg-type]
+        tensors.append(replace(tensor, **where, transposed=False, column=None))
     theta = draw.normal(size=network.size) / np.sqrt(max(widths))
     Y = draw.random((samples, widths[-1]))
     if network.loss_name in LOGIT_OUTPUT or network.loss_name in HINGES:
@@ -196,14 +196,14 @@ class _Run:
         if isinstance(cause.other, Edit):
             found = flow_of(Scene(self.ground, layer, above, None, cause.other.late, rounding=True), cause.other.tree)
             if found is None:
-                raise _NoPrediction(f"{cause.other} is no number there")
+                raise _NoPredictionError(f"{cause.other} is no number there")
             return found
         if cause.code == "way.updated_weights" and above is not None and isinstance(cause.other, float):
             change = next(iter(updated_ways(self.ground, layer, above)))
             arrived, delta = (a - cause.other * b for a, b in ((right.arrived, change.arrived), (right.delta, change.delta)))
             return Flow(arrived, right.arrived_error, delta, right.error)
         if cause.code.startswith("unknown") or cause.code == "labels.order":
-            raise _NoPrediction(f"{cause.code} belongs to the examples of one point")
+            raise _NoPredictionError(f"{cause.code} belongs to the examples of one point")
         for family in flow_families(self.ground, layer, above, right):
             for k, other in enumerate(family.causes):
                 if (other.code, other.other) == (cause.code, cause.other):
@@ -219,7 +219,7 @@ class _Run:
             scene = Scene(self.ground, tensor.layer, above, tensor.flow, edited.late, rounding=True)
             estimate = estimate_of(scene, edited.tree, "weights" if tensor.kind == "W" else "bias")
             if estimate is None:
-                raise _NoPrediction(f"{edited} is no number there")
+                raise _NoPredictionError(f"{edited} is no number there")
             return estimate.values
         for cause in causes:
             c = self._constant(cause)
@@ -238,7 +238,7 @@ class _Run:
             else:
                 form = form_of(tensor, self._moved(cause, c))
                 if form is None:
-                    raise _NoPrediction(f"{cause.code} belongs to the numbers of one point")
+                    raise _NoPredictionError(f"{cause.code} belongs to the numbers of one point")
                 total = form
         return total
 
@@ -247,7 +247,7 @@ class _Run:
         if cause.code == "penalty.value" and isinstance(cause.other, float):
             return cause.other * 0.5 * tensor.claim.l2 * float(np.square(tensor.claim.theta).sum())
         if cause.factor is None:
-            raise _NoPrediction("what the number that is added is made of is not known")
+            raise _NoPredictionError("what the number that is added is made of is not known")
         return self.factor(cause.factor)
 
     def _moved(self, cause: Cause, c: float) -> Cause:
@@ -257,7 +257,7 @@ class _Run:
         return replace(cause, factor=None if cause.factor is None else c, other=other)
 
     def _constant(self, cause: Cause) -> float:
-        """Return the number of a cause at this point: a coefficient is a constant, what multiplies a gradient may have m in it."""
+        """Return the number of a cause at this point: what multiplies a gradient may have m in it."""
         if cause.factor is None:
             return 1.0
         if cause.code in _READ and self.is_read:
@@ -278,7 +278,9 @@ class _Run:
         counts = (*network.widths, network.depth)
         found = factors_at(c, self.samples, self.ground.samples, counts)
         if not found:
-            raise _NoPrediction(f"whether {c:.6g} is a constant or a number of the given point is not known")
+            raise _NoPredictionError(f"whether {c:.6g} is a constant or a number of the given point is not known")
         if max(found) - min(found) > 1e-9 * abs(found[0]):
-            raise _NoPrediction(f"{c:.6g} can be a constant or made of the number of examples; with another number they differ")
+            raise _NoPredictionError(
+                f"{c:.6g} can be a constant or made of the number of examples; with another number they differ"
+            )
         return found[0]

@@ -16,10 +16,10 @@ from itertools import product as pairs
 
 import numpy as np
 
+from fastgrad.diagnosis.constants import is_short
 from fastgrad.diagnosis.edits import flow_edits, tensor_edits
 from fastgrad.diagnosis.forms import CLEAR, Explanation, edited, explain, factor_cost, nearest_constant, subject, telling
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
-from fastgrad.diagnosis.constants import is_short
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.model.network import Array, Offsets
 
@@ -136,18 +136,16 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
     judged = [kind for kind in KINDS if (layer, kind) in ground.claims]
     if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
         return steps
-    flows: list[Flow] = [right]
+    known = [(right, (weights, bias))]
     for causes, candidate in _agreeing(ground, layer, above, right):
-        same = next((flow for flow in flows if _same(flow, candidate)), None)
+        same = next((pair for pair in known if _same(pair[0], candidate)), None)
         if same is None:
-            flows.append(candidate)
-            found = _explained(ground, layer, candidate)
-        else:
-            found = next((W, b) for _, flow, W, b in steps if flow is same)
-        if ground.given.get(("Z", layer)) is not None or _is_evident(ground, layer, causes, found):
-            steps.append((causes, same or candidate, *found))
+            same = candidate, _explained(ground, layer, candidate)
+            known.append(same)
+        if ground.given.get(("Z", layer)) is not None or _is_evident(ground, layer, causes, same[1]):
+            steps.append((causes, same[0], *same[1]))
     if ground.given.get(("Z", layer)) is None and not any(_settled(W) and _settled(b) for *_, W, b in steps):
-        steps += _edited(ground, layer, above, steps)
+        return _edited(ground, layer, above, steps)
     return steps
 
 
@@ -167,37 +165,43 @@ def _settled(explanations: list[Explanation]) -> bool:
     """Whether a tensor is explained by more numbers than were fitted to it, none of them a constant that nobody writes."""
     first = explanations[0]
     odd = any(cause.code in FITTED and not is_short(cause.factor or 0.0) for cause in first.causes)
+    odd |= any(cause.code == "penalty.number" for cause in first.causes)
     return first.found and first.spare > 0 and not odd and len(first.causes) < 2
 
 
 def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Steps:
-    """Return the ways through a layer that take an edit of one of its lines."""
+    """Return the ways through a layer, with those that take an edit of one of its lines."""
     found: Steps = []
-    for cause, flow in flow_edits(ground, layer, above):
-        for c in _Probe(ground, layer, steps[0][1]).factors(flow, named=True):
-            factor = () if c == 1.0 else (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),)
+    probe = _Probe(ground, layer, steps[0][1])
+    # Where dW is right, so is the flow.
+    for cause, flow in () if (layer, "W") in ground.sound else flow_edits(ground, layer, above):
+        for c in probe.factors(flow, named=True):
+            causes = (cause,) if c == 1.0 else (cause, Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)))
             scaled = flow if c == 1.0 else flow.scaled(c)
             tensors = _explained(ground, layer, scaled)
-            if _is_evident(ground, layer, (cause, *factor), tensors):
-                found.append(((cause, *factor), scaled, *tensors))
+            if _is_evident(ground, layer, causes, tensors):
+                found.append((causes, scaled, *tensors))
     if any(_settled(W) and _settled(b) for *_, W, b in found):
-        return found
-    return [*found, *filter(None, (_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)))]
+        return [*steps, *found]
+    return [_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)]
 
 
-def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step) -> Step | None:
-    """Return a way whose tensors are explained by edits of their own lines where nothing else explains them."""
+def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step) -> Step:
+    """Return a way whose tensors are explained by edits of their own lines where nothing else explains them well."""
     causes, flow, *tensors = step
     if causes and not any(_settled(tensor) for tensor in tensors):
-        return None
-    found = []
-    for kind, explained in zip(KINDS, tensors, strict=True):
-        more: list[Explanation] = []
-        one = None if _settled(explained) else subject(ground, layer, kind, flow)
-        if one is not None:
-            more = edited(one, tensor_edits(ground, layer, kind, above, flow))
-        found.append((more or explained))
-    return (causes, flow, *found) if any(new is not old for new, old in zip(found, tensors, strict=True)) else None
+        return step
+    weights, bias = (_edited_tensor(ground, layer, kind, above, flow, old) for kind, old in zip(KINDS, tensors, strict=True))
+    return causes, flow, weights, bias
+
+
+def _edited_tensor(
+    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, explained: list[Explanation]
+) -> list[Explanation]:
+    tensor = None if _settled(explained) else subject(ground, layer, kind, flow)
+    if tensor is None:
+        return explained
+    return edited(tensor, tensor_edits(ground, layer, kind, above, flow)) or explained
 
 
 def _agreeing(ground: Ground, layer: int, above: Flow | None, right: Flow) -> list[tuple[tuple[Cause, ...], Flow]]:

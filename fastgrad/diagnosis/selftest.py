@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fastgrad.diagnosis.codes import CODES
-from fastgrad.diagnosis.plants import Nursery, Outcome, Plant
 from fastgrad.diagnosis.names import gradient_name
+from fastgrad.diagnosis.plants import Nursery, Outcome, Plant
 from fastgrad.diagnosis.words import readings
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Problem

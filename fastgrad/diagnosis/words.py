@@ -164,7 +164,7 @@ def _in_their_array(tensor: Tensor, cause: Cause) -> str:
         place = [int(k) for k in str(cause.other).split(",")]
         offset = place[0] * tensor.canonical_shape[1] + place[1] if len(place) > 1 else place[0]
         return ", ".join(map(str, tensor.user_index(offset)))
-    line = int(cause.other or 0)
+    line = int(str(cause.other))
     unit, source = (line, 0) if cause.code == "part.row" else (0, line)
     index = tensor.user_index(unit * tensor.canonical_shape[1] + source)
     is_row = (cause.code == "part.row") != tensor.transposed

@@ -48,6 +48,14 @@ class _Writer:
             return self._closed(f"{_HOW[tree[1]]} {self.text(tree[2], TIGHT)} over the examples", SUM, around)
         if operation == "f":
             return self._function(tree)
+        if operation == "unit":
+            return f"{self._named(tree[1])} of unit {tree[2]}"
+        if operation == "head":
+            return f"the first units of {self._named(tree[1])}"
+        if operation == "examples":
+            return f"{self.text(tree[1], PRODUCT)} for the first {self._count(tree[2])} examples only"
+        if operation == "max":
+            return f"max({self.text(tree[1])}, {self.text(tree[2])})"
         if operation == "mask":
             tested, inside, outside = (self.text(part) for part in tree[2:])
             return f"({inside} where {tested} {tree[1]} 0, else {outside})"
@@ -89,7 +97,7 @@ class _Writer:
             return self.text(tree, PRODUCT)
         lies_turned = any(tensor.transposed for tensor in self.ground.problem.tensors if tensor.kind == "W")
         is_turned = lies_turned ^ to_columns ^ tree[3]
-        return self._named(tree) + "ᵀ" * is_turned
+        return self._named(tree) + ("ᵀ" if is_turned else "")
 
     def _outer(self, tree: Tree) -> str:
         how, left, right = tree[1:]
@@ -123,7 +131,7 @@ class _Writer:
         return {"m": "m", "K": "K", "layers": "L", "layer": str(self.layer + 1)}[tree[1]]
 
     def _name(self, tree: Tree) -> str:
-        return self._named(tree) + "ᵀ" * tree[3]
+        return self._named(tree) + ("ᵀ" if tree[3] else "")
 
     def _named(self, tree: Tree) -> str:
         kind, k = tree[1], self.layer + tree[2]

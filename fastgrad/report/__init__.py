@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
@@ -26,6 +26,16 @@ SCHEMA = 1
 
 class GradientError(AssertionError):
     """A gradient that was checked and is not right; the message is the short report."""
+
+
+class Prediction(Protocol):
+    """What the named mistakes give for a problem: by name in the user's layout, or in theta's order."""
+
+    def __call__(self, problem: Any, /) -> dict[str, Any]:
+        """Return arrays by name."""
+
+    def values(self, problem: Any, /) -> Any:
+        """Return one array in theta's order."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ class Report:
     derived_tolerance: float = 32.0
     findings: tuple[Finding, ...] = ()
     maps: tuple[ErrorMap, ...] = field(default=(), repr=False)
-    prediction: Callable[[Any], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
+    prediction: Prediction | None = field(default=None, repr=False, compare=False)
     read: Callable[[Any, Any, Any], Any] | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -131,7 +131,7 @@ def _direction_audit_sentence(audit: Audit) -> str:
 def finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
     """Yield what was done and the repair; the evidence; what else it could be."""
     is_known = not finding.code.startswith("unknown")
-    doubt = "Not certain, for too few numbers tell: " if is_known and not finding.confident else ""
+    doubt = "Not certain: " if is_known and not finding.confident else ""
     lines = [f"{doubt}{finding.sentence} {finding.repair} [{finding.code}]"]
     if finding.formula and finding.line:
         lines += [f"    - {finding.formula}", f"    + {finding.line}"]

@@ -81,6 +81,7 @@ class _Trials:
         self.check_problem, self.backward, self.given = check_problem, backward, given
         self.rng = np.random.default_rng(seed)
         self.trials: list[Trial] = []
+        self.answers: list[Answer] = []
         self.observations: list[Observation] = []
 
     def run(self) -> tuple[tuple[Trial, ...], tuple[Observation, ...]]:
@@ -92,7 +93,26 @@ class _Trials:
                 self.try_elsewhere()
             except InputError as error:  # outputs that have no logarithm, a loss that overflows
                 self.see("remark", f"The function was tried no further, for its network cannot be checked there: {error}.")
+        self.trials = [self.confirmed(place) for place in range(len(self.trials))]
         return tuple(self.trials), tuple(self.observations)
+
+    def confirmed(self, place: int) -> Trial:
+        """Return a trial of whose findings those are certain that predict the gradients of all other points."""
+        trial, unlike = self.trials[place], set[str]()
+        if trial.report.prediction is None:
+            return trial
+        for other, answer in enumerate(self.answers):
+            if other != place:
+                try:
+                    predicted = trial.report.prediction.values(answer.problem)
+                except InputError:  # nothing is asserted of that point
+                    continue
+                unlike |= set(_different(answer.problem, answer.claimed - predicted, [answer.claimed, predicted]))
+        findings = tuple(
+            replace(finding, confident=finding.confident and not unlike & set(finding.concerns))
+            for finding in trial.report.findings
+        )
+        return replace(trial, report=replace(trial.report, findings=findings))
 
     def see(self, kind: str, text: str) -> None:
         """Note something once."""
@@ -111,6 +131,7 @@ class _Trials:
         if answer.changed:
             self.see("wrong", _modified(answer.changed))
         self.trials.append(Trial(point.name, self.check_problem(answer.problem)))
+        self.answers.append(answer)
         return answer
 
     def same_again(self, point: Point, first: Answer) -> bool:
@@ -156,7 +177,7 @@ class _Trials:
         answer = ask(self.backward, shared, point)
         report = self.check_problem(answer.problem)
         if report.passed:
-            self.given, self.trials[-1] = shared, Trial(point.name, report)
+            self.given, self.trials[-1], self.answers[-1] = shared, Trial(point.name, report), answer
             self.see(
                 "remark",
                 "Your penalty is divided by the number of examples, as the other points assume from here on "
