@@ -551,7 +551,7 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
         seen: set[Tree] = set()
         for line in tensor_lines(ground, layer, kind, late):
             for cost, tree in (*changes(scene, line, place), *((c + 0.1, leaf) for c, leaf in names_at(scene, place))):
-                if tree in seen:
+                if tree in seen or not _has_names(tree):  # one number all over is no more than one number
                     continue
                 seen.add(tree)
                 try:
@@ -561,6 +561,10 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
                 if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
                     found.append((cost, Edit(tree, line, late)))
     return _whole_estimates(ground, layer, kind, above, flow, sorted(found, key=lambda pair: pair[0]))
+
+
+def _has_names(tree: Tree) -> bool:
+    return tree[0] == "name" or any(_has_names(part) for part in tree if isinstance(part, tuple))
 
 
 def _whole_estimates(

@@ -236,7 +236,7 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     one = Estimate(np.ones_like(data.values), np.zeros_like(data.values))
     for fixed in (claim.penalty, zero) if penalized else (zero,):
         fit = _fit(tensor, [data, one], fixed)
-        if fit is not None and fit[2] > 2 and fit[0][1]:
+        if fit is not None and fit[2] > 2 and all(fit[0]):
             yield Explanation(_number_causes(tensor, fit[0], fixed is zero and penalized), fit[1], fit[2] - 2)
             return
 

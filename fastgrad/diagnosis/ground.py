@@ -174,11 +174,14 @@ class Ground:
     nearest : dict
         By layer (from 0), of the mistakes in its flow that were tried and do not explain the claim, the one that came
         nearest: how far off it is, and its code.
+    missed : list of int
+        The layers at which edits of their lines were tried and explain nothing, in the order of the search.
     """
 
     problem: Problem
     numerical: Numerical
     nearest: dict[int, tuple[float, str]] = field(default_factory=dict)
+    missed: list[int] = field(default_factory=list)
 
     @property
     def depth(self) -> int:

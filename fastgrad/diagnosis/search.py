@@ -35,6 +35,8 @@ UNKNOWN, UNKNOWN_AGAIN = 6.0, 1.2
 the numbers to rounding are preferred, and that a mistake below an unknown one is still looked for."""
 FITTED = ("factor", "factor.whole", "penalty.factor", "penalty.added", "penalty.sign_added", "value.number_added")
 """Mistakes with a constant that is fitted: what is none that somebody writes is looked for in other lines, too."""
+MOST_MISSED = 10
+"""Layers, over all states, of which edits explain nothing before no more are tried: where much is noise, all of it may be."""
 CLOSE = 0.4
 """Explanations that cost so much more than the best have as many mistakes; they are named beside it."""
 
@@ -144,7 +146,7 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
             known.append(same)
         if ground.given.get(("Z", layer)) is not None or _is_evident(ground, layer, causes, same[1]):
             steps.append((causes, same[0], *same[1]))
-    if ground.given.get(("Z", layer)) is None and not any(_settled(W) and _settled(b) for *_, W, b in steps):
+    if ground.given.get(("Z", layer)) is None and not any(_explains(ground, layer, step) for step in steps):
         return _edited(ground, layer, above, steps)
     return steps
 
@@ -161,6 +163,12 @@ def _is_evident(ground: Ground, layer: int, causes: tuple[Cause, ...], tensors: 
     return spare > 1 + fitted or judged <= 1 + fitted
 
 
+def _explains(ground: Ground, layer: int, step: Step) -> bool:
+    """Whether a way explains both tensors of a layer, and nothing in one that is right."""
+    tensors = zip(KINDS, step[2:], strict=True)
+    return all(_settled(found) and not (found[0].causes and (layer, kind) in ground.sound) for kind, found in tensors)
+
+
 def _settled(explanations: list[Explanation]) -> bool:
     """Whether a tensor is explained by more numbers than were fitted to it, none of them a constant that nobody writes."""
     first = explanations[0]
@@ -171,6 +179,8 @@ def _settled(explanations: list[Explanation]) -> bool:
 
 def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Steps:
     """Return the ways through a layer, with those that take an edit of one of its lines."""
+    if len(ground.missed) >= MOST_MISSED:
+        return steps
     found: Steps = []
     probe = _Probe(ground, layer, steps[0][1])
     # Where dW is right, so is the flow.
@@ -181,9 +191,12 @@ def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Ste
             tensors = _explained(ground, layer, scaled)
             if _is_evident(ground, layer, causes, tensors):
                 found.append((causes, scaled, *tensors))
-    if any(_settled(W) and _settled(b) for *_, W, b in found):
+    if any(_explains(ground, layer, step) for step in found):
         return [*steps, *found]
-    return [_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)]
+    changed = [_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)]
+    if not found and all(new[2:] == old[2:] for new, old in zip(changed, steps, strict=True)):
+        ground.missed.append(layer)
+    return changed
 
 
 def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step) -> Step:
