@@ -173,7 +173,7 @@ def _called(space: dict[str, Any], point: Point) -> dict[str, Any] | None:
             found = {name: np.array(value, dtype=np.float64) for name, value in gradients.items()}
     except Exception:
         return None
-    if not all(np.isfinite(array).all() for array in found.values()):
+    if not all(isinstance(name, str) and name and np.isfinite(array).all() for name, array in found.items()):
         return None
     owners = {name: _owner(name, point) for name in found}
     if len(found) != len(point.parameters) or any(found[name].size != np.size(owner) for name, owner in owners.items()):
