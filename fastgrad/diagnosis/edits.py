@@ -7,7 +7,7 @@ twice, other parentheses, another number of the program's own. No mistake is lis
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -39,6 +39,8 @@ AT_ONCE = 256
 """Edits of which the numbers are compared at once."""
 MOST_WHOLE = 40
 """Edits that are followed of those whose fingerprint fits."""
+AS_USUAL = 0.2
+"""What a line may cost more than another that gives the same numbers, and still be as likely."""
 PARTLY = 10.0
 """How far behind come edits that explain one of two tensors, or all but for a factor."""
 
@@ -55,11 +57,14 @@ class Edit:
         The line as it should be, written alike.
     late : bool
         Whether the 1/m is left to dW and db.
+    alike : tuple of (tuple, bool)
+        Other lines, about as usual, that give the same numbers at this point, each with its `late`.
     """
 
     tree: Tree
     right: Tree
     late: bool
+    alike: tuple[tuple[Tree, bool], ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return f"{self.tree}{' late' if self.late else ''}"
@@ -83,6 +88,11 @@ def _slopes(ground: Ground, layer: int) -> list[Tree]:
         return [("*", A, ("-", one, A)), ("*", value, ("-", one, value)), general]
     if activation == "relu":
         return [("f", "step", Z), ("f", "step", A)]
+    if activation == "leaky_relu":
+        below = number(ground.problem.network.activation_parameters[layer])
+        return [("mask", ">", Z, one, below), general]
+    if activation == "softplus":
+        return [("/", one, ("+", one, ("f", "exp", ("*", number(-1.0), Z)))), general]
     return [general]
 
 
@@ -92,6 +102,11 @@ def _with_slope(ground: Ground, layer: int, arrived: Tree) -> list[Tree]:
         activation = activation_name(ground, layer)
         if activation == "sigmoid":
             lines.append(("*", ("*", arrived, name("A")), ("-", number(1.0), name("A"))))
+        if activation == "softplus":
+            lines.append(("/", arrived, ("+", number(1.0), ("f", "exp", ("*", number(-1.0), name("Z"))))))
+        if activation == "elu":
+            below: Tree = ("*", arrived, ("+", name("A"), number(ground.problem.network.activation_parameters[layer])))
+            lines.append(("mask", ">", name("Z"), arrived, below))
         if activation == "relu":
             lines += [("mask", ">", name(kind), arrived, number(0.0)) for kind in ("Z", "A")]
     return lines
@@ -165,7 +180,12 @@ def tensor_lines(ground: Ground, layer: int, kind: Kind, late: bool) -> list[Tre
     penalties = _penalties(ground, layer, kind)
     if not penalties:
         return shares
-    return [("+", share, penalty) for share in shares for penalty in penalties]
+    lines: list[Tree] = [("+", share, penalty) for share in shares for penalty in penalties]
+    claim = ground.claim(layer, kind)
+    if late and claim is not None and claim.l2 and not claim.l1:  # one division for both
+        whole: Tree = ("*", ("*", number(claim.l2), m), name("W" if kind == "W" else "b"))
+        lines.append(("/", ("+", data, whole), m))
+    return lines
 
 
 # What can be done to a line.
@@ -218,6 +238,10 @@ def _at(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
                 yield FUNCTION, ("f", other, tree[2])
     elif operation == "mask":
         yield LEFT_OUT, tree[3]
+        yield LEFT_OUT, tree[4]
+        yield OPERATION, ("mask", tree[1], tree[2], tree[4], tree[3])
+        for bound in (1.0, -1.0):
+            yield NUMBER, ("mask", tree[1], ("-", tree[2], number(bound)), *tree[3:])
         for other in (">=", "<", "<="):
             yield OPERATION, ("mask", other, *tree[2:])
         yield NAME, ("mask", tree[1], tree[3], tree[3], tree[4])
@@ -241,18 +265,24 @@ def _of_operations(tree: Tree) -> Iterator[Change]:
         yield TWICE, ("*", tree, left)
     if operation in "-/":
         yield OPERATION, (operation, right, left)
+    yield from _regrouped(operation, left, right)
     if operation == "*":
         yield FUNCTION, ("f", "f", left)
-    for first, second in ((left, right), (right, left)):
-        if second[0] in ("+", "-", "*", "/") and len(second) == 3 and not operation == second[0] == "*":
-            if first is left:
-                yield REGROUPED, (second[0], (operation, left, second[1]), second[2])
-            else:
-                yield REGROUPED, (second[0], second[1], (operation, second[2], right))
+        for other in "-/":  # what is multiplied may stand the other way round
+            yield OPERATION, (other, right, left)
+        yield from _regrouped(operation, right, left)
     if operation == "*" and right[0] == "-":  # f′ squared as a whole: (1 - a)²
         inner = right[2]
         if inner[0] == "**":
             yield REGROUPED, ("*", left, ("**", ("-", right[1], inner[1]), inner[2]))
+
+
+def _regrouped(operation: str, left: Tree, right: Tree) -> Iterator[Change]:
+    """Yield the operation with other parentheses: taken into the first part of what stands beside it."""
+    if right[0] in ("+", "-", "*", "/") and not operation == right[0] == "*":
+        yield REGROUPED, (right[0], (operation, left, right[1]), right[2])
+    if left[0] in ("+", "-", "*", "/") and not operation == left[0] == "*":
+        yield REGROUPED, (left[0], left[1], (operation, left[2], right))
 
 
 def _of_products(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
@@ -528,9 +558,19 @@ def _whole_flows(ground: Ground, layer: int, above: Flow | None, found: list[tup
         flow = flow_of(scenes[edit.late], edit.tree)
         if flow is None or (right is not None and _alike(flow.delta, right)):
             continue
-        if not any(_alike(flow.delta, other.delta) for _, other in result):
+        same = next((k for k, (_, other) in enumerate(result) if _alike(flow.delta, other.delta)), None)
+        if same is None:
             result.append((Cause("edit.line", layer, "Z", other=edit, cost=cost), flow))
+        else:
+            result[same] = (_with_another(result[same][0], edit, cost), result[same][1])
     return result
+
+
+def _with_another(cause: Cause, edit: Edit, cost: float) -> Cause:
+    """Return a cause that knows of another line which gives the same numbers, where that is about as usual."""
+    if cost > cause.cost + AS_USUAL or not isinstance(cause.other, Edit):
+        return cause
+    return replace(cause, other=replace(cause.other, alike=(*cause.other.alike, (edit.tree, edit.late))))
 
 
 def _alike(first: Array, second: Array) -> bool:
@@ -543,6 +583,8 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
     claimed = marks.weights if kind == "W" else marks.bias
     if claimed is None:
         return []
+    if np.abs(claimed).max(initial=0.0) <= marks.tolerance * np.abs(ground.rightly(layer, kind).values).max(initial=0.0):
+        return []  # zero but for rounding, which many lines are
     place: Place = "weights" if kind == "W" else "bias"
     shape = claimed.shape if kind == "W" else (1, claimed.size)
     found: list[tuple[float, Edit]] = []
@@ -551,7 +593,7 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
         seen: set[Tree] = set()
         for line in tensor_lines(ground, layer, kind, late):
             for cost, tree in (*changes(scene, line, place), *((c + 0.1, leaf) for c, leaf in names_at(scene, place))):
-                if tree in seen or not _has_names(tree):  # one number all over is no more than one number
+                if tree in seen:
                     continue
                 seen.add(tree)
                 try:
@@ -559,6 +601,8 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
                 except (UnfitError, ValueError):
                     continue
                 if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
+                    if not _has_names(tree):  # a number that the program has, which is no more evidence than one number is
+                        return []
                     found.append((cost, Edit(tree, line, late)))
     return _whole_estimates(ground, layer, kind, above, flow, sorted(found, key=lambda pair: pair[0]))
 
@@ -574,6 +618,11 @@ def _whole_estimates(
     scenes = {late: Scene(ground, layer, above, flow, late, rounding=True) for late in (False, True)}
     for cost, edit in list(found)[:MOST_WHOLE]:
         estimate = estimate_of(scenes[edit.late], edit.tree, "weights" if kind == "W" else "bias")
-        if estimate is not None and not any(_alike(estimate.values, other.values) for _, other in result):
+        if estimate is None:
+            continue
+        same = next((k for k, (_, other) in enumerate(result) if _alike(estimate.values, other.values)), None)
+        if same is None:
             result.append((Cause("edit.line", layer, kind, other=edit, cost=cost), estimate))
+        else:
+            result[same] = (_with_another(result[same][0], edit, cost), result[same][1])
     return result

@@ -15,7 +15,7 @@ from fastgrad.diagnosis.constants import factors_at
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.forms import Subject, form_of, subject
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
-from fastgrad.diagnosis.lines import Scene, estimate_of, flow_of
+from fastgrad.diagnosis.lines import Place, Scene, estimate_of, flow_of
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.errors import InputError
 from fastgrad.model.forward import base_point
@@ -45,6 +45,12 @@ _READ: dict[str, Callable[[float, float], float]] = {
 
 class _NoPredictionError(Exception):
     """A cause that belongs to the numbers of one point."""
+
+
+def _agree(first: Array, second: Array) -> bool:
+    """Whether two arrays are one to `AGREE` of their largest entry."""
+    size = max(float(np.abs(first).max(initial=0.0)), float(np.abs(second).max(initial=0.0)))
+    return bool((np.abs(first - second) <= AGREE * size).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +106,8 @@ class Prediction:
         return first
 
     def _agree(self, first: Array, second: Array) -> bool:
-        for tensor in self.problem.tensors:
-            one, other = first[tensor.start : tensor.stop], second[tensor.start : tensor.stop]
-            if np.abs(one - other).max(initial=0.0) > AGREE * max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0)):
-                return False
-        return True
+        places = (slice(tensor.start, tensor.stop) for tensor in self.problem.tensors)
+        return all(_agree(first[place], second[place]) for place in places)
 
     def _arrays(self, values: Array) -> dict[str, Array]:
         arrays: dict[str, Array] = {}
@@ -194,10 +197,12 @@ class _Run:
         if cause.code.startswith("factor") and cause.factor is not None:
             return flow.scaled(self._constant(cause))
         if isinstance(cause.other, Edit):
-            found = flow_of(Scene(self.ground, layer, above, None, cause.other.late, rounding=True), cause.other.tree)
-            if found is None:
-                raise _NoPredictionError(f"{cause.other} is no number there")
-            return found
+            lines = [(cause.other.tree, cause.other.late), *cause.other.alike]
+            flows = [flow_of(Scene(self.ground, layer, above, None, late, rounding=True), tree) for tree, late in lines]
+            first = flows[0]
+            if first is None or any(other is None or not _agree(first.delta, other.delta) for other in flows):
+                raise _NoPredictionError("several lines give the same numbers at the given point, not at this one")
+            return first
         if cause.code == "way.updated_weights" and above is not None and isinstance(cause.other, float):
             change = next(iter(updated_ways(self.ground, layer, above)))
             arrived, delta = (a - cause.other * b for a, b in ((right.arrived, change.arrived), (right.delta, change.delta)))
@@ -214,13 +219,11 @@ class _Run:
         """Return dW or db."""
         data, penalty, total = tensor.data.values, tensor.claim.penalty.values, tensor.total.values
         causes = self.causes(tensor.layer, tensor.kind)
+        if causes and self._is_blank(tensor.layer):
+            raise _NoPredictionError("below a wrong flow a layer of zeros may be zero at the given point only")
         edited = next((cause.other for cause in causes if isinstance(cause.other, Edit)), None)
         if edited is not None:
-            scene = Scene(self.ground, tensor.layer, above, tensor.flow, edited.late, rounding=True)
-            estimate = estimate_of(scene, edited.tree, "weights" if tensor.kind == "W" else "bias")
-            if estimate is None:
-                raise _NoPredictionError(f"{edited} is no number there")
-            return estimate.values
+            return self._edited(tensor, above, edited)
         for cause in causes:
             c = self._constant(cause)
             if cause.code.startswith("factor") and cause.code != "factor.whole":
@@ -255,6 +258,24 @@ class _Run:
         last = cause.code.startswith("examples") and cause.other == self.samples - 1 and self.samples > 1
         other = self.ground.samples - 1 if last else cause.other
         return replace(cause, factor=None if cause.factor is None else c, other=other)
+
+    def _is_blank(self, layer: int) -> bool:
+        """Whether nothing came through a whole layer, below a mistake in the flow."""
+        zero = {c.kind for c in self.way if c.layer == layer and (c.code == "value.zero" or c.factor == 0.0)}
+        judged = {kind for kind in KINDS if self.ground.claim(layer, kind) is not None}
+        return zero >= judged and any(c.kind == "Z" and c.layer > layer for c in self.way)
+
+    def _edited(self, tensor: Subject, above: Flow | None, edit: Edit) -> Array:
+        """Return what an edited line of dW or db gives."""
+        place: Place = "weights" if tensor.kind == "W" else "bias"
+        found = []
+        for tree, late in ((edit.tree, edit.late), *edit.alike):
+            scene = Scene(self.ground, tensor.layer, above, tensor.flow, late, rounding=True)
+            found.append(estimate_of(scene, tree, place))
+        first = found[0]
+        if first is None or any(other is None or not _agree(first.values, other.values) for other in found):
+            raise _NoPredictionError("several lines give the same numbers at the given point, not at this one")
+        return first.values
 
     def _constant(self, cause: Cause) -> float:
         """Return the number of a cause at this point: what multiplies a gradient may have m in it."""
