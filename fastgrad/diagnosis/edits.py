@@ -267,7 +267,7 @@ def _of_operations(tree: Tree) -> Iterator[Change]:
         yield OPERATION, (operation, right, left)
     yield from _regrouped(operation, left, right)
     if operation == "*":
-        yield FUNCTION, ("f", "f", left)
+        yield LEFT_OUT, ("f", "f", left)
         for other in "-/":  # what is multiplied may stand the other way round
             yield OPERATION, (other, right, left)
         yield from _regrouped(operation, right, left)
@@ -560,10 +560,29 @@ def _whole_flows(ground: Ground, layer: int, above: Flow | None, found: list[tup
             continue
         same = next((k for k, (_, other) in enumerate(result) if _alike(flow.delta, other.delta)), None)
         if same is None:
-            result.append((Cause("edit.line", layer, "Z", other=edit, cost=cost), flow))
+            result.append((Cause(_code(edit), layer, "Z", other=edit, cost=cost), flow))
         else:
             result[same] = (_with_another(result[same][0], edit, cost), result[same][1])
     return result
+
+
+def _code(edit: Edit) -> str:
+    """Return the code of an edit of the flow: that of a mistake with a name, or the general one."""
+    tree, right = edit.tree, edit.right
+    place: Place = "units"
+    while True:
+        moved = [(k, where) for k, part, where in children(right, place) if len(tree) == len(right) and tree[k] != part]
+        if tree[0] != right[0] or len(moved) != 1 or tree[:1] == ("name",):
+            break
+        k, place = moved[0]
+        tree, right = tree[k], right[k]
+    if place == "ways":
+        return "way.other_matrix"
+    if right == name("Y") and tree[0] in ("-", "/"):
+        return "labels.coding"
+    if tree[0] == "f" and tree[2] in (ARRIVES, name("dA")):
+        return "slope.of_flow"
+    return "edit.line"
 
 
 def _with_another(cause: Cause, edit: Edit, cost: float) -> Cause:

@@ -317,7 +317,7 @@ def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Caus
     if what == "theta":
         return (_penalty_cause(tensor, multiples[0]),)
     if what == "sign":
-        return (tensor.cause("penalty.sign_added", multiples[0] - tensor.claim.l1, cost=1.15),)
+        return (_sign_cause(tensor, multiples[0]),)
     if what == "step":
         return (tensor.cause("value.step_taken", multiples[0], cost=1.1 if -1.0 <= multiples[0] < 0.0 else 1.5),)
     c, k = multiples
@@ -345,15 +345,30 @@ def factor_cost(ground: Ground, c: float) -> float:
     return 1.0 if abs(c) in usual or c == -1.0 else 1.05
 
 
-def _penalty_cause(tensor: Subject, k: float) -> Cause:
-    """Name the mistake that makes the multiple of the parameter k where l2 is declared."""
-    l2, m = tensor.claim.l2, tensor.ground.samples
-    if l2 == 0.0:
-        return tensor.cause("penalty.added", k)
-    ratio = nearest_constant(tensor.ground, tensor.layer, k / l2, 1e-6 * abs(k / l2) + 1e-12)
+def _sign_cause(tensor: Subject, k: float) -> Cause:
+    """Name the mistake that makes the multiple of the parameter's sign k where l1 is declared."""
+    l1 = tensor.claim.l1
+    if l1 == 0.0:
+        return tensor.cause("penalty.sign_added", k, cost=1.15)
+    code, ratio = _penalty_code(tensor, k / l1)
+    return tensor.cause(code, ratio, other="l1")
+
+
+def _penalty_code(tensor: Subject, ratio: float) -> tuple[str, float]:
+    """Return the code of a penalty's term that is there so many times, and that number."""
+    m = tensor.ground.samples
+    ratio = nearest_constant(tensor.ground, tensor.layer, ratio, 1e-6 * abs(ratio) + 1e-12)
     forms = {0.0: "penalty.missing", -1.0: "penalty.sign", float(m): "penalty.not_divided", 1.0 / m: "penalty.divided"}
     forms |= {2.0: "penalty.twice", 0.5: "penalty.half"}
-    return tensor.cause(forms.get(ratio, "penalty.factor"), ratio)
+    return forms.get(ratio, "penalty.factor"), ratio
+
+
+def _penalty_cause(tensor: Subject, k: float) -> Cause:
+    """Name the mistake that makes the multiple of the parameter k where l2 is declared."""
+    l2 = tensor.claim.l2
+    if l2 == 0.0:
+        return tensor.cause("penalty.added", k)
+    return tensor.cause(*_penalty_code(tensor, k / l2))
 
 
 # Other numbers in place of the right ones.
@@ -419,9 +434,13 @@ def _weight_forms(tensor: Subject) -> Iterator[Form]:
 
 
 def _reordered(tensor: Subject) -> Iterator[Form]:
-    """Yield the right numbers transposed, or flattened in the other order."""
+    """Yield the right numbers transposed, flattened in the other order, or summed up to one."""
     data, total = tensor.data, tensor.total
     n_out, n_in = data.values.shape
+    size = np.full(data.values.shape, float(np.linalg.norm(data.rounding)))
+    for how, share in (("the sum", 1.0), ("the mean", 1.0 / data.values.size)):
+        number = np.full(data.values.shape, share * data.values.sum())
+        yield tensor.cause("value.one_number", other=how), _with_penalty(tensor, number, share * size)
     if min(n_out, n_in) > 1:
         if n_out == n_in:
             yield tensor.cause("order.transposed"), _with_penalty(tensor, data.values.T, data.rounding.T)

@@ -235,7 +235,7 @@ class _Run:
             elif cause.code in ("penalty.added", "penalty.sign_added"):
                 total = total + c * (tensor.claim.theta if cause.code == "penalty.added" else np.sign(tensor.claim.theta))
             elif cause.code.startswith("penalty"):
-                total = total + (c - 1.0) * tensor.claim.l2 * tensor.claim.theta
+                total = total + (c - 1.0) * self._term(tensor, cause)
             elif cause.code == "value.single_precision":
                 continue
             else:
@@ -244,6 +244,13 @@ class _Run:
                     raise _NoPredictionError(f"{cause.code} belongs to the numbers of one point")
                 total = form
         return total
+
+    @staticmethod
+    def _term(tensor: Subject, cause: Cause) -> Array:
+        """Return the penalty's term that a cause is about."""
+        if cause.other == "l1":
+            return tensor.claim.l1 * np.sign(tensor.claim.theta)
+        return tensor.claim.l2 * tensor.claim.theta
 
     def _added(self, tensor: Subject, cause: Cause) -> float:
         """Return the number that is added to every entry."""

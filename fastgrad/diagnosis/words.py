@@ -59,7 +59,13 @@ def readings(ground: Ground, cause: Cause) -> list[Cause]:
     named += [("factor.outputs", n), ("factor.outputs_twice", 1.0 / n), ("factor.two", 2.0), ("factor.half", 0.5)]
     found = [replace(cause, code=code) for code, value in named if c == value and value != 1.0]
     batch = m / c if c and (cause.kind == "Z" or ground.depth == 1) else 0.0
-    if not found and c > 0.0 and abs(batch - round(batch)) < 1e-9 * batch and 1 < round(batch) <= 65536:
+    if (
+        not found
+        and c > 0.0
+        and abs(batch - m) != 1.0
+        and abs(batch - round(batch)) < 1e-9 * batch
+        and 1 < round(batch) <= 65536
+    ):
         found = [replace(cause, code="factor.batch", other=round(batch)), replace(cause, code="factor.constant")]
         if c == round(c) or 1.0 / c == round(1.0 / c):
             found.reverse()
@@ -107,7 +113,7 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "made": _made(ground, factor),
         "rate": number(-factor),
         "value": f"{cause.factor:.4g}" if cause.factor is not None else "",
-        "theirs": number(factor * claim.l2) if claim is not None else "",
+        **_penalty_fields(ground, cause, tensor, factor),
         "other": other,
         "times": f", {number(factor)} times" if cause.factor is not None else "",
         "other_W": weights_name(ground, cause.other) if isinstance(cause.other, int) and cause.other < ground.depth else "",
@@ -148,6 +154,21 @@ def _parameter_name(ground: Ground, cause: Cause, tensor: Tensor | None) -> str:
         return tensor.name
     line = "row" if tensor.transposed else "column"
     return f"{tensor.name} without its bias {line}"
+
+
+def _penalty_fields(ground: Ground, cause: Cause, tensor: Tensor | None, factor: float) -> dict[str, object]:
+    """Return the penalty's term in symbols: of half a sum of squares λW, of a sum of sizes λ sign W."""
+    claim, name = ground.claim(cause.layer, "b" if cause.kind == "b" else "W"), _parameter_name(ground, cause, tensor)
+    is_l1 = cause.other == "l1" or (claim is not None and not claim.l2 and claim.l1)
+    c = 0.0 if claim is None else claim.l1 if is_l1 else claim.l2
+    of = f"sign({name})" if is_l1 else name
+    return {
+        "of": of,
+        "term": f"{number(c)}·{of}",
+        "their_term": f"{number(factor * c)}·{of}",
+        "half_value": f"λΣ|{name}|" if is_l1 else f"½λ‖{name}‖²",
+        "value_of_it": f"2λΣ|{name}|" if is_l1 else f"λ‖{name}‖²",
+    }
 
 
 def _made(ground: Ground, factor: float) -> str:
@@ -226,8 +247,10 @@ def _other_loss(ground: Ground, causes: list[Cause]) -> str:
     """Return the loss of which a gradient is right that has the same mistake everywhere; empty where there is none."""
     cause, network = causes[0], ground.problem.network
     at_output = cause.kind == "Z" and cause.layer + 1 == ground.depth
+    if cause.code == "loss.other":
+        return f"the {cause.other}"
     f, code = parse_activation(network.activations[-1])[0], cause.code
-    if at_output and code == "slope.missing" and f == "sigmoid" and network.loss == "squared_error":
+    if at_output and code == "slope.missing" and f in ("sigmoid", "softmax") and network.loss == "squared_error":
         return "the cross-entropy, whose dZ is a - y"
     if at_output and code == "output.extra_slope" and f == "sigmoid":
         return "half the squared error"
@@ -240,5 +263,7 @@ def _other_loss(ground: Ground, causes: list[Cause]) -> str:
         return CODES[code].loss + (", penalty apart" if at_output and penalized and CODES[code].loss else "")
     if code == "penalty.added":
         return CODES[code].loss
+    if cause.other == "l1" and code in ("penalty.twice", "penalty.half"):
+        return f"the loss with {'twice' if code == 'penalty.twice' else 'half'} this penalty"
     concerned = {(place, kind) for (place, kind), claim in ground.claims.items() if claim.penalty.values.any()}
     return CODES[code].loss if {(one.layer, one.kind) for one in causes} >= concerned else ""
