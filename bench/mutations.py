@@ -122,9 +122,11 @@ class Source:
 
     def _pairs(self, draw: np.random.Generator) -> Iterator[tuple[tuple[str, ...], str, Any]]:
         """Yield two changes at once, a kind drawn before a mutant of that kind, so that names are not most."""
-        found = [mutant for mutant in mutator.mutants(self.text, self.functions) if self._case((), "", mutant.tree)]
+        found = list(mutator.mutants(self.text, self.functions))
         while True:
             first = _drawn_by_kind(found, draw)
+            if self._case((), "", first.tree) is None:
+                continue
             both = [mutant for mutant in mutator.of_tree(first.tree, self.functions) if mutant.line != first.line]
             if both:
                 second = _drawn_by_kind(both, draw)
@@ -178,7 +180,12 @@ def _called(space: dict[str, Any], point: Point) -> dict[str, Any] | None:
     owners = {name: _owner(name, point) for name in found}
     if len(found) != len(point.parameters) or any(found[name].size != np.size(owner) for name, owner in owners.items()):
         return None
-    return {name: array.reshape(owners[name].shape) if array.ndim < 2 else array for name, array in found.items()}
+    return {name: array.reshape(owners[name].shape) if _is_vector(array) else array for name, array in found.items()}
+
+
+def _is_vector(array: Any) -> bool:
+    """Whether an array lies along one axis only: then it is taken in whichever direction it lies."""
+    return array.ndim < 2 or 1 in array.shape
 
 
 def _owner(gradient: str, point: Point) -> Any:

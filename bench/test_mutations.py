@@ -10,7 +10,7 @@ import pytest
 
 import mutations
 
-PAIRS = 25
+PAIRS = 20
 """Pairs of changes for each source."""
 
 
