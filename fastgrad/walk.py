@@ -89,6 +89,7 @@ def check(
     seed: int = 0,
     directions: int | None = None,
     tolerance: float | None = None,
+    diagnosis: bool = True,
     threads: int | None = None,
     progress: Progress | None = None,
     **description: Any,
@@ -123,6 +124,8 @@ def check(
         How many directions, by method "directional"; by default 8.
     tolerance : float, optional
         How many times the rounding of an entry a gradient may be off; by default 32, as derived in `fastgrad.model.rounding`.
+    diagnosis : bool
+        Whether to look for the mistake that makes a gradient wrong; a large network takes seconds for it.
     threads : int, optional
         Threads; by default all.
     progress : callable, optional
@@ -160,6 +163,7 @@ def check(
         seed=seed,
         directions=directions,
         tolerance=tolerance,
+        diagnosis=diagnosis,
         threads=threads,
         progress=progress,
     )
@@ -193,6 +197,7 @@ def check_problem(
     seed: int = 0,
     directions: int | None = None,
     tolerance: float | None = None,
+    diagnosis: bool = True,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -205,7 +210,9 @@ def check_problem(
         for name, value in (("step", step), ("scheme", None if scheme == "central" else scheme), ("sample", sample)):
             if value is not None:
                 raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
-        return _check_directional(problem, directions, seed, allowed, threads, progress)
+        report = _check_directional(problem, directions, seed, allowed, threads, progress)
+        is_wrong = diagnosis and report.verdict == "wrong"
+        return _named_after(problem, report, allowed, threads, progress) if is_wrong else report
     if directions is not None:
         raise InputError(f"directions go with method directional, found method {method}")
     load_kernels(choose_method(problem, method, sample))
@@ -249,9 +256,11 @@ def check_problem(
         raise Interrupted(report)
     if report.verdict != "wrong":
         return report
+    maps = _maps(problem, found, judgement, allowed)
+    if not diagnosis:
+        return replace(report, maps=maps)
     from fastgrad.diagnosis import diagnosed
 
-    maps = _maps(problem, found, judgement, allowed)
     return replace(report, **diagnosed(problem, numerical)._asdict(), maps=maps)
 
 
@@ -305,7 +314,7 @@ def _check_directional(
     )
     if interrupted:
         raise Interrupted(report)
-    return _named_after(problem, report, tolerance, threads, progress) if report.verdict == "wrong" else report
+    return report
 
 
 def _named_after(problem: Problem, report: Report, tolerance: float, threads: int | None, progress: Progress | None) -> Report:

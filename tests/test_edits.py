@@ -8,6 +8,7 @@ from test_diagnosis import RIGHT, Net, deep, named
 
 import fastgrad
 from fastgrad.errors import InputError
+from fastgrad.report.sentences import colored
 
 SAME = 1e-9
 
@@ -212,6 +213,19 @@ def test_the_line_is_shown_as_it_should_be_and_as_it_is():
     lines = [line.strip() for line in str(report).splitlines()]
     assert "- dZ2 = W3ᵀ·dZ3 ⊙ (1 - A2²)" in lines
     assert "+ dZ2 = W3ᵀ·dZ3·1 - A2²" in lines
+
+
+def test_a_diagnosis_can_be_left_out():
+    net = deep()
+    dW, db, _ = net.backward()
+    report = net.check({**dW, 1: 2 * dW[1]}, db, {"diagnosis": False})
+    assert report.verdict == "wrong"
+    assert report.maps
+    assert not report.findings
+
+
+def test_both_lines_have_their_colour():
+    assert [str(colored(f"    {sign} dW1 = 0").style) for sign in "-+"] == ["green", "red"]
 
 
 # Prediction.

@@ -102,6 +102,7 @@ def main() -> None:
 @method_options
 @directions_option
 @tolerance_option
+@click.option("--no-diagnosis", is_flag=True, help="Do not look for the mistake that makes a gradient wrong.")
 @json_option
 def check(
     file: str,
@@ -111,6 +112,7 @@ def check(
     method: dict[str, Any],
     directions: int | None,
     tolerance: float | None,
+    no_diagnosis: bool,
     as_json: bool,
 ) -> int:
     """Check the gradients in FILE.
@@ -122,7 +124,7 @@ def check(
     from fastgrad.errors import Interrupted
 
     draw = None if picture is None else _pencil(picture)
-    how, code = {**method, "directions": directions, "tolerance": tolerance}, None
+    how, code = {**method, "directions": directions, "tolerance": tolerance, "diagnosis": not no_diagnosis}, None
     report: Report | BackwardReport
     try:
         report = _check_file(file, description, how) if backward is None else _try(backward, file, description, how)

@@ -17,7 +17,7 @@ from fastgrad.errors import InputError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
 from fastgrad.report.formatting import closed, plain_text, printable
 from fastgrad.report.parts import Audit, ErrorMap, Finding, TensorReport
-from fastgrad.report.sentences import finding_lines, headline, provenance, sentences
+from fastgrad.report.sentences import colored, finding_lines, headline, provenance, sentences
 from fastgrad.report.table import table_of
 
 SCHEMA = 1
@@ -217,7 +217,7 @@ class Report:
         yield Text()
         yield Padding(table_of(self.tensors, options.ascii_only), (0, 0, 0, 1))
         yield Text()
-        yield from (Text(sentence) for sentence in sentences(self, options.ascii_only))
+        yield from (colored(sentence) for sentence in sentences(self, options.ascii_only))
         yield Text(provenance(self), style="dim")
 
 
@@ -233,5 +233,5 @@ class _ShortReport:
         concerned = tuple(tensor for tensor in self.report.tensors if tensor.verdict in ("wrong", "not judged"))
         if concerned:
             yield Padding(table_of(concerned, options.ascii_only), (0, 0, 0, 1))
-        yield from (Text(line) for finding in self.report.findings for line in finding_lines(finding, options.ascii_only))
+        yield from (colored(line) for finding in self.report.findings for line in finding_lines(finding, options.ascii_only))
         yield from (Text(closed(note)) for note in self.report.notes)

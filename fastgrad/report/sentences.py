@@ -146,6 +146,11 @@ def finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
         yield printable(line.translate(_PLAIN) if ascii_only else line)
 
 
+def colored(line: str) -> Text:
+    """Return a line of a report, in colour where it is a line of the backward pass as it should be, or as it is."""
+    return Text(line, style="green" if line.startswith("    - ") else "red" if line.startswith("    + ") else "")
+
+
 _PLAIN = str.maketrans(
     {"·": "*", "ᵀ": ".T", "⊙": "*", "′": "'", "∂": "d", "Σ": "sum ", "²": "^2", "λ": "lambda ", "‖": "||", "½": "1/2"}
 )
