@@ -266,6 +266,24 @@ def test_a_constant_that_may_be_made_of_m_is_not_predicted_with_another_m():
         report.predicted(*at(other))
 
 
+def test_the_statement_in_the_users_file_is_pointed_to(tmp_path):
+    source = tmp_path / "mine.py"
+    source.write_text(
+        "import numpy as np\n\n\ndef backward(parameters, X, Y):\n"
+        "    d = (X @ parameters['W1'].T + parameters['b1'] - Y) / len(X)\n    grads = {}\n"
+        "    grads['dW1'] = 2 * d.T @ X\n    grads['db1'] = d.sum(0)\n    return grads\n"
+    )
+    space = {}
+    exec(compile(source.read_text(), str(source), "exec"), space)
+    draw = np.random.default_rng(0)
+    parameters = {"W1": draw.normal(size=(3, 4)), "b1": draw.normal(size=3)}
+    X, Y = draw.normal(size=(7, 4)), draw.normal(size=(7, 3))
+    options = {"output": "identity", "loss": "squared_error", "layout": "rows,out_in"}
+    report = fastgrad.check(parameters, backward=space["backward"], X=X, Y=Y, **options)
+    assert report.trials[0].report.findings[0].where == "mine.py:7: grads['dW1'] = 2 * d.T @ X"
+    assert "mine.py:7" in str(report)
+
+
 def test_with_a_function_a_cause_must_hold_at_the_other_points():
     def backward(parameters, X, Y):
         a = np.tanh(X @ parameters["W1"].T + parameters["b1"])

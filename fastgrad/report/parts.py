@@ -215,6 +215,8 @@ class Finding:
         What the code stands for, in a few words.
     line : str
         The line as the numbers say it is, where `formula` belongs; empty where that is not one line.
+    where : str
+        Of a backward function: the statement of its file that assigns what the finding is about, "file.py:34: dW2 = …".
     """
 
     code: str
@@ -233,3 +235,4 @@ class Finding:
     concerns: tuple[str, ...] = ()
     title: str = ""
     line: str = ""
+    where: str = ""

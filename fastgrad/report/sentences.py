@@ -137,6 +137,7 @@ def finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
         lines += [f"    - {finding.formula}", f"    + {finding.line}"]
     elif finding.formula:
         lines.append(f"    {finding.formula}")
+    lines += [f"    {finding.where}"] if finding.where else []
     lines += [f"    |{line}|" for line in finding.picture]
     lines += [f"    {evidence}"] if (evidence := _evidence(finding)) else []
     for other in finding.alternatives:

@@ -6,7 +6,7 @@ it: `calling` keeps to the arrays' names, layouts and dtypes, `points` chooses t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,11 @@ from fastgrad.reading import Description
 from fastgrad.reading.names import listed
 from fastgrad.report import Report
 from fastgrad.report.formatting import significant
+from fastgrad.report.parts import Finding
 from fastgrad.trials.calling import Answer, Function, FunctionError, Given, Point, ask, understand
 from fastgrad.trials.points import grown, initialised, number_of_examples, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
+from fastgrad.trials.source import statement
 
 __all__ = ["BackwardReport", "Function", "check_backward"]
 
@@ -98,7 +100,7 @@ class _Trials:
 
     def confirmed(self, place: int) -> Trial:
         """Return a trial of whose findings those are certain that predict the gradients of all other points."""
-        trial, unlike = self.trials[place], set[str]()
+        trial, unlike = self.located(self.trials[place]), set[str]()
         if trial.report.prediction is None:
             return trial
         for other, answer in enumerate(self.answers):
@@ -112,6 +114,12 @@ class _Trials:
             replace(finding, confident=finding.confident and not unlike & set(finding.concerns))
             for finding in trial.report.findings
         )
+        return replace(trial, report=replace(trial.report, findings=findings))
+
+    def located(self, trial: Trial) -> Trial:
+        """Return a trial whose findings say where the line stands in the user's own file, as far as its name is found."""
+        found = trial.report.findings
+        findings = tuple(replace(one, where=statement(self.backward, (*_names(one), *one.concerns))) for one in found)
         return replace(trial, report=replace(trial.report, findings=findings))
 
     def see(self, kind: str, text: str) -> None:
@@ -201,6 +209,12 @@ class _Trials:
         data = whole.claimed - _penalty(whole.problem)
         if different := _different(whole.problem, data - together, shares):
             self.see("wrong", _not_additive(whole.problem, different, data, together))
+
+
+def _names(finding: Finding) -> Iterator[str]:
+    """Yield what the line of a finding is about: what its formula begins with."""
+    if " = " in finding.formula:
+        yield finding.formula.split(" = ")[0]
 
 
 def _penalty(problem: Problem) -> Array:
