@@ -48,23 +48,22 @@ def of_examples(c: float, m: int, counts: tuple[int, ...]) -> list[tuple[str, fl
                 left = whole if form[0] == "m" else 1.0 / whole
                 if _is(size, left * _MADE[form](m)):
                     return [(form, float(np.copysign(left, c)))]
-    found = [("", c)] if is_short(c) else []
-    found += [(form, float(np.sign(c))) for form, made in _MADE.items() if "1)" in form and _is(size, made(m))]
-    beside = dict.fromkeys(
-        chain.from_iterable((float(n), 1.0 / n, 2.0 * n, 2.0 / n, 0.5 * n, 0.5 / n) for n in counts if n > 1)
-    )
+    found = [(form, float(np.sign(c))) for form, made in _MADE.items() if "1)" in form and _is(size, made(m))]
+    shares = (1.0,) if size in _OFTEN else (1.0, 2.0, 0.5)
+    beside = dict.fromkeys(chain.from_iterable((k * n, k / n) for n in counts if n > 1 for k in shares))
     for form in ("m", "1/m"):
         found += [(form, float(np.copysign(left, c))) for left in beside if _is(size, left * _MADE[form](m))]
-    return found
+    # Of more than two digits a constant is less likely than what the program's own numbers make.
+    return [("", c), *found] if is_short(c, 2 if found else 4) else found
 
 
 def _is(size: float, made: float) -> bool:
     return abs(size - made) <= _NEAR * made
 
 
-def is_short(c: float) -> bool:
+def is_short(c: float, most: int = 4) -> bool:
     """Whether a constant has so few digits, or its inverse has, that somebody may have written it."""
-    return not c or any(abs(float(f"{x:.{digits}g}") - x) <= _NEAR * abs(x) for x, digits in ((c, 4), (1.0 / c, 2)))
+    return not c or any(abs(float(f"{x:.{digits}g}") - x) <= _NEAR * abs(x) for x, digits in ((c, most), (1.0 / c, 2)))
 
 
 def factors_at(c: float, m: int, there: int, counts: tuple[int, ...]) -> list[float]:

@@ -215,6 +215,17 @@ class Ground:
         """The claims that are right: to rounding what the right flow gives."""
         return frozenset(place for place, claim in self.claims.items() if self._is_sound(place, claim))
 
+    @cached_property
+    def lowest_right_flow(self) -> int:
+        """The lowest layer of which a claim shows that the flow into it is right, and so into all above; the depth if none."""
+        # A db can be right by its sum alone, as with the labels of other examples.
+        return min((layer for layer, kind in self.sound if kind == "W" and self._tells(layer, kind)), default=self.depth)
+
+    def _tells(self, layer: int, kind: Kind) -> bool:
+        """Whether a right claim has more than one entry that is clear of rounding: nothing else makes these."""
+        data = self.rightly(layer, kind)
+        return bool(np.count_nonzero(np.abs(data.values) > 1e3 * self.claims[layer, kind].allowed(data, self.samples)) > 1)
+
     def _is_sound(self, place: tuple[int, Kind], claim: Claim) -> bool:
         total = self.rightly(*place).plus(claim.penalty)
         allowed = claim.allowed(total, self.samples)

@@ -139,7 +139,9 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
     if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
         return steps
     known = [(right, (weights, bias))]
-    for causes, candidate in _agreeing(ground, layer, above, right):
+    # Where a gradient further down is right, so is the flow.
+    is_right = layer > ground.lowest_right_flow and right is ground.right[layer]
+    for causes, candidate in () if is_right else _agreeing(ground, layer, above, right):
         same = next((pair for pair in known if _same(pair[0], candidate)), None)
         if same is None:
             same = candidate, _explained(ground, layer, candidate)
@@ -183,8 +185,8 @@ def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Ste
         return steps
     found: Steps = []
     probe = _Probe(ground, layer, steps[0][1])
-    # Where dW is right, so is the flow.
-    for cause, flow in () if (layer, "W") in ground.sound else flow_edits(ground, layer, above):
+    is_right = layer >= ground.lowest_right_flow or (layer, "W") in ground.sound
+    for cause, flow in () if is_right else flow_edits(ground, layer, above):
         for c in probe.factors(flow, named=True):
             causes = (cause,) if c == 1.0 else (cause, Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)))
             scaled = flow if c == 1.0 else flow.scaled(c)
