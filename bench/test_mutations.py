@@ -10,7 +10,7 @@ import pytest
 
 import mutations
 
-PAIRS = 20
+PAIRS = 15
 """Pairs of changes for each source."""
 
 

@@ -1,7 +1,9 @@
 """From a wrong gradient to the mistake that made it: hypotheses are computed, and named where they explain the numbers.
 
 Called by walk where something is wrong. `ground` holds what all hypotheses share, `mistakes` the wrong steps of a
-flow, `forms` what can have been done to one tensor, `search` goes from the output inwards, `words` says what was found.
+flow, `forms` what can have been done to one tensor. `lines` has the lines of a backward pass as trees, `edits` every small
+change of them, for what has no name. `search` goes from the output inwards, `words` and `written` say what was found,
+`predict` what it gives at another point.
 """
 
 from __future__ import annotations
