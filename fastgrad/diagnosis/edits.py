@@ -35,10 +35,12 @@ LOOKED_AT = 6
 FAR_OFF = 2
 """Layers up and down of which names are tried, in networks of more than `SHALLOW`; beside them the output's and the input's."""
 SHALLOW = 8
-AT_ONCE = 256
-"""Edits of which the numbers are compared at once."""
-MOST_WHOLE = 40
-"""Edits that are followed of those whose fingerprint fits."""
+MOST_NUMBERS = 2**15
+"""Examples times units of the fingerprint, at most, where a layer has fewer examples than that: of many examples one unit."""
+AT_ONCE = 2**21
+"""Numbers of flows that are compared at once, 16 MiB."""
+MOST_WHOLE, MOST_WHOLE_NUMBERS = 40, 2**25
+"""Edits that are followed of those whose fingerprint fits; and the numbers that their whole flows, or tensors, may have."""
 AS_USUAL = 0.2
 """What a line may cost more than another that gives the same numbers, and still be as likely."""
 PARTLY = 10.0
@@ -416,12 +418,12 @@ def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
 # Which of them the numbers can be.
 
 
-def _few(size: int, chosen: Array) -> Offsets:
+def _few(size: int, chosen: Array, most: int = LOOKED_AT) -> Offsets:
     """Return some indices: those where most is to be seen, and others by a seeded draw."""
-    if size <= LOOKED_AT:
+    if size <= most:
         return np.arange(size)
-    largest = np.argsort(-chosen, kind="stable")[: LOOKED_AT // 2]
-    drawn = np.random.default_rng(0).permutation(size)[: LOOKED_AT // 2]
+    largest = np.argsort(-chosen, kind="stable")[: (most + 1) // 2]
+    drawn = np.random.default_rng(0).permutation(size)[: most // 2]
     return np.unique(np.concatenate([largest, drawn]))
 
 
@@ -446,7 +448,7 @@ def fingerprint(ground: Ground, layer: int, data: bool) -> Fingerprint:
         off += np.nan_to_num(np.abs(bias.values))
     if weights is not None:
         off += np.nan_to_num(np.abs(weights.values[:, ground.probes[layer]])).sum(axis=1)
-    units, columns = _few(n, off), _few(k, inputs)
+    units, columns = _few(n, off, max(1, min(LOOKED_AT, MOST_NUMBERS // ground.samples))), _few(k, inputs)
     cut_weights = cut_bias = None
     precisions = ["float64"]
     if weights is not None:
@@ -482,7 +484,7 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cau
     marks = fingerprint(ground, layer, data=True)
     if marks.weights is None and marks.bias is None:
         return []
-    inputs = ground.inputs(layer)[:, marks.columns]
+    inputs, deltas_size = ground.inputs(layer)[:, marks.columns], ground.samples * marks.units.size
     found: list[tuple[float, Edit]] = []
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
         scene = Scene(ground, layer, above, None, late, marks.units, marks.columns)
@@ -497,7 +499,7 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cau
                 delta = _evaluated(scene, tree, (ground.samples, marks.units.size))
                 if delta is not None:
                     waiting.append((cost, Edit(tree, line, late), scale * delta))
-                if len(waiting) == AT_ONCE:
+                if len(waiting) * deltas_size >= AT_ONCE:
                     found += _sieved(waiting, inputs, marks)
                     waiting = []
         found += _sieved(waiting, inputs, marks) if waiting else []
@@ -548,12 +550,17 @@ def _sieved(waiting: list[tuple[float, Edit, Array]], inputs: Array, marks: Fing
     return [(waiting[k][0] + PARTLY * (not whole[k]), waiting[k][1]) for k in np.flatnonzero(fits)]
 
 
+def _followed(size: int) -> int:
+    """Return how many edits are followed whose results have so many numbers."""
+    return max(1, min(MOST_WHOLE, MOST_WHOLE_NUMBERS // (4 * size)))
+
+
 def _whole_flows(ground: Ground, layer: int, above: Flow | None, found: list[tuple[float, Edit]]) -> list[tuple[Cause, Flow]]:
     """Return whole flows of edits, each once where several are alike."""
     result: list[tuple[Cause, Flow]] = []
     right = ground.right[layer].delta if above is None or above is ground.right[layer + 1] else None
     scenes = {late: Scene(ground, layer, above, None, late, rounding=True) for late in (False, True)}
-    for ranked, edit in found[:MOST_WHOLE]:
+    for ranked, edit in found[: _followed(ground.right[layer].delta.size)]:
         cost = ranked - PARTLY * (ranked > PARTLY)
         flow = flow_of(scenes[edit.late], edit.tree)
         if flow is None or (right is not None and _alike(flow.delta, right)):
@@ -635,7 +642,7 @@ def _whole_estimates(
 ) -> list[tuple[Cause, Estimate]]:
     result: list[tuple[Cause, Estimate]] = []
     scenes = {late: Scene(ground, layer, above, flow, late, rounding=True) for late in (False, True)}
-    for cost, edit in list(found)[:MOST_WHOLE]:
+    for cost, edit in list(found)[: _followed(ground.W(layer).size if kind == "W" else 1)]:
         estimate = estimate_of(scenes[edit.late], edit.tree, "weights" if kind == "W" else "bias")
         if estimate is None:
             continue

@@ -568,13 +568,13 @@ def _bias_forms(tensor: Subject) -> Iterator[Form]:
 
 
 def _example_forms(tensor: Subject) -> Iterator[Form]:
-    """Yield one example's share alone, with or without the 1/m, and all but one example's."""
+    """Yield one example's share alone, with or without the 1/m, or twice, and all but one example's."""
     m = tensor.ground.samples
     if m < 2:
         return
     rest = tensor.claim.values - tensor.claim.penalty.values
     for code, target, factors in (
-        ("examples.only", rest, (1.0, float(m))),
+        ("examples.only", rest, (1.0, float(m), 2.0)),
         ("examples.missing", tensor.data.values - rest, (1.0,)),
     ):
         for factor in factors:

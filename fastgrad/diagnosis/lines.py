@@ -23,6 +23,8 @@ from fastgrad.model.network import ACTIVATION_CODES, Array, Offsets, parse_activ
 Tree = tuple[Any, ...]
 Place = Literal["units", "summed", "above", "ways", "inputs", "weights", "bias"]
 """(m, n) of the layer; the same under a sum; (m, n) of the layer above; W of the layer above; (m, n) of what enters; dW; db."""
+MOST_HELD = 2**22
+"""Numbers that are kept to be used again, 32 MiB: what is many and small is, of many examples nothing."""
 LARGEST = 2**22
 """Numbers that one tree may take on its way."""
 
@@ -100,7 +102,9 @@ class Scene:
     rounding : bool
         Whether the rounding is worked out too.
     memory, fitting : dict
-        What was worked out already; the names that fit a place, with what `edits` has each cost.
+        What was worked out already, as far as it is small; the names that fit a place, with what `edits` has each cost.
+    held : int
+        Numbers that were worked out.
     """
 
     ground: Ground
@@ -113,6 +117,7 @@ class Scene:
     rounding: bool = False
     memory: dict[tuple[Tree, Place], Part] = field(default_factory=dict)
     fitting: dict[Place, list[tuple[float, Tree]]] = field(default_factory=dict)
+    held: int = 0
 
     def part(self, tree: Tree, place: Place) -> Part:
         """Return what a tree gives at a place.
@@ -125,7 +130,10 @@ class Scene:
         key = tree, place
         found = self.memory.get(key)
         if found is None:
-            found = self.memory[key] = self._made(tree, place)
+            found = self._made(tree, place)
+            self.held += np.size(found.values)
+            if self.held <= MOST_HELD:
+                self.memory[key] = found
         return found
 
     def _made(self, tree: Tree, place: Place) -> Part:
