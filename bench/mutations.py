@@ -92,9 +92,9 @@ class Source:
         return Point(parameters, X, Y)
 
     def cases(self, pairs: int = 0, seed: int = 0, most: int | None = None) -> Iterator[Case]:
-        """Yield the cases of single mutants, or of so many pairs; `most` draws that many."""
+        """Yield the cases of single mutants, or of so many pairs; `most` draws that many, a kind before a mutant."""
         draw = np.random.default_rng(seed)
-        found = self._pairs(draw) if pairs else self._singles(draw)
+        found = self._pairs(draw) if pairs else self._some(draw) if most else self._singles(draw)
         seen: set[bytes] = set()
         limit = pairs or most
         count = 0
@@ -118,6 +118,12 @@ class Source:
         chosen = others + [mutant for mutant in runs if self._case((NAME,), "", mutant.tree) is not None][:NAMES]
         for k in draw.permutation(len(chosen)):
             mutant = chosen[k]
+            yield (mutant.kind,), f"line {mutant.line}: {mutant.before} -> {mutant.after}", mutant.tree
+
+    def _some(self, draw: np.random.Generator) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+        found = list(mutator.mutants(self.text, self.functions))
+        while True:
+            mutant = _drawn_by_kind(found, draw)
             yield (mutant.kind,), f"line {mutant.line}: {mutant.before} -> {mutant.after}", mutant.tree
 
     def _pairs(self, draw: np.random.Generator) -> Iterator[tuple[tuple[str, ...], str, Any]]:

@@ -9,7 +9,7 @@ sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
 import mutations
 
-CUT = 6
+CUT = 4
 """Mutants of each source."""
 
 
