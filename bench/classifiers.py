@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels import codes
-from fastgrad.kernels.sharing import crew
 from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical import load_kernels, numerical_gradient
@@ -106,7 +105,6 @@ def arithmetic(problem: Problem, method: str) -> tuple[float, float]:
 
 def measure(problem: Problem, method: str, rounds: int) -> dict[str, float]:
     """Time a method's whole gradient and compare it with backpropagation; peak memory is beyond what was there before."""
-    crew.wake()
     load_kernels(method)  # type: ignore[arg-type]
     numerical_gradient(classifier((3, 4, 2), 2, problem.network.activations[0]), method=method)
     before = _peak()

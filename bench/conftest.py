@@ -13,7 +13,6 @@ import numba
 import numpy as np
 import pytest
 
-from fastgrad.kernels.sharing import crew
 from fastgrad.machine import most_threads
 
 from detection import Detections
@@ -65,7 +64,6 @@ def pytest_configure(config):
     # A bench that is skipped or fails before it times anything says so itself.
     config.addinivalue_line("filterwarnings", "ignore:Benchmark fixture was not used")
     config.option.benchmark_quiet = True
-    crew.wake()
 
 
 @pytest.fixture

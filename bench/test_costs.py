@@ -15,8 +15,9 @@ import pytest
 from fastgrad.machine import most_threads
 from fastgrad.model.network import Problem
 from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical.blocks import forward_work
 from fastgrad.numerical.directional.derivative import along_everything, prepare
-from fastgrad.numerical.methods import METHODS, estimate, forward_work
+from fastgrad.numerical.methods import METHODS
 from fastgrad.report.pictures import FAINT, STYLE, require
 
 from classifiers import classifier, timed
@@ -63,7 +64,7 @@ def _work(problem: Problem, method: str) -> float:
     """Return what the multiply-adds of a method are in proportion to."""
     if method == "directional":
         return float(forward_work(problem) * problem.samples)
-    return next(estimate(problem, known) for known in METHODS if known == method)
+    return METHODS[method].estimate(problem, 1.0)
 
 
 def _growth(line: list[tuple[int, float, float]]) -> str:

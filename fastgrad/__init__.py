@@ -1,4 +1,4 @@
-"""fastgrad: are the gradients of a hand-written backward pass right, and where not.
+"""fastgrad says whether the gradients of a hand-written backward pass are right, and where they are wrong.
 
 The names below are loaded when first used, so that importing the package, and asking the command for help, costs nothing.
 """
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from fastgrad._version import __version__
 
 if TYPE_CHECKING:
-    from fastgrad.errors import InputError
+    from fastgrad.errors import InputError, Interrupted
     from fastgrad.functions.check import check_function
     from fastgrad.functions.gradient import derivative, numerical_gradient
     from fastgrad.functions.report import FunctionReport
     from fastgrad.reading.modelfile import save
     from fastgrad.report import GradientError, Report
+    from fastgrad.report.pictures import draw_errors
     from fastgrad.teaching.descent import gradient_descent
     from fastgrad.trials import BackwardReport
     from fastgrad.walk import check
@@ -26,11 +27,13 @@ __all__ = [
     "FunctionReport",
     "GradientError",
     "InputError",
+    "Interrupted",
     "Report",
     "__version__",
     "check",
     "check_function",
     "derivative",
+    "draw_errors",
     "gradient_descent",
     "numerical_gradient",
     "save",
@@ -41,22 +44,26 @@ _HOMES = {
     "FunctionReport": "fastgrad.functions.report",
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
+    "Interrupted": "fastgrad.errors",
     "Report": "fastgrad.report",
     "check": "fastgrad.walk",
     "check_function": "fastgrad.functions.check",
     "derivative": "fastgrad.functions.gradient",
+    "draw_errors": "fastgrad.report.pictures",
     "gradient_descent": "fastgrad.teaching.descent",
     "numerical_gradient": "fastgrad.functions.gradient",
     "save": "fastgrad.reading.modelfile",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'fastgrad' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker would take any name for one of them
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'fastgrad' has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -1,6 +1,6 @@
-"""The thirty real cases beside the checkout: where they lie, and what a person would have said of each.
+"""Real networks with their own gradients: where they lie, and what a person would have said of each.
 
-Tests that need them skip where they are not there.
+Twenty are in tests/data/cases. Ten more may lie in ../shared/cases, beside the checkout; tests of those skip where they do not.
 """
 
 import json
@@ -26,37 +26,47 @@ LOSS_FEATURES = (
 
 NAMES = {
     "louisjc_before_fix": {"params": "layers_0,layers_1", "grads": "grad_0,grad_1"},
-    "mazur_step_by_step": {"layout": "out_in"},  # every weight matrix is 2 by 2
+    # Every weight matrix is 2 by 2, and the biases are constants.
+    "mazur_step_by_step": {"layout": "out_in", "frozen": "hidden_layer_bias,output_layer_bias"},
 }
 """What a person would have to say besides the network; all other names and layouts are found out."""
 
 
-def cases_folder():
-    """Return the folder of the cases beside the checkout, or None."""
-    folder = Path(__file__).parents[2] / "shared" / "cases"
-    return folder if folder.is_dir() else None
+HERE = Path(__file__).parent / "data" / "cases"
+BESIDE = Path(__file__).parents[2] / "shared" / "cases"
 
 
-def case_names():
-    folder = cases_folder()
-    return sorted(path.stem for path in folder.glob("*.json")) if folder else []
+def names():
+    """Return every case that is to be had, as a parameter of a test; those beside the checkout are marked."""
+    found = {path.stem: folder for folder in (BESIDE, HERE) for path in folder.glob("*.json")}
+    return [case(name) for name in sorted(found)]
+
+
+def case(name):
+    """Return a case's name as a parameter of a test, marked where it is none of the repository's own."""
+    return pytest.param(name, marks=[] if (HERE / f"{name}.json").is_file() else pytest.mark.beside)
+
+
+def folder_of(name):
+    """Return the folder that holds a case; skip the test where none does."""
+    for folder in (HERE, BESIDE):
+        if (folder / f"{name}.json").is_file():
+            return folder
+    pytest.skip(f"{name} is one of the real cases of ../shared/cases, which are not here")
 
 
 def sidecar(name):
-    folder = cases_folder()
-    if folder is None:
-        pytest.skip("the real cases (../shared/cases) are not here")
-    return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return json.loads((folder_of(name) / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def model_file(name):
-    return cases_folder() / f"{name}.npz"
+    return folder_of(name) / f"{name}.npz"
 
 
 def reference(name, network):
     """Return the right gradient in theta's order; nan where the case has none."""
     gradient = np.full(network.size, np.nan)
-    with np.load(cases_folder() / f"{name}.reference.npz") as arrays:
+    with np.load(folder_of(name) / f"{name}.reference.npz") as arrays:
         for layer in range(network.depth):
             network.W(gradient, layer)[:] = arrays[f"refW{layer + 1}"].T
             if f"refb{layer + 1}" in arrays:

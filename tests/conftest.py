@@ -1,23 +1,33 @@
 """What all tests share: kernels without compilation, and the bridge from a reference case to a Problem of fastgrad."""
 
 import os
+import shutil
 import signal
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
-from fastgrad.kernels.sharing import crew
 from fastgrad.model.network import Network, Problem, Tensor
 
+EXTRAS_ARE_HERE = os.environ.get("FASTGRAD_TEST_EXTRAS", "") not in {"", "0"}
+"""Whether a package or a program that a test needs and that is missing is a failure, not a reason to skip."""
 JIT_DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs compiled kernels when there are none."""
-    if JIT_DISABLED:
-        for item in items:
-            if item.get_closest_marker("compiled"):
-                item.add_marker(pytest.mark.skip(reason="needs compiled kernels; NUMBA_DISABLE_JIT is set"))
+    """Skip what needs compiled kernels when there are none, and what needs a package that is not here."""
+    for item in items:
+        if JIT_DISABLED and item.get_closest_marker("compiled"):
+            item.add_marker(pytest.mark.skip(reason="needs compiled kernels; NUMBA_DISABLE_JIT is set"))
+        needed = item.get_closest_marker("extra")
+        if needed and not EXTRAS_ARE_HERE and not _is_here(needed.args[0]):
+            item.add_marker(pytest.mark.skip(reason=f"needs {needed.args[0]}, which is not here"))
+
+
+def _is_here(name):
+    """Whether there is a package, or a program, of that name."""
+    return find_spec(name) is not None or shutil.which(name) is not None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,12 +36,6 @@ def listening():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def awake():
-    """Let work for several threads be shared among them from the first."""
-    crew.wake()
 
 
 @pytest.fixture(scope="session")

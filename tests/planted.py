@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from fastgrad.diagnosis.names import gradient_name
 from fastgrad.diagnosis.plants import Nursery, Plant, apart
-from fastgrad.model.network import ACTIVATION_CODES, HINGES, LOGIT_OUTPUT, LOSSES, POSITIVE_OUTPUT
+from fastgrad.model.activations import ACTIVATION_CODES
+from fastgrad.model.losses import BY_NAME, HINGES, LOGIT_OUTPUT, LOSSES
 from fastgrad.reading import Description, interpret_parts
 
 WIDEST, MOST_EXAMPLES, DEEPEST = 7, 9, 5
@@ -28,7 +29,7 @@ def random_nursery(seed: int, deepest: int = DEEPEST) -> Nursery:
     loss = LOSSES[seed % len(LOSSES)]
     activations = [str(name) for name in draw.choice(list(ACTIVATION_CODES), depth)]
     activations[0] = list(ACTIVATION_CODES)[seed % len(ACTIVATION_CODES)]
-    activations[-1] = LOGIT_OUTPUT.get(loss) or ("sigmoid" if loss in POSITIVE_OUTPUT else activations[-1])
+    activations[-1] = LOGIT_OUTPUT.get(loss) or ("sigmoid" if BY_NAME[loss].positive_output else activations[-1])
     parameters, gradients = {}, {}
     for layer in range(depth):
         n_in, n_out = widths[layer : layer + 2]
@@ -36,7 +37,7 @@ def random_nursery(seed: int, deepest: int = DEEPEST) -> Nursery:
         parameters[f"b{layer + 1}"] = draw.normal(0, 0.5, n_out)
     gradients = {f"d{name}": np.zeros_like(array) for name, array in parameters.items()}
     X, Y = draw.normal(size=(m, widths[0])), draw.normal(size=(m, widths[-1]))
-    if loss in POSITIVE_OUTPUT:
+    if BY_NAME[loss].positive_output:
         Y = draw.random(Y.shape)
     if loss in LOGIT_OUTPUT or loss in HINGES:
         Y = np.eye(widths[-1])[draw.integers(0, widths[-1], m)]

@@ -14,8 +14,10 @@ import numba
 import numpy as np
 from mpmath import mp
 
+from fastgrad.model.activations import ACTIVATION_CODES
 from fastgrad.model.forward import growth
-from fastgrad.model.network import ACTIVATION_CODES, LOSS_CODES, OF_SOFTMAX, Network, Problem, Tensor, parse_loss
+from fastgrad.model.losses import LOSS_CODES, OF_SOFTMAX, parse_loss
+from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.model.rounding import UNDERFLOW, rounding_scale
 
 import reference

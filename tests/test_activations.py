@@ -13,7 +13,8 @@ import pytest
 from mpmath import mp
 
 from fastgrad.kernels import activations
-from fastgrad.model.network import ACTIVATION_CODES, parse_activation
+from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
+from fastgrad.numerical.kinks import one_sided_slopes
 from fastgrad.numerical.steps import SMALL_MOVE
 
 import reference
@@ -193,7 +194,7 @@ def test_slope_on_a_kink_is_the_mean_and_both_sides_are_known(name):
         left, right = (float(reference.exact_difference(name, kink, d) / mp.mpf(d)) for d in (-1e-30, 1e-30))
         (_, (slope,), _), _ = table(name, [kink], [1.0])
         assert slope == pytest.approx((left + right) / 2, rel=2 * UNIT_ROUNDOFF)
-        sides = activations.one_sided_slopes(ACTIVATION_CODES[base], p, kink)
+        sides = np.ravel(one_sided_slopes(ACTIVATION_CODES[base], p, np.array([kink])))
         assert sides == pytest.approx((left, right), rel=2 * UNIT_ROUNDOFF)
 
 

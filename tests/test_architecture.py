@@ -1,6 +1,7 @@
 """The one-way street: which room may import which, held by reading the source."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 ROOMS = (
     {"errors", "_version"},
-    {"machine"},
+    {"machine", "writing"},
     {"kernels"},
     {"report", "model"},
     {"functions", "reading", "numerical"},
@@ -19,6 +20,7 @@ ROOMS = (
     {"diagnosis", "trials"},
     {"walk"},
     {"teaching"},
+    {"__main__"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""
 
@@ -66,7 +68,7 @@ def test_demo_knows_nothing_of_the_librarys_mathematics():
     assert imported_rooms(ROOT / "fastgrad" / "teaching" / "demo.py") <= {"errors"}
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=module_name)
+@pytest.mark.parametrize("path", [path for path in LIBRARY if path.stem != "__main__"], ids=module_name)
 def test_library_knows_nothing_of_the_command_line(path):
     packages = {module.split(".")[0] for module in imported_modules(path)}
     assert packages.isdisjoint({"click", "fastgrad_cli"})
@@ -94,3 +96,111 @@ def test_import_loads_nothing_heavy(module):
 def test_reference_is_independent():
     packages = {module.split(".")[0] for module in imported_modules(ROOT / "tests" / "reference.py")}
     assert "fastgrad" not in packages
+
+
+# The first floor, and what is public.
+
+DOORS = {"__main__", "torch", "jax", "sklearn", "pytest_plugin"}
+"""Single files by which other programs come in: no rooms."""
+MOST_ROOMS = 12
+
+
+def first_floor() -> dict[str, Path]:
+    """Name what lies on the first floor: folders with code, and single files."""
+    places = [path for path in (ROOT / "fastgrad").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    return {path.stem: path for path in places if path.stem != "__init__"}
+
+
+def is_tool(path: Path) -> bool:
+    """Tell whether a place is a single file that asks no room anything."""
+    return path.is_file() and all(first_floor()[room].is_file() for room in imported_rooms(path))
+
+
+def test_the_first_floor_has_a_dozen_rooms_at_most():
+    rooms = {name for name, path in first_floor().items() if name not in DOORS and not is_tool(path)}
+    assert "walk" in rooms, "it asks all the others"
+    assert len(rooms) <= MOST_ROOMS, sorted(rooms)
+
+
+def test_every_place_on_the_first_floor_is_in_the_list_and_no_other():
+    assert first_floor().keys() == FLOOR.keys()
+
+
+def bound_names(path: Path) -> tuple[set[str], set[str]]:
+    """List the names that a module imports at its top, and those that it makes itself."""
+    imported, made = set(), set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imported |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            made.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            made |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return imported, made
+
+
+def exported(path: Path) -> set[str] | None:
+    """List a module's `__all__`; None where it has none."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+            return set(ast.literal_eval(node.value))
+    return None
+
+
+WITH_ALL = {module_name(path): path for path in LIBRARY if exported(path) is not None}
+
+
+@pytest.mark.parametrize("module", [name for name in WITH_ALL if name != "fastgrad"])
+def test_all_holds_what_is_public_in_a_module(module):
+    path = WITH_ALL[module]
+    imported, made = bound_names(path)
+    public = {name for name in made if not name.startswith("_")}
+    assert public <= exported(path), "made here, public by its name, and not in __all__"
+    assert exported(path) <= public | imported, "in __all__, and not there"
+
+
+@pytest.mark.parametrize("path", [*LIBRARY, *sorted((ROOT / "cli").rglob("*.py"))], ids=module_name)
+def test_nobody_imports_what_another_module_keeps_to_itself(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not str(node.module).startswith("fastgrad"):
+            continue
+        for alias in node.names:
+            private = alias.name.startswith("_") and not alias.name.startswith("__") and alias.name != "_version"
+            assert not private, f"line {node.lineno}: {alias.name} is private to {node.module}"
+            if node.module in WITH_ALL and not (ROOT / str(node.module).replace(".", "/") / f"{alias.name}.py").exists():
+                within = module_name(path).startswith(f"{node.module}.")
+                folder = (ROOT / str(node.module).replace(".", "/") / alias.name).is_dir()
+                assert within or folder or alias.name in exported(WITH_ALL[node.module]), f"{alias.name} of {node.module}"
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def documented_names() -> set[str]:
+    """List every name that a page writes as fastgrad.NAME."""
+    return {name for page in PAGES for name in re.findall(r"\bfastgrad\.([A-Za-z_]\w*)", page.read_text(encoding="utf-8"))}
+
+
+def test_every_documented_name_is_public_and_every_public_name_documented():
+    import fastgrad
+
+    places = first_floor().keys() | {"__all__"}
+    assert documented_names() - places <= set(fastgrad.__all__)
+    prose = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    public = {name for name in fastgrad.__all__ if not name.startswith("__")}
+    assert {name for name in public if not re.search(rf"\b{name}\b", prose)} == set()
+
+
+def test_walk_is_the_order_of_steps_without_mathematics_or_wording_of_its_own():
+    source = (ROOT / "fastgrad" / "walk.py").read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+        docstring = function.body[0].end_lineno - function.body[0].lineno + 1 if ast.get_docstring(function) else 0
+        # `check` itself has a line for each of its keywords, which is a part of the library's face.
+        parameters = len(function.args.args) + len(function.args.kwonlyargs)
+        assert function.end_lineno - function.lineno + 1 - docstring - parameters < 20, function.name
+        assert not any(isinstance(node, ast.JoinedStr) for node in ast.walk(function)), f"{function.name} has words of its own"
+    attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    assert {node.attr for node in attributes if ast.unparse(node.value) == "np"} <= {"errstate"}
+    assert len(source.splitlines()) <= 290

@@ -38,14 +38,14 @@ def test_a_good_point_has_none():
 @pytest.mark.parametrize(
     ("case", "phrases"),
     [
-        (with_widths((5, 7, 3), samples=1), ["one example hides"]),
-        (with_widths((5, 7, 1)), ["one output hides"]),
-        (with_widths((5, 4, 4, 3)), ["square weights (W2)", "equal hidden widths"]),
-        (with_widths((5, 7, 4, 7, 3)), ["equal hidden widths"]),
-        (with_widths((5, 7, 3), samples=7), ["as many examples as units (7)"]),
-        (replace(SEEING, Y=np.tile([0.0, 1.0, 0.0], (9, 1))), ["equal labels throughout"]),
+        (with_widths((5, 7, 3), samples=1), ["One example hides"]),
+        (with_widths((5, 7, 1)), ["A single output hides"]),
+        (with_widths((5, 4, 4, 3)), ["Square weights (W2)", "Equal hidden widths"]),
+        (with_widths((5, 7, 4, 7, 3)), ["Equal hidden widths"]),
+        (with_widths((5, 7, 3), samples=7), ["As many examples as units (7)"]),
+        (replace(SEEING, Y=np.tile([0.0, 1.0, 0.0], (9, 1))), ["All labels are equal"]),
         (replace(SEEING, X=np.concatenate([SEEING.X[:7], SEEING.X[:2]])), ["2 of 9 examples repeat another"]),
-        (replace(SEEING, X=np.tile(SEEING.X[0], (9, 1))), ["all examples are equal"]),
+        (replace(SEEING, X=np.tile(SEEING.X[0], (9, 1))), ["All examples are equal"]),
         (replace(SEEING, X=SEEING.X * [1, 1, 0, 1, 0]), ["2 of 5 inputs are 0 in every example"]),
     ],
 )
@@ -69,19 +69,19 @@ RELU = reference.random_case(3, widths=(5, 7, 3), loss="mse", samples=9, activat
 
 
 def test_zero_biases():
-    assert "zero biases (b1, b3) hide" in shown(changed(SEEING, b1=0.0, b3=0.0))
+    assert "Biases of zero (b1, b3) hide" in shown(changed(SEEING, b1=0.0, b3=0.0))
     assert "or in a penalty" in shown(changed(SEEING, b1=0.0))
 
 
 def test_dead_units_are_counted_by_layer():
     case = replace(RELU, activations=("relu", "identity"))
     bias = np.where(np.arange(7) < 3, -1e3, 0.1)
-    assert shown(changed(case, b1=bias)) == "dead units (layer 1: 3 of 7) hide all behind them; change weights"
+    assert shown(changed(case, b1=bias)) == "Dead units (layer 1: 3 of 7) hide everything behind them; change the weights"
 
 
 def test_z_of_one_sign():
     case = replace(RELU, activations=("relu", "identity"))
-    assert "z of one sign (layer 1) hides" in shown(changed(case, b1=1e3))
+    assert "Pre-activations of one sign (layer 1) hide" in shown(changed(case, b1=1e3))
     smooth = replace(RELU, activations=("tanh", "identity"))
     assert "one sign" not in shown(changed(smooth, b1=1e3))
 
@@ -89,19 +89,19 @@ def test_z_of_one_sign():
 def test_saturated_units():
     case = replace(RELU, activations=("tanh", "identity"))
     bias = np.where(np.arange(7) < 2, 20.0, 0.1)
-    assert "saturated units (layer 1: 2 of 7)" in shown(changed(case, b1=bias))
+    assert "Saturated units (layer 1: 2 of 7)" in shown(changed(case, b1=bias))
 
 
 def test_outputs_that_fit():
     Y = np.eye(3)[np.arange(9) % 3]
     logits = 60.0 * Y
     case = reference.Case((3, 3), ("softmax",), "softmax_crossentropy", np.append(np.eye(3).ravel(), np.ones(3)), logits, Y)
-    assert "every output fits its label" in shown(case)
+    assert "Every output fits its label" in shown(case)
 
 
 def test_symmetric_weights():
     case = changed(with_widths((5, 4, 4, 3)), W2=np.eye(4))
-    assert "symmetric weights (W2) hide a W taken for its transpose" in shown(case)
+    assert "Symmetric weights (W2) hide an array taken for its transpose" in shown(case)
 
 
 def test_penalty_of_zero_is_named_only_where_it_was_given():
@@ -125,7 +125,7 @@ def test_tensor_whose_gradient_is_zero_is_named():
     case = changed(replace(RELU, activations=("relu", "identity"), l2=0.0), b1=-1e3)
     report = check_problem(problems.problem(case, reference.gradient(case)))
     assert report.passed
-    assert report.advice[0].startswith("the gradient is zero to rounding (dW1, db1, dW2)")
+    assert report.advice[0].startswith("The gradient is zero to rounding (dW1, db1, dW2)")
 
 
 def test_wrong_gradients_are_not_followed_by_advice():

@@ -2,13 +2,12 @@
 
 import pytest
 
-from fastgrad.reading import modelfile
+from fastgrad.reading import Description, QuestionError, modelfile
 from fastgrad.walk import check_problem
 
 import cases
 
-NAMES = cases.case_names()
-pytestmark = pytest.mark.skipif(not NAMES, reason="the folder shared/cases is not beside the checkout")
+NAMES = cases.names()
 
 TEXTBOOK_PARAMETERS = 400
 """Of larger networks the textbook loop, far slower, checks a sample of this many."""
@@ -43,3 +42,25 @@ def test_loss_is_the_sources_own_or_its_convention_is_named(name):
         assert report.loss == pytest.approx(sidecar["loss_value"], rel=1e-6)
     else:
         assert report.loss_note is None
+
+
+def questions(path):
+    """Return the items that are asked of a file, none where it is read."""
+    try:
+        modelfile.load(path)
+    except QuestionError as question:
+        return set(question.examples)
+    return set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_raw_file_is_read_at_once_or_after_one_question(name):
+    """Nothing is said beforehand; what is asked, and that alone, is answered as the case's own source has it."""
+    path, whole = cases.model_file(name), cases.options(cases.sidecar(name))
+    items = questions(path)
+    if items & {"hidden", "output"}:
+        items = (items - {"hidden", "output"}) | {"activations"}
+    answers = {item: getattr(whole, item) for item in items}
+    assert None not in answers.values()
+    problem = modelfile.load(path, Description(**answers))
+    assert problem.network.widths == modelfile.load(path, whole).network.widths

@@ -107,7 +107,7 @@ def test_any_slope_between_the_sides_of_a_kink_is_right(slope):
     report = fastgrad.check_function(l1, lambda x: x + np.where(x == 0, slope, np.sign(x)), x)
     assert report.passed, str(report)
     assert report.counts.kinks == 1
-    assert report.entries[0].reason == "a kink: slope -1 on the left, 1 on the right; any between is right"
+    assert report.entries[0].reason == "a kink: slope -1 on the left, 1 on the right; any value between is right"
 
 
 @pytest.mark.parametrize("slope", [-1.01, 1.5, 100.0])
@@ -266,7 +266,7 @@ def test_large_x_is_checked_along_directions(large):
     assert report.passed, str(report)
     assert (report.method, report.directions, report.seed) == ("directions", 32, 0)
     assert report.evaluations < 2000
-    assert "missed with a chance of at most 0.0013 (seed 0)" in str(report).replace("\n", " ")
+    assert "missed with a chance of at most 0.0013; a smaller one may be missed." in str(report).replace("\n", " ")
 
 
 @pytest.mark.parametrize("seed", range(3))

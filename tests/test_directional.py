@@ -16,7 +16,7 @@ from fastgrad.machine import most_threads
 from fastgrad.model.forward import base_point
 from fastgrad.model.rounding import gradient
 from fastgrad.numerical import numerical_gradient
-from fastgrad.numerical.directional import derivative, measured, signs
+from fastgrad.numerical.directional import derivative, estimate, measured, signs
 from fastgrad.numerical.directional.signs import Region, whole_tensor
 from fastgrad.walk import check_problem
 
@@ -126,7 +126,7 @@ def test_all_at_once_is_the_sum_of_the_tensors(masked):
         plain = replace(problem, claimed=gradient(problem, base_point(problem)))
         setting, found = all_measured(plain, 2, seed)
         together = derivative.along_everything(setting, 1)
-        own = np.sqrt(together.variance[0])
+        own = together.rounding[0]
         apart = sum(one.carried[1] for one in found)
         assert (
             setting.kinked().any()
@@ -447,7 +447,7 @@ def test_a_formula_that_the_plain_passes_contradict_judges_nothing(monkeypatch):
     assert report.verdict == "not judged"
     assert {tensor.verdict for tensor in report.tensors} == {"not judged"}
     (note,) = report.notes
-    assert note.startswith("the audit failed: 1 direction of 1, all parameters at once: ")
+    assert note.startswith("The audit failed for 1 of 1 direction: for all parameters at once ")
     assert len(report.audit.disagreements) == 1
 
 
@@ -491,7 +491,8 @@ def test_tolerance_is_a_multiple_of_rounding():
     assert report.tensors[0].verdict == "wrong"
     report = check_problem(problems.problem(CASE, claimed), method="directional", tolerance=1000.0)
     assert {(t.verdict, t.tolerance) for t in report.tensors} == {("right", 1000.0)}
-    assert "Tolerance: 1000 (yours; 32 is derived) roundings of each signed sum" in " ".join(str(report).split())
+    said = "The tolerance is 1000 roundings (your choice; the derived number is 32) of a signed sum"
+    assert said in " ".join(str(report).split())
 
 
 def test_single_precision_in_double_arrays_is_told():
@@ -511,7 +512,7 @@ def test_ctrl_c_tells_of_the_tensors_that_were_finished():
         check_problem(problems.problem(CASE, 2.0 * EXACT), method="directional", progress=press)
     report = stopped.value.finished
     assert [t.verdict for t in report.tensors] == ["wrong"] * 3 + ["not judged"] * 3
-    assert "interrupted: 693 of 720 parameters were finished" in report.notes[-1]
+    assert "Interrupted: 693 of 720 parameters were finished" in report.notes[-1]
     assert report.audit is None
     assert signal.getsignal(signal.SIGINT) is before
 
@@ -564,8 +565,9 @@ def test_seed_decides():
         ({"method": "directional", "step": 1e-5}, "leave out step"),
         ({"method": "directional", "scheme": "forward"}, "leave out scheme"),
         ({"method": "directional", "sample": "5%"}, "leave out sample"),
-        ({"method": "directional", "directions": 0}, "directions must be a whole number of at least 1, found 0"),
-        ({"method": "directional", "directions": 1.5}, "directions must be a whole number of at least 1, found 1.5"),
+        ({"method": "directional", "directions": 0}, "directions must be a whole number from 1 to 1,000, found 0"),
+        ({"method": "directional", "directions": 1.5}, "directions must be a whole number from 1 to 1,000, found 1.5"),
+        ({"method": "directional", "directions": 1001}, "directions must be a whole number from 1 to 1,000, found 1001"),
         ({"method": "directional", "seed": -1}, "seed must be a whole number of at least 0, found -1"),
         ({"method": "parameter", "directions": 3}, "directions go with method directional, found method parameter"),
     ],
@@ -587,9 +589,9 @@ def test_report_says_how_many_directions_and_what_they_miss():
     assert isinstance(report, fastgrad.Report)
     assert report.passed
     text = " ".join(str(report).split())
-    assert "4 directions of random signs, seed 3" in text
+    assert "4 directions of random signs, drawn with seed 3" in text
     assert "2 with a chance of 6.2% and 10 with a chance of 0.37%" in text
-    assert "method directional, a step for each direction" in text
+    assert "method directional with a step for each direction" in text
     document = report.to_dict()
     assert document["chance_of_missing"] == {"1": 0.0, "2": 0.0625, "10": pytest.approx(0.24609375**4)}
     assert (document["directions"], document["direction_seed"], document["tensors"][0]["located"]) == (4, 3, [])
@@ -599,4 +601,4 @@ def test_estimate_grows_with_the_network_and_the_directions():
     small, large = (
         problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
     )
-    assert 0.0 < directional.estimate(small) < directional.estimate(large) < directional.estimate(large, 16)
+    assert 0.0 < estimate(small) < estimate(large) < estimate(large, 16)

@@ -115,7 +115,7 @@ def test_clipped_probabilities():
     for claimed, words in ((inside, "p clipped at 0.0001,"), (divided, "p clipped at 0.0001 where it divides,")):
         report = judged(case, claimed)
         assert report.verdict == "wrong", "clipped examples contribute nothing: that is no small disturbance"
-        assert f"the last layer has exactly the gradient of a loss with {words}" in " ".join(report.notes)
+        assert f"The last layer has exactly the gradient of a loss with {words}" in " ".join(report.notes)
 
 
 def test_clipping_that_changes_little_is_no_mistake():
@@ -126,7 +126,7 @@ def test_clipping_that_changes_little_is_no_mistake():
     clipped = sigmoid_gradient(replace(case, Y=fitting), lambda p, y: ((1 - y) / (1 - p) - y / p) * ((p > c) & (p < 1 - c)))
     report = judged(replace(case, Y=fitting), clipped)
     assert report.passed
-    assert "judged as the gradient of a loss with p clipped at 1e-06," in " ".join(report.notes)
+    assert "judged as those of a loss with p clipped at 1e-06," in " ".join(report.notes)
 
 
 def test_mistake_beside_a_constant_is_still_found():

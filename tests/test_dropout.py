@@ -12,13 +12,13 @@ import fastgrad
 from fastgrad.errors import InputError
 from fastgrad.machine import most_threads
 from fastgrad.model import rounding
-from fastgrad.model.conventions import explain_loss
+from fastgrad.model.conventions import describe, explain_loss
 from fastgrad.model.forward import base_point
 from fastgrad.numerical import intermediates, numerical_gradient
-from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical.methods import BY_ENTRY
 from fastgrad.reading import Description, interpret, interpret_parts
 from fastgrad.reading.modelfile import load, save_arrays
-from fastgrad.walk import check_problem, describe
+from fastgrad.walk import check_problem
 from fastgrad_cli.main import main
 
 KEEP = 0.7
@@ -97,7 +97,7 @@ def turned(arrays):
 # The engine.
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 @pytest.mark.parametrize("hidden", ACTIVATIONS)
 @pytest.mark.parametrize("inverted", [True, False])
 def test_a_right_backward_pass_is_right(method, hidden, inverted):
@@ -113,7 +113,7 @@ def test_a_right_backward_pass_is_right(method, hidden, inverted):
 
 
 @pytest.mark.parametrize("hidden", ACTIVATIONS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 def test_a_large_fixed_step_takes_the_exact_differences(hidden, method):
     problem = Net(hidden).problem()
     step = 1e-3
@@ -144,7 +144,7 @@ def plain_loss(problem):
     return (np.log(np.exp(z).sum(axis=1)) - (z * problem.Y).sum(axis=1)).mean()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 @pytest.mark.parametrize("hidden", ["tanh", "relu"])
 @pytest.mark.parametrize(
     "mistake",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_diagnosis import RIGHT, Net, deep, named
 
 import fastgrad
 from fastgrad.errors import InputError
 from fastgrad.report.sentences import colored
+
+from test_diagnosis import RIGHT, Net, deep, named
 
 SAME = 1e-9
 

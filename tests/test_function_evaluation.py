@@ -1,13 +1,20 @@
 """How functions are called: forms of x, threads, batches, compiled loops; and functions that misbehave."""
 
+import gc
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
+import weakref
 
 import numba
 import numpy as np
 import pytest
 
 import fastgrad
+from fastgrad.functions import compiled, loops
 
 from standard import chained_rosenbrock, chained_rosenbrock_gradient
 
@@ -140,15 +147,84 @@ def test_compiled_function(x):
 
 
 @pytest.mark.compiled
-def test_compiled_loop_does_what_single_calls_do(x):
+def test_compiled_loop_does_what_single_calls_do(x, monkeypatch):
     alone = fastgrad.numerical_gradient(lambda x: compiled_sines(x), x, step=1e-5)
-    before = numba.get_num_threads()
-    try:
-        for threads in range(1, before + 1):
-            numba.set_num_threads(threads)
-            assert fastgrad.numerical_gradient(compiled_sines, x, step=1e-5).tobytes() == alone.tobytes()
-    finally:
-        numba.set_num_threads(before)
+    for threads in ("1", "2", "7"):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
+        assert fastgrad.numerical_gradient(compiled_sines, x, step=1e-5).tobytes() == alone.tobytes()
+
+
+def compiled_parabola(number):
+    """Compile a function that is nobody else's."""
+    namespace = {}
+    exec(f"def f(x):\n    return (x[0] - {number}.0) ** 2 + x[1] * x[1]\n", namespace)
+    return numba.njit(namespace["f"])
+
+
+@pytest.mark.compiled
+def test_nothing_is_kept_of_compiled_functions():
+    functions = [compiled_parabola(number) for number in range(4)]
+    for number, f in enumerate(functions):
+        assert fastgrad.numerical_gradient(f, np.array([0.5, 1.0]), step=1e-5) == pytest.approx([1 - 2 * number, 2], rel=1e-9)
+    # A loop around each function took 5 MB, which numba never gives back.
+    assert all(len(loop.overloads) <= 4 for loop in (loops.move_entries, loops.fill_values))
+    left = [weakref.ref(f.py_func) for f in functions]
+    del functions, f
+    gc.collect()
+    assert [one() for one in left] == [None] * 4
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes do not fork here")
+def test_a_child_of_fork_calls_compiled_functions_too(x, monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
+    expected = fastgrad.numerical_gradient(compiled_sines, x, step=1e-5)
+    child = os.fork()
+    if not child:
+        signal.alarm(30)  # a child that waits for threads which are not there would wait for ever
+        os._exit(0 if np.array_equal(fastgrad.numerical_gradient(compiled_sines, x, step=1e-5), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@numba.njit("float64(float64[:])")
+def compiled_for_any_stride(x):
+    return x[0] * x[1]
+
+
+@numba.njit("int64(float64[::1])")
+def compiled_steps(x):
+    return int(x[0]) * 2
+
+
+@numba.njit
+def compiled_truth(x):
+    return x[0] > 0.0
+
+
+@numba.njit
+def compiled_single(x):
+    return np.float32(x[0]) * np.float32(2.0)
+
+
+@numba.njit
+def compiled_with_default(x, factor=3.0):
+    return factor * x[0]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [
+        (compiled_for_any_stride, [2.0, 3.0]),
+        (compiled_steps, [2.5]),
+        (compiled_truth, [1.0]),
+        (compiled_single, [2.0]),
+        (compiled_with_default, [2.0]),
+    ],
+)
+def test_compiled_functions_of_other_types_give_what_single_calls_give(f, x):
+    found = fastgrad.numerical_gradient(f, np.array(x), step=0.25)
+    assert found.tolist() == fastgrad.numerical_gradient(lambda x: f(x), np.array(x), step=0.25).tolist()
 
 
 @pytest.mark.compiled
@@ -274,8 +350,48 @@ def compiled_parallel(x):
     return total
 
 
+@numba.njit
+def calling_parallel(x):
+    return compiled_parallel(x)
+
+
 @pytest.mark.compiled
-def test_functions_with_threads_of_their_own_are_called_one_by_one():
-    assert fastgrad.numerical_gradient(compiled_parallel, np.array([2.0, 3.0]), step=1e-5) == pytest.approx(
-        [4.0, 6.0], rel=1e-9
+@pytest.mark.parametrize("f", [compiled_parallel, calling_parallel])
+def test_functions_with_threads_of_their_own_are_called_one_by_one(f):
+    assert fastgrad.numerical_gradient(f, np.array([2.0, 3.0]), step=1e-5) == pytest.approx([4.0, 6.0], rel=1e-9)
+    assert compiled.code_of(f, (2,)) is None
+
+
+CACHED = """
+import numba
+
+@numba.njit(parallel=True)
+def inner(x):
+    total = 0.0
+    for i in numba.prange(x.size):
+        total += x[i] ** 2
+    return total
+
+@numba.njit(cache=True)
+def alone(x):
+    return x[0] ** 2 + x[1] ** 2
+
+@numba.njit(cache=True)
+def calling(x):
+    return inner(x)
+"""
+
+
+@pytest.mark.compiled
+def test_so_are_those_that_numba_has_loaded(tmp_path):
+    (tmp_path / "cached.py").write_text(CACHED)
+    script = (
+        "import sys\nsys.path.insert(0, sys.argv[1])\n"
+        "import cached, numpy as np\nfrom fastgrad.functions import compiled\n"
+        "for f in (cached.alone, cached.calling):\n"
+        "    f(np.ones(2))\n    print(sum(f.stats.cache_hits.values()), compiled.code_of(f, (2,)) is None)\n"
     )
+    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
+    for hits in "01":
+        done = subprocess.run([sys.executable, "-c", script, tmp_path], capture_output=True, text=True, env=environment)
+        assert done.stdout.split() == [hits, "False", hits, "True"], done.stderr

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 
 from fastgrad import numerical
 from fastgrad.errors import Interrupted
-from fastgrad.numerical import tracking
-from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical import blocks
+from fastgrad.numerical.methods import BY_ENTRY
 from fastgrad.reading import modelfile
 from fastgrad.teaching import demo
 from fastgrad.walk import check_problem
@@ -19,8 +19,8 @@ from fastgrad_cli.main import main
 
 @pytest.fixture
 def short_pieces(monkeypatch):
-    """Cut work into pieces so short that a small network has many."""
-    monkeypatch.setattr(tracking, "PIECE_SECONDS", 1e-9)
+    """Cut work into blocks so short that a small network has many."""
+    monkeypatch.setattr(blocks, "BLOCK_SECONDS", 1e-9)
 
 
 @pytest.fixture
@@ -31,11 +31,12 @@ def problem(tmp_path):
 
 
 def ctrl_c(done, total):
-    """Press it as soon as there is progress."""
-    signal.raise_signal(signal.SIGINT)
+    """Press it once half of the parameters are done, a whole layer by any method."""
+    if 2 * done >= total:
+        signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 def test_what_was_finished_comes_with_the_exception(problem, short_pieces, method):
     before = signal.getsignal(signal.SIGINT)
     whole = numerical.numerical_gradient(problem, method=method)
@@ -48,14 +49,14 @@ def test_what_was_finished_comes_with_the_exception(problem, short_pieces, metho
     assert signal.getsignal(signal.SIGINT) is before
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 def test_the_report_judges_what_was_finished(problem, short_pieces, method):
     with pytest.raises(Interrupted) as stopped:
         check_problem(problem, method=method, progress=ctrl_c)
     report = stopped.value.finished
     assert 0 < report.parameters_checked < report.parameters_total
     assert report.sample_seed is None
-    assert f"interrupted: {report.parameters_checked} of {report.parameters_total} parameters" in report.notes[-1]
+    assert f"Interrupted: {report.parameters_checked} of {report.parameters_total} parameters" in report.notes[-1]
     wrong = {tensor.name for tensor in report.tensors if tensor.verdict == "wrong"}
     assert wrong <= {"W2", "b1"}
 
@@ -105,3 +106,15 @@ def test_an_interrupted_gradient_leaves_no_file(problem, short_pieces, tmp_path,
     result = CliRunner().invoke(main, ["gradient", str(tmp_path / "planted.npz"), "-o", str(target)], prog_name="fastgrad")
     assert result.exit_code == terminal.INTERRUPTED
     assert not target.exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_the_end_of_a_file_is_no_interrupt(problem, tmp_path, monkeypatch, arguments):
+    def ended(*_, **__):
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(numerical, "base_point", ended)
+    result = CliRunner().invoke(main, ["check", str(tmp_path / "planted.npz"), *arguments], prog_name="fastgrad")
+    assert result.exit_code == terminal.FAILED
+    assert "Interrupted" not in result.output
+    assert "EOFError: Ran out of input" in result.output

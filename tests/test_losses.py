@@ -12,6 +12,7 @@ import pytest
 from mpmath import mp
 
 from fastgrad.kernels import codes, losses
+from fastgrad.kernels.records import Loss, Moves
 from fastgrad.numerical.steps import SMALL_MOVE
 
 import reference
@@ -46,24 +47,26 @@ LOGITS = (
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
 def tabulate(code, p, outputs, top):
+    loss = Loss(code, p, outputs, top)
     if code < codes.COUPLED:
-        loss, top[0] = losses.tabulate_sample(code, p, outputs, 0)
+        value, top[0] = losses.tabulate_sample(loss, 0)
     else:
-        loss, top[0] = losses.tabulate_coupled(code, p, outputs, 0)
-    return loss
+        value, top[0] = losses.tabulate_coupled(loss, 0)
+    return value
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
 def differences(code, p, outputs, top, work, bound, total):
     """Add to total the loss's change under the moves in the first rows of work."""
     columns = np.uint64(total.size)
-    losses.add_difference(code, p, outputs, top, 0, bound, work, 0, outputs.shape[2], total, columns, columns)
+    loss, moves = Loss(code, p, outputs, top), Moves(work, 0, columns, columns)
+    losses.add_difference(loss, 0, bound, moves, outputs.shape[2], total)
 
 
 @numba.njit(error_model="numpy", fastmath={"contract"})
 def single(code, p, outputs, top, k, moves, work, result):
     for c in range(moves.size):
-        result[c] = losses.single_difference(code, p, outputs, top, 0, k, moves[c], work)
+        result[c] = losses.single_difference(Loss(code, p, outputs, top), 0, k, moves[c], work)
 
 
 def table(code, a, y, factor=1.0, p=0.0):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import struct
 import zipfile
 
@@ -180,7 +181,7 @@ def test_a_link_stays_a_link(tmp_path, path):
     save_arrays(path, {"x": 1.0})
     link = tmp_path / "link.npz"
     link.symlink_to(path)
-    save_arrays(link, {"x": 2.0})
+    save_arrays(link, {"x": 2.0}, follow=True)
     assert link.is_symlink()
     assert load_arrays(path)["x"] == 2.0
 
@@ -189,7 +190,7 @@ def test_a_link_stays_a_link(tmp_path, path):
     ("where", "contents", "message"),
     [
         ("no/such/folder.npz", {"x": 1.0}, "folder.npz: cannot be written: No such file"),
-        ("", {"x": 1.0}, "cannot be written"),
+        ("", {"x": 1.0}, "this is a folder; give the name of a file"),
         ("x.npz", {"cache": np.array([{}])}, "cache holds Python objects"),
         ("x.npz", {"rows": [[1.0], [1.0, 2.0]]}, "rows is no array"),
     ],
@@ -367,3 +368,31 @@ def test_every_complaint_names_the_file(path, changes, message):
     save_arrays(path, model(**changes))
     with pytest.raises(InputError, match=message):
         load(path)
+
+
+def test_everything_is_asked_at_once_with_the_whole_command(tmp_path):
+    """Square arrays under odd names, and nothing said of the network: one question, and its answer is all that it takes."""
+    rng = np.random.default_rng(3)
+    arrays = {"W1": rng.normal(size=(4, 4)), "b1": rng.normal(size=4), "W2": rng.normal(size=(4, 4)), "b2": rng.normal(size=4)}
+    arrays |= {f"d{name}": array for name, array in arrays.items()}
+    path = tmp_path / "my model.npz"
+    np.savez(path, **arrays, foo=rng.normal(size=(4, 7)), bar=np.resize([0.0, 1.0], (4, 7)))
+    with pytest.raises(InputError) as caught:
+        modelfile.load(path, Description(l2=0.5))
+    command = shlex.split(str(caught.value).partition("The whole command: ")[2])
+    assert command[:3] == ["fastgrad", "check", str(path)]
+    options = dict(zip(command[3::2], command[4::2], strict=True))
+    assert options.keys() == {"--l2", "--inputs", "--labels", "--hidden", "--output", "--loss"}
+    options |= {"--inputs": "foo", "--labels": "bar"}
+    said = {name.removeprefix("--").replace("-", "_"): value for name, value in options.items()}
+    with pytest.raises(InputError) as caught:
+        modelfile.load(path, Description(**{**said, "hidden": None}))
+    assert "--hidden tanh" in str(caught.value).partition("The whole command: ")[2]
+    assert "--layout columns,out_in" in str(caught.value).partition("The whole command: ")[2]
+    assert modelfile.load(path, Description(**said, layout="columns,out_in")).samples == 7
+
+
+@pytest.mark.parametrize(("X", "Y"), [("batch_x", "batch_y"), ("img", "target_vector"), ("xb", "yb")])
+def test_names_of_a_batch(tmp_path, X, Y):
+    np.savez(tmp_path / "m.npz", W=np.ones((2, 3)), **{X: np.ones((5, 3)), Y: np.ones((5, 2))})
+    assert modelfile.load(tmp_path / "m.npz", Description(output="identity", loss="MSELoss")).samples == 5

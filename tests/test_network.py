@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fastgrad.errors import InputError
-from fastgrad.model.network import LOSSES, Network, Tensor
+from fastgrad.model.losses import LOSSES
+from fastgrad.model.network import Network, Tensor
 
 
 def network(**changes):

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytest
 import fastgrad
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+PROJECT = tomllib.loads(TEXT)["project"]
 SOURCES = [*(ROOT / "fastgrad").rglob("*.py"), *(ROOT / "cli").rglob("*.py")]
 
 
@@ -46,3 +49,19 @@ def test_packages_have_an_init(package):
 
 def test_readme_marks_the_test_command_for_ci():
     assert (ROOT / "README.md").read_text(encoding="utf-8").count("<!-- tests -->\n```") == 1
+
+
+def test_no_upper_bound_on_python():
+    """Which Pythons there are wheels for is numba's to say, and pip hears it from numba."""
+    assert PROJECT["requires-python"] == ">=3.11"
+    assert f'target-version = "py{PROJECT["requires-python"].removeprefix(">=").replace(".", "")}"' in TEXT
+
+
+def test_the_sdist_and_every_clone_have_the_test_data():
+    """What git ignores is in no clone, and the sdist leaves it out as well."""
+    data = sorted((ROOT / "tests" / "data").rglob("*.npz"))
+    assert len(data) == 40
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("this is no clone")
+    ignored = subprocess.run(["git", "check-ignore", "--no-index", *data], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout == ""

@@ -8,12 +8,12 @@ import pytest
 from fastgrad import check
 from fastgrad.errors import InputError
 from fastgrad.model import rounding
-from fastgrad.model.conventions import explain_loss
+from fastgrad.model.conventions import describe, explain_loss
 from fastgrad.model.forward import base_point
 from fastgrad.numerical import numerical_gradient
-from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical.methods import BY_ENTRY
 from fastgrad.reading import Description, interpret_parts
-from fastgrad.walk import check_problem, describe
+from fastgrad.walk import check_problem
 
 import reference
 
@@ -55,7 +55,7 @@ def test_the_loss_and_the_reference_gradient(problem):
     np.testing.assert_allclose(rounding.gradient(problem, base), expected, rtol=1e-15, atol=1e-17)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 def test_numerical_gradient(problem, method):
     found = numerical_gradient(problem, method=method)
     expected = numerical_gradient(without(problem), method=method).values + penalty_gradient(problem)
@@ -73,7 +73,7 @@ def test_a_penalty_left_out_is_wrong_in_its_tensor(problem, wrong):
     assert [tensor.verdict == "wrong" for tensor in report.tensors] == [k == wrong for k in range(4)]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 @pytest.mark.parametrize("step", [1e-3, 10.0])
 def test_a_fixed_step_gives_the_honest_central_difference(problem, method, step):
     theta = problem.theta.copy()
@@ -86,7 +86,7 @@ def test_a_fixed_step_gives_the_honest_central_difference(problem, method, step)
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 def test_at_zero_any_slope_between_the_one_sided_ones_is_right(problem, method):
     theta = problem.theta.copy()
     theta[12:16] = 0.0  # b1

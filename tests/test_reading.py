@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fastgrad
 from fastgrad.errors import InputError
+from fastgrad.model.forward import base_point
 from fastgrad.reading import Description, as_flat, interpret, interpret_parts
 
 import cases
@@ -77,7 +79,7 @@ def assert_is(problem, net):
 def assert_indices(problem, arrays):
     """Hold every index into the user's own array against theta."""
     for tensor in problem.tensors:
-        array = np.asarray(arrays[tensor.name.removesuffix(" (bias)")])
+        array = np.asarray(arrays[tensor.array_name])
         assert tensor.shape == array.shape
         for k in range(tensor.size):
             assert array[tensor.user_index(k)] == problem.theta[tensor.start + k]
@@ -223,7 +225,14 @@ def test_bias_in_one_array_with_the_weights(weights, column):
     problem = interpret(arrays, NET.overlaid(Description(bias_column=column)))
     assert_is(problem, net)
     assert_indices(problem, arrays)
-    assert [tensor.name for tensor in problem.tensors][:2] == ["theta1", "theta1 (bias)"]
+    own = {("first", "out_in"): ("[:, 1:]", "[:, 0]"), ("last", "out_in"): ("[:, :-1]", "[:, -1]")}
+    own |= {("first", "in_out"): ("[1:]", "[0]"), ("last", "in_out"): ("[:-1]", "[-1]")}
+    parts = own[column, weights]
+    assert [tensor.name for tensor in problem.tensors][:2] == [f"theta1{part}" for part in parts]
+    assert [tensor.gradient_name for tensor in problem.tensors][:2] == [f"theta1_grad{part}" for part in parts]
+    for tensor, part in zip(problem.tensors, parts, strict=False):  # the names are what Python takes them for
+        entries = eval(f"theta1{part}", {"theta1": arrays["theta1"]})
+        assert np.array_equal(np.sort(entries, axis=None), np.sort(problem.theta[tensor.start : tensor.stop]))
     refused(arrays, NET, "--bias-column first")
 
 
@@ -271,7 +280,7 @@ def test_one_hot_labels_lie_as_the_inputs_do_where_they_are_square(examples):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ([1, 2, 3, 1, 2, 3], r"labels outside the classes: Y \(6,\) must hold 0 to 2, found 1 to 3; subtract 1"),
+        ([1, 2, 4, 1, 2, 3], r"labels outside the classes: Y \(6,\) must hold 0 to 2, found 1 to 4; say --first-label 1"),
         ([0, 1, 2, 3, 0, 1], "must hold 0 to 2, found 0 to 3"),
         ([0, -1, 2, 2, 0, 1], "found -1 to 2"),
         ([0, 0.5, 2, 2, 0, 1], "whole numbers"),
@@ -330,7 +339,7 @@ class Asked(contextlib.AbstractContextManager):
     """Let an error pass that asks by name for what the shapes cannot tell."""
 
     def __exit__(self, kind, error, _):
-        return kind is InputError and ("--layout" in str(error) or "--bias-column" in str(error))
+        return kind is not None and issubclass(kind, InputError) and ("--layout" in str(error) or "--bias-column" in str(error))
 
 
 @settings(max_examples=150, deadline=None)
@@ -522,7 +531,7 @@ def test_text_stands_for_every_item():
 
 
 def test_unknown_items_are_refused_with_the_nearest():
-    with pytest.raises(InputError, match="no item 'hiden' .*did you mean hidden"):
+    with pytest.raises(InputError, match="no keyword 'hiden'.*did you mean hidden"):
         Description.of({"hiden": "relu"})
     assert Description.of({"hidden": "relu"}) == Description(hidden="relu")
 
@@ -598,8 +607,8 @@ def test_lists(bias, weights, widths):
     ("parameters", "gradients", "message"),
     [
         ([np.ones((1, 3))], [], "1 parameters and 0 gradients"),
-        ([np.ones((1, 3))], {"dW1": np.ones((1, 3))}, "give the gradients as a list"),
-        ([np.ones((5, 4)), np.ones(5)], None, r"parameters\[0\] \(5, 4\) does not fit X \(2, 3\): no axis of it"),
+        ([np.ones((1, 3))], {"dW1": np.ones((1, 3)), "db1": np.ones(1)}, "1 parameters and 2 gradients in another form"),
+        ([np.ones((5, 4)), np.ones(5)], None, r"\[0\] \(5, 4\) does not fit X \(2, 3\): it takes 4 inputs, and X gives 3"),
         ([np.ones((4, 3)), np.ones(4), np.ones(5)], None, r"\[2\] \(5,\) does not follow parameters\[0\] .*\(units, 4\)"),
         (np.ones((1, 3)), None, "parameters must be a dict or a list of arrays, found ndarray"),
         ([[[1.0, 2.0], [3.0]]], None, r"parameters\[0\] is no array: its rows differ in length"),
@@ -681,7 +690,7 @@ def loss_value(problem):
     return (value / problem.samples if network.reduction == "mean" else value) + penalty
 
 
-@pytest.mark.parametrize("name", cases.case_names() or ["none"])
+@pytest.mark.parametrize("name", cases.names())
 def test_real_cases(name):
     case = cases.sidecar(name)
     said = cases.options(case)
@@ -718,16 +727,157 @@ def test_single_precision_forward_with_double_precision_labels_is_judged_in_sing
     assert {tensor.precision for tensor in problem.tensors} == {"float32"}
 
 
-def test_a_forgotten_gradient_of_weights_is_asked_for_unless_left_out_by_name():
+def test_a_gradient_is_missing_in_whatever_way_it_is_not_there():
     parameters = {"W1": np.ones((4, 3)), "b1": np.ones(4), "W2": np.ones((2, 4)), "b2": np.ones(2)}
     gradients = {"db1": np.ones(4), "dW2": np.ones((2, 4)), "db2": np.ones(2)}
     arrays = {**parameters, **gradients, "X": np.ones((5, 3)), "Y": np.zeros((5, 2))}
     said = Description(hidden="tanh", output="identity", loss="mse")
-    with pytest.raises(InputError, match=r"W1 has no gradient"):
-        interpret(arrays, said)
+    missing = "There is no gradient of W1: give it, or, where a parameter is not trained, leave it out with --frozen W1"
+    assert missing in interpret(arrays, said).notes[0]
     parts = (parameters, {**gradients, "W1": None}), (parameters, [None, *gradients.values()])
     for given_parameters, left_out in parts:
         problem = interpret_parts(given_parameters, left_out, arrays["X"], arrays["Y"], said)
         assert problem.tensors[0].gradient_name is None
     left_out = said.overlaid(Description(params="W1,b1,W2,b2", grads=",db1,dW2,db2"))
     assert interpret(arrays, left_out).tensors[0].gradient_name is None
+
+
+# Labels of other names, and inputs that are not those of the weights.
+
+
+@pytest.mark.parametrize("said", [{}, {"first_label": 1}, {"classes": "1,2,3"}])
+def test_labels_that_count_from_one(said):
+    net = Net(widths=(4, 5, 3), samples=6)
+    classes = np.array([2, 0, 1, 1, 2, 0])
+    problem = interpret(net.arrays(Y=classes + 1), SOFTMAX.overlaid(Description(**said)))
+    np.testing.assert_array_equal(problem.Y, np.eye(3)[classes])
+    assert problem.classes == (1.0, 2.0, 3.0)
+    assert any("--first-label 1" in note for note in problem.notes) == (not said)
+
+
+def test_labels_in_the_range_of_both_ways_count_from_zero():
+    net = Net(widths=(4, 5, 3), samples=6)
+    problem = interpret(net.arrays(Y=np.array([1, 1, 2, 2, 1, 2])), SOFTMAX)
+    np.testing.assert_array_equal(problem.Y, np.eye(3)[[1, 1, 2, 2, 1, 2]])
+    said = SOFTMAX.overlaid(Description(first_label=1))
+    np.testing.assert_array_equal(interpret(net.arrays(Y=np.array([1, 1, 2, 2, 1, 2])), said).Y, np.eye(3)[[0, 0, 1, 1, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("labels", "said", "note"),
+    [
+        ([-1, 1], {}, "--classes=-1,1"),
+        ([1, 2], {}, "--first-label 1"),
+        ([-1, 1], {"classes": "-1,1"}, None),
+        ([7, 3], {"classes": (7, 3)}, None),
+    ],
+)
+def test_two_classes_under_any_labels(labels, said, note):
+    net, classes = Net(widths=(4, 5, 1), samples=6), np.array([0, 1, 1, 0, 1, 0])
+    description = Description(hidden="relu", loss="bce", **said)
+    problem = interpret(net.arrays(Y=np.array(labels)[classes]), description)
+    np.testing.assert_array_equal(problem.Y, classes[:, None])
+    assert [note in text for text in problem.notes] == ([True] if note else [])
+
+
+def test_signs_are_targets_of_other_losses():
+    net = Net(widths=(4, 5, 1), samples=6)
+    signs = np.array([-1, 1, 1, -1, 1, -1])
+    problem = interpret(net.arrays(Y=signs), Description(hidden="relu", output="tanh", loss="mse"))
+    np.testing.assert_array_equal(problem.Y, signs[:, None])
+    assert problem.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"classes": "1,2"}, "2 labels for 3 classes"),
+        ({"classes": "1,2,5"}, r"must hold 1, 2, 5, found 3"),
+        ({"first_label": 2}, r"must hold 2, 3, 4, found 1"),
+        ({"classes": "1,2,3", "first_label": 1}, "leave one of them out"),
+        ({"classes": "1,1"}, "different labels"),
+        ({"first_label": 0.5}, "first_label must be a whole number"),
+    ],
+)
+def test_labels_that_are_not_those_said(said, message):
+    arrays = Net(widths=(4, 5, 3), samples=6).arrays(Y=np.array([1, 2, 3, 1, 2, 3]))
+    with pytest.raises(InputError, match=message):
+        interpret(arrays, Description(hidden="relu", output="softmax", **said))
+
+
+@pytest.mark.parametrize("labels", [[1, 2, 3], [-1, 1], [1, 2]])
+def test_a_function_gets_labels_of_the_kind_given(labels):
+    """At drawn points, too, in which not every label need appear."""
+    net, outputs = Net(widths=(4, 3), samples=6), 3 if len(labels) == 3 else 1
+    W, b = net.W[0][:outputs], net.b[0][:outputs]
+    Y = np.resize(labels, 6)
+
+    def backward(parameters, X, Y):
+        assert set(np.ravel(Y)) <= set(labels)
+        z = X @ parameters["W1"].T + parameters["b1"]
+        places = np.searchsorted(labels, np.ravel(Y))
+        if outputs == 1:
+            d = (1 / (1 + np.exp(-z)) - places[:, None]) / len(X)
+        else:
+            e = np.exp(z - z.max(axis=1, keepdims=True))
+            d = (e / e.sum(axis=1, keepdims=True) - np.eye(3)[places]) / len(X)
+        return {"W1": d.T @ X, "b1": d.sum(axis=0)}
+
+    said = {"output": "sigmoid", "loss": "bce"} if outputs == 1 else {"output": "softmax"}
+    report = fastgrad.check({"W1": W, "b1": b}, backward=backward, X=net.X, Y=Y, **said)
+    assert report.verdict == "right", str(report)
+
+
+def test_the_inputs_are_named_where_they_do_not_fit():
+    net = Net((5, 4, 2), samples=9)
+    refused(
+        net.arrays(X=net.X[:, :4]), NET, r"W1 \(4, 5\) does not fit X \(9, 4\): it takes 5 inputs, and X gives 4 for each of 9"
+    )
+    with_ones = np.column_stack([np.ones(9), net.X])
+    refused(
+        net.arrays(X=with_ones),
+        NET,
+        r"does not fit X \(9, 6\): it takes 5 inputs, .* gives 6 .*; X\[:, 0\] holds only ones: leave it out",
+    )
+
+
+# Names given in order.
+
+
+@pytest.mark.parametrize("bias", [0.5, np.array([0.5]), np.array([[0.5]])])
+def test_names_in_order_override_what_they_seem_to_say(bias):
+    net = Net((4, 1), samples=6)
+    arrays = {
+        "w": net.W[0].ravel(),
+        "w0": np.asarray(bias),
+        "g": net.dW[0].ravel(),
+        "g0": np.asarray(bias),
+        "X": net.X,
+        "y": net.Y > 0,
+    }
+    said = Description(loss="bce", params="w,w0", grads="g,g0")
+    problem = interpret(arrays, said)
+    assert problem.network.widths == (4, 1)
+    assert [tensor.kind for tensor in problem.tensors] == ["W", "b"]
+    assert [tensor.gradient_name for tensor in problem.tensors] == ["g", "g0"]
+
+
+def test_weights_under_the_name_of_a_bias():
+    net = Net((4, 5, 2), samples=6)
+    arrays = {"b1": net.W[0], "W1": net.b[0], "b2": net.W[1], "W2": net.b[1], "X": net.X, "Y": net.Y}
+    problem = interpret(arrays, NET.overlaid(Description(params="b1,W1,b2,W2")))
+    np.testing.assert_array_equal(problem.theta, interpret(net.arrays(), NET).theta)
+
+
+def test_the_loss_value_tells_which_way_square_weights_lie():
+    net = Net(widths=(4, 4, 4))
+    of_others = {}
+    for weights in ("out_in", "in_out"):
+        said = NET.overlaid(Description(layout=f"rows,{weights}"))
+        of_others[weights] = base_point(interpret(net.arrays(weights="out_in"), said)).loss
+    for weights, value in of_others.items():
+        problem = interpret(net.arrays(weights="out_in"), NET.overlaid(Description(loss_value=value)))
+        expected = interpret(net.arrays(weights="out_in"), NET.overlaid(Description(layout=f"rows,{weights}")))
+        np.testing.assert_array_equal(problem.theta, expected.theta)
+        assert any("the one that fits your loss value was taken" in note for note in problem.notes)
+    refused(net.arrays(), NET.overlaid(Description(loss_value=1.5 * value)), "--layout rows,out_in or --layout rows,in_out")

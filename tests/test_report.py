@@ -12,8 +12,8 @@ from fastgrad.report import GradientError, Report
 from fastgrad.report.formatting import counted, duration, printable
 from fastgrad.report.parts import Alternative, Entry, Finding, TensorReport
 
-RIGHT = TensorReport("W1", "dW1", (5, 4), "right", 1.2e-16, 20, 0, Entry((3, 1), 0.1234567, 0.1234567), None, 4e5)
-WRONG = TensorReport("W2", "dW2", (3, 5), "wrong", 1 / 3, 15, 2, Entry((3, 1), 0.1234567, 0.06172835), 2.0, 4e5)
+RIGHT = TensorReport("W1", "dW1", (5, 4), "right", 1.2e-16, 20, 0, Entry((3, 1), 0.1234567, 0.1234567), None, 32.0)
+WRONG = TensorReport("W2", "dW2", (3, 5), "wrong", 1 / 3, 15, 2, Entry((3, 1), 0.1234567, 0.06172835), 2.0, 32.0)
 FINDING = Finding(
     code="factor.two",
     tensor="dW2",
@@ -27,7 +27,9 @@ FINDING = Finding(
     alternatives=(Alternative("factor.outputs", "dW2", 2, "dW2 is summed.", "3 outputs"),),
 )
 UNEXPLAINED = Finding("unknown.tensor", "dW2", 2, "dW2 is odd.", "Compare.", "", 0, 15, 0.3, confident=False)
-UNJUDGED = TensorReport("b1", None, (5, 1), "not judged", math.nan, 0, 0, None, None, 4e5)
+LOST = TensorReport("b1", "db1", (5, 1), "not judged", math.nan, 0, 0, None, None, 32.0)
+LEFT_OUT = TensorReport("b1", None, (5, 1), "left out", math.nan, 0, 0, None, None, 32.0)
+UNJUDGED = TensorReport("b1", None, (5, 1), "not judged", math.nan, 0, 0, None, None, 32.0)
 
 
 def tensor(base=RIGHT, **changes):
@@ -74,12 +76,17 @@ def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
     [
         (make(RIGHT, tensor(name="b1")), ["✓ RIGHT Both gradients are right."]),
         (make(RIGHT), ["The gradient is right."]),
-        (make(RIGHT, UNJUDGED), ["The gradient is right; 1 not judged.", "? not judged", "no gradient given"]),
+        (
+            make(RIGHT, UNJUDGED, verdict="not judged"),
+            ["The gradient of b1 is missing; the other gradient is right.", "? not judged", "no gradient given"],
+        ),
+        (make(RIGHT, WRONG, UNJUDGED), ["1 of 2 gradients is wrong: dW2; the gradient of b1 is missing."]),
+        (make(RIGHT, LEFT_OUT), ["The gradient is right; b1 was left out.", "- left out"]),
         (make(RIGHT, WRONG), ["✗ WRONG 1 of 2 gradients is wrong: dW2."]),
         (make(RIGHT, WRONG), ["dW1 ✓ right 1.2e-16 0 of 20 dW1[3, 1] 0.1234567 0.1234567"]),
         (make(RIGHT, WRONG), ["dW2 ✗ wrong 3.3e-01 2 of 15 dW2[3, 1] 0.1234567 0.06172835"]),
         (make(WRONG, findings=(FINDING,)), ["dW2 is 2 times too large. Look for a 2. [factor.two]", "dW2 = dZ2·A1ᵀ"]),
-        (make(WRONG, findings=(FINDING,)), ["Explains 15 of 15 entries to 2e-16 of scale."]),
+        (make(WRONG, findings=(FINDING,)), ["This explains 15 of 15 entries to 2e-16 of scale."]),
         (
             make(WRONG, findings=(FINDING,)),
             ["It could as well be: dW2 is summed. [factor.outputs] What would tell: 3 outputs."],
@@ -89,13 +96,13 @@ def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
         (make(tensor(WRONG, worst=Entry((4,), math.nan, 0.5))), ["dW2[4] nan 0.5"]),
         (make(tensor(verdict="right in float32")), ["✓ right in float32"]),
         (make(tensor(verdict="at a kink")), ["~ at a kink"]),
-        (make(UNJUDGED, verdict="not judged"), ["? NOT JUDGED The gradients could not be judged."]),
-        (make(RIGHT, parameters_checked=1), ["1 parameter in 31 ms, up to 2 threads"]),
-        (make(RIGHT), ["61,481 parameters in 31 ms, up to 2 threads; method parameter, a step for each parameter"]),
-        (make(RIGHT, step=1e-7, method="textbook"), ["method textbook, step 1e-07."]),
+        (make(LOST, verdict="not judged"), ["? NOT JUDGED The gradients could not be judged."]),
+        (make(RIGHT, parameters_checked=1), ["1 parameter was checked in 31 ms on up to 2 threads"]),
+        (make(RIGHT), ["61,481 parameters were checked in 31 ms on up to 2 threads, by method parameter with a step for each"]),
+        (make(RIGHT, step=1e-7, method="textbook"), ["by method textbook with a step of 1e-07."]),
         (make(RIGHT, notes=("The inputs were float32.",)), ["The inputs were float32."]),
-        (make(RIGHT), ["Loss 2.407833. Give your own as loss_value"]),
-        (make(RIGHT, claimed_loss=2.407833), ["Loss 2.407833, the same as yours."]),
+        (make(RIGHT), ["The loss is 2.407833. Give your own value as loss_value"]),
+        (make(RIGHT, claimed_loss=2.407833), ["The loss is 2.407833, the same as yours."]),
         (
             make(RIGHT, claimed_loss=7.2235, loss_note="your loss value 7.2235 is a sum"),
             ["The losses differ: your loss value 7.2235 is a sum."],
@@ -108,7 +115,7 @@ def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
         (
             # 365 wrong ones of 61,440 (0.594%) are all missed in 5.02% of the draws, 366 in 4.98%: math.comb says so.
             make(tensor(checked=500, shape=(5, 12288)), parameters_checked=500, sample_seed=7),
-            ["Checked 500 of 61,481 parameters, seed 7. A mistake in under 0.59% of the entries of dW1 may be missed."],
+            ["500 of 61,481 parameters were checked, drawn with seed 7. A mistake in under 0.59% of the entries of dW1"],
         ),
     ],
 )
@@ -120,12 +127,12 @@ def test_text(report, phrases):
 @pytest.mark.parametrize(
     ("total", "wrong", "phrase"),
     [
-        (0.2850931567, True, "0.2850932; above 1e-2 the courses say: something is certainly wrong."),
-        (1e-3, True, "0.001; between 1e-4 and 1e-2 the courses say: something is probably wrong."),
-        (1e-8, True, "1e-08, which alone might pass: the total hides single wrong entries"),
-        (1e-16, False, "1e-16; below 1e-7 the courses say: celebrate."),
-        (1.2e-7, False, "too much for smooth activations. Measured by each entry's own rounding it is noise."),
-        (math.nan, True, "Relative difference in all: not a number."),
+        (0.2850931567, True, "0.2850932; courses call a value above 1e-2 certainly wrong."),
+        (1e-3, True, "0.001; courses call a value between 1e-4 and 1e-2 probably wrong."),
+        (1e-8, True, "1e-08, which alone might pass: it hides single wrong entries"),
+        (1e-16, False, "1e-16; courses call a value below 1e-7 right."),
+        (1.2e-7, False, "too large for smooth activations. Measured in units of each entry's own rounding, it is noise."),
+        (math.nan, True, "The total relative difference is not a number."),
     ],
 )
 def test_total_is_read_as_in_the_courses_but_never_against_the_verdict(total, wrong, phrase):
@@ -229,7 +236,7 @@ def test_raise_if_wrong():
 
 def test_raise_if_wrong_does_not_pass_over_what_was_not_judged():
     with pytest.raises(GradientError, match=r"(?s)could not be judged.*The audit failed\."):
-        make(UNJUDGED, verdict="not judged", notes=("The audit failed.",)).raise_if_wrong()
+        make(LOST, verdict="not judged", notes=("The audit failed.",)).raise_if_wrong()
 
 
 def test_report_is_immutable():

@@ -95,15 +95,13 @@ def test_seeded_networks_are_as_they_were(first):
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("name", cases.case_names())
+@pytest.mark.parametrize("name", cases.names())
 def test_real_cases_are_as_they_were(name):
     hold(name, of_case(name))
 
 
 if __name__ == "__main__":
-    found: dict[str, Any] = {str(seed): of_network(seed) for seed in SEEDS} | {
-        name: of_case(name) for name in cases.case_names()
-    }
+    found: dict[str, Any] = {str(seed): of_network(seed) for seed in SEEDS} | {name: of_case(name) for name in cases.names()}
     RECORD.parent.mkdir(exist_ok=True)
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in {"machine": machine(), **found}.items()]
     RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

@@ -210,7 +210,7 @@ def test_command(model):
     assert max(map(len, lines)) <= 100
     assert sum(line.lstrip().startswith("1e-") for line in lines) == 13
     text = " ".join(result.stdout.split())
-    for phrase in ["2-16-1, tanh, identity", "The best step: forward", "threshold of 1e-07", "30 of 65 parameters", "seed 2"]:
+    for phrase in ["2-16-1, tanh, identity", "best steps are forward", "threshold of 1e-07", "30 of 65 parameters", "seed 2"]:
         assert phrase in text
     # The strip shows the V: the mark of the five-point difference goes left, then right again.
     places = [line.rindex("5") for line in lines if line.lstrip().startswith("1e-")]
@@ -226,9 +226,9 @@ def test_command_as_json(model):
     assert (found["steps"][0], found["steps"][-1], len(found["steps"])) == (1e-3, 1e-6, 10)
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("suffix", ["svg", "png", "SVG"])
 def test_picture(model, tmp_path, suffix):
-    pytest.importorskip("matplotlib")
     name = f"curves.{suffix}"
     written = []
     for _ in range(2):
@@ -241,9 +241,9 @@ def test_picture(model, tmp_path, suffix):
     assert len(written[0]) < 300_000
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("errors", [(0.0,) * 4, (1.0,) * 4, (1e-16,) * 4, (1e-1, 1e-3, 1e-5, 1e-7)])
 def test_picture_of_curves_of_any_shape(tmp_path, errors):
-    pytest.importorskip("matplotlib")
     curves = tuple(Curve(name, STEPS, errors) for name in (*SCHEMES, "propagated"))
     path = require(tmp_path / "x.svg")
     pictures.draw_sweep(Sweep(curves, "2-1, tanh; mse, mean over 1 example", 0, 3, 3, False, 0.1, 1), path)

@@ -144,6 +144,7 @@ def test_training_goes_where_the_plain_loop_goes():
     np.testing.assert_allclose(found.theta, theta, rtol=0, atol=1e-8)
 
 
+@pytest.mark.compiled
 def test_both_trainings_are_one():
     found = training.compare(small(), 40, seed=1)
     assert found.same_curves
@@ -153,6 +154,7 @@ def test_both_trainings_are_one():
     assert found.books_seconds > 0.0
 
 
+@pytest.mark.compiled
 def test_wrong_gradient_does_not_go_the_same_way():
     right = training.train(small(), training.numerically, 20)
     wrong = training.train(small(), lambda problem: 1.01 * training.numerically(problem), 20)
@@ -199,6 +201,7 @@ def mnist(folder):
     return str(folder)
 
 
+@pytest.mark.compiled
 def test_command(mnist):
     result = run("train", "--data", mnist, "--iterations", "20", "--seed", "4")
     assert result.exit_code == 0, result.output
@@ -253,9 +256,9 @@ def test_help(name):
     assert max(map(len, result.stdout.splitlines())) <= 100
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_pictures(mnist, folder, suffix):
-    pytest.importorskip("matplotlib")
     for arguments in (["train", "--data", mnist, "--iterations", "2"], ["descent"]):
         written = []
         for _ in range(2):
@@ -266,16 +269,16 @@ def test_pictures(mnist, folder, suffix):
         assert written[0] == written[1], "the same picture, the same bytes"
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("iterations", [0, 1, 40])
 @pytest.mark.parametrize("rate", [0.1, 0.0, 1.2])
 def test_picture_of_any_descent(folder, iterations, rate):
-    pytest.importorskip("matplotlib")
     assert run("descent", "--rate", str(rate), "--iterations", str(iterations), "--plot", "x.svg").exit_code == 0
 
 
+@pytest.mark.extra("matplotlib")
 @pytest.mark.parametrize("ends", [(0.0, 0.0), (1.0, 1.0), (0.1, 0.9)])
 def test_picture_of_any_accuracies(tmp_path, ends):
-    pytest.importorskip("matplotlib")
     one = Training((Moment(0, 0.1, 0.1), Moment(9, *ends)), np.zeros(3), 1.0)
     network = training.network_for(small())
     pictures.draw_training(Comparison("digits", network, (1, 1), one, one, 1.0, 0), require(tmp_path / "x.svg"))

@@ -531,6 +531,149 @@ def test_function_that_returns_something_else(returned, message):
     assert message in report.observations[0].text
 
 
+class Tensor:
+    """As of a framework: an array only once it is detached."""
+
+    def __array__(self, *_, **__):
+        raise RuntimeError("call detach() first")
+
+
+class Unreadable(dict):
+    def items(self):
+        raise RuntimeError("not for you")
+
+
+def endless():
+    found = []
+    found.append(found)
+    return found
+
+
+def test_a_dz_that_is_no_array_is_left_alone():
+    assert check(lambda p, X, Y: {**backward(p, X, Y), "dZ1": [[1.0], [1.0, 2.0]], "dZ" + "1" * 200: 0}).passed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda g: (value for value in g.values()), "it returned generator; it must return the gradients as a dict or a list"),
+        (lambda g: {**g, "W1": None, "b1": "much"}, "the gradient b1 must hold real numbers, found text"),
+        (lambda g: {**g, "W1": [[1.0], [1.0, 2.0]]}, "the gradient W1 is no array: its rows differ in length"),
+        (lambda g: {**g, "W1": g["W1"] * 1j}, "the gradient W1 must hold real numbers, found complex numbers"),
+        (lambda g: {**g, "W1": np.ma.masked_less(g["W1"], 0)}, "the gradient W1 has masked entries"),
+        (lambda g: {**g, "W1": np.array([object()])}, "the gradient W1 must hold real numbers, found Python objects"),
+        (lambda g: {**g, "W1": Tensor()}, "cannot be made an array: RuntimeError: call detach() first"),
+        (lambda g: {**g, "W1": np.broadcast_to(0.0, (10**9, 10**9))}, "does not have the shape of W1 (4, 5)"),
+        (lambda g: {0: g["W1"], 1: g["b1"]}, "no gradient of any parameter under '0', '1'; call them dW1, db1, dW2, db2"),
+        (lambda g: ("0.3", list(g.values())), "it returned '0.3' for the loss, which is one real number"),
+        (lambda g: (None, list(g.values())), "there are 4 parameters and 5 gradients"),
+        (lambda g: (1j, g), "it returned 1j for the loss, which is one real number"),
+        (
+            lambda g: ([g["b1"], g["b2"]], [g["W2"], g["W1"]]),
+            "the weights (W1, W2) and the biases (b1, b2) in n",
+        ),
+        (lambda g: g["W1"], "it returned one array (4, 5) for 4 parameters"),
+        (lambda g: Unreadable(g), "what it returned cannot be read: RuntimeError: not for you"),
+        (lambda g: endless(), "lists within lists"),
+        (lambda g: {"delta1": [[1.0], [1.0, 2.0]]}, "no gradient of any parameter under 'delta1'"),
+    ],
+)
+def test_strange_returns_are_told_in_a_sentence(change, message):
+    report = check(lambda p, X, Y: change(backward(p, X, Y)))
+    assert report.verdict == "not judged"
+    assert message in report.observations[0].text, report.observations[0].text
+
+
+@pytest.mark.parametrize("change", [lambda g: (None, g), lambda g: {**g, "W1": {"dW": g["W1"]}}])
+def test_gradients_without_a_loss_and_in_dicts_of_dicts_are_read(change):
+    report = check(lambda p, X, Y: change(backward(p, X, Y)))
+    assert report.passed, str(report)
+
+
+def test_parameters_replaced_by_anything_are_seen_as_changed():
+    def replacing(parameters, X, T):
+        found = backward(parameters, X, T)
+        parameters["W1"] = [[1.0], [1.0, 2.0]]
+        return found
+
+    assert "changes the W1 that" in check(replacing).observations[0].text
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("with_a_loss", [False, True])
+def test_two_lists_of_weights_and_biases(turned, with_a_loss):
+    """As (nabla_b, nabla_w) of a well-known book, for parameters in a dict, in a list, and in two lists."""
+
+    def lists(parameters, X, Y):
+        if isinstance(parameters, tuple):
+            parameters = [parameters[0][0], parameters[1][0], parameters[0][1], parameters[1][1]]
+        if isinstance(parameters, list):
+            parameters = dict(zip(("W1", "b1", "W2", "b2"), parameters, strict=True))
+        g = backward(parameters, X, Y)
+        pair = [g["W1"], g["W2"]], [g["b1"], g["b2"]]
+        pair = pair[::-1] if turned else pair
+        return (loss(parameters, X, Y), pair) if with_a_loss else pair
+
+    parameters, X, Y = given()
+    W1, b1, W2, b2 = parameters.values()
+    for form in (parameters, [W1, b1, W2, b2], ([W1, W2], [b1, b2])):
+        report = check(lists, (form, X, Y))
+        assert verdicts(report) == ["right"] * 3, str(report)
+        assert report.passed
+
+
+def test_pair_of_lists_as_arrays():
+    parameters, X, Y = given()
+    found = backward(parameters, X, Y)
+    pairs = [tuple([arrays[k + n] for n in "12"] for k in "Wb") for arrays in (parameters, found)]
+    assert fastgrad.check(*pairs, X, Y, **SAID).passed
+    assert fastgrad.check(list(parameters.values()), pairs[1], X, Y, **SAID).passed
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("shape", [(4,), (4, 1), (1, 4)])
+def test_theta_that_holds_the_bias(shape, first):
+    """Logistic regression as it is mostly written; the gradient may come alone, since there is one array."""
+
+    def logistic(p, X, y):
+        A = np.c_[np.ones(len(X)), X] if first else np.c_[X, np.ones(len(X))]
+        a = 1 / (1 + np.exp(-A @ p["theta"].ravel()))
+        gradient = (A.T @ (a - y) / len(X)).reshape(p["theta"].shape)
+        return -np.mean(y * np.log(a) + (1 - y) * np.log(1 - a)), gradient
+
+    rng = np.random.default_rng(0)
+    report = fastgrad.check(
+        {"theta": rng.standard_normal(shape)},
+        backward=logistic,
+        X=rng.standard_normal((9, 3)),
+        Y=np.arange(9) % 2,
+        output="sigmoid",
+        loss="binary_crossentropy",
+        bias_column="first" if first else "last",
+    )
+    assert verdicts(report) == ["right"] * 3, str(report)
+    assert report.passed
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, np.array, lambda value: np.array([value]), lambda value: [value]])
+def test_numbers_arrive_in_the_form_that_was_given(kind):
+    x, y = kind(1.0), kind(2.0)
+    P = {"w": kind(0.1), "b": kind(0.5)}
+    forms = []
+
+    def neuron(p, x, y):
+        forms.append([(type(v), np.shape(v)) for v in (*p.values(), x, y)])
+        e = 2 * (np.multiply(p["w"], x) + p["b"] - np.asarray(y))
+        return {"w": np.sum(e * x), "b": np.sum(e)}
+
+    report = fastgrad.check(P, backward=neuron, X=x, Y=y, output="identity", loss="sse", reduction="sum")
+    assert report.passed, str(report)
+    expected = [(type(x), np.shape(x))] * 4
+    assert [form for form in forms if form[:2] != expected[:2] or form[2][0] is not type(x)] == []
+    assert forms[0] == expected
+    assert np.ndim(x) > 0 or all(form == expected for form in forms)
+
+
 def test_other_loss_is_told():
     report = check(lambda p, X, T: (2 * loss(p, X, T), backward(p, X, T)))
     assert report.trials[0].report.loss_note is not None
@@ -581,7 +724,6 @@ number = 3
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "network_of_mine.py").write_text(MODULE, encoding="utf-8")
-    (tmp_path / "broken_module.py").write_text("import numpy_", encoding="utf-8")
     parameters, X, T = given()
     modelfile.save("model.npz", parameters, X=X, Y=T, hidden="tanh", output="softmax")
     return tmp_path
@@ -592,11 +734,11 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize("place", ["network_of_mine", "network_of_mine.py", "./network_of_mine.py"])
-@pytest.mark.parametrize(("name", "code"), [("backward", 0), ("doubled", 1), ("failing", 2)])
+@pytest.mark.parametrize(("name", "code"), [("backward", 0), ("doubled", 1), ("failing", 3)])
 def test_command(folder, place, name, code):
     result = run("check", "model.npz", "--backward", f"{place}:{name}", "--json")
     assert result.exit_code == code, result.output
-    assert json.loads(result.stdout)["verdict"] == ["right", "wrong", "not judged"][code]
+    assert json.loads(result.stdout)["verdict"] == {0: "right", 1: "wrong", 3: "not judged"}[code]
 
 
 def test_command_for_a_person(folder):
@@ -618,7 +760,6 @@ def test_command_for_a_person(folder):
         ("network_of_mine:number", "no function 'number'"),
         ("nowhere.py:backward", "no file 'nowhere.py'"),
         ("no_such_module:backward", "no_such_module cannot be imported: ModuleNotFoundError"),
-        ("broken_module:backward", "broken_module cannot be imported: ModuleNotFoundError: No module named 'numpy_'"),
     ],
 )
 def test_function_that_is_not_there(folder, named, message):

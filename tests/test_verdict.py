@@ -314,7 +314,7 @@ def test_sample_states_its_chances():
     assert tensor.sensitivity.missed == tuple(
         (k, pytest.approx(math.comb(30 - k, tensor.checked) / math.comb(30, tensor.checked))) for k in (1, 10, 1)
     )
-    assert "Chance to miss wrong entries of dW" in " ".join(str(report).split())
+    assert "The chance to miss all wrong entries of dW" in " ".join(str(report).split())
 
 
 # Parameters by outcome.
@@ -358,10 +358,10 @@ def test_tolerance_overrides_the_derived_one_and_is_stated():
     report = check_problem(problems.problem(CASE, claimed), tolerance=1e8)
     assert report.verdict == "right"
     assert {tensor.tolerance for tensor in report.tensors} == {1e8}
-    assert f"Tolerance: 1e+08 (yours; {TOLERANCE:g} is derived) roundings of each entry in float64" in " ".join(
+    assert f"The tolerance is 1e+08 roundings (your choice; the derived number is {TOLERANCE:g}) of an entry" in " ".join(
         str(report).split()
     )
-    assert f"Tolerance: {TOLERANCE:g} roundings" in str(check_problem(problems.problem(CASE, EXACT)))
+    assert f"The tolerance is {TOLERANCE:g} roundings" in str(check_problem(problems.problem(CASE, EXACT)))
 
 
 def test_tolerance_beyond_reason_judges_nothing():
@@ -372,3 +372,19 @@ def test_tolerance_beyond_reason_judges_nothing():
 def test_tolerance_must_be_a_positive_number(tolerance):
     with pytest.raises(InputError, match="tolerance must be a positive number"):
         check_problem(problems.problem(CASE, EXACT), tolerance=tolerance)
+
+
+def test_what_overflowed_in_the_numerical_gradient_accuses_nobody():
+    """Its tensor is not judged, unless another entry of it, or a claim that is no number, is wrong."""
+    values = FOUND.values.copy()
+    values[0] = np.nan
+    found = replace(FOUND, values=values)
+    assert {name: report.verdict for name, report in tensors_of(EXACT, found=found).items() if report.verdict != "right"} == {
+        "W1": "not judged"
+    }
+    for place, claim in ((0, np.nan), (1, 2.0 * EXACT[1])):
+        claimed = EXACT.copy()
+        claimed[place] = claim
+        report = tensors_of(claimed, found=found)["W1"]
+        assert (report.verdict, report.wrong) == ("wrong", 1)
+        assert report.worst.index == tuple(int(i) for i in np.unravel_index(place, report.shape))

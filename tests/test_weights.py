@@ -7,7 +7,7 @@ import fastgrad
 from fastgrad.errors import InputError
 from fastgrad.model.forward import base_point
 from fastgrad.numerical import numerical_gradient
-from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical.methods import BY_ENTRY
 from fastgrad.reading import Description, interpret_parts
 from fastgrad.reading.modelfile import load, save
 
@@ -87,7 +87,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 @pytest.mark.parametrize("form", FORMS)
 def test_value_and_gradient(form, method):
     items, function = FORMS[form]
@@ -98,7 +98,7 @@ def test_value_and_gradient(form, method):
     np.testing.assert_allclose(found.values, exact, atol=1e-7 if method == "textbook" else 1e-14)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 @pytest.mark.parametrize("loss", ["squared_error", "hinge", "huber:0.5", "poisson"])
 def test_example_weights_of_any_loss_are_those_of_repeated_examples(loss, method):
     """Twice the weight is the example twice; none is the example left out."""
@@ -212,7 +212,7 @@ def test_labels_below_zero_have_no_logarithm(loss, message):
         one_output(np.full(7, -0.5), loss=loss, output="exp")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 @pytest.mark.parametrize("loss", ["poisson", "kl_divergence"])
 def test_outputs_without_a_logarithm_are_no_outputs(loss, method):
     problem = one_output(np.ones(7), loss=loss)
@@ -221,7 +221,7 @@ def test_outputs_without_a_logarithm_are_no_outputs(loss, method):
 
 
 @pytest.mark.compiled  # math.log1p raises where compiled code gives nan
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BY_ENTRY)
 def test_a_step_out_of_the_logarithm_is_refused(method):
     tiny = interpret_parts(
         {"W1": np.array([[1e-3]])}, None, np.ones((2, 1)), np.ones(2), Description(output="identity", loss="poisson")

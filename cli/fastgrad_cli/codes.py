@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fastgrad.diagnosis.codes import CODES, Code
-from fastgrad.errors import InputError
+from fastgrad.diagnosis.pages import PAGES
+from fastgrad.errors import InputError, quoted
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,14 @@ class Entry:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the element of a JSON document."""
-        texts = {key: _general(getattr(self.entry, key)) for key in ("title", "sentence", "repair", "separate")}
-        return {"code": self.code, **texts}
+        texts = {key: self._general(getattr(self.entry, key)) for key in ("title", "sentence", "repair", "separate")}
+        page = PAGES[self.code]
+        return {"code": self.code, **texts, "why": page.why, "wrong": page.wrong, "right": page.right}
+
+    def _general(self, text: str) -> str:
+        """Return a text of the table without the names and numbers of a network."""
+        words = _WORDS | _WORDS_OF.get(self.code, {})
+        return re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[1]), text)
 
 
 def chosen(code: str | None) -> list[Entry]:
@@ -38,7 +45,7 @@ def chosen(code: str | None) -> list[Entry]:
     found = [Entry(key, entry) for key, entry in CODES.items() if code is None or code in (key, key.partition(".")[0])]
     if not found:
         families = ", ".join(dict.fromkeys(key.partition(".")[0] for key in CODES))
-        raise InputError(f"there is no code {code!r}; fastgrad explain lists all, or give a family: {families}")
+        raise InputError(f"there is no code {quoted(code)}; fastgrad explain lists all, or give a family: {families}")
     return found
 
 
@@ -46,8 +53,11 @@ def explanation(entries: list[Entry]) -> RenderableType:
     """Return one code in full, several as a table."""
     if len(entries) == 1:
         texts = entries[0].to_dict()
-        lines = [f"{texts['code']}: {texts['title']}", "", texts["sentence"], texts["repair"]]
-        return Group(*map(Text, [*lines, f"What tells it from others that look alike: {texts['separate']}."]))
+        lines = [f"{texts['code']}: {texts['title']}", "", texts["sentence"], texts["why"], ""]
+        lines += [f"- {line}" for line in texts["wrong"].splitlines()]
+        lines += [f"+ {line}" for line in texts["right"].splitlines()]
+        lines += ["", texts["repair"], f"What tells it from others that look alike: {texts['separate']}."]
+        return Group(*map(Text, lines))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
     for entry in entries:
         table.add_row(entry.code, entry.entry.title)
@@ -56,12 +66,11 @@ def explanation(entries: list[Entry]) -> RenderableType:
 
 _WORDS = {
     "grads": "The gradient",
-    "grad": "the gradient",
-    "parameter": "the parameter",
+    "grad": "dW",
+    "parameter": "W",
     "factor": "c",
     "inverse": "c",
     "large": "too large, or too small",
-    "other": "another",
     "times": "",
     "m": "m",
     "once": "the gradient",
@@ -82,19 +91,55 @@ _WORDS = {
     "hold": "holds",
     "lack": "lacks",
     "f": "the activation",
-    "derivative": "its own",
     "layer": "",
-    "above": " above",
-    "below": " below",
+    "above": "(l+1)",
+    "below": "(l-1)",
     "W_above": "W",
     "other_W": "another layer's W",
-    "loss": "another one",
     "l2": "c",
+    "of": "W",
+    "term": "λ·W",
+    "their_term": "the term that is there",
+    "half_value": "½λ‖W‖²",
+    "value_of_it": "λ‖W‖²",
+    "value": "c",
+    "made": "",
+    "rate": "r",
     "right": "dW = dZ·aᵀ",
-    "place": "The place is named, and which entries are wrong.",
+    "place": "The report names the place and the entries that are wrong.",
 }
+"""What stands in the place of a network's own names; l counts the layers."""
 
-
-def _general(text: str) -> str:
-    """Return a text of the table without the names of a network."""
-    return re.sub(r"\{(\w+)\}", lambda match: _WORDS.get(match[1], match[1]), text)
+_OUTPUT = {"right": "dZ = (a - y)/m", "f": "the sigmoid"}
+_WORDS_OF = {
+    "factor.batch": {"other": "B"},
+    "elsewhere.before": {"other": "r"},
+    "elsewhere.after": {"other": "r"},
+    "elsewhere.examples": {"other": "i to k"},
+    "slope.form": {"f": "tanh", "derivative": "1 - a²", "other": "1 - a, for example,"},
+    "slope.other_activation": {"f": "tanh", "derivative": "1 - a²", "other": "relu, for example,"},
+    "slope.other_layer": {"other": "(k)"},
+    "output.extra_slope": _OUTPUT,
+    "output.diagonal": _OUTPUT,
+    "output.divided_by_p": _OUTPUT,
+    "labels.class_shifted": {"other": "one"},
+    "labels.example_shifted": {"other": "one"},
+    "labels.order": {"other": "other examples"},
+    "loss.other": {"other": "squared or absolute", "loss": "another one"},
+    "loss.epsilon": {"other": "ε", "loss": "as you declared it"},
+    "loss.clipped": {"other": "ε"},
+    "way.other_delta": {"other": "(k)"},
+    "way.other_arrived": {"other": "(k)"},
+    "way.updated_weights": {"other": "c"},
+    "order.other_tensor": {"other": "k"},
+    "product.other_delta": {"other": "(k)"},
+    "product.other_inputs": {"other": "(k)"},
+    "examples.only": {"other": "i"},
+    "examples.missing": {"other": "i"},
+    "part.entry": {"other": "i, j"},
+    "factor.update": {"factor": "-r"},
+    "value.one_number": {"other": "the sum or the mean"},
+    "part.row": {"other": "i"},
+    "part.column": {"other": "j"},
+}
+"""Words of one code, where the general ones make no sentence."""

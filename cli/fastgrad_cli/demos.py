@@ -8,12 +8,13 @@ from typing import Any
 import click
 import numpy as np
 
+from fastgrad._version import SCHEMA
 from fastgrad.model.network import Array
 from fastgrad.report.formatting import duration, significant
 from fastgrad.teaching.descent import Descent
 from fastgrad.teaching.digits import Digits
 from fastgrad.teaching.training import BATCH, BOOKS_PARAMETERS, RATE, Comparison, Moment, network_for
-from fastgrad_cli.terminal import SCHEMA, printable
+from fastgrad_cli.terminal import printable
 
 STRIP = 51
 """Characters of the strip on which accuracies are marked, one for each 2 %."""
@@ -26,7 +27,7 @@ def training_heading(digits: Digits, seed: int) -> str:
     network = network_for(digits)
     widths = "-".join(str(width) for width in network.widths)
     return (
-        f"{widths}, sigmoid and softmax: {network.size:,} parameters, every gradient a numerical one.\n"
+        f"{widths}, sigmoid and softmax: {network.size:,} parameters; every gradient is a numerical one.\n"
         f"{digits.source}: {len(digits.train[0]):,} to train on, {len(digits.test[0]):,} to test with; "
         f"batches of {BATCH}, rate {RATE:g}, seed {seed}.\n\n"
         f"iteration    train     test   0%{'50%':^{STRIP - 6}}100%"
@@ -45,16 +46,16 @@ def show_moment(moment: Moment) -> None:
 def training_conclusion(found: Comparison, path: Path | None) -> str:
     """Return what the comparison says."""
     count, own, other = found.iterations, found.numerical.seconds, found.backpropagation.seconds
-    books = found.books_seconds * count
-    curves = "the same curves, digit for digit" if found.same_curves else "not the same curves"
+    once, books = found.books_seconds, found.books_seconds * count
+    curves = "the same curves, digit for digit" if found.same_curves else "other curves"
     lines = [
-        "o train, x test, * both.",
+        "The mark o is the accuracy on the training digits, x that on the test digits, * both.",
         "",
-        f"Numerical gradients, method preactivation: {count:,} iterations in {duration(own)}, {duration(own / count)} each.",
-        f"Backpropagation from the same weights, same batches: {duration(other)}, {duration(other / count)} each;",
-        f"  {curves}; no parameter differs by more than {found.largest_difference:.1e} at the end.",
-        f"The books' loop, two forward passes in NumPy for every parameter: {duration(found.books_seconds)} for one gradient,",
-        f"  {duration(books)} for all iterations, {books / own:,.0f} times as long (timed on {BOOKS_PARAMETERS} parameters).",
+        f"Numerical gradients by method preactivation took {duration(own)} for {count:,} steps, {duration(own / count)} each.",
+        f"Backpropagation from the same weights with the same batches took {duration(other)}, {duration(other / count)} each;",
+        f"  it gave {curves}, and no parameter differs by more than {found.largest_difference:.1e} at the end.",
+        f"The books' loop, two forward passes in NumPy for each parameter, takes {duration(once)} for a gradient",
+        f"  and {duration(books)} for all, {books / own:,.0f} times as long (timed on {BOOKS_PARAMETERS} parameters).",
     ]
     return "\n".join([*lines, *_written(path)])
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad._version import SCHEMA
+from fastgrad.errors import InputError, shortened
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import modelfile, place_entries
 from fastgrad.teaching.demo import Demo
-from fastgrad_cli.terminal import SCHEMA
+from fastgrad.writing import replaceable
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -26,10 +27,11 @@ def free_target(source: str, target: str | None, force: bool) -> Path:
         If it is the source, or is there already and may not be replaced.
     """
     path = Path(target) if target is not None else Path(f"{Path(source).stem}_gradient.npz")
+    replaceable(path, follow=force)
     if path.exists() and Path(source).exists() and path.samefile(source):
-        raise InputError(f"{path} is the file to be read; give another name with --to")
+        raise InputError(f"{shortened(str(path))} is the file to be read; give another name with --to")
     if path.exists() and not force:
-        raise InputError(f"{path} is already there; give another name with --to, or write over it with --force")
+        raise InputError(f"{shortened(str(path))} is already there; give another name with --to, or write over it with --force")
     return path
 
 
@@ -38,8 +40,7 @@ def gradient_arrays(problem: Problem, values: Array) -> Arrays:
     arrays: Arrays = {}
     for tensor in problem.tensors:
         # W and b of one array have one name between them.
-        name = tensor.gradient_name or f"d{tensor.name.removesuffix(' (bias)')}"
-        array = arrays.setdefault(name, np.full(tensor.shape, np.nan))
+        array = arrays.setdefault(tensor.gradient_array, np.full(tensor.shape, np.nan))
         place_entries(tensor, values[tensor.start : tensor.stop], array)
     return arrays
 

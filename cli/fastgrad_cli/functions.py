@@ -1,62 +1,228 @@
-"""A function named on the command line, found and made fit to be called: module:function, or file.py:function."""
+"""A function named on the command line, module:function or file.py:function, in a process of its own.
+
+It may print, exit, crash or hang there without touching the exit code or the output of the command: numbers go over, and
+what comes back are numbers or the reason why there are none. This guards against accidents and is no sandbox.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
+import io
+import json
+import math
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import IO, Any, TextIO
 
-from fastgrad.errors import InputError
+from fastgrad.errors import FunctionError, InputError, quoted
+from fastgrad.machine import available_memory
+
+# numpy is imported where it is needed, for the process is to be started before this one waits for it.
+START_UP = 60.0
+"""Seconds that Python may take to start, and a module to be imported: a large framework on a slow disk takes ten."""
+LEAST, PER_PRODUCT = 10.0, 1e-5
+"""Seconds for a call: at least so many, and so many for each weight and example. A backward pass in loops of plain Python
+takes three products for these, 0.3 µs each (the slowest way of indexing an array); ten times that on a busy machine."""
+PULSE, GRACE = 0.2, 1.0
+"""Seconds between two looks at whether the process still lives; seconds for its last words."""
+
+_PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from fastgrad_cli.worker import main; main()"
 
 
-def load_function(text: str) -> Callable[..., Any]:
-    """Import the function that a text names; what it prints goes to stderr, where it cannot spoil a report.
+def patience(parameters: dict[str, Any], X: Any, Y: Any) -> float:
+    """Return the seconds that a call may take."""
+    import numpy as np
+
+    weights = sum(np.size(value) for value in parameters.values())
+    examples = min(max(np.shape(X), default=1), np.size(Y))  # X has them along one axis, and Y has one entry of each
+    return LEAST + PER_PRODUCT * weights * examples
+
+
+class UserFunction:
+    """A function in a process of its own, called as if it were here; a context that ends the process.
+
+    Parameters
+    ----------
+    text : str
+        Its name: module:function or file.py:function.
+    timeout : float, optional
+        Seconds that a call, and importing the module, may take; 0 for no limit, None for one that grows with the network.
 
     Raises
     ------
     InputError
-        If there is no such module or function, or importing it fails.
+        If the name is none, there is no such file, or the process cannot be started.
     """
+
+    def __init__(self, text: str, timeout: float | None = None) -> None:
+        self._place, self._name = _named(text)
+        self._timeout = timeout
+        self._ended: str | None = None
+        self._gone = False
+        # Python's safe path keeps files of the current folder from replacing modules that numpy imports.
+        command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path)]
+        try:
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(command, **_how_to_start())
+        except OSError as error:
+            raise InputError(f"no process can be started for {self._place}: {error.strerror or error}") from None
+        # Through us, so that a stderr that is full or closed is no matter of the function's.
+        self._echo = threading.Thread(target=_pass_on, args=(self._process.stderr, sys.stderr), daemon=True)
+        self._echo.start()
+
+    def __enter__(self) -> UserFunction:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        for stream in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if stream is not None:
+                    stream.close()
+
+    def load(self) -> None:
+        """Import the function.
+
+        What its module does instead is no error here; the first call then fails with it.
+
+        Raises
+        ------
+        InputError
+            If there is no such module, or no such function in it, or no process.
+        """
+        try:
+            self._exchange(None, START_UP, f"Python did not start in it within {START_UP:g} s")
+        except FunctionError as error:
+            raise InputError(f"no process can be started for {self._place}: {error}") from None
+        with contextlib.suppress(FunctionError):
+            seconds = START_UP if self._timeout is None else self._timeout
+            too_long = f"importing {self._place} took longer than {_allowed(seconds)}"
+            answer = self._exchange({"load": [self._place, self._name]}, seconds, too_long)
+            if answer["outcome"] == "absent":
+                raise InputError(answer["text"])
+            if answer["outcome"] == "raised":
+                self._ended = answer["text"]
+
+    def __call__(self, parameters: dict[str, Any], X: Any, Y: Any) -> Any:
+        """Call the function there; changes to its arguments are made here as well."""
+        seconds = patience(parameters, X, Y) if self._timeout is None else self._timeout
+        answer = self._exchange({"call": [parameters, X, Y]}, seconds, f"it took longer than {_allowed(seconds)}")
+        if answer["outcome"] == "raised":
+            raise FunctionError(answer["text"])
+        if answer["arguments"] is not None:
+            changed, *data = answer["arguments"]
+            parameters.clear()
+            parameters.update(changed)
+            for array, after in zip((X, Y), data, strict=True):
+                _overwrite(array, after)
+        return answer["value"]
+
+    def _exchange(self, request: dict[str, Any] | None, seconds: float, too_long: str) -> dict[str, Any]:
+        """Send a request and wait for the answer.
+
+        Raises
+        ------
+        FunctionError
+            If none came in time, or none can come any more.
+        """
+        if self._ended is not None:
+            raise FunctionError(self._ended)
+        answers: list[Any] = []
+        # In a thread, since neither writing nor reading a pipe can be given a time; on Windows least of all.
+        thread = threading.Thread(target=self._talk, args=(request, answers), daemon=True)
+        thread.start()
+        deadline = time.monotonic() + (seconds or math.inf)
+        while thread.is_alive() and (left := deadline - time.monotonic()) > 0.0:
+            thread.join(min(PULSE, left))
+            if self._process.poll() is not None:  # a child that it left may keep the pipe open
+                thread.join(GRACE)
+                break
+        if answers and isinstance(answers[0], dict):
+            return answers[0]
+        self._ended = self._why(answers, too_long)
+        self._end()
+        raise FunctionError(self._ended)
+
+    def _talk(self, request: dict[str, Any] | None, answers: list[Any]) -> None:
+        """Send a request, if there is one, and append the answer, or what came instead of one."""
+        from fastgrad_cli import pipe
+
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            if request is not None:
+                pipe.Message(request).send(self._process.stdin)
+            answers.append(pipe.receive(self._process.stdout, available_memory()))
+        except Exception as error:
+            answers.append(error)
+
+    def _why(self, answers: list[Any], too_long: str) -> str:
+        """Say why there is no answer."""
+        if answers and not isinstance(answers[0], EOFError | OSError):
+            return f"what it returned cannot be taken: {answers[0]}"
+        try:
+            code = self._process.wait(GRACE if answers else 0.0)
+        except subprocess.TimeoutExpired:
+            return "it closed the pipe that its answer is expected from" if answers else too_long
+        if code >= 0:
+            return f"it ended the process that it ran in, with exit code {code}"
+        with contextlib.suppress(ValueError):
+            return f"it crashed: {signal.Signals(-code).name} ended the process that it ran in"
+        return f"it crashed: signal {-code} ended the process that it ran in"
+
+    def _end(self) -> None:
+        """End the process and what it has started, once; on Windows the process alone."""
+        if self._gone:  # its number may be another's by now
+            return
+        self._gone = True
+        with contextlib.suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        self._process.wait()
+        self._echo.join(GRACE)
+
+
+def _pass_on(source: IO[bytes], target: TextIO) -> None:
+    """Write what the process prints to our stderr, as long as there is anything."""
+    with io.TextIOWrapper(io.BufferedReader(source), encoding="utf-8", errors="replace", newline="") as lines:  # type: ignore[type-var]
+        for line in lines:
+            with contextlib.suppress(OSError, ValueError):
+                target.write(line)
+                target.flush()
+
+
+def _named(text: str) -> tuple[str, str]:
+    """Part a function's name into its module, or file, and its own."""
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
-        raise InputError(f"a function is named as module:function or file.py:function, found {text!r}")
-    function = getattr(_imported(place), name, None)
-    if not callable(function):
-        raise InputError(f"there is no function {name!r} in {place}")
-
-    def quiet(*arguments: Any) -> Any:
-        with contextlib.redirect_stdout(sys.stderr):
-            return function(*arguments)
-
-    return quiet
+        raise InputError(f"a function is named as module:function or file.py:function, found {quoted(text)}")
+    if place.endswith(".py") and not Path(place).is_file():
+        raise InputError(f"there is no file {quoted(place)}")
+    return place, name
 
 
-def _imported(place: str) -> ModuleType:
-    """Import a module from the current folder, or from a file, whose own folder it may import from."""
-    path = Path(place)
-    is_file = path.suffix == ".py"
-    if is_file and not path.is_file():
-        raise InputError(f"there is no file {place!r}")
-    sys.path.insert(0, str(path.resolve().parent if is_file else Path.cwd()))
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            return _run(path) if is_file else importlib.import_module(place)
-    except Exception as error:  # whatever a stranger's module may raise
-        first = next(iter(str(error).splitlines()), "")
-        raise InputError(f"{place} cannot be imported: {type(error).__name__}: {first}") from None
+def _allowed(seconds: float) -> str:
+    return f"{seconds:.3g} s; --timeout SECONDS allows more, --timeout 0 any time"
 
 
-def _run(path: Path) -> ModuleType:
-    """Import a file under its own name."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ImportError("it is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+def _how_to_start() -> dict[str, Any]:
+    """Return the options of a process with pipes in a group of its own: Ctrl-C does not reach it, and it ends as a whole."""
+    options: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    if sys.platform == "win32":
+        return {**options, "bufsize": 0, "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {**options, "bufsize": 0, "start_new_session": True}
+
+
+def _overwrite(array: Any, after: Any) -> None:
+    """Change an array in place as the function changed its own."""
+    import numpy as np
+
+    if np.shape(after) != array.shape:
+        array.resize(np.shape(after), refcheck=False)
+    np.copyto(array, after, casting="unsafe")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgrad._version import SCHEMA
 from fastgrad_cli import terminal
 from fastgrad_cli.options import (
     description_options,
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from fastgrad.report import Report
     from fastgrad.teaching.demo import Demo
     from fastgrad.trials import BackwardReport
-
-EXIT_CODES = {"right": terminal.RIGHT, "wrong": terminal.WRONG, "not judged": terminal.NOT_JUDGED}
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -69,7 +68,8 @@ class Demos(click.Group):
 def main() -> None:
     """Say whether the gradients of a hand-written backpropagation are right.
 
-    Exit codes: 0 every checked gradient is right, 1 at least one is wrong, 2 it could not be judged.
+    Exit codes: 0 every checked gradient is right; 1 at least one is wrong; 2 the command, a file or fastgrad itself is at
+    fault; 3 not judged; 130 interrupted.
     """
 
 
@@ -82,6 +82,7 @@ def main() -> None:
         "fastgrad check model.npz --method directional --directions 16",
         "fastgrad check model.npz --backward network.py:backward",
         "fastgrad check model.npz --plot errors.svg",
+        "fastgrad check model.npz --infer",
     )
 )
 @file_argument
@@ -92,11 +93,22 @@ def main() -> None:
     "at others; the gradients in FILE are not looked at.",
 )
 @click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Time for each call of that function, and for importing it; 0 for no limit. If not said, it grows with the network.",
+)
+@click.option(
     "--plot",
     "picture",
     metavar="FILE",
     help="Draw where the wrong gradients are off into a .png or .svg, replacing it; needs matplotlib. Where nothing is wrong, "
     "no picture is written.",
+)
+@click.option(
+    "--infer",
+    is_flag=True,
+    help="Find out what is not said of the network: the one of which the gradients in FILE are exactly the right ones.",
 )
 @description_options
 @method_options
@@ -107,7 +119,9 @@ def main() -> None:
 def check(
     file: str,
     backward: str | None,
+    timeout: float | None,
     picture: str | None,
+    infer: bool,
     description: dict[str, Any],
     method: dict[str, Any],
     directions: int | None,
@@ -118,23 +132,28 @@ def check(
     """Check the gradients in FILE.
 
     FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
-    gradient is compared with the numerical one of the loss. What the network is stands in FILE too, or is said with
-    options.
+    gradient is compared with the numerical one of the loss. The description of the network stands in FILE as well, or is
+    given with options.
+
+    Exit codes: 0 right; 1 wrong; 2 the command, a file or fastgrad itself is at fault; 3 not judged; 130 interrupted.
     """
     from fastgrad.errors import Interrupted
 
     draw = None if picture is None else _pencil(picture)
     how, code = {**method, "directions": directions, "tolerance": tolerance, "diagnosis": not no_diagnosis}, None
+    if timeout is not None and backward is None:
+        raise click.UsageError("--timeout goes with --backward: it is the time for each call of that function.")
     report: Report | BackwardReport
     try:
-        report = _check_file(file, description, how) if backward is None else _try(backward, file, description, how)
+        if backward is None:
+            report = _infer(file, description, how) if infer else _check_file(file, description, how)
+        else:
+            report = _try(backward, timeout, file, description, {**how, "infer": infer})
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
     _show_report(report, as_json)
-    drawn = "" if draw is None else draw(report)
-    if drawn and not as_json:
-        click.echo(drawn)
-    return EXIT_CODES[report.verdict] if code is None else code
+    code = terminal.EXIT_CODES[report.verdict] if code is None else code
+    return code if draw is None else _draw(draw, report, as_json, code)
 
 
 @main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
@@ -145,11 +164,13 @@ def info(file: str, description: dict[str, Any], as_json: bool) -> int:
     """Show what FILE was understood to be.
 
     Layers, loss, every array with its shape and layout, which gradient belongs to which parameter, the value of the
-    loss, and how long a check will take.
+    loss, and how long a check will take. What nobody said of the network is named.
     """
+    from fastgrad.reading import Description, modelfile
     from fastgrad_cli.understood import Understood
 
-    understood = Understood.of(_load(file, description))
+    problem, _, missing = modelfile.load_completed(file, Description(**description))
+    understood = Understood.of(problem, missing)
     if as_json:
         terminal.show_json(understood.to_dict())
     else:
@@ -164,7 +185,7 @@ def info(file: str, description: dict[str, Any], as_json: bool) -> int:
     )
 )
 @file_argument
-@click.option("-o", "--to", "target", metavar="NPZ", help="File to write; else FILE's name with _gradient.")
+@click.option("-o", "--to", "target", metavar="NPZ", help="File to write; by default FILE's name with _gradient.")
 @click.option("--force", is_flag=True, help="Write over a file that is already there.")
 @description_options
 @method_options
@@ -187,7 +208,7 @@ def gradient(
     with _working() as progress:
         result = numerical.numerical_gradient(problem, **method, progress=progress)
     arrays = gradient_arrays(problem, result.values)
-    modelfile.save_arrays(path, arrays)
+    modelfile.save_arrays(path, arrays, follow=force)
     if as_json:
         terminal.show_json(written(path, arrays))
     else:
@@ -248,10 +269,10 @@ def sweep(
 @description_options
 @json_option
 def selftest(file: str, description: dict[str, Any], as_json: bool) -> int:
-    """Plant every mistake into FILE's network and see each named.
+    """Plant every known mistake into FILE's network and see whether it is named.
 
     Each mistake that fastgrad knows and that applies to this network is built into its right gradient, which is then
-    checked as anybody's is. Gradients in FILE are not looked at. The exit code is 0 if every mistake that shows is
+    checked like any other. The gradients in FILE are not looked at. The exit code is 0 if every mistake that shows is
     named.
     """
     from fastgrad.diagnosis.selftest import selftest as plant_and_look
@@ -263,7 +284,7 @@ def selftest(file: str, description: dict[str, Any], as_json: bool) -> int:
         terminal.show_json(found.to_dict())
     else:
         terminal.show(found)
-    return terminal.RIGHT if found.passed else terminal.WRONG
+    return terminal.EXIT_CODES[found.verdict]
 
 
 @main.command(epilog=_examples("fastgrad explain slope.missing", "fastgrad explain", "fastgrad explain --json"))
@@ -274,7 +295,7 @@ def explain(code: str | None, as_json: bool) -> int:
     from fastgrad_cli.codes import chosen, explanation
 
     if as_json:
-        terminal.show_json({"schema": terminal.SCHEMA, "codes": [entry.to_dict() for entry in chosen(code)]})
+        terminal.show_json({"schema": SCHEMA, "codes": [entry.to_dict() for entry in chosen(code)]})
     else:
         terminal.show(explanation(chosen(code)))
     return terminal.RIGHT
@@ -298,7 +319,7 @@ def explain(code: str | None, as_json: bool) -> int:
 def demo(context: click.Context, as_json: bool) -> int:
     """Check a built-in network, or train one.
 
-    Writes the network of a name to NAME.npz in this folder and checks that file; without a name, the planted one. The
+    Write the network NAME to NAME.npz in this folder and check that file; without a name, the network planted. The
     exit code is 0 if the check finds exactly the mistakes that were planted.
     """
     return terminal.RIGHT if context.invoked_subcommand else _check_demo(None, as_json)
@@ -310,18 +331,18 @@ def demo(context: click.Context, as_json: bool) -> int:
         "fastgrad demo train --data folder-of-mnist --iterations 2000",
     )
 )
-@click.option("--data", metavar="FOLDER", help="A folder with MNIST's idx files; else 1,797 digits that come with fastgrad.")
+@click.option("--data", metavar="FOLDER", help="A folder with MNIST's idx files; by default fastgrad's own 1,797 digits.")
 @click.option("--iterations", type=click.IntRange(min=1), default=10_000, metavar="N", show_default=True, help="Steps.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Seed of all that is drawn."
+    "--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Seed of everything that is drawn."
 )
 @click.option("--plot", metavar="FILE", help="Draw the accuracies into a .png or .svg, replacing it; needs matplotlib.")
 @json_option
 def train(data: str | None, iterations: int, seed: int, plot: str | None, as_json: bool) -> int:
     """Train a network by numerical gradients alone.
 
-    It learns handwritten digits: pixels-50-10, sigmoid and softmax, batches of 100, rate 0.1. Then the same again by
-    backpropagation, from the same weights with the same batches, and a few parameters in the books' own way.
+    It learns handwritten digits: pixels-50-10, sigmoid and softmax, batches of 100, rate 0.1. It is then trained again by
+    backpropagation, from the same weights with the same batches; the books' own loop is timed on a few parameters.
     """
     from fastgrad.report.pictures import require
     from fastgrad.teaching import pictures, training
@@ -346,7 +367,7 @@ def train(data: str | None, iterations: int, seed: int, plot: str | None, as_jso
 @demo.command(epilog=_examples("fastgrad demo descent --plot path.svg", "fastgrad demo descent --rate 0.9"))
 @click.option("--rate", type=float, default=0.1, metavar="R", show_default=True, help="Learning rate.")
 @click.option("--iterations", type=click.IntRange(min=0), default=20, metavar="N", show_default=True, help="Steps.")
-@click.option("--plot", metavar="FILE", help="Draw gradients and way into a .png or .svg, replacing it; needs matplotlib.")
+@click.option("--plot", metavar="FILE", help="Draw gradients and path into a .png or .svg, replacing it; needs matplotlib.")
 @json_option
 def descent(rate: float, iterations: int, plot: str | None, as_json: bool) -> int:
     """Descend x0^2 + x1^2 from (-3, 4) by numerical gradients."""
@@ -378,9 +399,10 @@ def _check_demo(name: str | None, as_json: bool) -> int:
     report = _check(_load(str(path), {}), {})
     _show_report(report, as_json)
     found = tuple(tensor.name for tensor in report.tensors if tensor.verdict == "wrong")
+    as_planted = found == chosen.wrong and report.verdict != "not judged"
     if not as_json:
-        click.echo(_conclusion(chosen, found))
-    return terminal.RIGHT if found == chosen.wrong else terminal.NOT_JUDGED
+        click.echo(_conclusion(chosen, as_planted))
+    return terminal.RIGHT if as_planted else terminal.FAILED
 
 
 def _load(file: str, description: dict[str, Any]) -> Problem:
@@ -391,10 +413,10 @@ def _load(file: str, description: dict[str, Any]) -> Problem:
 
 
 def _require_gradients(problem: Problem, file: str) -> None:
-    """Complain of a file without a single gradient."""
+    """Raise InputError where a file holds no gradient at all."""
     from fastgrad.errors import InputError
 
-    if problem.claimed is None:
+    if problem.claimed is None and not any(tensor.frozen for tensor in problem.tensors):
         raise InputError(
             f"there is nothing to check: {file} holds no gradients (dW1, db1, ...). "
             f"Write the numerical ones to compare with:\n  fastgrad gradient {file}"
@@ -403,16 +425,19 @@ def _require_gradients(problem: Problem, file: str) -> None:
 
 @contextlib.contextmanager
 def _working(doing: str = "numerical gradient") -> Iterator[terminal.ProgressBar]:
-    """Say that kernels are being compiled when they are, and give a progress bar."""
-    from fastgrad.kernels import native
+    """Announce that kernels are compiled where they are, and give a progress bar."""
+    from fastgrad.kernels import kernel
 
-    said = "Compiling kernels for this machine. This takes up to a quarter of a minute and is remembered."
-    with native.announcing(lambda: terminal.note(said)), terminal.ProgressBar(doing) as progress:
+    def say() -> None:
+        remembered = " and is remembered" if kernel.is_remembered() else ""
+        terminal.note(f"Compiling kernels for this machine. This takes up to a quarter of a minute{remembered}.")
+
+    with kernel.announcing(say), terminal.ProgressBar(doing) as progress:
         yield progress
 
 
 def _check(problem: Problem, method: dict[str, Any]) -> Report:
-    """Check a problem with what a waiting person sees of it."""
+    """Check a problem, and show a person who waits how far it is."""
     from fastgrad.walk import check_problem
 
     with _working() as progress:
@@ -426,19 +451,53 @@ def _check_file(file: str, description: dict[str, Any], how: dict[str, Any]) -> 
     return _check(problem, how)
 
 
-def _try(backward: str, file: str, description: dict[str, Any], method: dict[str, Any]) -> BackwardReport:
-    """Try a function on what a file holds."""
-    from fastgrad import walk
+def _infer(file: str, description: dict[str, Any], how: dict[str, Any]) -> Report:
+    """Check the gradients in a file under the network that they tell."""
+    from fastgrad.numerical.how import How
     from fastgrad.reading import Description, modelfile
-    from fastgrad_cli.functions import load_function
+    from fastgrad.walk import check_inferred
 
-    function = load_function(backward)
-    parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
+    problem, said, _ = modelfile.load_completed(file, Description(**description))
+    _require_gradients(problem, file)
     with _working() as progress:
-        tried: BackwardReport = walk.check(
-            parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
-        )
+        return check_inferred(problem, said, How(**how, progress=progress))
+
+
+def _try(
+    backward: str, timeout: float | None, file: str, description: dict[str, Any], method: dict[str, Any]
+) -> BackwardReport:
+    """Try a function on what a file holds."""
+    from fastgrad.errors import require
+    from fastgrad_cli.functions import UserFunction
+
+    if timeout is not None:
+        require("timeout", timeout, float, "a finite number of seconds, 0 for no limit", lambda s: 0.0 <= s < float("inf"))
+    with UserFunction(backward, timeout) as function:  # its process starts while this one imports and reads
+        from fastgrad import walk
+        from fastgrad.reading import Description, modelfile
+
+        parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
+        function.load()
+        with _working() as progress:
+            tried: BackwardReport = walk.check(
+                parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
+            )
     return tried
+
+
+def _draw(draw: Callable[[Report | BackwardReport], str], report: Report | BackwardReport, as_json: bool, code: int) -> int:
+    """Draw a report that has been shown; a picture that fails takes back neither the document nor a verdict of wrong."""
+    try:
+        drawn = draw(report)
+    except KeyboardInterrupt:
+        terminal.note("Interrupted.")
+        return terminal.INTERRUPTED
+    except Exception as error:
+        terminal.complain(error)
+        return terminal.FAILED if code == terminal.RIGHT else code
+    if not as_json:
+        click.echo(drawn)
+    return code
 
 
 def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
@@ -448,11 +507,9 @@ def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
     path = pictures.require(picture)
 
     def draw(report: Report | BackwardReport) -> str:
-        tried = [trial.report for trial in report.trials] if hasattr(report, "trials") else [report]
-        wrong = next((one for one in tried if one.maps), None)
-        if wrong is None:
+        if pictures.drawable(report) is None:
             return "No picture was written: nothing was found wrong, entry by entry."
-        pictures.draw_errors(wrong, path)
+        pictures.draw_errors(report, path)
         return f"Wrote {terminal.printable(str(path))}."
 
     return draw
@@ -466,16 +523,16 @@ def _show_report(report: Report | BackwardReport, as_json: bool) -> None:
         terminal.show(report)
 
 
-def _conclusion(chosen: Demo, found: tuple[str, ...]) -> str:
+def _conclusion(chosen: Demo, as_planted: bool) -> str:
     """Say whether a demo found what was planted, and which demos there are besides."""
     from fastgrad.teaching.demo import DEMOS
 
-    if found != chosen.wrong:
-        outcome = "This is not what was planted: please report it."
+    if not as_planted:
+        outcome = "This is not what was planted. Please report it."
     elif chosen.wrong:
-        outcome = "Wrong on purpose: these are exactly the planted mistakes (so the exit code is 0)."
+        outcome = "These are exactly the planted mistakes, so the exit code is 0."
     else:
-        outcome = "As it should be: nothing was planted here."
+        outcome = "The gradients are right, as they should be: nothing was planted here."
     others = "\n".join(f"  fastgrad demo {demo.name:<12} {demo.summary}" for demo in DEMOS if demo is not chosen)
     return f"\n{outcome}\nOther demos:\n{others}"
 

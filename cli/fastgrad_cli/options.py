@@ -18,7 +18,7 @@ tolerance_option = click.option(
     "--tolerance",
     type=float,
     metavar="K",
-    help="How many times the rounding of an entry its gradient may be off; else the derived one, which the report states.",
+    help="How many times the rounding of an entry its gradient may be off; by default a derived number, stated in the report.",
 )
 
 _DESCRIPTION: dict[str, Decorator] = {
@@ -30,7 +30,7 @@ _DESCRIPTION: dict[str, Decorator] = {
     "activations": click.option(
         "--activations",
         metavar="NAMES",
-        help="Instead, one for each layer: relu,tanh,softmax.",
+        help="One activation for each layer, in place of --hidden and --output: relu,tanh,softmax.",
     ),
     "output": click.option(
         "--output",
@@ -52,7 +52,7 @@ _DESCRIPTION: dict[str, Decorator] = {
         "--label-smoothing",
         type=float,
         metavar="S",
-        help="Labels (1 - S)y + S/K of a cross-entropy with K classes.",
+        help="Smooth the labels y of a cross-entropy with K classes to (1 - S)y + S/K.",
     ),
     "class_weights": click.option(
         "--class-weights",
@@ -63,6 +63,33 @@ _DESCRIPTION: dict[str, Decorator] = {
         "--example-weights",
         metavar="NUMBERS",
         help="Weight of each example; or an array of that name, or sample_weight, in the file.",
+    ),
+    "scale": click.option(
+        "--scale",
+        type=float,
+        metavar="C",
+        help="What multiplies the loss once more, however the examples are put together; penalties stay as they are.",
+    ),
+    "first_label": click.option(
+        "--first-label",
+        type=int,
+        metavar="N",
+        help="The number of the first class, where labels are class numbers: 0 if not said, 1 for labels 1 to K.",
+    ),
+    "classes": click.option(
+        "--classes",
+        metavar="NUMBERS",
+        help="Instead, the label of each class in order: --classes=-1,1.",
+    ),
+    "sizes": click.option(
+        "--sizes",
+        metavar="NUMBERS",
+        help="Units of each layer, the inputs first, where the parameters are one vector, or one number each: 4,5,3,1.",
+    ),
+    "unrolled": click.option(
+        "--unrolled",
+        metavar="NAMES",
+        help="How they lie in that vector: rows (NumPy) or columns (Octave), layers (W and b of each) or weights_first.",
     ),
     "l2": click.option(
         "--l2",
@@ -92,13 +119,20 @@ _DESCRIPTION: dict[str, Decorator] = {
     "layout": click.option(
         "--layout",
         metavar="NAME",
-        help="Where shapes cannot tell: rows or columns (of examples), in_out or out_in (W); or both: rows,in_out.",
+        help="Needed where shapes cannot tell: rows or columns is where the examples lie, in_out or out_in the axes of W; or "
+        "both: rows,in_out.",
     ),
     "loss_value": click.option(
         "--loss-value",
         type=float,
         metavar="J",
-        help="Your own value of the loss, to be compared.",
+        help="Your own value of the loss, to be compared with fastgrad's.",
+    ),
+    "learning_rate": click.option(
+        "--learning-rate",
+        type=float,
+        metavar="RATE",
+        help="That of one step of plain gradient descent, after which the parameters stand in the place of the gradients.",
     ),
     "params": click.option(
         "--params",
@@ -109,6 +143,11 @@ _DESCRIPTION: dict[str, Decorator] = {
         "--grads",
         metavar="NAMES",
         help="Names of the gradient arrays, in the same order.",
+    ),
+    "frozen": click.option(
+        "--frozen",
+        metavar="NAMES",
+        help="Parameters that are not trained, whose gradients are neither judged nor missed: b1,b2.",
     ),
     "inputs": click.option(
         "--inputs",
@@ -131,7 +170,7 @@ _DRAW: dict[str, Decorator] = {
     "sample": click.option(
         "--sample",
         metavar="N",
-        help="Only so many parameters, drawn at random: 500 or 5%.",
+        help="Take only so many parameters, drawn at random: 500 or 5%.",
     ),
     "seed": click.option(
         "--seed",
@@ -139,13 +178,13 @@ _DRAW: dict[str, Decorator] = {
         default=0,
         metavar="N",
         show_default=True,
-        help="Seed of the draw, and of directions.",
+        help="Seed of the draw, and of random directions.",
     ),
     "threads": click.option(
         "--threads",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Threads to use; else one for each core.",
+        help="Threads to use; by default one for each core.",
     ),
 }
 
@@ -165,7 +204,7 @@ _METHOD: dict[str, Decorator] = {
         "--step",
         type=float,
         metavar="H",
-        help="One step for all parameters, such as 1e-7; else each has its own.",
+        help="One step for all parameters, such as 1e-7; by default each has its own.",
     ),
     "scheme": click.option(
         "--scheme",
@@ -182,7 +221,7 @@ directions_option = click.option(
     "--directions",
     type=click.IntRange(min=1),
     metavar="N",
-    help="By method directional: how many directions, 8 if not said.",
+    help="How many directions method directional takes, up to 1000; by default 8.",
 )
 
 

@@ -6,8 +6,9 @@ Nothing here, nor in `main` and `options`, may import numpy, numba or rich befor
 
 from __future__ import annotations
 
-import contextlib
+import io
 import json
+import math
 import os
 import sys
 import time
@@ -17,17 +18,19 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from fastgrad.errors import InputError
+from fastgrad._version import SCHEMA
+from fastgrad.errors import InputError, shortened
+from fastgrad_cli.streams import loss_of, make_streams_safe
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
-RIGHT, WRONG, NOT_JUDGED, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes."""
+RIGHT, WRONG, FAILED, NOT_JUDGED, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes; 2 is for usage, files and faults of our own, as with most tools."""
 
-SCHEMA = 1
-"""Version of the JSON documents."""
+EXIT_CODES = {"right": RIGHT, "wrong": WRONG, "not judged": NOT_JUDGED, "inconclusive": NOT_JUDGED}
+"""By the verdict of any report."""
 
 WIDEST = 120
 """Columns beyond which a report is no easier to read."""
@@ -38,21 +41,31 @@ PATIENCE = 1.0
 """Seconds that may pass before a progress bar appears."""
 
 
+class _PassedError(Exception):
+    """Carries an error past click, which takes any end of file for Ctrl-C and leaves with 1 after any broken pipe."""
+
+
 class Commands(click.Group):
     """The group of commands; turns every way of ending into an exit code and at most a few lines of text."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]
         """Run a command and leave with its exit code."""
         arguments = list(sys.argv[1:] if args is None else args)
-        _make_streams_safe()
         # Seen before click parses, since a usage error has to be a JSON document as well.
         as_json = "--json" in arguments
         try:
+            make_streams_safe()
             code = super().main(args=arguments, prog_name=prog_name or "fastgrad", **{**extra, "standalone_mode": False})
-            _flush()
-        except Exception as error:  # the outermost place there is: a person gets a sentence, whatever happened
-            code = _explain(error, as_json)
-        sys.exit(code)
+        except (Exception, KeyboardInterrupt) as error:  # the outermost place there is: a person gets a sentence
+            code = _explain(error.__cause__ or error if isinstance(error, _PassedError) else error, as_json)
+        sys.exit(_told_of_loss(code))
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that was chosen."""
+        try:
+            return super().invoke(context)
+        except (OSError, EOFError) as error:
+            raise _PassedError from error
 
 
 def show(renderable: RenderableType) -> None:
@@ -68,8 +81,17 @@ def show(renderable: RenderableType) -> None:
 
 
 def show_json(document: dict[str, Any]) -> None:
-    """Print one JSON document on stdout."""
-    _write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    """Print one JSON document on stdout; JSON has no nan and no infinity, which stand in it as text: "nan", "inf", "-inf"."""
+    _write(json.dumps(_in_json(document), indent=2, allow_nan=False) + "\n")
+
+
+def _in_json(value: Any) -> Any:
+    """Return what a document may hold: a number that JSON lacks becomes text, wherever it stands."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(float(value))
+    if isinstance(value, dict):
+        return {key: _in_json(entry) for key, entry in value.items()}
+    return [_in_json(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def note(text: str) -> None:
@@ -138,70 +160,63 @@ def _console(stream: IO[str], kind: type[Console]) -> Console:
     return console
 
 
-def _make_streams_safe() -> None:
-    """Let a character that an encoding lacks come out as a question mark, and a closed stream swallow everything."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (open to the end)
-        elif hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-
-
 def _write(text: str) -> None:
-    """Write to stdout; where the reader has gone, the verdict still counts."""
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_output()
-
-
-def _flush() -> None:
-    """Write out what click has printed, while an error can still be caught."""
+    """Write to stdout at once; where that cannot be, the verdict still counts."""
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 
-def _drop_output() -> None:
-    """Send what is still to be written to stdout nowhere, so that the interpreter's last flush does not complain."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+def _told_of_loss(code: int) -> int:
+    """Return the exit code once all is written out; where output was lost, nobody may take a 0 for an answer."""
+    sys.stdout.flush()
+    lost = loss_of(sys.stdout)
+    if lost is None:
+        return code
+    note(f"Error: the output could not be written: {lost.strerror or lost}")
+    return FAILED if code == RIGHT else code
 
 
-def _explain(error: Exception, as_json: bool) -> int:
-    """Say on stderr, or as a JSON document, why nothing was judged; return the exit code."""
-    if isinstance(error, click.Abort):
-        click.echo("Interrupted.", err=True)
-        return INTERRUPTED
-    if isinstance(error, OSError):
-        _drop_output()
-    if isinstance(error, BrokenPipeError):
-        return NOT_JUDGED
-    if os.environ.get("FASTGRAD_TRACEBACK") == "1":
+def _explain(error: BaseException, as_json: bool) -> int:
+    """Say on stderr, or as a JSON document, why there is no answer; return the exit code."""
+    interrupted = isinstance(error, click.Abort | KeyboardInterrupt)
+    if os.environ.get("FASTGRAD_TRACEBACK") == "1" and not interrupted:
         traceback.print_exception(error)
     if as_json:
-        message = _message(error)
+        message = "interrupted" if interrupted else _message(error)
         show_json({"schema": SCHEMA, "passed": False, "verdict": "not judged", "error": message})
+    elif interrupted:
+        note("Interrupted.")
     elif isinstance(error, click.ClickException):
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(_cut(shown.getvalue()), err=True, nl=False)
     else:
-        note(f"Error: {_message(error)}")
-    return NOT_JUDGED
+        complain(error)
+    return INTERRUPTED if interrupted else FAILED
 
 
-def _message(error: Exception) -> str:
+def complain(error: BaseException) -> None:
+    """Say on stderr what went wrong."""
+    note(f"Error: {_message(error)}")
+
+
+def _cut(message: str) -> str:
+    """Return a message of click's with what it repeats of the arguments cut where it is long."""
+    return " ".join(map(shortened, message.split(" ")))
+
+
+def _message(error: BaseException) -> str:
     """Return what went wrong, for a person."""
     if isinstance(error, click.ClickException):
-        return error.format_message()
+        return _cut(error.format_message())
     if isinstance(error, InputError):
         return str(error)
     if isinstance(error, MemoryError):
         return "this machine has not enough memory for it; check fewer examples"
     if isinstance(error, OSError):
-        return ": ".join(str(part) for part in (error.filename, error.strerror) if part) or str(error)
-    first_line = next(iter(str(error).splitlines()), "")
+        parts = (shortened(str(part)) for part in (error.filename, error.strerror) if part)
+        return ": ".join(parts) or str(error) or type(error).__name__
+    first_line = shortened(next(iter(str(error).splitlines()), ""))
     return (
         f"internal error, please report it: {type(error).__name__}: {first_line}\n"
         "Set FASTGRAD_TRACEBACK=1 to see where it happened."

@@ -11,30 +11,42 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from fastgrad._version import SCHEMA
 from fastgrad.model.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
-from fastgrad.numerical.methods import METHODS
-from fastgrad.report.formatting import counted, duration, printable, significant
-from fastgrad.walk import estimate_check
-from fastgrad_cli.terminal import SCHEMA
+from fastgrad.numerical.methods import METHODS, estimate_check
+from fastgrad.reading.description import EXAMPLES
+from fastgrad.report.formatting import counted, duration, listed, printable, significant
+from fastgrad.report.table import columns
 
 
 @dataclass(frozen=True)
 class Understood:
-    """A problem, its loss and the estimated work."""
+    """A problem, its loss and the estimated work; the loss is None where something is missing that decides it."""
 
     problem: Problem
-    loss: float
+    loss: float | None
     loss_note: str | None
     seconds: dict[str, float]
+    missing: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, problem: Problem) -> Understood:
+    @np.errstate(all="ignore")  # a loss that overflows is one
+    def of(cls, problem: Problem, missing: tuple[str, ...] = ()) -> Understood:
         """Evaluate the loss of a problem, compare it with the user's, and estimate the work."""
+        seconds = {method: estimate_check(problem, method) for method in METHODS}
+        if missing:
+            return cls(problem, None, None, seconds, missing)
         base = base_point(problem)
-        seconds = {method: estimate_check(problem, method) for method in (*METHODS, "directional")}
         return cls(problem, base.loss, explain_loss(problem, base), seconds)
+
+    @property
+    def activations(self) -> list[str | None]:
+        """The activations, None for those that nobody said."""
+        *hidden, output = self.problem.network.activations
+        known: list[str | None] = [None if "hidden" in self.missing else name for name in hidden]
+        return [*known, None if "output" in self.missing else output]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document."""
@@ -42,10 +54,11 @@ class Understood:
         return {
             "schema": SCHEMA,
             "widths": list(network.widths),
-            "activations": list(network.activations),
-            "loss_function": network.loss,
+            "activations": self.activations,
+            "loss_function": None if "loss" in self.missing else network.loss,
             "reduction": network.reduction,
             "label_smoothing": network.label_smoothing,
+            "scale": network.scale,
             "class_weights": list(network.class_weights),
             "example_weights": None if self.problem.example_weights is None else self.problem.example_weights.tolist(),
             "dropout": _dropout_to_dicts(self.problem),
@@ -55,6 +68,7 @@ class Understood:
             "claimed_loss": self.problem.claimed_loss,
             "loss_note": self.loss_note,
             "estimated_seconds": self.seconds,
+            "missing": list(self.missing),
             "notes": list(self.problem.notes),
             "tensors": [_tensor_to_dict(tensor, network) for tensor in self.problem.tensors],
         }
@@ -62,11 +76,12 @@ class Understood:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the text for a person."""
         network = self.problem.network
-        yield Text(" -> ".join(_layers(network)), style="bold")
-        yield Text(f"Loss: {loss_in_words(self.problem)}, {_reduction(self.problem)}; {_penalty(network)}")
+        yield Text(" -> ".join(_layers(network, self.activations)), style="bold")
+        loss = "not said" if "loss" in self.missing else loss_in_words(self.problem)
+        yield Text(f"Loss: {loss}, {_reduction(self.problem)}; {_penalty(network)}")
         if dropped := dropped_in_words(self.problem):
             yield Text(f"Dropout of {dropped}")
-        yield Text(self._loss_value())
+        yield Text(self._loss_value() if self.loss is not None else self._question())
         yield Text()
         yield Padding(_table(self.problem.tensors), (0, 0, 0, 1))
         yield Text()
@@ -76,18 +91,30 @@ class Understood:
         for note in self.problem.notes:
             yield Text(f"Note: {printable(note)}")
 
+    def _question(self) -> str:
+        """Say what is missing, and how it is said or found out."""
+        items = listed([_NEEDED[item] for item in self.missing])
+        example = " ".join(f"--{item} {EXAMPLES[item]}" for item in self.missing)
+        found = "; fastgrad check with --infer finds out what the gradients tell"
+        judged = any(tensor.gradient_name for tensor in self.problem.tensors)
+        return f"Missing: {items}. Say it, for example {example}{found if judged else ''}."
+
     def _loss_value(self) -> str:
         """Say what the loss is, and what the user says it is."""
-        ours = f"Its value: {significant(self.loss)}"
+        assert self.loss is not None
+        ours = f"Its value is {significant(self.loss)}"
         if self.problem.claimed_loss is None:
-            return f"{ours}; the file names none to compare it with"
+            return f"{ours}; the file gives none to compare it with"
         return f"{ours}, the same as yours" if self.loss_note is None else f"{ours}; {printable(self.loss_note)}"
 
 
-def _layers(network: Network) -> list[str]:
+_NEEDED = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
+
+
+def _layers(network: Network, activations: list[str | None]) -> list[str]:
     """Return the layers in words, the input first."""
-    layers = zip(network.widths[1:], network.activations, strict=True)
-    return [counted(network.widths[0], "input"), *(f"{width:,} {activation}" for width, activation in layers)]
+    layers = zip(network.widths[1:], activations, strict=True)
+    return [counted(network.widths[0], "input"), *(f"{width:,} {activation or '(not said)'}" for width, activation in layers)]
 
 
 def _reduction(problem: Problem) -> str:
@@ -103,11 +130,9 @@ def _penalty(network: Network) -> str:
 
 def _table(tensors: tuple[Tensor, ...]) -> Table:
     """Return a line for each parameter array."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    for heading in ("parameter", "shape", "layout", "entries", "gradient", "precision"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "entries" else "left")
+    table = columns("parameter", "shape", "layout", "entries", "gradient", "precision", right=("entries",))
     for tensor in tensors:
-        gradient = "none found" if tensor.gradient_name is None else printable(tensor.gradient_name)
+        gradient = "left out" if tensor.frozen else printable(tensor.gradient_name or "none found")
         cells = [printable(tensor.name), str(tensor.shape), _layout(tensor), f"{tensor.size:,}", gradient]
         table.add_row(*(Text(cell) for cell in (*cells, tensor.precision)))
     return table
@@ -140,6 +165,7 @@ def _tensor_to_dict(tensor: Tensor, network: Network) -> dict[str, Any]:
     return {
         "name": tensor.name,
         "gradient_name": tensor.gradient_name,
+        "frozen": tensor.frozen,
         "layer": tensor.layer + 1,
         "kind": tensor.kind,
         "shape": list(tensor.shape),

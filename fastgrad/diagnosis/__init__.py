@@ -34,10 +34,10 @@ MOST_ALTERNATIVES = 8
 
 
 class Diagnosis(NamedTuple):
-    """The mistakes that were named, and what they give at other points."""
+    """What was named, and what mistakes of the backward pass give at other points; None where it is none of these."""
 
     findings: tuple[Finding, ...]
-    prediction: Prediction
+    prediction: Prediction | None = None
 
 
 def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
@@ -244,7 +244,7 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
     if distance is not None and distance < NEAR:
         which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
     if causes[0].kind == "Z" or _is_whole_layer(ground, causes):
-        return f"{above}{names} the first wrong: the error enters between {_between(ground, first)}.{which}"
+        return f"{above}{names} wrong; the error enters between {_between(ground, first)}.{which}"
     return f"{names} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
 
 

@@ -30,6 +30,8 @@ BY_EXAMPLES = "a test with another number of examples"
 BY_OUTPUTS = "a test with another number of outputs"
 BY_WIDTHS = "layers of different widths"
 
+_LOSS_VALUE = "your own value of the loss, as loss_value"
+
 CODES: dict[str, Code] = {
     "factor.examples": Code(
         "not divided by the number of examples",
@@ -70,7 +72,7 @@ CODES: dict[str, Code] = {
     "factor.two": Code(
         "a stray factor 2",
         "{grads} {are} 2 times too large.",
-        "Look for a 2 too much in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
+        "Look for a factor 2 that does not belong in {wrong}: for a loss with 1/2 in front, the derivative has no 2.",
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="twice the loss, as without a 1/2 in front",
@@ -79,7 +81,7 @@ CODES: dict[str, Code] = {
     "factor.half": Code(
         "a stray factor 1/2",
         "{grads} {are} half the right gradient.",
-        "Look for a 1/2 too much in {wrong}, or a 2 forgotten: the derivative of a square without 1/2 in front has one.",
+        "Look for a stray 1/2 in {wrong}, or a missing 2: the derivative of a square without 1/2 in front has one.",
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="half the loss, as with a 1/2 in front",
@@ -95,7 +97,7 @@ CODES: dict[str, Code] = {
     ),
     "factor.batch": Code(
         "divided by a batch size that is not the number of examples",
-        "{grads} {are} {factor} times the right gradient, m/{other}: divided by {other} where there are m = {m} examples.",
+        "{grads} {are} {factor} times the right gradient, m/{other}: divided by {other} where there are {m} examples.",
         "Divide by the number of examples that are really there, not by the configured batch size.",
         "{right}",
         BY_EXAMPLES,
@@ -391,6 +393,7 @@ CODES: dict[str, Code] = {
         "{grads} {have} {factor} times the penalty's term.",
         "Take {term}, as the loss has it, in place of {their_term}.",
         "{right} + {term}",
+        loss="the loss with so many times this penalty",
     ),
     "penalty.added": Code(
         "a multiple of the parameter added that no penalty asks for",
@@ -460,7 +463,7 @@ CODES: dict[str, Code] = {
     "value.single_precision": Code(
         "single precision on the way",
         "{grads} {are} right to single precision only: somewhere in a float64 path numbers are float32.",
-        "Look for astype(float32), a default dtype, or arrays read as float32.",
+        "Look for astype(float32), a default dtype, arrays read as float32, or constants of six or seven digits.",
     ),
     "value.not_finite": Code(
         "nan or inf",
@@ -596,6 +599,23 @@ CODES: dict[str, Code] = {
         "Compare this line of your code with the one marked -.",
         "{right}",
     ),
+    "elsewhere.before": Code(
+        "the gradient before a step that has been taken",
+        "All gradients are right for the parameters before a step of rate {other}: those that were given are updated already.",
+        "Give the parameters of which the gradient was taken: copy them before the update.",
+    ),
+    "elsewhere.after": Code(
+        "the gradient after a step that is still to be taken",
+        "All gradients are right for the parameters after a step of rate {other}: they were taken one step later.",
+        "Give the parameters of which the gradient was taken: those after the update.",
+    ),
+    "elsewhere.examples": Code(
+        "the gradient of some of the examples",
+        "All gradients are right for examples {other} alone, counted from 0: they are of a part of what was given.",
+        "Give the examples of which the gradient was taken, or take it of all.",
+        "",
+        BY_EXAMPLES,
+    ),
     "unknown.tensor": Code(
         "wrong, by no mistake in the table",
         "{place}",
@@ -607,5 +627,47 @@ CODES: dict[str, Code] = {
         "{place}",
         "Compare this step of the code with the formula.",
         "{dZ} = {dA} ⊙ f′({Z})",
+    ),
+    "declaration.activation": Code(
+        "the gradient of a network with another activation",
+        "This is exactly the gradient of a network with another activation than the declared one.",
+        "Change one of the two: declare the activation that the forward pass has, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.loss": Code(
+        "the gradient of another loss than the declared one",
+        "This is exactly the gradient of another loss than the declared one.",
+        "Change one of the two: declare the loss whose gradient this is, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.reduction": Code(
+        "the examples put together in another way than declared",
+        "This is exactly the gradient of the loss summed over the examples where the mean is declared, or the reverse.",
+        "Change one of the two: declare the reduction, sum or mean, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.labels": Code(
+        "labels coded in another way than declared",
+        "This is exactly the gradient for labels that are coded or smoothed in another way than the declared ones.",
+        "Change one of the two: hand over the labels that the code trains on, declare the smoothing, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.weights": Code(
+        "declared weights that the loss does not have",
+        "This is exactly the gradient of the loss without the declared weights of examples or classes.",
+        "Change one of the two: leave the weights out of the declaration, or put them into the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.dropout": Code(
+        "another dropout than the declared one",
+        "This is exactly the gradient of the network without dropout, or with dropout that is not divided by keep_prob.",
+        "Change one of the two: declare the dropout that the forward pass has, or change the code.",
+        separate=_LOSS_VALUE,
+    ),
+    "declaration.penalty": Code(
+        "another penalty than the declared one",
+        "This is exactly the gradient of the loss with another penalty than the declared one.",
+        "Change one of the two: declare the penalty whose gradient this is, or change the code.",
+        separate=_LOSS_VALUE,
     ),
 }

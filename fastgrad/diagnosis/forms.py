@@ -17,6 +17,7 @@ from fastgrad.diagnosis.mistakes import Cause, Other
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF
 from fastgrad.model.network import Array, Offsets
+from fastgrad.model.product import least_squares
 
 CLEAR = 1e3
 """A gradient must be that many times what rounding may do to it before a factor can be read from it."""
@@ -259,8 +260,8 @@ def _fit(
     target = ((claim.values - fixed.values) / allowed).ravel()
     unit = np.linalg.norm(columns, axis=0)
     with np.errstate(all="ignore"):
-        solution, _, rank, _ = np.linalg.lstsq(columns / unit, target, rcond=1e-12)
-    if rank < len(parts):
+        solution = least_squares(columns / unit, target, 1e-12)
+    if solution is None:
         return None
     # A multiple is known as well as its clearest entry is; one that is nothing beside rounding is none.
     clear = [float((np.abs(part.values) / allowed).max()) for part in parts]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels import codes, launch
-from fastgrad.model.forward import UNIT_ROUNDOFF, claim_roundoff, growth
+from fastgrad.model.forward import UNIT_ROUNDOFF, claim_roundoff, growth, kernel_activation
 from fastgrad.model.network import Array, Intermediate, Offsets, Problem, Tensor
 from fastgrad.model.product import product, root_product, squared
 from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, rounding_scale
@@ -116,7 +116,13 @@ class Claim:
         rounding = estimate.rounding + growth(samples) * np.abs(estimate.values)
         precision = self.tensor.precision
         allowed: Array = TOLERANCE * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
-        return allowed
+        if self.tensor.grain is None:
+            return allowed
+        slack = self.tensor.grain.slack(self.values, self.theta)
+        if allowed.shape == slack.shape:
+            return allowed + slack
+        # Many estimates at a time: of each all entries in a row, or the first columns.
+        return allowed + (slack.ravel() if allowed.shape[-1] == slack.size else slack[..., : allowed.shape[-1]])
 
 
 class Heads(NamedTuple):
@@ -438,5 +444,6 @@ def tabulated(code: int, parameter: float, z: Array) -> tuple[Array, Array, Arra
     """Return f(z), f′(z) and the typical rounding of f′ itself, in units of u."""
     value, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
     table = np.empty((5, *z.shape))
-    launch.tabulate_layer(code, parameter, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0)
+    activation = kernel_activation(code, parameter)
+    launch.tabulate_layer(activation, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0)
     return value, table[codes.SLOPE], slope_scale

@@ -18,7 +18,8 @@ import numpy as np
 
 from fastgrad.diagnosis.ground import Estimate, Flow, Ground, tabulated
 from fastgrad.kernels import codes
-from fastgrad.model.network import ACTIVATION_CODES, Array, Offsets, parse_activation
+from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
+from fastgrad.model.network import Array, Offsets
 
 Tree = tuple[Any, ...]
 Place = Literal["units", "summed", "above", "ways", "inputs", "weights", "bias"]

@@ -16,8 +16,11 @@ import numpy as np
 
 from fastgrad.diagnosis.ground import Flow, Ground, Truth, batches, side_by_side, tabulated
 from fastgrad.kernels import codes
+from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
 from fastgrad.model.forward import base_point
-from fastgrad.model.network import ACTIVATION_CODES, LOGIT_OUTPUT, OF_A_DIFFERENCE, Array, parse_activation
+from fastgrad.model.losses import LOGIT_OUTPUT, OF_A_DIFFERENCE
+from fastgrad.model.network import Array
+from fastgrad.model.product import least_squares
 
 LEAST_CHANGE = 1e-6
 """What a mistake must change, beside the largest number: far above rounding."""
@@ -323,8 +326,8 @@ def _other_order(ground: Ground) -> Array | None:
     if bias is not None:
         parts.append(np.ones((ground.samples, 1)))
         claimed.append((bias.values - bias.penalty.values)[None])
-    delta, _, rank, _ = np.linalg.lstsq(np.hstack(parts).T, np.vstack(claimed), rcond=1e-8)
-    if rank < ground.samples or not np.isfinite(delta).all():
+    delta = least_squares(np.hstack(parts).T, np.vstack(claimed), 1e-8)
+    if delta is None:
         return None
     targets = Y + (ground.right[layer].delta - delta) / factor
     distance = np.abs(targets[:, None, :] - Y[None]).max(axis=2)

@@ -63,7 +63,8 @@ class Nursery:
 
     def __init__(self, problem: Problem, numerical: Numerical | None = None) -> None:
         self.numerical = numerical_gradient(problem) if numerical is None else numerical
-        tensors = tuple(replace(t, gradient_name=t.gradient_name or f"d{t.name}", precision="float64") for t in problem.tensors)
+        named = (replace(t, gradient_name=t.gradient_name or f"d{t.name}", single=False) for t in problem.tensors)
+        tensors = tuple(replace(tensor, precision="float64") for tensor in named)
         bare = replace(problem, claimed=np.zeros(problem.network.size), tensors=tensors)
         self.right = self._gradient(Ground(bare, self.numerical), {})
         self.problem = replace(bare, claimed=self.right)

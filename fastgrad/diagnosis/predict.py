@@ -19,7 +19,8 @@ from fastgrad.diagnosis.lines import Place, Scene, estimate_of, flow_of
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.errors import InputError
 from fastgrad.model.forward import base_point
-from fastgrad.model.network import HINGES, LOGIT_OUTPUT, Array, Problem
+from fastgrad.model.losses import HINGES, LOGIT_OUTPUT
+from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.reading import place_entries
 

@@ -22,6 +22,7 @@ from fastgrad.diagnosis.forms import CLEAR, Explanation, edited, explain, factor
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.model.network import Array, Offsets
+from fastgrad.model.product import least_squares
 
 MOST_STEPS, LEAST_STEPS = 120, 15
 """Layers gone through, over all states, before only the state is followed that has come furthest: fewer by three for each layer
@@ -399,8 +400,8 @@ def _least_squares(parts: list[Array], target: Array) -> list[float] | None:
     unit = np.linalg.norm(columns, axis=0)
     if not (np.isfinite(unit).all() and (unit > 0.0).all()) or not np.isfinite(target).all():
         return None
-    solution, _, rank, _ = np.linalg.lstsq(columns / unit, target.ravel(), rcond=1e-12)
-    return [float(c) for c in solution / unit] if rank == len(parts) else None
+    found = least_squares(columns / unit, target.ravel(), 1e-12)
+    return None if found is None else [float(c) for c in found / unit]
 
 
 def _are_multiples(values: Array, target: Array, bound: Array) -> Truth:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from rich.console import Console, ConsoleOptions, RenderResult
+import numpy as np
+from rich.console import RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from fastgrad.diagnosis.codes import CODES
@@ -20,7 +20,9 @@ from fastgrad.diagnosis.plants import Nursery, Outcome, Plant
 from fastgrad.diagnosis.words import readings
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Problem
-from fastgrad.report import SCHEMA
+from fastgrad.report.base import BaseReport
+from fastgrad.report.parts import Finding
+from fastgrad.report.table import columns
 
 EVERY_PLACE = 2e7
 """Parameters times examples times mistakes up to which each is planted in every place; beyond it, each in one."""
@@ -50,19 +52,32 @@ class Row:
 
 
 @dataclass(frozen=True)
-class SelfTest:
-    """The outcome of a self-test; prints as a table."""
+class SelfTest(BaseReport):
+    """The outcome of a self-test; prints as a table, and is true where it passed."""
 
     description: str
     rows: tuple[Row, ...]
 
     @property
-    def passed(self) -> bool:
-        """Whether every mistake that shows was named."""
-        return all(row.named == row.detected for row in self.rows)
+    def verdict(self) -> Literal["right", "wrong", "not judged"]:
+        """Right where every mistake that shows was named; where none shows nothing was judged."""
+        if not any(row.detected for row in self.rows):
+            return "not judged"
+        return "right" if all(row.named == row.detected for row in self.rows) else "wrong"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return a JSON document."""
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """None: every mistake in it was planted."""
+        return ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What cannot be seen at this test point."""
+        hidden = [CODES[row.code].title for row in self.rows if row.detected < len(row.places)]
+        return (f"Not to be seen at this point, at least in one place: {'; '.join(hidden)}.",) if hidden else ()
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
         rows = [
             {
                 "code": row.code,
@@ -74,13 +89,17 @@ class SelfTest:
             }
             for row in self.rows
         ]
-        return {"schema": SCHEMA, "passed": self.passed, "description": self.description, "mistakes": rows}
+        return {"description": self.description, "mistakes": rows}
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield a line for each mistake, then what it comes to."""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-        for heading in ("mistake", "code", "planted", "detected", "named"):
-            table.add_column(heading, overflow="fold", justify="left" if heading in ("mistake", "code") else "right")
+    def sentence(self) -> str:
+        """Return what it comes to."""
+        planted, detected = sum(len(row.places) for row in self.rows), sum(row.detected for row in self.rows)
+        named, misled = sum(row.named for row in self.rows), sum(row.misled for row in self.rows)
+        return f"{planted:,} mistakes planted, {detected:,} detected, {named:,} named, {misled:,} taken for another."
+
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield a line for each mistake, and what hides."""
+        table = columns("mistake", "code", "planted", "detected", "named", right=("planted", "detected", "named"))
         for row in self.rows:
             style = (
                 "" if row.named == row.detected == len(row.places) else "yellow" if row.named == row.detected else "bold red"
@@ -90,18 +109,10 @@ class SelfTest:
         yield Text(self.description, style="dim")
         yield Text()
         yield Padding(table, (0, 0, 0, 1))
-        yield Text()
-        yield from map(Text, self._conclusion())
-
-    def _conclusion(self) -> Iterator[str]:
-        planted, detected = sum(len(row.places) for row in self.rows), sum(row.detected for row in self.rows)
-        named, misled = sum(row.named for row in self.rows), sum(row.misled for row in self.rows)
-        yield f"{planted:,} mistakes planted, {detected:,} detected, {named:,} named, {misled:,} taken for another."
-        if detected < planted:
-            hidden = [CODES[row.code].title for row in self.rows if row.detected < len(row.places)]
-            yield f"Not to be seen at this point, at least in one place: {'; '.join(hidden)}."
+        yield from (Text(f"\n{note}") for note in self.notes)
 
 
+@np.errstate(all="ignore")  # as in a check
 def selftest(problem: Problem, progress: Callable[[int, int], None] | None = None) -> SelfTest:
     """Plant every applicable mistake into a network's right gradient, and diagnose each.
 

@@ -11,30 +11,17 @@ from fastgrad.diagnosis.ground import Ground
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.names import gradient_name, lies_in_rows, listed, tensor_of, weights_name
 from fastgrad.diagnosis.written import lines_of
-from fastgrad.model.network import LOGIT_OUTPUT, Tensor, parse_activation
-
-DERIVATIVES = {
-    "tanh": "1 - a²",
-    "sigmoid": "a(1 - a)",
-    "relu": "1 where z > 0, else 0",
-    "identity": "1",
-    "softplus": "σ(z)",
-    "softsign": "1/(1 + |z|)²",
-    "arctan": "1/(1 + z²)",
-    "sin": "cos z",
-    "exp": "a",
-    "leaky_relu": "1 where z > 0, else the slope",
-    "elu": "1 where z > 0, else α·e^z",
-    "silu": "σ(z)(1 + z(1 - σ(z)))",
-}
-
+from fastgrad.model import activations
+from fastgrad.model.activations import parse_activation
+from fastgrad.model.losses import LOGIT_OUTPUT
+from fastgrad.model.network import Tensor
 
 PENALTY_FACTORS = ("penalty.not_divided", "penalty.divided", "penalty.twice", "penalty.half")
 
 
 def number(value: float) -> str:
     """Return a factor to four digits, more where it is close to 1; whole ones as they are."""
-    if value == round(value) and abs(value) < 1e6:
+    if abs(value) < 1e6 and value == round(value):
         return f"{value:,.0f}"
     digits = 4
     while digits < 17 and abs(float(f"{value:.{digits}g}")) == 1.0:
@@ -131,7 +118,7 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "step": f"dZ{layer} = dA{layer} ⊙ f′(Z{layer})",
         "hint": " A mask from A >= 0 is all ones: take Z > 0." if f == "relu" else "",
         "f": f,
-        "derivative": DERIVATIVES.get(f, "f′(z)"),
+        "derivative": activations.BY_NAME[f].slope,
         "W_above": weights_name(ground, above),
         "Ws_above": listed(weights_name(ground, min(k, ground.depth - 1)) for k in layers),
         "axis": "axis=0, your examples lie in rows" if lies_in_rows(ground) else "axis=1, your examples lie in columns",
@@ -200,7 +187,8 @@ def _right(ground: Ground, cause: Cause) -> str:
         network = ground.problem.network
         if layer < ground.depth or network.loss not in LOGIT_OUTPUT:
             return f"{grad} = dA{layer} ⊙ f′(Z{layer})"
-        return f"{grad} = (A{layer} - Y)/m" if network.reduction == "mean" else f"{grad} = A{layer} - Y"
+        scale = "" if network.scale == 1.0 else f"{number(network.scale)}·"
+        return f"{grad} = {scale}(A{layer} - Y){'/m' if network.reduction == 'mean' else ''}"
     if cause.kind == "b":
         return f"{grad} = Σ dZ{layer} over the examples"
     if not lies_in_rows(ground):

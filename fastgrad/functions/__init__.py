@@ -1,1 +1,1 @@
-"""Derivatives of any function from numbers to a number, and checks of them; networks are no matter of this package."""
+"""Derivatives of any function from numbers to a number, and checks of them. Nothing here knows of networks."""

@@ -1,6 +1,6 @@
 """What a function's argument looks like, a number, an array, a dict or list of arrays, and the flat vector of its numbers.
 
-Called by everything in this package that talks to the user's function or gradient; complains of arguments that do not fit.
+Called by everything in this package that calls the user's function or gradient; an argument that does not fit is an InputError.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, is_finite, quoted
 
 Array = NDArray[np.float64]
 
@@ -149,17 +149,17 @@ def read(x: Any, what: str = "x", *, finite: bool = True) -> tuple[Layout, Array
 
 
 def whole_number(value: Any, name: str, least: int) -> int:
-    """Return an option that must be a whole number, or complain of it by name."""
+    """Return an option that must be a whole number, or raise InputError with its name."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InputError(f"{name} is {value!r}; expected a whole number, {least} or more")
+        raise InputError(f"{name} is {quoted(value)}; expected a whole number, {least} or more")
     return int(value)
 
 
 def real_number(value: Any, name: str, *, positive: bool = False) -> float:
-    """Return an option that must be a finite number, or complain of it by name."""
-    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+    """Return an option that must be a finite number, or raise InputError with its name."""
+    good = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and is_finite(value)
     if not good or (positive and value <= 0.0):
-        raise InputError(f"{name} is {value!r}; expected a {'positive' if positive else 'finite'} number")
+        raise InputError(f"{name} is {quoted(value)}; expected a {'positive' if positive else 'finite'} number")
     return float(value)
 
 

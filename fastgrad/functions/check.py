@@ -1,6 +1,6 @@
 """Whether a gradient of any function is right: the public `check_function`, and the judgement of each entry.
 
-A central difference for each entry is the screen; what differs from it by more than noise goes to the referee, extrapolation.
+A central difference for each entry is the screen; what differs from it by more than noise is extrapolated, which decides.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.functions import directions
 from fastgrad.functions.arguments import Array, whole_number
 from fastgrad.functions.claim import Claim, claim_of, relative_difference
@@ -30,23 +30,23 @@ MOST_ENTRIES = 20_000
 SCREEN_NOISE = 8.0
 """Standard deviations of noise that the screen calls noise; a deviation estimated from six differences may be half the true."""
 
-REFEREE_NOISE = 6.0
-"""Estimated errors of the referee within which a claim is right; on the standard problems the largest is 3."""
+EXTRAPOLATION_NOISE = 6.0
+"""Estimated errors of extrapolation within which a claim is right; on the standard problems the largest is 3."""
 
 BLIND = 0.25
 """Share of an entry that may hide in noise before the entry is inconclusive ..."""
 
 NEGLIGIBLE = 1e-6
-"""... unless it is this small a share of what an entry may well be."""
+"""... unless that is less than this share of what an entry may well be."""
 
 KINK = 1e-6
 """Share of the jump by which one-sided slopes may be off."""
 
 BEND = 0.125
-"""Share of the largest slope by which the slopes of the two sides may differ before the referee looks for a kink."""
+"""Share of the largest slope by which the slopes of the two sides may differ before extrapolation looks for a kink."""
 
 SHARP = 1e-3
-"""Share of an entry that noise may hide from the screen; of others the referee, with larger steps, sees more."""
+"""Share of an entry that noise may hide from the screen; of others extrapolation, with larger steps, sees more."""
 
 
 def check_function(
@@ -98,7 +98,7 @@ def check_function(
     """
     check_scheme("auto", step)
     if method not in ("auto", "entries", "directions"):
-        raise InputError(f"method is {method!r}; expected auto, entries or directions")
+        raise InputError(f"method is {quoted(method)}; expected auto, entries or directions")
     seed = whole_number(seed, "seed", 0)
     began = time.perf_counter()
     function = Function(f, x, workers, batched)
@@ -110,7 +110,7 @@ def check_function(
 
 
 def _check_entries(function: Function, claim: Claim, noise: Noise, step: float | None, began: float) -> FunctionReport:
-    """Screen every entry, hand those in question to the referee, and judge what it found."""
+    """Screen every entry, hand those in doubt to extrapolation, and judge what it found."""
     numerical, steps, scheme, bent = _first_look(function, noise, step)
     scale = scale_of(function.x)
     rounding = claim.rounding(numerical, noise, scale)
@@ -123,7 +123,7 @@ def _check_entries(function: Function, claim: Claim, noise: Noise, step: float |
     if entries.size:
         found = extrapolate(function, noise, entry_prober(function, entries), scale[entries])
         numerical[entries] = found.value
-        bound[entries] = claim.rounding(numerical, noise, scale)[entries] + REFEREE_NOISE * found.error
+        bound[entries] = claim.rounding(numerical, noise, scale)[entries] + EXTRAPOLATION_NOISE * found.error
         natural = np.maximum(found.swing, max(largest, abs(function.value)))
         names = [function.layout.label(int(entry)) for entry in entries]
         columns = (
@@ -166,7 +166,7 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
 
 
 class Finding(NamedTuple):
-    """What the referee found of one entry: both values, the difference explained, one-sided slopes and their doubt.
+    """What extrapolation found of one entry: both values, the difference explained, one-sided slopes and their doubt.
 
     `natural` is what an entry may well be: the largest one, f itself, or the quotient of this one at any step.
     """
@@ -184,7 +184,7 @@ class Finding(NamedTuple):
 
 
 def _judge(found: Finding, noise: Noise) -> EntryReport:
-    """Judge an entry that the referee looked at."""
+    """Judge an entry that was extrapolated."""
     verdict, reason = _verdict(found, noise)
     return EntryReport(found.name, verdict, float(found.claimed), float(found.numerical), float(found.bound), reason)
 
@@ -212,11 +212,11 @@ def _verdict(found: Finding, noise: Noise) -> tuple[Verdict, str]:
 def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
     """Return right for any slope between those of the two sides."""
     lower, upper = sorted((found.left, found.right))
-    slack = KINK * (upper - lower) + REFEREE_NOISE * found.doubt
+    slack = KINK * (upper - lower) + EXTRAPOLATION_NOISE * found.doubt
     sides = f"a kink: slope {found.left:.6g} on the left, {found.right:.6g} on the right"
     if lower - slack <= found.claimed <= upper + slack:
-        return "right", f"{sides}; any between is right"
-    return "wrong", f"{sides}; the claim is not between"
+        return "right", f"{sides}; any value between is right"
+    return "wrong", f"{sides}; the claim is not between them"
 
 
 def _report(
@@ -259,7 +259,7 @@ def _report(
 
 
 def _concern(entry: EntryReport) -> tuple[int, float]:
-    """Sort key: wrong before inconclusive before right, and those furthest off first."""
+    """Return the sort key: wrong before inconclusive before right, and those furthest off first."""
     off = abs(entry.claimed - entry.numerical) / max(entry.bound, np.finfo(np.float64).tiny)
     return ["wrong", "inconclusive", "right"].index(entry.verdict), -off if np.isfinite(off) else -np.inf
 

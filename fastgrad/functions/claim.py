@@ -1,4 +1,4 @@
-"""The gradient that somebody claims: called, held to the form of x, and how far rounding may move it.
+"""The gradient that is to be checked: how it is called, brought into the form of x, and how far rounding may move it.
 
 Called by `check` and `directions`.
 """
@@ -47,7 +47,9 @@ def claim_of(gradient: Any, function: Function) -> Claim:
         return _claim(gradient, function)
     first, second = (_claim(_called(gradient, function), function) for _ in range(2))
     if not np.array_equal(first.values, second.values, equal_nan=True):
-        raise InputError("the gradient gives two results for the same x: is what it adds to reset, what it draws seeded?")
+        raise InputError(
+            "the gradient gives two results for the same x: set what it adds to back to 0 in every call, and seed what it draws"
+        )
     return first
 
 
@@ -76,7 +78,7 @@ def _called(gradient: Callable[..., Any], function: Function) -> Any:
     if not np.array_equal(point, function.x):
         raise InputError("the gradient modifies its argument; let it work on a copy (x = x.copy())")
     if value is None:
-        raise InputError("the gradient gives None; is its return missing?")
+        raise InputError("the gradient gives None; its return may be missing")
     return value
 
 

@@ -1,25 +1,28 @@
-"""Loops over the entries of an argument for functions that numba has compiled: one for each function, in prange threads.
+"""Functions that numba has compiled: where their machine code lies, and calling it at many points, on all threads.
 
-Called by `evaluation` alone. numba cannot keep a loop that calls a function made elsewhere: it is compiled once for each
-function and process. The function enters as a constant, so that the compiler may inline it; measured, a function
-handed over as an argument costs an indirect call and a fresh compilation for each function all the same.
+Called by `evaluation` alone.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgrad.functions.arguments import Array
+from fastgrad.machine import most_threads, run_together
 
-CHUNKS = 64
-"""Pieces that the points are dealt out in: several for each thread, and so few that copying x for each costs nothing."""
 
-Loop = Callable[..., None]
+class Code(NamedTuple):
+    """Machine code of a function of one argument: where it lies, and a number of the type that it gives."""
+
+    address: int
+    like: Any
 
 
 def is_compiled(f: Any) -> bool:
@@ -30,50 +33,66 @@ def is_compiled(f: Any) -> bool:
     return isinstance(f, numba.core.dispatcher.Dispatcher) and not f.targetoptions.get("parallel", False)
 
 
-@lru_cache(maxsize=32)
-def loop_of(f: Any) -> Loop:
-    """Make the loop that calls a compiled function at x with one entry moved at a time.
+def code_of(f: Any, shape: tuple[int, ...] | None) -> Code | None:
+    """Return the code of a compiled function, which has been called, for arrays of a shape, or without one for numbers.
 
-    Notes
-    -----
-    ``loop(x, entries, offsets, values, returned)`` fills ``values[k]`` with f(x + offsets[k]·e_entries[k]), and
-    ``returned[c]`` with 1 where chunk c ended with its copy of x as it began. An exception inside ends its chunk in
-    silence, which is numba's way: what is still nan then is for the caller to evaluate again.
+    None where it gives anything but one number, takes arrays otherwise than row by row, or calls what has threads of its own.
     """
-    import numba
-
-    @numba.njit(parallel=True)
-    def loop(x, entries, offsets, values, returned):  # type: ignore[no-untyped-def]  # numba infers the types
-        count, chunks = entries.size, returned.size
-        for chunk in numba.prange(chunks):
-            point = x.copy()
-            flat, kept = point.reshape(point.size), x.reshape(x.size)
-            for k in range(chunk * count // chunks, (chunk + 1) * count // chunks):
-                entry = entries[k]
-                flat[entry] = kept[entry] + offsets[k]
-                values[k] = f(point)
-                flat[entry] = kept[entry]
-            same = True
-            for entry in range(flat.size):
-                same = same and flat[entry] == kept[entry]
-            returned[chunk] = same
-
-    return loop  # type: ignore[no-any-return]
+    types = sys.modules["numba"].types
+    fitting = [one for one in f.overloads.values() if _takes(types, one.signature.args, shape)]
+    if not fitting:
+        return None
+    # One for arrays however they lie takes the same words; numba itself would call the one for these first.
+    found = min(fitting, key=lambda one: getattr(one.signature.args[0], "layout", "C") != "C")
+    result = found.signature.return_type
+    if not isinstance(result, (types.Float, types.Integer, types.Boolean)) or _enters_threads(found.library):
+        return None
+    like = sys.modules["numba"].np.numpy_support.as_dtype(result).type(0)
+    return Code(found.library.get_pointer_to_function(found.fndesc.llvm_func_name), like)
 
 
-@lru_cache(maxsize=32)
-def number_loop_of(f: Any) -> Callable[[Array, Array], None]:
-    """Make the loop ``loop(points, values)`` for a compiled function of one number."""
-    import numba
-
-    @numba.njit(parallel=True)
-    def loop(points, values):  # type: ignore[no-untyped-def]
-        for k in numba.prange(points.size):
-            values[k] = f(points[k])
-
-    return loop  # type: ignore[no-any-return]
+def _takes(types: Any, arguments: tuple[Any, ...], shape: tuple[int, ...] | None) -> bool:
+    """Whether a signature's arguments are one number, or one array of float64 with a shape's dimensions."""
+    if len(arguments) != 1:
+        return False
+    (only,) = arguments
+    if shape is None or not isinstance(only, types.Array):
+        return shape is None and only == types.float64
+    return only.dtype == types.float64 and only.ndim == len(shape) and only.layout in "CA"
 
 
-def returned_flags(count: int) -> Array:
-    """Return the array in which the chunks tell that they left x as it was."""
-    return np.ones(min(CHUNKS, max(1, count)))
+def _enters_threads(library: Any) -> bool:
+    """Whether code may enter numba's threads: some kinds of them end the process where two of Python's threads do that.
+
+    It then names the function that shares a loop out among them. Of what numba has loaded it keeps another text than its own.
+    """
+    with suppress(Exception):
+        loaded = library._disable_inspection
+        return "numba_parallel_for" in (str(library._get_module_for_linking()) if loaded else library.get_llvm_str())
+    return True
+
+
+def moved_values(code: Code, x: Array, entries: NDArray[np.int64], offsets: Array, values: Array) -> bool:
+    """Fill values[k] with f(x + offsets[k]·e_entries[k]), nan where it raises; return whether f left its argument alone."""
+    loop = import_module("fastgrad.functions.loops").move_entries
+    runs = _runs(entries.size)
+    returned = np.ones((len(runs), 1), dtype=np.bool_)
+    run_together(
+        [
+            partial(loop, *code, x, entries[run], offsets[run], values[run], flag)
+            for run, flag in zip(runs, returned, strict=True)
+        ]
+    )
+    return bool(returned.all())
+
+
+def values_at(code: Code, points: Array, values: Array) -> None:
+    """Fill values[k] with f(points[k]), nan where it raises."""
+    loop = import_module("fastgrad.functions.loops").fill_values
+    run_together([partial(loop, *code, points[run], values[run]) for run in _runs(points.size)])
+
+
+def _runs(count: int) -> list[slice]:
+    """Cut some points into a run for each thread."""
+    pieces = max(1, min(most_threads(), count))
+    return [slice(piece * count // pieces, (piece + 1) * count // pieces) for piece in range(pieces)]

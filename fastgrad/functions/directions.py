@@ -1,7 +1,7 @@
 """A large gradient along random directions, and halving, which finds a wrong entry.
 
-Called by `check`. Every entry moves at once, up or down by chance: a single mistake changes the slope along every
-direction, and several cancel in few.
+Called by `check`. Along a direction every entry moves at once, up or down by chance: a single mistake changes the slope
+along every direction, and several cancel along few.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fastgrad.functions.noise import Noise, random_signs, scale_of
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport
 
 DIRECTIONS = 32
+"""Random directions of a check."""
 
 SEEN = 0.1875
 """Least chance that a direction shows at least half the size of a mistake.
@@ -35,11 +36,11 @@ ERRORS = 6.0
 """Estimated errors of a slope within which a claim is right."""
 
 NEGLIGIBLE = 1e-6
-"""Share of f that noise may hide where the gradient is nothing."""
+"""Share of f that noise may hide where the gradient is zero."""
 
 
 class Search:
-    """A gradient held against slopes of its function."""
+    """A claimed gradient, held against slopes of its function."""
 
     def __init__(self, function: Function, claim: Claim, noise: Noise) -> None:
         self.function, self.claim, self.noise = function, claim, noise
@@ -51,7 +52,7 @@ class Search:
         return np.asarray(random_signs(seed, 1, self.scale.size)[0] * self.scale)
 
     def slope(self, direction: Array) -> tuple[float, float, Extrapolated]:
-        """Return claimed minus numerical slope along a direction, its bound, and what the referee found."""
+        """Return claimed minus numerical slope along a direction, its bound, and what extrapolation found."""
         moved = max(1.0, float(np.count_nonzero(direction)))
         # The first step moves x as a whole by what a single entry would be moved by.
         found = extrapolate(

@@ -1,4 +1,4 @@
-"""Calling the user's function: one point after another, in threads, many at once, or in a compiled loop; and its misdeeds.
+"""Calling the user's function: one point after another, in threads, many at once, or as machine code; and what it may do wrong.
 
 Called by everything here that needs values. A function that fails, that modifies its argument, that gives two values for
 one point or no number at all is named, with the point; nothing of it reaches the user as a traceback.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from fastgrad.errors import InputError
 from fastgrad.functions import compiled
 from fastgrad.functions.arguments import Array, read, whole_number
-from fastgrad.machine import ONE_AT_A_TIME
 
 BATCH_NUMBERS = 1 << 16
 """Numbers in one batch: half a megabyte, which the cache of a core holds; larger ones took longer for each point."""
@@ -28,7 +28,7 @@ THREAD_POINTS = 64
 
 
 FAILED = object()
-"""Stands for the value of a call that failed and is forgiven."""
+"""The value of a call that failed where failing is allowed."""
 
 
 class Function:
@@ -213,29 +213,29 @@ class Function:
         return list(numbers)
 
     def _in_loop(self, entries: NDArray[np.int64], offsets: Array, forgiving: bool) -> Array:
-        """Evaluate a compiled function in its prange loop."""
+        """Evaluate a compiled function by its machine code, on all threads."""
         values = np.full(entries.size, np.nan)
         self.evaluations += entries.size
-        returned = compiled.returned_flags(entries.size)
-        try:
-            with ONE_AT_A_TIME:
-                if self.layout.kind == "number":
-                    compiled.number_loop_of(self._f)(self.x[entries] + offsets, values)
-                else:
-                    compiled.loop_of(self._f)(self.x.reshape(self.layout.shapes[0]), entries, offsets, values, returned)
-        except SystemError:
-            # An exception ends a chunk of the loop, unseen or as this, according to the thread; called by itself the function
-            # says below what happened.
-            pass
-        except Exception:
-            # numba can call the function and yet not compile the loop, if an array of one number is returned for example.
+        if self._code is None:  # numba can call the function and yet not hand it over, if an array of one number is returned
             self._compiled = False
-        if not returned.all():
+        elif self._shape is None:
+            compiled.values_at(self._code, self.x[entries] + offsets, values)
+        elif not compiled.moved_values(self._code, self.x.reshape(self._shape), entries, offsets, values):
             raise InputError("f modifies its argument and leaves it so; let it work on a copy (x = x.copy())")
+        # Where it raised, the function called by itself says what happened.
         missing = np.flatnonzero(~np.isfinite(values))
         for k, point in zip(missing, self._points(entries[missing], offsets[missing]), strict=True):
             values[k] = self._one(point, forgiving, np.float64)
         return values
+
+    @property
+    def _shape(self) -> tuple[int, ...] | None:
+        """The shape of an array's argument; None for a number."""
+        return None if self.layout.kind == "number" else self.layout.shapes[0]
+
+    @cached_property
+    def _code(self) -> compiled.Code | None:
+        return compiled.code_of(self._f, self._shape)
 
     def _modified(self, point: NDArray[Any], kept: NDArray[Any]) -> InputError:
         changed = np.flatnonzero(point != kept)

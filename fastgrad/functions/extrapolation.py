@@ -1,4 +1,4 @@
-"""Extrapolation, the referee: central differences with shrinking steps, until noise is all that is left.
+"""Extrapolation, which decides where a simple difference leaves doubt: central differences with shrinking steps, down to noise.
 
 Called by `gradient` and `check`. It says how far off a derivative may be, and whether the function has a kink there.
 """

@@ -1,4 +1,4 @@
-"""Derivative and gradient of any function: the two public functions, and the choice of how."""
+"""Derivative and gradient of any function: the two public functions, and the choice of the formula."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import Array, read, real_number
 from fastgrad.functions.difference import classical, try_complex
 from fastgrad.functions.evaluation import Function
@@ -34,7 +34,7 @@ class NumericalGradient:
     evaluations : int
         Points at which the function was evaluated for it, those that measured noise and error included.
     noise : float or None
-        Noise level of the function at x; None where complex steps, which do not care, were taken.
+        Noise level of the function at x; None where complex steps, which noise does not disturb, were taken.
     step : the same form
         Step of each entry; where steps shrank, the last that the value rests on.
     scheme : str
@@ -170,10 +170,10 @@ def numerical_gradient(
 
 
 def check_scheme(scheme: Any, step: Any) -> None:
-    """Complain of a scheme or a step that is none."""
+    """Raise InputError for a scheme or a step that cannot be used."""
     names = ("auto", *get_args(Scheme))
     if scheme not in names:
-        raise InputError(f"scheme is {scheme!r}; expected one of {', '.join(names)}")
+        raise InputError(f"scheme is {quoted(scheme)}; expected one of {', '.join(names)}")
     if step is not None:
         real_number(step, "step", positive=True)
 

@@ -1,4 +1,4 @@
-"""How much a function's values tremble: the noise level from a table of differences.
+"""The noise of a function's values, measured by a table of differences.
 
 Called where steps are chosen and where entries are judged.
 """

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.report import GradientError
-from fastgrad.report.formatting import TEXT_WIDTH, counted, duration, printable, significant
+from fastgrad.report.base import BaseReport
+from fastgrad.report.documents import number
+from fastgrad.report.formatting import both, counted, duration, printable, significant
+from fastgrad.report.parts import Finding
+from fastgrad.report.table import columns
+from fastgrad.report.verdicts import signed
 
 Verdict = Literal["right", "wrong", "inconclusive"]
 
-SCHEMA = 1
-"""Version of the dictionary."""
-
 TABLE_ROWS = 12
 """Entries shown one by one."""
-
-_SIGNS = {"right": "\N{CHECK MARK}", "wrong": "\N{BALLOT X}", "inconclusive": "?"}
-_ASCII_SIGNS = {"right": "+", "wrong": "x", "inconclusive": "?"}
-_STYLES = {"right": "green", "wrong": "bold red", "inconclusive": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ class EntryReport:
     bound : float
         Largest difference that noise, truncation and rounding explain.
     reason : str
-        What there is to say beside: a kink, noise, a jump; often nothing.
+        Why: a kink, noise, a jump; often empty.
     """
 
     name: str
@@ -65,8 +60,8 @@ class Counts(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FunctionReport:
-    """What a check of a function's gradient found.
+class FunctionReport(BaseReport):
+    """What a check of a function's gradient found; true where it passed.
 
     Attributes
     ----------
@@ -81,7 +76,7 @@ class FunctionReport:
     relative_difference : float
         ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖); by directions, of the slopes.
     value, noise : float
-        f(x), and how much it trembles.
+        f(x), and the noise of that value.
     method : {"entries", "directions"}
         What was moved.
     scheme : str
@@ -91,7 +86,7 @@ class FunctionReport:
     directions : int
         Random directions, 0 by entries.
     miss : float
-        Chance that all of them miss a mistake ``e`` with ‖e·scale‖ above `smallest`, scale being max(|x|, 1).
+        Chance that all of them miss a mistake ``e`` with ‖e·scale‖ above `smallest`, scale being ``max(|x|, 1)``.
     seed : int or None
         Seed of the directions.
     evaluations : int
@@ -120,89 +115,61 @@ class FunctionReport:
     smallest: float = 0.0
 
     @property
-    def passed(self) -> bool:
-        """Whether every entry is right."""
-        return self.verdict == "right"
+    def findings(self) -> tuple[Finding, ...]:
+        """Empty, since a mistake in a function of which nothing is known cannot be named."""
+        return ()
 
-    def raise_if_wrong(self) -> None:
-        """Do nothing if the check passed, for use in a test.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is true of many entries at once: a common factor, kinks."""
+        return tuple(_notes(self))
 
-        Raises
-        ------
-        GradientError
-            If an entry is wrong or inconclusive; the message is the report.
-        """
-        if not self.passed:
-            raise GradientError(str(self))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report for `json.dumps`; numbers that JSON does not know stand as "nan", "inf" and "-inf"."""
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
         return {
-            "schema": SCHEMA,
-            "passed": self.passed,
-            "verdict": self.verdict,
             **self.counts._asdict(),
-            "ratio": _number(self.ratio),
-            "relative_difference": _number(self.relative_difference),
-            "value": _number(self.value),
-            "noise": _number(self.noise),
+            "ratio": number(self.ratio),
+            "relative_difference": number(self.relative_difference),
+            "value": number(self.value),
+            "noise": number(self.noise),
             "method": self.method,
             "scheme": self.scheme,
-            "step_range": [_number(step) for step in self.step_range],
+            "step_range": [number(step) for step in self.step_range],
             "directions": self.directions,
-            "miss": _number(self.miss),
-            "smallest": _number(self.smallest),
+            "miss": number(self.miss),
+            "smallest": number(self.smallest),
             "seed": self.seed,
             "evaluations": self.evaluations,
-            "seconds": _number(self.seconds),
+            "seconds": number(self.seconds),
             "entries": [
                 {
                     "name": entry.name,
                     "verdict": entry.verdict,
-                    "claimed": _number(entry.claimed),
-                    "numerical": _number(entry.numerical),
-                    "bound": _number(entry.bound),
+                    "claimed": number(entry.claimed),
+                    "numerical": number(entry.numerical),
+                    "bound": number(entry.bound),
                     "reason": entry.reason,
                 }
                 for entry in self.entries
             ],
         }
 
-    def __str__(self) -> str:
-        """Return the report as plain text, 100 columns wide."""
-        stream = io.StringIO()
-        # An empty environment keeps FORCE_COLOR, COLUMNS and the like from changing what str(report) says.
-        console = Console(
-            file=stream, width=TEXT_WIDTH, color_system=None, force_terminal=False, force_jupyter=False, _environ={}
-        )
-        console.print(self)
-        return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+    def sentence(self) -> str:
+        """Return the verdict as a sentence."""
+        return _sentence(self)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the report for a terminal."""
-        yield _headline(self, options.ascii_only)
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield the function, the table of entries, and what is to be said of them."""
         numbers = counted(self.counts.total, "number")
         yield Text(f"f of {numbers}; f(x) = {significant(self.value)}, noise {self.noise:.1e}", style="dim")
         if self.entries:
             yield Text()
-            yield Padding(_table(self.entries, options.ascii_only), (0, 0, 0, 1))
+            yield Padding(_table(self.entries, ascii_only), (0, 0, 0, 1))
         yield Text()
         yield from (Text(sentence) for sentence in _sentences(self))
 
 
-def _number(value: float | None) -> float | str | None:
-    """Return a number as JSON can hold it."""
-    return value if value is None or math.isfinite(value) else str(float(value))
-
-
-def _headline(report: FunctionReport, ascii_only: bool) -> Text:
-    """Return the verdict and what it is about, in one line."""
-    sign = (_ASCII_SIGNS if ascii_only else _SIGNS)[report.verdict]
-    line = Text(f"{sign} {report.verdict.upper()}", style=_STYLES[report.verdict])
-    return line.append(f"  {_headline_sentence(report)}", style="default")
-
-
-def _headline_sentence(report: FunctionReport) -> str:
+def _sentence(report: FunctionReport) -> str:
     total, wrong, inconclusive, _ = report.counts
     if report.method == "directions":
         return {
@@ -223,47 +190,38 @@ def _headline_sentence(report: FunctionReport) -> str:
 
 def _table(entries: tuple[EntryReport, ...], ascii_only: bool) -> Table:
     """Return a line for each entry, up to a dozen."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    table.add_column("entry", overflow="fold")
-    table.add_column("verdict", overflow="fold")
-    for heading in ("claimed", "numerical", "±"):
-        table.add_column(heading, overflow="fold", justify="right")
     reasons = any(entry.reason for entry in entries)
+    table = columns("entry", "verdict", "claimed", "numerical", "±", right=("claimed", "numerical", "±"))
     if reasons:
         table.add_column("because", overflow="fold")
     for entry in entries[:TABLE_ROWS]:
-        sign = (_ASCII_SIGNS if ascii_only else _SIGNS)[entry.verdict]
-        claimed, numerical = _both(entry)
-        verdict = Text(f"{sign} {entry.verdict}", style=_STYLES[entry.verdict])
-        cells = [Text(printable(entry.name)), verdict, Text(claimed), Text(numerical), Text(f"{entry.bound:.1e}")]
+        values = both(entry.claimed, entry.numerical, adaptive=entry.verdict == "wrong")
+        cells = [Text(printable(entry.name)), signed(entry.verdict, ascii_only), *map(Text, (*values, f"{entry.bound:.1e}"))]
         table.add_row(*cells, *([Text(entry.reason)] if reasons else []))
     if len(entries) > TABLE_ROWS:
         table.add_row(Text(f"{len(entries) - TABLE_ROWS:,} more"))
     return table
 
 
-def _both(entry: EntryReport) -> tuple[str, str]:
-    """Return both values to seven digits, a wrong one to as many as tell it apart."""
-    for digits in range(7, 18):
-        claimed, numerical = significant(entry.claimed, digits), significant(entry.numerical, digits)
-        if claimed != numerical or entry.verdict != "wrong":
-            break
-    return claimed, numerical
-
-
 def _sentences(report: FunctionReport) -> Iterator[str]:
     """Yield what stands below the table."""
+    yield from report.notes
+    yield f"The relative difference is {significant(report.relative_difference)}."
+    yield from _direction_sentences(report)
+    yield f"f was evaluated {counted(report.evaluations, 'time')} in {duration(report.seconds)}, {_how(report)}."
+
+
+def _notes(report: FunctionReport) -> Iterator[str]:
+    """Yield what is true of many entries at once."""
     if report.ratio is not None:
         if report.ratio == 0.0:
             yield "The gradient is zero throughout; the numerical one is not."
         else:
             yield f"The gradient is {report.ratio:#.4g} times the numerical one."
-    yield f"Relative difference in all: {significant(report.relative_difference)}."
     if report.counts.kinks:
-        kinks = f"{report.counts.kinks:,} of {report.counts.total:,}"
-        yield f"On a kink: {kinks}; there any value between the one-sided slopes is right."
-    yield from _direction_sentences(report)
-    yield f"{counted(report.evaluations, 'evaluation')} of f in {duration(report.seconds)}; {_how(report)}."
+        verb = "is" if report.counts.kinks == 1 else "are"
+        entries = f"{report.counts.kinks:,} of {counted(report.counts.total, 'entry')}"
+        yield f"{entries} {verb} on a kink, where any value between the one-sided slopes is right."
 
 
 def _direction_sentences(report: FunctionReport) -> Iterator[str]:
@@ -272,8 +230,8 @@ def _direction_sentences(report: FunctionReport) -> Iterator[str]:
         return
     if report.verdict == "right":
         yield (
-            f"A mistake of more than {report.smallest:.1e} in all is missed with a chance of at most {report.miss:.2g} "
-            f"(seed {report.seed}); a smaller one may be."
+            f"A mistake larger than {report.smallest:.1e}, over all entries, is missed with a chance of at most "
+            f"{report.miss:.2g}; a smaller one may be missed."
         )
     if report.verdict == "wrong":
         yield "Other entries may be wrong as well."
@@ -281,8 +239,8 @@ def _direction_sentences(report: FunctionReport) -> Iterator[str]:
 
 def _how(report: FunctionReport) -> str:
     if report.method == "directions":
-        return f"{report.directions} random directions, seed {report.seed}"
+        return f"along {report.directions} random directions, drawn with seed {report.seed}"
     if report.scheme == "complex":
-        return "complex steps"
+        return "with complex steps"
     smallest, largest = report.step_range
-    return f"central differences, steps {smallest:.0e} to {largest:.0e}, extrapolated where in question"
+    return f"for central differences with steps from {smallest:.0e} to {largest:.0e}, extrapolated where in question"

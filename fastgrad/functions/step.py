@@ -1,4 +1,4 @@
-"""The step of a classical formula: where what noise does and what truncation does are balanced.
+"""The step of a classical formula, which balances noise and truncation.
 
 Called by `gradient` and `check` where the user gives no step.
 """
@@ -36,7 +36,7 @@ def choose_steps(function: Function, noise: Noise, scheme: Scheme, seed: int = 0
     if scheme == "complex":
         return np.full(function.x.size, COMPLEX_STEP)
     second, third = _directional_derivatives(function, scale, seed)
-    # A function that is straight or quadratic there still deserves a step that a curved one would not punish.
+    # A function that is straight or quadratic there still gets a step that suits a curved one.
     least = max(1e-3 * abs(function.value), 1e3 * noise.level, np.finfo(np.float64).tiny)
     if scheme == "forward":
         step = 2.0 * np.sqrt(noise.level / max(second, least))

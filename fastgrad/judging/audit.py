@@ -1,6 +1,6 @@
-"""The audit: some parameters of every check again, by plain forward passes in NumPy that share no formula with the kernels.
+"""The audit: some parameters of every check computed again, by plain forward passes that share no formula with the kernels.
 
-Called by walk and by directions. A third implementation beside the propagated difference and the textbook kernel: it needs
+Called by walk and by `directional`. A third implementation beside the propagated difference and the textbook kernel: it needs
 no compilation, and a mistake that those two share through their activations or losses shows here.
 """
 
@@ -15,11 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels import codes
+from fastgrad.machine import most_threads
+from fastgrad.model.activations import parse_activation
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, growth
-from fastgrad.model.network import LOGIT_OUTPUT, Array, Network, Offsets, Problem, parse_activation
+from fastgrad.model.losses import LOGIT_OUTPUT
+from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.product import product
 from fastgrad.model.rounding import rounding_scale
 from fastgrad.numerical import Numerical
+from fastgrad.numerical.methods import METHODS
 from fastgrad.report.parts import Audit, Disagreement
 
 MOST, LEAST = 32, 8
@@ -34,11 +38,13 @@ NOISE = 16.0
 """Multiple of the typical rounding error of the losses that their difference may be off: four losses of random error, errors
 of sums that share terms add up, and among all checks of a lifetime some reach five times what is typical."""
 LOST = math.exp(-700.0)
-"""Numbers that kernels may lose."""
+"""The smallest numbers, which kernels may take for zero."""
 ROWS = 2**16
 """Rows, each a sample with one parameter changed, that pass through the network at a time."""
 SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1e-8, 3e-10
 """Rough times of an activation and of a multiply-add on one core, for the choice of how many parameters to draw."""
+AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
+"""Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
 
 Bools = npt.NDArray[np.bool_]
 Formula = Callable[[Array, float], Array]
@@ -245,6 +251,13 @@ class _Gradients(NamedTuple):
     settled: Bools
 
 
+def audit_in_time(problem: Problem, exact: Numerical, seed: int) -> Audit:
+    """Audit in a small share of the time that the gradient takes on one core, whatever the number of threads."""
+    share = 1.0 if exact.selected is None else exact.selected.size / problem.network.size
+    seconds = METHODS[exact.method].estimate(problem, share) * most_threads()
+    return audit(problem, exact, seed, max(LEAST_AUDIT, AUDIT_SHARE * seconds))
+
+
 def audit(problem: Problem, numerical: Numerical, seed: int, seconds: float) -> Audit:
     """Compute some checked parameters' gradients again and compare.
 
@@ -376,7 +389,7 @@ def _with_parameter(formula: Formula, p: float) -> Callable[[Array], Array]:
 
 
 def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: int, drawn: Offsets) -> _Gradients:
-    """Plain gradients of the drawn parameters of one layer, penalty left out."""
+    """Return plain gradients of the drawn parameters of one layer, the penalty left out."""
     network, samples = problem.network, problem.samples
     start, n_in, n_out = int(network.weight_offsets[layer]), network.widths[layer], network.widths[layer + 1]
     local = drawn[(drawn >= start) & (drawn < start + n_out * n_in + network.biases[layer] * n_out)] - start
@@ -420,7 +433,7 @@ def _add(result: _Gradients, rows: _Rows, step: Array, changed: _Changed, errors
 
 
 def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sample: Offsets, shift: Array) -> _Changed:
-    """Four passes through a layer and those above it, one pre-activation of each row being shifted."""
+    """Make four passes through a layer and those above it, one pre-activation of each row being shifted."""
     moves = np.multiply.outer(np.array([1.0, -1.0, 0.5, -0.5]), shift)
     here, row = layers[layer], np.arange(sample.size)
     is_output = layer == len(layers) - 1
@@ -464,7 +477,7 @@ def _loss_errors(problem: Problem, base: BasePoint, output: _Layer) -> Array:
 
 
 def _penalty(problem: Problem, drawn: Offsets) -> tuple[Array, Array]:
-    """Textbook differences of the penalty with steps of w/2, where those of squares are exact, and their rounding over u."""
+    """Return textbook differences of the penalty with steps of w/2, exact for squares, and their rounding over u."""
     value, size = np.zeros(drawn.size), np.zeros(drawn.size)
     for place, l2, l1 in problem.network.penalties:
         k = np.flatnonzero((drawn >= place.start) & (drawn < place.stop) & (problem.theta[drawn] != 0.0))

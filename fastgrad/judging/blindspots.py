@@ -1,6 +1,6 @@
-"""The blind spots of a test point: what about it hides which mistakes, and what to change. Advice, never a failure.
+"""The blind spots of a test point: which mistakes it hides, and what to change. This is advice, never a failure.
 
-Called by walk. A mistake that such a point hides leaves the gradient right there, and no check can see it.
+Called by `summary`. A mistake that such a point hides leaves the gradient right there, and no check can see it.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastgrad.kernels import codes
+from fastgrad.model import activations
 from fastgrad.model.forward import BasePoint
-from fastgrad.model.network import LOGIT_OUTPUT, Array, Problem, parse_activation
+from fastgrad.model.losses import LOGIT_OUTPUT
+from fastgrad.model.network import Array, Problem
 
-BRANCHED = ("relu", "leaky_relu", "elu", "selu", "relu6")
-"""Activations with a branch for either sign of z."""
 SATURATED = 1e-6
 """Largest slope, as a share of the activation's usual 1, at which a unit passes nearly nothing back."""
 SAME_KEY = 1e-12
@@ -34,14 +34,18 @@ def blind_spots(problem: Problem, base: BasePoint) -> tuple[str, ...]:
 
 
 def _examples(problem: Problem, base: BasePoint) -> Iterator[str]:
+    idle = int((base.tables.outputs[codes.FACTOR] == 0.0).all(axis=1).sum())
+    if idle:
+        yield f"{idle:,} of {problem.samples:,} examples have the weight 0, which hides all of them; give them another"
     if problem.samples == 1:
-        yield "one example hides a missing sum over examples and a missing 1/m; check two or more"
+        yield "One example hides a missing sum over examples and a missing 1/m; check two or more"
         return
     copies = _copies(base)
     if copies == problem.samples - 1:
-        yield "all examples are equal, which hides what one example hides; use different ones"
+        yield "All examples are equal, which hides what a single example hides; use different ones"
     elif copies:
-        yield f"{copies:,} of {problem.samples:,} examples repeat another, which hides an example taken for its copy; drop them"
+        repeat = f"{copies:,} of {problem.samples:,} examples repeat another"
+        yield f"{repeat}, which hides an example taken for its copy; leave the copies out"
 
 
 def _copies(base: BasePoint) -> int:
@@ -54,7 +58,7 @@ def _copies(base: BasePoint) -> int:
 
 def _labels(problem: Problem, _: BasePoint) -> Iterator[str]:
     if problem.samples > 1 and (problem.Y[0] == problem.Y).all():
-        yield "equal labels throughout hide shuffled or shifted ones; use examples of several classes"
+        yield "All labels are equal, which hides shuffled or shifted ones; use examples of several classes"
 
 
 def _dead(problem: Problem, base: BasePoint) -> Iterator[str]:
@@ -64,20 +68,22 @@ def _dead(problem: Problem, base: BasePoint) -> Iterator[str]:
         if dead:
             counts.append(f"layer {layer + 1}: {dead:,} of {problem.network.widths[layer + 1]:,}")
     if counts:
-        yield f"dead units ({_listed(counts)}) hide all behind them; change weights"
+        yield f"Dead units ({_listed(counts)}) hide everything behind them; change the weights"
     idle = int((~base.activations[0].any(axis=0)).sum())
     if idle:
-        yield f"{idle:,} of {problem.network.widths[0]:,} inputs are 0 in every example, which hides their weights; vary them"
+        inputs = f"{idle:,} of {problem.network.widths[0]:,} inputs"
+        yield f"{inputs} are 0 in every example, which hides their weights; vary the inputs"
 
 
 def _signs(problem: Problem, base: BasePoint) -> Iterator[str]:
     layers = []
     for layer, text in enumerate(problem.network.activations):
         z = base.plane(codes.Z, layer)
-        if parse_activation(text)[0] in BRANCHED and ((z > 0.0).all() or (z < 0.0).all()):
+        if activations.BY_NAME[activations.parse_activation(text)[0]].branched and ((z > 0.0).all() or (z < 0.0).all()):
             layers.append(f"{layer + 1}")
     if layers:
-        yield f"z of one sign (layer {_listed(layers)}) hides a wrong branch or mask of the activation; vary the weights"
+        where = f"layer {_listed(layers)}"
+        yield f"Pre-activations of one sign ({where}) hide a wrong branch or mask of the activation; vary the weights"
 
 
 def _saturated(problem: Problem, base: BasePoint) -> Iterator[str]:
@@ -88,9 +94,9 @@ def _saturated(problem: Problem, base: BasePoint) -> Iterator[str]:
         if saturated:
             counts.append(f"layer {layer + 1}: {saturated:,} of {problem.network.widths[layer + 1]:,}")
     if counts:
-        yield f"saturated units ({_listed(counts)}) hide what lies below them; use smaller weights or inputs"
+        yield f"Saturated units ({_listed(counts)}) hide what lies below them; use smaller weights or inputs"
     if problem.network.loss in LOGIT_OUTPUT and not _learns(base, problem.Y):
-        yield "every output fits its label to 1e-6, which hides nearly all; change weights or labels"
+        yield "Every output fits its label to 1e-6, which hides nearly every mistake; change the weights or the labels"
 
 
 def _learns(base: BasePoint, Y: Array) -> bool:
@@ -105,7 +111,7 @@ def _biases(problem: Problem, _: BasePoint) -> Iterator[str]:
     zero = [tensor.name for tensor in biases if not problem.theta[tensor.start : tensor.stop].any()]
     if zero:
         penalty = ", or in a penalty" if network.penalties else ""
-        yield f"zero biases ({_listed(zero)}) hide a b left out of the forward pass{penalty}; draw them at random"
+        yield f"Biases of zero ({_listed(zero)}) hide a bias left out of the forward pass{penalty}; draw them at random"
 
 
 def _penalty(problem: Problem, _: BasePoint) -> Iterator[str]:
@@ -119,16 +125,16 @@ def _shapes(problem: Problem, _: BasePoint) -> Iterator[str]:
     square = [tensor for tensor in square if tensor.size > 1]
     if square:
         names = _listed([tensor.name for tensor in square])
-        yield f"square weights ({names}) let a transposed one fit by shape; vary the widths"
+        yield f"Square weights ({names}) let a transposed array fit by its shape; vary the widths"
     symmetric = [tensor for tensor in square if _is_symmetric(network.W(problem.theta, tensor.layer))]
     if symmetric:
         names = _listed([tensor.name for tensor in symmetric])
-        yield f"symmetric weights ({names}) hide a W taken for its transpose; draw them at random"
+        yield f"Symmetric weights ({names}) hide an array taken for its transpose; draw them at random"
     hidden = network.widths[1:-1]
     if len(set(hidden)) < len(hidden):
-        yield "equal hidden widths let one layer's array fit in another's place; vary them"
+        yield "Equal hidden widths let one layer's array fit in another's place; vary them"
     if problem.samples > 1 and problem.samples in network.widths[1:]:
-        yield f"as many examples as units ({problem.samples:,}) let a sum along the wrong axis fit; add an example"
+        yield f"As many examples as units ({problem.samples:,}) let a sum along the wrong axis fit; add an example"
 
 
 def _is_symmetric(W: Array) -> bool:
@@ -137,7 +143,7 @@ def _is_symmetric(W: Array) -> bool:
 
 def _outputs(problem: Problem, _: BasePoint) -> Iterator[str]:
     if problem.network.widths[-1] == 1:
-        yield "one output hides a mean over outputs taken for a sum; check two if the code can"
+        yield "A single output hides a mean over outputs taken for a sum; check two if your code can"
 
 
 def _listed(names: list[str]) -> str:

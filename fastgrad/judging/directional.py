@@ -1,41 +1,36 @@
-"""The method directional: all parameters of a tensor moved at once by random signs, and wrong ones located by halving.
+"""The judgement of method directional: sums along random signs, tensor by tensor, and wrong entries located by halving.
 
-Called by walk. A derivative along a direction of signs U is held against Σ U∘claimed in units of rounding.
+Called by `ruling`. A derivative along a direction of signs U is held against Σ U∘claimed in units of rounding.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import pairwise
 from math import ceil, comb, nan, sqrt
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted, require
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.judging.audit import NOISE, losses_along
 from fastgrad.judging.verdict import CANCELLED, LOST, unjudged
-from fastgrad.machine import most_threads
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint
 from fastgrad.model.network import Array, Network, Problem, Tensor
 from fastgrad.model.product import norm, product
 from fastgrad.model.rounding import TOLERANCE
+from fastgrad.numerical.directional import DIRECTIONS
 from fastgrad.numerical.directional.derivative import Carried, Setting, along, along_everything, prepare, with_room
 from fastgrad.numerical.directional.measured import Measured, measure, penalty_on
 from fastgrad.numerical.directional.signs import ROWS_OF_W, Region, whole_layer, whole_tensor
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
 from fastgrad.report.parts import Audit, Disagreement, Entry, Outcomes, Sensitivity, TensorReport, Verdict
 
-DIRECTIONS = 8
-"""Directions by default: two wrong entries that cancel are then missed with a probability of 0.4 %."""
 MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
 AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
 """Largest move of the plain passes, and what truncation may be: as a square 2⁻⁴⁰ of what moves, times a few for every layer."""
 LEAST_EXCESS = 2.0**-30
 """Share of their room that moves are taken to fill at least; they do unless nothing moves."""
-WORK_RATE = {"product": 1e10, "signs": 3e9, "prepare": 1.2e9}
-"""Multiply-adds of products, signs applied, and multiply-adds before the first, a second and core; for estimates only."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +54,7 @@ class Directional:
     audit : Audit or None
         The first direction of all parameters, again by plain forward passes; None where not all tensors were finished.
     method, step, scheme, selected
-        As of `numerical.Numerical`.
+        As in `numerical.Numerical`.
     """
 
     tensors: tuple[TensorReport, ...]
@@ -77,7 +72,7 @@ class Directional:
 
 
 def chance_of_cancelling(wrong: int, directions: int) -> float:
-    """Probability that so many wrong entries, all equally far off, cancel along every direction.
+    """Return the probability that so many wrong entries, all equally far off, cancel along every direction.
 
     Notes
     -----
@@ -107,9 +102,9 @@ def check_directions(
     problem : Problem
         With its claimed gradient.
     directions : int
-        How many.
+        How many directions.
     seed : int
-        Of the signs.
+        Seed of their signs.
     tolerance : float
         How many times the rounding of a signed sum it may be off.
     threads : int, optional
@@ -130,11 +125,9 @@ def check_directions(
     Interrupted
         On Ctrl-C, with the Directional of the tensors that were finished, if there are any.
     """
-    require("directions", directions, int, "a whole number of at least 1", lambda number: number >= 1)
-    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
     used = thread_count(threads)
     with np.errstate(all="ignore"), Tracker(progress, problem.network.size) as tracker:
-        setting = prepare(problem, int(directions), seed, used)
+        setting = prepare(problem, directions, seed, used)
         reports, measured = [], []
         for tensor in problem.tensors:
             if tracker.interrupted:
@@ -192,15 +185,17 @@ def _audit(setting: Setting, measured: list[Measured], seed: int) -> Audit:
         If it is not the sum of what the tensors give; on kinks it need not be.
     """
     together = along_everything(setting, 0)
-    own = TOLERANCE * UNIT_ROUNDOFF["float64"] * float(np.sqrt(together.variance[0]))
-    if not setting.kinked().any():
-        derivative = float(together.derivative[0])
-        apart = sum(float(found.carried[0]) for found in measured)
-        if not abs(derivative - apart) <= own + sum(float(found.doubt[0]) for found in measured):
-            raise InputError(
-                f"fastgrad contradicts itself: the derivative along all parameters is {derivative!r}, the sum of those along "
-                f"the tensors {apart!r}; please report this"
-            )
+    own = TOLERANCE * UNIT_ROUNDOFF["float64"] * float(together.rounding[0])
+    derivative = float(together.derivative[0])
+    apart = sum(float(found.carried[0]) for found in measured)
+    doubt = sum(float(found.doubt[0]) for found in measured)
+    if not np.isfinite([derivative, apart, own + doubt]).all():  # something overflows: there is nothing to be compared
+        return Audit(0, 1, seed)
+    if not setting.kinked().any() and not abs(derivative - apart) <= own + doubt:
+        raise InputError(
+            f"fastgrad contradicts itself: the derivative along all parameters is {derivative!r}, the sum of those along "
+            f"the tensors {apart!r}; please report this"
+        )
     return _plain_audit(setting, together, own, seed)
 
 
@@ -231,7 +226,7 @@ def _plain_losses(setting: Setting, h: float) -> tuple[Array, Array]:
 
 
 def _plainly_pushed(setting: Setting, layer: int, a: Array) -> Array:
-    """U·a + u of the first direction by NumPy, some rows of U at a time, shape (m, n_out)."""
+    """Return U·a + u of the first direction by NumPy, some rows of U at a time, shape (m, n_out)."""
     network, signs = setting.problem.network, setting.signs
     blocks = whole_layer(network, layer, "W").blocks()
     result = np.concatenate([product(a, signs.of(0, block).T) for block in blocks], axis=1)
@@ -248,6 +243,9 @@ def _report(setting: Setting, tensor: Tensor, region: Region, found: Measured, t
     broken = _not_finite(setting, tensor)
     if broken:
         return _with_located(replace(blank, verdict="wrong"), broken, len(broken) == MOST_LOCATED)
+    if tensor.single:
+        outcomes, difference = Outcomes(wrong=tensor.size), _relative(found.claimed, found.numerical)
+        return replace(blank, verdict="wrong", wrong=tensor.size, relative_difference=difference, outcomes=outcomes)
     judged = replace(
         blank,
         verdict=_verdict(setting, region, tensor, found),
@@ -269,7 +267,7 @@ def _with_located(report: TensorReport, located: tuple[Entry, ...], more: bool) 
 
 
 def _outcomes(verdict: Verdict, size: int) -> Outcomes:
-    """All entries of a tensor share its verdict."""
+    """Return the outcomes of a tensor, all of whose entries share its verdict."""
     if verdict == "not judged":
         return Outcomes(not_judged=size)
     if verdict == "at a kink":
@@ -384,15 +382,3 @@ def _relative(claimed: Array, numerical: Array) -> float:
         return nan
     total = norm(claimed) + norm(numerical)
     return norm(claimed - numerical) / total if total else 0.0
-
-
-def estimate(problem: Problem, directions: int = DIRECTIONS) -> float:
-    """Estimate the seconds that a check of a right gradient takes, to within a small factor."""
-    widths, samples = problem.network.widths, problem.samples
-    work = [a * b for a, b in pairwise(widths)]
-    above = sum(number * size for number, size in enumerate(work))
-    products = 2.0 * samples * (directions * above + sum(work))
-    applied = directions * sum(work) * (1.0 + 0.25 * samples)
-    before = sum(work) * (samples + 10.0)
-    seconds = products / WORK_RATE["product"] + applied / WORK_RATE["signs"] + before / WORK_RATE["prepare"]
-    return float(seconds / most_threads())

@@ -1,6 +1,6 @@
 """Small disturbances that are no mistakes: single precision in double arrays, and constants inside the loss's logarithms.
 
-Called by walk where a tensor was found wrong. Each is told by computation, never by the size of an error alone: a mistake
+Called by `ruling` where a tensor was found wrong. Each is told by computation, never by the size of an error alone: a mistake
 may be small too.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from fastgrad.judging.directional import Directional
 from fastgrad.judging.verdict import BLOCK, Judgement
+from fastgrad.judging.written import NATURAL, are_plain
 from fastgrad.kernels import codes
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Problem
@@ -41,15 +42,19 @@ def in_single_precision(problem: Problem, judgement: Judgement | Directional) ->
     """Return the problem with its wrong double arrays taken for single precision where all they hold is such numbers.
 
     One in 2²⁹ results of double precision has the trailing zeros of single precision; a tensor full of them was computed
-    in it. None where there is no such tensor.
+    in it, but for whole numbers and short decimals. None where there is no such tensor.
     """
     if problem.claimed is None:
         return None
     tensors = []
     for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
-        if tensor.precision == "float64" and found.verdict == "wrong":
+        if tensor.precision == "float64" and found.verdict == "wrong" and not tensor.single:
             claimed = problem.claimed[tensor.start : tensor.stop]
-            if claimed.any() and all(_is_single(claimed[low : low + BLOCK]) for low in range(0, claimed.size, BLOCK)):
+            if (
+                claimed.any()
+                and not are_plain(claimed, problem, NATURAL)
+                and all(_is_single(claimed[low : low + BLOCK]) for low in range(0, claimed.size, BLOCK))
+            ):
                 tensor = replace(tensor, precision="float32")
         tensors.append(tensor)
     return None if tuple(tensors) == problem.tensors else replace(problem, tensors=tuple(tensors))
@@ -99,10 +104,16 @@ def find_constant(problem: Problem, numerical: Numerical) -> Constant | None:
     return Constant(chosen[0], gradient(problem, moved) - gradient(problem, base))
 
 
-def shifted(numerical: Numerical, constant: Constant) -> Numerical:
-    """Return the numerical gradient of the loss with a constant in its logarithms."""
-    lower, upper = (None if bound is None else bound + constant.shift for bound in (numerical.lower, numerical.upper))
-    return replace(numerical, values=numerical.values + constant.shift, lower=lower, upper=upper)
+def shifted(numerical: Numerical, shift: Array) -> Numerical:
+    """Return the numerical gradient of a loss whose gradient differs by a shift."""
+    lower, upper = (None if bound is None else bound + shift for bound in (numerical.lower, numerical.upper))
+    return replace(numerical, values=numerical.values + shift, lower=lower, upper=upper)
+
+
+def fewer_wrong(before: tuple[TensorReport, ...], after: tuple[TensorReport, ...]) -> bool:
+    """Tell whether some of the wrong tensors are right under another reading, and every other one is as right as it was."""
+    off = [{t.name for t in tensors if t.checked and t.verdict in ("wrong", "not judged")} for tensors in (before, after)]
+    return off[1] < off[0]
 
 
 def fits(before: tuple[TensorReport, ...], after: tuple[TensorReport, ...], layer_names: set[str]) -> bool:

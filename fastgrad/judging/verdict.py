@@ -1,4 +1,4 @@
-"""Claimed against numerical, entry by entry, in units of rounding: right, at a kink, or wrong; then tensor by tensor."""
+"""The verdict: claimed against numerical, entry by entry in units of rounding, then tensor by tensor."""
 
 from __future__ import annotations
 
@@ -132,9 +132,13 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None, to
         tally = _Tally()
         for block in _blocks(problem, numerical, scale, extra, tensor, tolerance):
             _count(tally, block)
+        if tensor.single:
+            tally.wrong, tally.at_kink, tally.coarse = tally.checked, 0, 0
         total.merge(tally.norms)
-        fits = bool(tally.wrong) and all(
-            _fits(block, tally.ratio) for block in _blocks(problem, numerical, scale, extra, tensor, tolerance)
+        fits = (
+            bool(tally.wrong)
+            and not tensor.single
+            and all(_fits(block, tally.ratio) for block in _blocks(problem, numerical, scale, extra, tensor, tolerance))
         )
         size = scale.size(tensor.layer, tensor.kind)
         reports.append(_report(tensor, tally, size, tally.ratio if fits else None, tolerance))
@@ -152,7 +156,7 @@ def _blocks(
                 some: slice | Offsets = slice(places.start + low, places.start + high)
             else:
                 some = places[low:high]
-            yield _block(problem, numerical, some, rounding[low:high], extra, tensor.precision, tolerance)
+            yield _block(problem, numerical, some, rounding[low:high], extra, tensor, tolerance)
 
 
 def _block(
@@ -161,9 +165,10 @@ def _block(
     places: slice | Offsets,
     rounding: Array,
     extra: Array | None,
-    precision: str,
+    tensor: Tensor,
     tolerance: float,
 ) -> _Block:
+    precision = tensor.precision
     claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
     rounding += growth(problem.samples) * np.abs(central)
     allowed = in_double = tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
@@ -171,10 +176,16 @@ def _block(
         in_double = tolerance * (UNIT_ROUNDOFF["float64"] * rounding + UNDERFLOW["float64"])
     if extra is not None:
         allowed, in_double = allowed + extra[places], in_double + extra[places]
+    if tensor.grain is not None:
+        slack = tensor.grain.slack(claimed, problem.theta[places])
+        allowed, in_double = allowed + slack, in_double + slack
     lower = upper = nearest = central
     if numerical.lower is not None and numerical.upper is not None:
         lower, upper = numerical.lower[places], numerical.upper[places]
         nearest = np.where(np.isnan(claimed), central, np.clip(claimed, lower, upper))
+    unknown = np.isnan(nearest) & ~np.isnan(claimed) | np.isnan(allowed)
+    if unknown.any():  # the numerical gradient overflowed: whatever is claimed there cannot be held against anything
+        nearest, allowed = np.where(unknown, claimed, nearest), np.where(unknown, inf, allowed)
     first, listed = (places.start, None) if isinstance(places, slice) else (0, places)
     return _Block(first, listed, claimed, central, lower, upper, nearest, allowed, in_double)
 
@@ -252,7 +263,9 @@ def _count(tally: _Tally, block: _Block) -> None:
     """Add a block to a tally."""
     off, wrong = _held(block)
     with np.errstate(invalid="ignore", over="ignore"):
-        excess = np.where(np.isnan(off), np.inf, off / block.allowed)
+        excess = off / block.allowed
+        excess[np.isnan(excess)] = 0.0  # infinite and allowed to be, or both 0
+        excess[np.isnan(off)] = np.inf  # a claim that is no number
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
     tally.norms.add(off, block.claimed, block.nearest)
     tally.allowed = hypot(tally.allowed, norm(block.allowed))
@@ -320,6 +333,8 @@ def _report(tensor: Tensor, tally: _Tally, size: float, ratio: float | None, tol
         precision=tensor.precision,
         outcomes=Outcomes(not_judged=tensor.size) if lost else _outcomes(tensor, tally),
         sensitivity=_sensitivity(tensor, tally),
+        written=None if tensor.grain is None else tensor.grain.words,
+        unseen=tally.room,
     )
 
 
@@ -330,7 +345,8 @@ def _is_lost(tally: _Tally, size: float) -> bool:
     """
     typical = max(size * sqrt(tally.checked), tally.norms.numerical)
     share = CANCELLED if tally.zeros_pass else LOST
-    return not tally.wrong and typical > 0.0 and not tally.allowed <= min(share * typical, LARGEST)
+    hidden = typical > 0.0 and not tally.allowed <= share * typical
+    return not tally.wrong and (hidden or not tally.allowed <= LARGEST)
 
 
 def _verdict(tally: _Tally) -> Verdict:
@@ -382,7 +398,7 @@ def unjudged(tensor: Tensor, tolerance: float) -> TensorReport:
         name=tensor.name,
         gradient_name=tensor.gradient_name,
         shape=tensor.shape,
-        verdict="not judged",
+        verdict="left out" if tensor.frozen else "not judged",
         relative_difference=nan,
         checked=0,
         wrong=0,

@@ -1,4 +1,6 @@
-"""Activations: value, first two Taylor coefficients and exact difference, one scalar function each, chosen by code.
+"""Activations: value, first two Taylor coefficients and exact difference, a scalar function for each, chosen by code.
+
+Each activation is one row of `FORMULAS`; what it is called, and where its kinks are, stands in model/activations.
 
 No formula here subtracts two numbers that may be close, but where a sum of two terms of opposite sign is the function's
 own nature (SiLU, GELU and Mish left of 0, about their minimum, sin near a turning point): there the error is a few unit
@@ -8,19 +10,28 @@ below e^−700 may be lost. p is the activation's parameter: the slope of leaky 
 """
 
 from math import atan, atan2, cos, erf, erfc, exp, expm1, inf, log, log1p, pi, sin, sqrt, tanh
+from typing import Any, NamedTuple
 
 from fastgrad.kernels.codes import (
     ARCTAN,
+    BESIDE_ONE,
     ELU,
     EXP,
     GELU,
     GELU_TANH,
     HARD_SIGMOID,
     HARD_TANH,
+    IDENTITY,
     LEAKY_RELU,
     MISH,
+    OF_PRODUCT,
+    OF_PRODUCT_SLOPE,
+    OF_SIGMOID,
+    PROPORTIONAL,
+    RELATIVE,
     RELU,
     RELU6,
+    SATURATING,
     SELU,
     SIGMOID,
     SILU,
@@ -29,7 +40,7 @@ from fastgrad.kernels.codes import (
     SOFTSIGN,
     TANH,
 )
-from fastgrad.kernels.compile import outlined
+from fastgrad.kernels.compile import apart, by_code, once, outlined
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 """G. Klambauer et al., Self-normalizing neural networks, 2017."""
@@ -146,38 +157,96 @@ def normal_difference(z, delta):
     return 0.5 * (erf(there / ROOT2) - erf(z / ROOT2))
 
 
-@outlined
-def gate(code, z):
-    """Return w, w′ and w″ of the activations z·σ(w(z)): SiLU, GELU by tanh, and Mish, where e^w = e^z(e^z + 2)/2."""
-    if code == SILU:
-        return z, 1.0, 0.0
-    if code == GELU_TANH:
-        c = 2.0 * sqrt(2.0 / pi)
-        return c * z * (1.0 + GELU_CUBIC * z * z), c * (1.0 + 3.0 * GELU_CUBIC * z * z), 6.0 * c * GELU_CUBIC * z
-    return z + softplus(z - LOG2), 1.0 + sigmoid(z - LOG2), sigmoid_slope(z - LOG2)
+class Formulas(NamedTuple):
+    """The compiled functions of an activation, of its parameter p and of z."""
+
+    value: Any
+    """f(z)."""
+    slope: Any
+    """f′(z); at a kink the mean of the one-sided slopes."""
+    half_curvature: Any
+    """½f″(z), the second Taylor coefficient."""
+    difference: Any
+    """f(z + delta) − f(z), for any delta; it takes delta as well."""
+
+
+def compiled(value, slope, half_curvature, difference):
+    """Compile the formulas of an activation."""
+    return Formulas(once(value), once(slope), once(half_curvature), once(difference))
 
 
 @outlined
-def gate_difference(code, z, delta):
-    """w(z + delta) − w(z) of the same."""
-    if code == SILU:
-        return delta
-    if code == GELU_TANH:
-        middle = z + 0.5 * delta
-        return 2.0 * sqrt(2.0 / pi) * delta * (1.0 + GELU_CUBIC * (3.0 * middle * middle + 0.25 * delta * delta))
-    return delta + softplus_difference(z - LOG2, delta)
+def rounding(kind, z, f):
+    """Give the rounding error of f, a value or a slope at z as usually computed, in unit roundoffs; kinds as in `codes`."""
+    if kind == RELATIVE:
+        return 4.0 * abs(f) if z != f else 0.0
+    if kind == PROPORTIONAL:
+        return 4.0 * f
+    if kind == BESIDE_ONE:
+        return 2.0 + abs(f)
+    if kind == OF_SIGMOID:
+        return 4.0 * sigmoid(z)
+    if kind == OF_PRODUCT:
+        return 4.0 * abs(z)
+    if kind == OF_PRODUCT_SLOPE:
+        return 8.0 * (1.0 + abs(z))
+    return 4.0 if kind == SATURATING else 0.0
 
 
-def clipped_line(code, p):
-    """Return the ends of the straight piece of the activations that are a clipped line, and its slope."""
-    if code == RELU6:
-        return 0.0, 6.0, 1.0
-    if code == HARD_TANH:
-        return -1.0, 1.0, 1.0
-    return -0.5 / p, 0.5 / p, p
+def straight(p, z):
+    """½f″ of what is straight."""
+    return 0.0
 
 
-linear_ends = outlined(clipped_line)  # Python calls the one, kernels the other
+def exponential_line(parts):
+    """Return scale·z on the right of 0 and scale·α(e^z − 1) on its left; parts gives scale and α by the parameter."""
+    parts = outlined(parts)
+
+    def value(p, z):
+        scale, alpha = parts(p)
+        return scale * (z if z > 0.0 else alpha * expm1(z))
+
+    def slope(p, z):
+        scale, alpha = parts(p)
+        left = scale * alpha
+        return left * exp(z) if z < 0.0 else scale if z > 0.0 else 0.5 * (left + scale)
+
+    def difference(p, z, delta):
+        there = z + delta
+        scale, alpha = parts(p)
+        if z >= 0.0 and there >= 0.0:
+            return scale * delta
+        if z <= 0.0 and there <= 0.0:
+            return scale * alpha * exp_difference(z, delta)
+        return scale * ((there if there > 0.0 else alpha * expm1(there)) - (z if z > 0.0 else alpha * expm1(z)))
+
+    def half_curvature(p, z):
+        scale, alpha = parts(p)
+        return 0.5 * (scale * alpha * exp(z)) if z < 0.0 else 0.0
+
+    return compiled(value, slope, half_curvature, difference)
+
+
+def clipped_line(ends, value=None):
+    """Return a line between two bends, level outside; ends gives both and the slope by the parameter.
+
+    Its value is z between the bends unless another one is given.
+    """
+    ends = outlined(ends)
+
+    def clipped(p, z):
+        low, high, _ = ends(p)
+        return min(max(z, low), high)
+
+    def slope(p, z):
+        low, high, inside = ends(p)
+        return inside if low < z < high else 0.5 * inside if z == low or z == high else 0.0
+
+    def difference(p, z, delta):
+        low, high, inside = ends(p)
+        return inside * clip_difference(z, delta, low, high)
+
+    return compiled(value or clipped, slope, straight, difference)
 
 
 @outlined
@@ -190,214 +259,178 @@ def clip_difference(z, delta, low, high):
     return min(max(delta, low - z), high - z)
 
 
-@outlined
-def elu_parts(code, p):
-    """Return the scale of ELU or SELU and its α."""
-    return (SELU_SCALE, SELU_ALPHA) if code == SELU else (1.0, p)
+def gated(w, w_difference):
+    """Return z·σ(w(z)); the first gives w, w′ and w″ at z, the second w(z + delta) − w(z).
 
-
-@outlined
-def value(code, p, z):
-    """f(z)."""
-    if code == SIGMOID:
-        return sigmoid(z)
-    if code == TANH:
-        return tanh(z)
-    if code == RELU:
-        return max(z, 0.0)
-    if code == LEAKY_RELU:
-        return z if z > 0.0 else p * z
-    if code == ELU or code == SELU:
-        scale, alpha = elu_parts(code, p)
-        return scale * (z if z > 0.0 else alpha * expm1(z))
-    if code == RELU6 or code == HARD_TANH:
-        low, high, _ = linear_ends(code, p)
-        return min(max(z, low), high)
-    if code == HARD_SIGMOID:
-        return min(max(p * z + 0.5, 0.0), 1.0)
-    if code == SOFTPLUS:
-        return softplus(z)
-    if code == SILU or code == GELU_TANH or code == MISH:
-        return z * sigmoid(gate(code, z)[0])
-    if code == GELU:
-        return 0.5 * z * erfc(-z / ROOT2)
-    if code == SOFTSIGN:
-        return z / (1.0 + abs(z))
-    if code == ARCTAN:
-        return atan(z)
-    if code == SIN:
-        return sin(z)
-    return exp(z) if code == EXP else z
-
-
-@outlined
-def slope(code, p, z):
-    """f′(z); at a kink the mean of the one-sided slopes."""
-    if code == SIGMOID or code == SOFTPLUS:
-        return sigmoid_slope(z) if code == SIGMOID else sigmoid(z)
-    if code == TANH:
-        return 4.0 * sigmoid_slope(2.0 * z)
-    if code == RELU or code == LEAKY_RELU or code == ELU or code == SELU:
-        left, right = slopes_at_zero(code, p)
-        if z < 0.0 and (code == ELU or code == SELU):
-            return left * exp(z)
-        return right if z > 0.0 else left if z < 0.0 else 0.5 * (left + right)
-    if code == RELU6 or code == HARD_TANH or code == HARD_SIGMOID:
-        low, high, inside = linear_ends(code, p)
-        return inside if low < z < high else 0.5 * inside if z == low or z == high else 0.0
-    if code == SILU or code == GELU_TANH or code == MISH:
-        w, w1, _ = gate(code, z)
-        return sigmoid(w) + z * sigmoid_slope(w) * w1
-    if code == GELU:
-        return 0.5 * erfc(-z / ROOT2) + z * DENSITY0 * exp(-0.5 * z * z)
-    if code == SOFTSIGN:
-        return 1.0 / ((1.0 + abs(z)) * (1.0 + abs(z)))
-    if code == ARCTAN:
-        return 1.0 / (1.0 + z * z)
-    if code == SIN:
-        return cos(z)
-    return exp(z) if code == EXP else 1.0
-
-
-@outlined
-def slopes_at_zero(code, p):
-    """f′(0−) and f′(0+) of the activations that bend at 0."""
-    if code == RELU:
-        return 0.0, 1.0
-    if code == LEAKY_RELU:
-        return p, 1.0
-    scale, alpha = elu_parts(code, p)
-    return scale * alpha, scale
-
-
-@outlined
-def half_curvature(code, p, z):
-    """½f″(z), the second Taylor coefficient."""
-    if code == SIGMOID:
-        return -0.5 * sigmoid_slope(z) * tanh(0.5 * z)
-    if code == TANH:
-        return -4.0 * sigmoid_slope(2.0 * z) * tanh(z)
-    if code == ELU or code == SELU:
-        return 0.5 * slope(code, p, z) if z < 0.0 else 0.0
-    if code == SOFTPLUS:
-        return 0.5 * sigmoid_slope(z)
-    if code == SILU or code == GELU_TANH or code == MISH:
-        w, w1, w2 = gate(code, z)
-        return sigmoid_slope(w) * (w1 + 0.5 * z * (w2 - tanh(0.5 * w) * w1 * w1))
-    if code == GELU:
-        return DENSITY0 * exp(-0.5 * z * z) * (1.0 - 0.5 * z * z)
-    if code == SOFTSIGN:
-        bend = 1.0 / ((1.0 + abs(z)) * (1.0 + abs(z)) * (1.0 + abs(z)))
-        return -bend if z > 0.0 else bend if z < 0.0 else 0.0
-    if code == ARCTAN:
-        return -z / ((1.0 + z * z) * (1.0 + z * z))
-    if code == SIN:
-        return -0.5 * sin(z)
-    return 0.5 * exp(z) if code == EXP else 0.0
-
-
-@outlined
-def kink_distance(code, p, z):
-    """How far z is from the nearest point where f′ or f″ jumps, and two Taylor terms end; inf where there is none."""
-    if code == RELU or code == LEAKY_RELU or code == ELU or code == SELU or code == SOFTSIGN:
-        return abs(z)
-    if code == RELU6 or code == HARD_TANH or code == HARD_SIGMOID:
-        low, high, _ = linear_ends(code, p)
-        return min(abs(z - low), abs(z - high))
-    return inf
-
-
-@outlined
-def value_scale(code, p, z):
-    """Give the rounding error of f(z) as usually computed, in unit roundoffs; 1 for tanh by exponentials at any z."""
-    if code == TANH or code == SOFTPLUS or code == ELU or code == SELU or code == HARD_SIGMOID:
-        return 2.0 + abs(value(code, p, z))
-    if code == SILU or code == GELU or code == GELU_TANH or code == MISH:
-        return 4.0 * abs(z)
-    if code == RELU or code == RELU6 or code == HARD_TANH:
-        return 0.0
-    return 4.0 * abs(value(code, p, z)) if z != value(code, p, z) else 0.0
-
-
-@outlined
-def slope_scale(code, p, z):
-    """Give the rounding error of f′(z) as usually computed, in unit roundoffs; 1 − a² cancels where f saturates."""
-    if code == TANH or code == SIN or code == ELU or code == SELU:
-        return 4.0
-    if code == SIGMOID or code == SOFTPLUS:
-        return 4.0 * sigmoid(z)
-    if code == SILU or code == GELU or code == GELU_TANH or code == MISH:
-        return 8.0 * (1.0 + abs(z))
-    if code == SOFTSIGN or code == ARCTAN or code == EXP:
-        return 4.0 * slope(code, p, z)
-    return 0.0
-
-
-@outlined
-def difference(code, p, z, delta):
-    """f(z + delta) − f(z), for any delta.
-
-    tanh is 2σ(2z) − 1. Straight pieces are joined by what lies on either side of the bend. A product z·g(z) changes by
-    the upper end times the change of g plus the move times g at the lower end: terms of one sign unless both ends are
-    negative.
+    A product z·g(z) changes by the upper end times the change of g plus the move times g at the lower end: terms of one
+    sign unless both ends are negative.
     """
-    if code == SIGMOID:
-        return sigmoid_difference(z, delta)
-    if code == TANH:
-        return 2.0 * sigmoid_difference(2.0 * z, 2.0 * delta)
-    if code == RELU:
-        return max(delta, -z) if z > 0.0 else max(z + delta, 0.0)
-    if code == LEAKY_RELU or code == ELU or code == SELU:
-        return bent_difference(code, p, z, delta)
-    if code == RELU6 or code == HARD_TANH or code == HARD_SIGMOID:
-        low, high, inside = linear_ends(code, p)
-        return inside * clip_difference(z, delta, low, high)
-    if code == SOFTPLUS:
-        return softplus_difference(z, delta)
-    if code == SILU or code == GELU_TANH or code == MISH:
-        w, moved = gate(code, z)[0], gate_difference(code, z, delta)
+    inner, inner_difference = outlined(w), outlined(w_difference)
+
+    # Apart, so that all of these round alike: constants of one gate would else let others of its products be contracted.
+    @outlined
+    def gate(z):
+        apart()
+        return inner(z)
+
+    @outlined
+    def gate_difference(z, delta):
+        apart()
+        return inner_difference(z, delta)
+
+    def value(p, z):
+        w, _, _ = gate(z)
+        return z * sigmoid(w)
+
+    def slope(p, z):
+        w, w1, _ = gate(z)
+        return sigmoid(w) + z * sigmoid_slope(w) * w1
+
+    def half_curvature(p, z):
+        w, w1, w2 = gate(z)
+        return sigmoid_slope(w) * (w1 + 0.5 * z * (w2 - tanh(0.5 * w) * w1 * w1))
+
+    def difference(p, z, delta):
+        w, moved = gate(z)[0], gate_difference(z, delta)
         lower = sigmoid(w) if delta > 0.0 else sigmoid_moved(w, moved)
         return max(z, z + delta) * sigmoid_difference(w, moved) + delta * lower
-    if code == GELU:
-        lower = 0.5 * erfc(-min(z, z + delta) / ROOT2)
-        return max(z, z + delta) * normal_difference(z, delta) + delta * lower
-    if code == SOFTSIGN:
-        there = z + delta
-        if (z > 0.0) == (there > 0.0):
-            return delta / ((1.0 + abs(z)) * (1.0 + abs(there)))
-        return there / (1.0 + abs(there)) - z / (1.0 + abs(z))
-    if code == ARCTAN:
-        return atan2(delta, 1.0 + z * (z + delta))
-    if code == SIN:
-        half = 0.5 * delta
-        return 2.0 * sin(half) * (cos(z) * cos(half) - sin(z) * sin(half))
-    return exp_difference(z, delta) if code == EXP else delta
+
+    return compiled(value, slope, half_curvature, difference)
+
+
+def gelu_tanh_gate(z):
+    """Return w, w′ and w″ of GELU by tanh."""
+    c = 2.0 * sqrt(2.0 / pi)
+    return c * z * (1.0 + GELU_CUBIC * z * z), c * (1.0 + 3.0 * GELU_CUBIC * z * z), 6.0 * c * GELU_CUBIC * z
+
+
+def gelu_tanh_gate_difference(z, delta):
+    """w(z + delta) − w(z) of the same."""
+    middle = z + 0.5 * delta
+    return 2.0 * sqrt(2.0 / pi) * delta * (1.0 + GELU_CUBIC * (3.0 * middle * middle + 0.25 * delta * delta))
+
+
+def gelu_difference(p, z, delta):
+    """Φ being its g, as `gated` has it."""
+    lower = 0.5 * erfc(-min(z, z + delta) / ROOT2)
+    return max(z, z + delta) * normal_difference(z, delta) + delta * lower
+
+
+def leaky_relu_difference(p, z, delta):
+    """Straight pieces are joined by what lies on either side of the bend."""
+    there = z + delta
+    if z >= 0.0 and there >= 0.0:
+        return delta
+    if z <= 0.0 and there <= 0.0:
+        return p * delta
+    return (there if there > 0.0 else p * there) - (z if z > 0.0 else p * z)
+
+
+def softsign_half_curvature(p, z):
+    """Its sign changes at 0."""
+    bend = 1.0 / ((1.0 + abs(z)) * (1.0 + abs(z)) * (1.0 + abs(z)))
+    return -bend if z > 0.0 else bend if z < 0.0 else 0.0
+
+
+def softsign_difference(p, z, delta):
+    """On one side of 0 there is one formula."""
+    there = z + delta
+    if (z > 0.0) == (there > 0.0):
+        return delta / ((1.0 + abs(z)) * (1.0 + abs(there)))
+    return there / (1.0 + abs(there)) - z / (1.0 + abs(z))
+
+
+def sine_difference(p, z, delta):
+    """2 cos(z + δ/2) sin(δ/2), without rounding z + δ/2."""
+    half = 0.5 * delta
+    return 2.0 * sin(half) * (cos(z) * cos(half) - sin(z) * sin(half))
+
+
+FORMULAS = {
+    IDENTITY: compiled(lambda p, z: z, lambda p, z: 1.0, straight, lambda p, z, delta: delta),
+    SIGMOID: compiled(
+        lambda p, z: sigmoid(z),
+        lambda p, z: sigmoid_slope(z),
+        lambda p, z: -0.5 * sigmoid_slope(z) * tanh(0.5 * z),
+        lambda p, z, delta: sigmoid_difference(z, delta),
+    ),
+    TANH: compiled(
+        lambda p, z: tanh(z),
+        lambda p, z: 4.0 * sigmoid_slope(2.0 * z),
+        lambda p, z: -4.0 * sigmoid_slope(2.0 * z) * tanh(z),
+        lambda p, z, delta: 2.0 * sigmoid_difference(2.0 * z, 2.0 * delta),  # tanh z = 2σ(2z) − 1
+    ),
+    RELU: compiled(
+        lambda p, z: max(z, 0.0),
+        lambda p, z: 1.0 if z > 0.0 else 0.0 if z < 0.0 else 0.5,
+        straight,
+        lambda p, z, delta: max(delta, -z) if z > 0.0 else max(z + delta, 0.0),
+    ),
+    LEAKY_RELU: compiled(
+        lambda p, z: z if z > 0.0 else p * z,
+        lambda p, z: 1.0 if z > 0.0 else p if z < 0.0 else 0.5 * (p + 1.0),
+        straight,
+        leaky_relu_difference,
+    ),
+    ELU: exponential_line(lambda p: (1.0, p)),
+    SELU: exponential_line(lambda p: (SELU_SCALE, SELU_ALPHA)),
+    RELU6: clipped_line(lambda p: (0.0, 6.0, 1.0)),
+    SOFTPLUS: compiled(
+        lambda p, z: softplus(z),
+        lambda p, z: sigmoid(z),
+        lambda p, z: 0.5 * sigmoid_slope(z),
+        lambda p, z, delta: softplus_difference(z, delta),
+    ),
+    SILU: gated(lambda z: (z, 1.0, 0.0), lambda z, delta: delta),
+    GELU: compiled(
+        lambda p, z: 0.5 * z * erfc(-z / ROOT2),
+        lambda p, z: 0.5 * erfc(-z / ROOT2) + z * DENSITY0 * exp(-0.5 * z * z),
+        lambda p, z: DENSITY0 * exp(-0.5 * z * z) * (1.0 - 0.5 * z * z),
+        gelu_difference,
+    ),
+    GELU_TANH: gated(gelu_tanh_gate, gelu_tanh_gate_difference),
+    MISH: gated(  # e^w = e^z(e^z + 2)/2
+        lambda z: (z + softplus(z - LOG2), 1.0 + sigmoid(z - LOG2), sigmoid_slope(z - LOG2)),
+        lambda z, delta: delta + softplus_difference(z - LOG2, delta),
+    ),
+    SOFTSIGN: compiled(
+        lambda p, z: z / (1.0 + abs(z)),
+        lambda p, z: 1.0 / ((1.0 + abs(z)) * (1.0 + abs(z))),
+        softsign_half_curvature,
+        softsign_difference,
+    ),
+    ARCTAN: compiled(
+        lambda p, z: atan(z),
+        lambda p, z: 1.0 / (1.0 + z * z),
+        lambda p, z: -z / ((1.0 + z * z) * (1.0 + z * z)),
+        lambda p, z, delta: atan2(delta, 1.0 + z * (z + delta)),
+    ),
+    SIN: compiled(lambda p, z: sin(z), lambda p, z: cos(z), lambda p, z: -0.5 * sin(z), sine_difference),
+    HARD_SIGMOID: clipped_line(lambda p: (-0.5 / p, 0.5 / p, p), lambda p, z: min(max(p * z + 0.5, 0.0), 1.0)),
+    HARD_TANH: clipped_line(lambda p: (-1.0, 1.0, 1.0)),
+    EXP: compiled(
+        lambda p, z: exp(z),
+        lambda p, z: exp(z),
+        lambda p, z: 0.5 * exp(z),
+        lambda p, z, delta: exp_difference(z, delta),
+    ),
+}
+"""The formulas of each activation by its code: a new one is one more row."""
+
+
+def _of_kind(kind: str, parameters: str = "p, z") -> Any:
+    return by_code({code: getattr(formulas, kind) for code, formulas in FORMULAS.items()}, parameters)
+
+
+value, slope, half_curvature = _of_kind("value"), _of_kind("slope"), _of_kind("half_curvature")
+difference = _of_kind("difference", "p, z, delta")
+"""The same for kernels, which have the code of a layer: value(code, p, z) and so on."""
 
 
 @outlined
-def bent_difference(code, p, z, delta):
-    """Difference of the activations that are a line on the right of 0 and another line, or α(e^z − 1), on its left."""
-    there = z + delta
-    _, right = slopes_at_zero(code, p)
-    if z >= 0.0 and there >= 0.0:
-        return right * delta
-    if code == LEAKY_RELU:
-        if z <= 0.0 and there <= 0.0:
-            return p * delta
-        return (there if there > 0.0 else p * there) - (z if z > 0.0 else p * z)
-    scale, alpha = elu_parts(code, p)
-    if z <= 0.0 and there <= 0.0:
-        return scale * alpha * exp_difference(z, delta)
-    return scale * ((there if there > 0.0 else alpha * expm1(there)) - (z if z > 0.0 else alpha * expm1(z)))
-
-
-def one_sided_slopes(code: int, p: float, z: float) -> tuple[float, float]:
-    """f′ on the left and on the right of the bend nearest to z; for Python, and the few units that sit on one."""
-    if code == SOFTSIGN:
-        return 1.0, 1.0
-    if code in (RELU6, HARD_TANH, HARD_SIGMOID):
-        low, high, inside = clipped_line(code, p)
-        return (0.0, inside) if abs(z - low) < abs(z - high) else (inside, 0.0)
-    if code == SELU:
-        return SELU_SCALE * SELU_ALPHA, SELU_SCALE
-    return {RELU: 0.0, LEAKY_RELU: p, ELU: p}[code], 1.0
+def kink_distance(kinks, z):
+    """How far z is from the nearest of some kinks; inf where there is none."""
+    nearest = abs(z - kinks[0]) if kinks.size else inf
+    for k in range(1, kinks.size):
+        nearest = min(nearest, abs(z - kinks[k]))
+    return nearest

@@ -20,8 +20,10 @@ HARD_SIGMOID = 16
 HARD_TANH = 17
 EXP = 18
 
-STRAIGHT = (IDENTITY, RELU, LEAKY_RELU, RELU6, HARD_SIGMOID, HARD_TANH)
-"""Activations that are straight between their kinks."""
+# How the value of an activation, or its slope, rounds as usually computed: not at all, where it only chooses or is straight;
+# relative to its size, where it is not z itself; relative to itself, which is positive; with terms about 1, such as tanh by
+# exponentials at any z; as σ(z), as z·g(z), as the slope of that; as 1 − a², which cancels where f saturates.
+EXACT, RELATIVE, PROPORTIONAL, BESIDE_ONE, OF_SIGMOID, OF_PRODUCT, OF_PRODUCT_SLOPE, SATURATING = range(8)
 
 SOFTMAX_CROSSENTROPY = 0
 BINARY_CROSSENTROPY = 1
@@ -40,8 +42,9 @@ SQUARED_HINGE = 17
 OF_SOFTMAX = 32
 
 # Rows of the table of layers: width; then, for the layer above, first index of its W in theta, first column in the table of
-# units, activation.
-WIDTH, START, UNIT, CODE = 0, 1, 2, 3
+# units, activation, whether that is straight between its kinks.
+WIDTH, START, UNIT, CODE, STRAIGHT = 0, 1, 2, 3, 4
+LAYER_ROWS = 5
 
 # Planes of the table of units: pre-activation, f′, ½f″, distance to the nearest kink, what dropout multiplies f with.
 # f′ and ½f″ have that factor in them.

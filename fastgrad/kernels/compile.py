@@ -1,19 +1,21 @@
 """How kernels are compiled; the one place that knows the flags and says why each is there.
 
-Called by the files of kernels, none of which is imported but to compile: `native` keeps and loads what comes of it.
+Called by the files of kernels, none of which is imported but to compile: `kernel` keeps and loads what comes of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding as llvm
 import numba
-from numba.core import cgutils, config, types
+from numba.core import cgutils, config, sigutils, types
 from numba.extending import intrinsic
 
 from fastgrad.kernels.native import MachineCode
+from fastgrad.kernels.records import flat_signature, read_signature
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -38,8 +40,26 @@ def outlined(function: Function) -> Function:
     return numba.njit(forceinline=False, **INNER)(function)  # type: ignore[no-any-return]
 
 
+once = cache(outlined)
+"""Do what `outlined` does, once where rows of formulas share a function."""
+
+
+def by_code(functions: dict[int, Callable[..., Any]], parameters: str, otherwise: Callable[..., Any] | None = None) -> Any:
+    """Compile a helper of a code and some parameters: it calls the one of the functions, helpers all, that has the code.
+
+    What none of them has goes, with its code, to `otherwise`. It is written out and compiled as one chain of tests, as numba
+    takes no table of functions.
+    """
+    lines = [f"def choose(code, {parameters}):"]
+    lines += [f"    if code == {code}:\n        return function_{code}({parameters})" for code in functions]
+    lines.append(f"    return otherwise(code, {parameters})" if otherwise else "    return 0.0  # as numba wants a number")
+    names: dict[str, Any] = {f"function_{code}": function for code, function in functions.items()} | {"otherwise": otherwise}
+    exec("\n".join(lines), names)
+    return outlined(names["choose"])
+
+
 class Worker:
-    """A function to be compiled apart from all that call it, which they do by its address; `native` keeps and loads it."""
+    """A function to be compiled apart from all that call it, which they do by its address; `kernel` keeps and loads it."""
 
     def __init__(self, function: Callable[..., Any], signature: str) -> None:
         self.function, self.signature = function, signature
@@ -47,14 +67,23 @@ class Worker:
     def machine_code(self) -> MachineCode:
         """Compile it."""
         dispatcher = cast(Any, numba.njit(**INNER)(self.function))
-        dispatcher.compile(self.signature)
+        dispatcher.compile(typed(self.signature))
         (compiled,) = dispatcher.overloads.values()
         symbol, library = compiled.fndesc.llvm_func_name, compiled.library
         module = llvm.parse_assembly(library.get_llvm_str())
         types = ["ptr" if str(part.type).endswith("*") else str(part.type) for part in module.get_function(symbol).arguments]
         wanted = [one.name for one in module.functions if one.is_declaration and not one.name.startswith("llvm.")]
         _, _, (code, _) = library.serialize_using_object_code()
-        return MachineCode(symbol, self.signature, types, wanted, code)
+        return MachineCode(symbol, flat_signature(self.signature), types, wanted, code)
+
+
+def typed(signature: str) -> Any:
+    """Return a signature as numba has it, records being tuples with names."""
+    arguments, of_types = [], cast(Any, types).BaseTuple.from_types
+    for record, kinds in read_signature(signature):
+        parts, _ = sigutils.normalize_signature(f"void({', '.join(kinds)})")
+        arguments.append(of_types(parts, record) if record else parts[0])
+    return types.void(*arguments)
 
 
 def worker(signature: str) -> Callable[[Callable[..., Any]], Worker]:

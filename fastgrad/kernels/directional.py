@@ -9,6 +9,7 @@ import numpy as np
 from fastgrad.kernels import losses
 from fastgrad.kernels.codes import GROUP, GROUPS, PATTERNS, WORD
 from fastgrad.kernels.compile import call, helper, worker
+from fastgrad.kernels.records import Moves
 
 ROWS = 256
 """Rows that share the tables of one word while they are in cache."""
@@ -49,21 +50,16 @@ def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
                         out[to + c] += (sums[p0 + c] + sums[p1 + c]) + (sums[p2 + c] + sums[p3 + c])
 
 
-@worker("void(u8[::1], i8, i8, i8, i8, i8, f8[::1], f8, f8[:,::1], f8[::1], f8[::1], f8[::1], i8, i8)")
-def sum_rows(keys, counter, words, left, right, n, values, unit, sums, squares, block, totals, begin, end):
+@worker("void(SignedRows, f8[:,::1], f8[::1], f8[::1], f8[::1], i8, i8)")
+def sum_rows(plan, sums, squares, block, totals, begin, end):
     """Do what `launch.signed_sums` does for the rows begin to end − 1; totals holds 64 partial sums of each of its results."""
-    last = np.uint64(keys.size * WORD)
+    keys, left, right = plan.keys, plan.left, plan.right
     for r in range(begin, end):
         for c in range(np.uint64(totals.size)):
             totals[c] = 0.0
         for w in range(left // WORD, (right + WORD - 1) // WORD):
-            load(values, r * n, w * WORD, left, right, block)
-            for c in range(np.uint64(WORD)):
-                totals[last + c] += (unit * block[c]) * (unit * block[c])
-            for k in range(keys.size):
-                bits, at = word(keys[k], counter + r * words + w), np.uint64(k * WORD)
-                for c in range(np.uint64(WORD)):
-                    totals[at + c] += block[c] if (bits >> np.uint64(c)) & np.uint64(1) else -block[c]
+            load(plan, r, w * WORD, block)
+            add_word(plan, plan.counter + r * plan.words + w, block, totals)
         for k in range(keys.size + 1):
             total = 0.0
             for c in range(k * WORD, (k + 1) * WORD):
@@ -75,19 +71,33 @@ def sum_rows(keys, counter, words, left, right, n, values, unit, sums, squares, 
 
 
 @helper
-def load(values, row, start, left, right, block):
-    """Fill a word's block from column `start` on, with 0 outside of left to right."""
-    begin = np.uint64(row + start)
+def add_word(plan, counter, block, totals):
+    """Add a word's numbers to the totals, with the signs of each direction, and the squares of them."""
+    keys, unit = plan.keys, plan.unit
+    last = np.uint64(keys.size * WORD)
+    for c in range(np.uint64(WORD)):
+        totals[last + c] += (unit * block[c]) * (unit * block[c])
+    for k in range(keys.size):
+        bits, at = word(keys[k], counter), np.uint64(k * WORD)
+        for c in range(np.uint64(WORD)):
+            totals[at + c] += block[c] if (bits >> np.uint64(c)) & np.uint64(1) else -block[c]
+
+
+@helper
+def load(plan, row, start, block):
+    """Fill a word's block with a row's numbers from column `start` on, with 0 outside of left to right."""
+    values, left, right = plan.values, plan.left, plan.right
+    begin = np.uint64(row * plan.columns + start)
     if left <= start and start + WORD <= right:
         for c in range(np.uint64(WORD)):
             block[c] = values[begin + c]
         return
     for c in range(WORD):
-        block[c] = values[row + start + c] if left <= start + c < right else 0.0
+        block[c] = values[row * plan.columns + start + c] if left <= start + c < right else 0.0
 
 
-@worker("void(i8[::1], f8[:,:,::1], i8[::1], i8, f8, f8, f8[:,:,::1], f8[:,::1])")
-def loss_moves(exact, outputs, top, loss_code, loss_parameter, bound, work, total):
+@worker("void(i8[::1], Loss, f8, f8[:,:,::1], f8[:,::1])")
+def loss_moves(exact, loss, bound, work, total):
     """Fill total, shape (m, c), with what each sample's loss moves by when its output k moves by row k of work[s].
 
     work has shape (m, n_L + 2, c): two spare rows follow the outputs. No move is larger than `bound`; all must be small
@@ -95,14 +105,12 @@ def loss_moves(exact, outputs, top, loss_code, loss_parameter, bound, work, tota
     couples outputs otherwise than softmax cross-entropy, or moves reach its kinks; else 0.
     """
     samples, rows, _ = work.shape
-    flat = work.reshape(work.size)
+    flat, columns = work.reshape(work.size), np.uint64(total.shape[1])
     for s in range(samples):
-        here, source, columns = total[s], s * rows, np.uint64(total.shape[1])
+        here, moves, spare = total[s], Moves(flat, s * rows, columns, columns), (s + 1) * rows - 2
         for c in range(here.size):
             here[c] = 0.0
         if exact[0]:
-            call(exact[0], (
-                loss_code, loss_parameter, outputs, top, s, bound, flat, source, source + rows - 2, here, columns, columns,
-            ))  # fmt: skip
+            call(exact[0], (loss, s, bound, moves, spare, here))
         else:
-            losses.add_small_difference(loss_code, outputs, top, s, flat, source, source + rows - 2, here, columns, columns)
+            losses.add_small_difference(loss, s, moves, spare, here)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels.codes import ROW, SPACING, TILE, WIDTH, WORD
-from fastgrad.kernels.native import Call, Kernel
+from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel
+from fastgrad.kernels.records import (
+    Examples,
+    Forward,
+    ParameterRoom,
+    Parameters,
+    PreactivationRoom,
+    Preactivations,
+    SignedRows,
+    Tables,
+)
 from fastgrad.kernels.sharing import crew
 
 Array = npt.NDArray[np.float64]
@@ -29,32 +39,13 @@ sum_rows = Kernel("directional", "sum_rows")
 loss_moves = Kernel("directional", "loss_moves")
 
 
-class Tables(NamedTuple):
-    """The base point as kernels see it; U counts the units of all layers above the input, m the samples."""
-
-    theta: Array
-    """Parameters, shape (P,)."""
-    layers: Offsets
-    """Shape (4, L + 1); its rows, like the planes below, are named in `codes`."""
-    shapes: Array
-    """Shape (L,): the parameter of each layer's activation, such as a slope."""
-    units: Array
-    """Shape (5, m, U)."""
-    outputs: Array
-    """Shape (7, m, n_L)."""
-    top: Offsets
-    """Shape (m,): largest logit; of a hinge the target class."""
-    loss_code: int
-    loss_parameter: float
-    """δ of Huber, the margin of a hinge."""
-
-    def with_exact(self, exact: Any) -> tuple[Any, ...]:
-        """Return them as kernels take them, the addresses of exact differences in their place."""
-        return *self[:4], exact, *self[4:]
+def share_out(threads: int, prepare: Callable[[int, int], Call]) -> None:
+    """Do work cut into pieces: `prepare` is given a piece's number and the number of pieces, and must share no scratch."""
+    pieces = 1 if WITHOUT_COMPILATION else threads
+    crew.share_out([prepare(piece, pieces) for piece in range(pieces)])
 
 
 def parameter_differences(
-    exact: Any,
     tables: Tables,
     layer: int,
     inputs: Array,
@@ -70,10 +61,8 @@ def parameter_differences(
 
     Parameters
     ----------
-    exact : ndarray of int64, shape (3,)
-        Addresses of the kernels of exact differences, as in `codes`; 0 for what no move needs.
     tables : Tables
-        The base point.
+        The base point, with the addresses of the kernels of exact differences.
     layer : int
         The layer, from 0.
     inputs : ndarray, shape (m, n_in)
@@ -94,19 +83,17 @@ def parameter_differences(
         Out: ((J(θ+h) − J(θ)) − (J(θ−h) − J(θ)))/2h.
     """
     rows = _widest_above(tables, layer)
+    plan = Parameters(layer, inputs, steps, bounds, selected, tiles, order)
 
     def prepare(piece: int, pieces: int) -> Call:
-        return parameter_tiles.prepare(
-            *tables.with_exact(exact), layer, inputs, steps, bounds, selected, tiles, order, *_run(order.size, piece, pieces),
-            np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64), np.empty(2 * rows),
-            np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64), values,
-        )  # fmt: skip
+        runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
+        room = ParameterRoom(*_rows_and_units(rows), np.empty(2 * rows), runs, groups)
+        return parameter_tiles.prepare(tables, plan, room, *_run(order.size, piece, pieces), values)
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def preactivation_differences(
-    exact: Any,
     tables: Tables,
     layer: int,
     step: float,
@@ -119,7 +106,7 @@ def preactivation_differences(
 
     Parameters
     ----------
-    exact, tables, layer, bounds, threads
+    tables, layer, bounds, threads
         As in `parameter_differences`.
     step : float
         The step.
@@ -129,24 +116,19 @@ def preactivation_differences(
         Out: as in `parameter_differences`. Units that pass nothing on keep 0.
     """
     rows = _widest_above(tables, layer)
+    plan = Preactivations(layer, step, bounds, samples)
 
     def prepare(piece: int, pieces: int) -> Call:
-        return preactivation_tiles.prepare(
-            *tables.with_exact(exact), layer, step, bounds, samples, piece, pieces,
-            np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64),
-            np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64), values,
-        )  # fmt: skip
+        changeable, changed = np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
+        room = PreactivationRoom(*_rows_and_units(rows), changeable, changed)
+        return preactivation_tiles.prepare(tables, plan, room, piece, pieces, values)
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def textbook_losses(
-    tables: Tables,
-    biases: npt.NDArray[np.bool_],
-    masks: Array,
-    x: Array,
-    y: Array,
-    factors: Array,
+    network: Forward,
+    examples: Examples,
     selected: Offsets,
     step: float,
     threads: int,
@@ -157,16 +139,8 @@ def textbook_losses(
 
     Parameters
     ----------
-    tables : Tables
-        Of which only the parameters, the table of layers and the loss are looked at.
-    biases : ndarray of bool, shape (L,)
-        Whether a layer has a bias.
-    masks : ndarray, shape (U, m) or (0, 0)
-        What dropout multiplies the activations of all layers above the input with, if it does.
-    x, y : ndarray, shape (n_0, m) and (n_L, m)
-        Inputs and targets.
-    factors : ndarray, shape (n_L, m)
-        What multiplies the loss of each output; of a loss that couples them, that of the sample, the same for all.
+    network, examples : Forward, Examples
+        What a forward pass takes.
     selected : ndarray of int64, shape (p,)
         Indices into theta.
     step : float
@@ -176,15 +150,12 @@ def textbook_losses(
     forward, backward : ndarray, shape (p,)
         Out: J(θ + step) and J(θ − step), penalty left out.
     """
-    widest = int(tables.layers[WIDTH, 1:].max())
+    room = (2, int(network.layers[WIDTH, 1:].max()), examples.x.shape[1])
 
     def prepare(piece: int, pieces: int) -> Call:
-        return losses_of_some.prepare(
-            tables.theta, tables.layers, tables.shapes, biases, masks, x, y, tables.loss_code, tables.loss_parameter,
-            factors, selected, step, piece, pieces, np.empty((2, widest, x.shape[1])), forward, backward,
-        )  # fmt: skip
+        return losses_of_some.prepare(network, examples, selected, step, piece, pieces, np.empty(room), forward, backward)
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def signed_products(key: np.uint64, counter: int, words: int, n_words: int, table: Array, threads: int, out: Array) -> None:
@@ -210,7 +181,7 @@ def signed_products(key: np.uint64, counter: int, words: int, n_words: int, tabl
     def prepare(piece: int, pieces: int) -> Call:
         return product_rows.prepare(key, counter, words, n_words, table, width, out.reshape(-1), *_run(rows, piece, pieces))
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def signed_sums(
@@ -247,14 +218,13 @@ def signed_sums(
         Out: Σ (unit·value)².
     """
     rows, columns = values.shape
+    plan = SignedRows(keys, counter, words, left, right, columns, values.reshape(-1), unit)
 
     def prepare(piece: int, pieces: int) -> Call:
-        return sum_rows.prepare(
-            keys, counter, words, left, right, columns, values.reshape(-1), unit, sums, squares,
-            np.empty(WORD), np.empty((keys.size + 1) * WORD), *_run(rows, piece, pieces),
-        )  # fmt: skip
+        block, totals = np.empty(WORD), np.empty((keys.size + 1) * WORD)
+        return sum_rows.prepare(plan, sums, squares, block, totals, *_run(rows, piece, pieces))
 
-    crew.share_out(threads, prepare)
+    share_out(threads, prepare)
 
 
 def _widest_above(tables: Tables, layer: int) -> int:
@@ -263,6 +233,11 @@ def _widest_above(tables: Tables, layer: int) -> int:
     For the last layer that is the outputs, which its losses want room for.
     """
     return max(2, int(tables.layers[WIDTH, -1]), *map(int, tables.layers[WIDTH, layer + 2 :]))
+
+
+def _rows_and_units(rows: int) -> tuple[Array, Offsets]:
+    """Return room for a tile's rows, of two layers of at most so many units and three more, and for lists of the units."""
+    return np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64)
 
 
 def _run(size: int, piece: int, pieces: int) -> tuple[int, int]:

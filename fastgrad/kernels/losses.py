@@ -8,6 +8,7 @@ way, or of the change itself where only one term is left.
 """
 
 from math import cosh, exp, expm1, inf, log, log1p, sinh, tanh
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,10 +30,11 @@ from fastgrad.kernels.codes import (
     POISSON_OF_LOGIT,
     PROBABILITY,
     SOFTMAX_CROSSENTROPY,
+    SQUARED,
     SQUARED_HINGE,
     TARGET,
 )
-from fastgrad.kernels.compile import helper, outlined
+from fastgrad.kernels.compile import by_code, helper, once, outlined
 
 
 @outlined
@@ -74,105 +76,131 @@ def huber_difference(p, d, delta):
     return inner * (d + 0.5 * inner) + p * abs(delta - inner)
 
 
-@outlined
-def residual_value(code, p, d):
-    """λ of the losses of d = a − y."""
-    if code == ABSOLUTE:
-        return abs(d)
-    if code == HUBER:
-        return 0.5 * d * d if abs(d) <= p else p * (abs(d) - 0.5 * p)
-    return log_cosh(d) if code == LOG_COSH else d * d
+class Formulas(NamedTuple):
+    """The compiled functions of a loss λ of one output, of its parameter p, of a and y, or of d = a − y alone."""
 
-
-@outlined
-def residual_slope(code, p, d):
-    """λ′ of the losses of d = a − y; at a kink the mean of the one-sided slopes."""
-    if code == ABSOLUTE:
-        return 1.0 if d > 0.0 else -1.0 if d < 0.0 else 0.0
-    if code == HUBER:
-        return max(-p, min(p, d))
-    return tanh(d) if code == LOG_COSH else 2.0 * d
-
-
-@outlined
-def residual_half_curvature(code, p, d):
-    """½λ″ of the losses of d = a − y."""
-    if code == ABSOLUTE:
-        return 0.0
-    if code == HUBER:
-        return 0.5 if abs(d) < p else 0.0
-    return 2.0 * sigmoid_slope(2.0 * d) if code == LOG_COSH else 1.0
-
-
-@outlined
-def residual_kink(code, p, d):
-    """How far d is from the nearest point where λ′ or λ″ jumps."""
-    if code == ABSOLUTE:
-        return abs(d)
-    return abs(abs(d) - p) if code == HUBER else inf
-
-
-@outlined
-def residual_difference(code, p, d, delta):
-    """λ(d + delta) − λ(d) of the losses of d = a − y, all of them even."""
-    if code == ABSOLUTE:
-        return max(delta, -2.0 * d - delta) if d >= 0.0 else max(-delta, 2.0 * d + delta)
-    if code == HUBER:
-        return huber_difference(p, abs(d), delta if d >= 0.0 else -delta)
-    return log_cosh_difference(d, delta) if code == LOG_COSH else delta * (2.0 * d + delta)
-
-
-@outlined
-def element_value(code, p, a, y):
-    """λ(a, y); from the logit a: binary cross-entropy, log(1 + e^−|a|) + max(a, 0) − y·a, and Poisson after exp."""
-    if code == BINARY_CROSSENTROPY:
-        return log1p(exp(-abs(a))) + (a * (1.0 - y) if a > 0.0 else -a * y)
-    if code == POISSON_OF_LOGIT:
-        return exp(a) - y * a
-    if code == POISSON:
-        return a - y * log(a)
-    if code == KL_DIVERGENCE:
-        return y * log(y / a) if y > 0.0 else 0.0
-    return residual_value(code, p, a - y)
-
-
-@outlined
-def element_slope(code, p, a, y):
-    """∂λ/∂a, without cancellation where σ saturates."""
-    if code == BINARY_CROSSENTROPY:
-        return (1.0 - y) - sigmoid(-a) if a > 0.0 else sigmoid(a) - y
-    if code == POISSON_OF_LOGIT:
-        return exp(a) - y
-    if code == POISSON or code == KL_DIVERGENCE:
-        return (a - y) / a if code == POISSON else -y / a
-    return residual_slope(code, p, a - y)
-
-
-@outlined
-def element_half_curvature(code, p, a, y):
+    value: Any
+    """λ(a, y), or λ(d)."""
+    slope: Any
+    """∂λ/∂a, without cancellation where σ saturates; at a kink the mean of the one-sided slopes."""
+    half_curvature: Any
     """½∂²λ/∂a²."""
-    if code == BINARY_CROSSENTROPY:
-        return 0.5 * sigmoid_slope(a)
-    if code == POISSON_OF_LOGIT:
-        return 0.5 * exp(a)
-    if code == POISSON or code == KL_DIVERGENCE:
-        return 0.5 * y / a / a
-    return residual_half_curvature(code, p, a - y)
+    kink: Any
+    """How far the output is from the nearest point where the slope, or that of the slope, jumps; inf where there is none."""
+    difference: Any
+    """λ(a + delta, y) − λ(a, y), for any delta; it takes delta as well."""
 
 
-@outlined
-def element_difference(code, p, a, y, delta):
-    """λ(a + delta, y) − λ(a, y) for any delta."""
-    if code == BINARY_CROSSENTROPY:
-        if a > 0.0:
-            return softplus_difference(-a, -delta) + (1.0 - y) * delta
-        return softplus_difference(a, delta) - y * delta
-    if code == POISSON_OF_LOGIT:
-        return exp_difference(a, delta) - y * delta
-    if code == POISSON or code == KL_DIVERGENCE:
-        logarithm = y * log1p(delta / a) if y != 0.0 else 0.0
-        return delta - logarithm if code == POISSON else -logarithm
-    return residual_difference(code, p, a - y, delta)
+def compiled(value, slope, half_curvature, kink, difference):
+    """Compile the formulas of a loss."""
+    return Formulas(once(value), once(slope), once(half_curvature), once(kink), once(difference))
+
+
+def smooth(p, a, y):
+    """Say that there is no kink."""
+    return inf
+
+
+def binary_difference(p, a, y, delta):
+    """Change log(1 + e^a) − y·a on the side where it is small."""
+    if a > 0.0:
+        return softplus_difference(-a, -delta) + (1.0 - y) * delta
+    return softplus_difference(a, delta) - y * delta
+
+
+def logarithm(y, a, delta):
+    """y·log((a + delta)/a), 0 where y is."""
+    return y * log1p(delta / a) if y != 0.0 else 0.0
+
+
+logarithm_difference = outlined(logarithm)
+
+RESIDUALS = {
+    SQUARED: compiled(
+        lambda p, d: d * d,
+        lambda p, d: 2.0 * d,
+        lambda p, d: 1.0,
+        lambda p, d: inf,
+        lambda p, d, delta: delta * (2.0 * d + delta),
+    ),
+    ABSOLUTE: compiled(
+        lambda p, d: abs(d),
+        lambda p, d: 1.0 if d > 0.0 else -1.0 if d < 0.0 else 0.0,
+        lambda p, d: 0.0,
+        lambda p, d: abs(d),
+        lambda p, d, delta: max(delta, -2.0 * d - delta) if d >= 0.0 else max(-delta, 2.0 * d + delta),
+    ),
+    HUBER: compiled(
+        lambda p, d: 0.5 * d * d if abs(d) <= p else p * (abs(d) - 0.5 * p),
+        lambda p, d: max(-p, min(p, d)),
+        lambda p, d: 0.5 if abs(d) < p else 0.0,
+        lambda p, d: abs(abs(d) - p),
+        lambda p, d, delta: huber_difference(p, abs(d), delta if d >= 0.0 else -delta),
+    ),
+    LOG_COSH: compiled(
+        lambda p, d: log_cosh(d),
+        lambda p, d: tanh(d),
+        lambda p, d: 2.0 * sigmoid_slope(2.0 * d),
+        lambda p, d: inf,
+        lambda p, d, delta: log_cosh_difference(d, delta),
+    ),
+}
+"""The formulas of the losses of d = a − y, all of them even, which may also follow a softmax: a new one is one more row."""
+
+ELEMENTS = {
+    BINARY_CROSSENTROPY: compiled(  # of the logit a: log(1 + e^−|a|) + max(a, 0) − y·a
+        lambda p, a, y: log1p(exp(-abs(a))) + (a * (1.0 - y) if a > 0.0 else -a * y),
+        lambda p, a, y: (1.0 - y) - sigmoid(-a) if a > 0.0 else sigmoid(a) - y,
+        lambda p, a, y: 0.5 * sigmoid_slope(a),
+        smooth,
+        binary_difference,
+    ),
+    POISSON_OF_LOGIT: compiled(  # of the logit a, the output being e^a
+        lambda p, a, y: exp(a) - y * a,
+        lambda p, a, y: exp(a) - y,
+        lambda p, a, y: 0.5 * exp(a),
+        smooth,
+        lambda p, a, y, delta: exp_difference(a, delta) - y * delta,
+    ),
+    POISSON: compiled(
+        lambda p, a, y: a - y * log(a),
+        lambda p, a, y: (a - y) / a,
+        lambda p, a, y: 0.5 * y / a / a,
+        smooth,
+        lambda p, a, y, delta: delta - logarithm_difference(y, a, delta),
+    ),
+    KL_DIVERGENCE: compiled(
+        lambda p, a, y: y * log(y / a) if y > 0.0 else 0.0,
+        lambda p, a, y: -y / a,
+        lambda p, a, y: 0.5 * y / a / a,
+        smooth,
+        lambda p, a, y, delta: -logarithm_difference(y, a, delta),
+    ),
+}
+"""The formulas of the other losses that are sums over outputs: a new one is one more row."""
+
+
+def _residual(kind: str, parameters: str = "p, d") -> Any:
+    return by_code({code: getattr(formulas, kind) for code, formulas in RESIDUALS.items()}, parameters)
+
+
+residual_value, residual_slope, residual_half_curvature = map(_residual, ("value", "slope", "half_curvature"))
+residual_kink, residual_difference = _residual("kink"), _residual("difference", "p, d, delta")
+"""The same for kernels, which have the code of the loss: residual_value(code, p, d) and so on."""
+
+
+def _element(kind: str, of_residual: Any, parameters: str = "p, a, y") -> Any:
+    return by_code({code: getattr(formulas, kind) for code, formulas in ELEMENTS.items()}, parameters, outlined(of_residual))
+
+
+element_value = _element("value", lambda code, p, a, y: residual_value(code, p, a - y))
+element_slope = _element("slope", lambda code, p, a, y: residual_slope(code, p, a - y))
+element_half_curvature = _element("half_curvature", lambda code, p, a, y: residual_half_curvature(code, p, a - y))
+element_kink = _element("kink", lambda code, p, a, y: residual_kink(code, p, a - y))
+element_difference = _element(
+    "difference", lambda code, p, a, y, delta: residual_difference(code, p, a - y, delta), "p, a, y, delta"
+)
+"""Likewise of a and y, of the losses of a − y too: element_value(code, p, a, y) and so on."""
 
 
 @outlined
@@ -190,11 +218,12 @@ def softmax_row(z, probability):
 
 
 @outlined
-def tabulate_sample(code, p, outputs, s):
+def tabulate_sample(loss, s):
     """Fill one sample's loss tables, factor included, and return its loss and the index of its largest logit.
 
     slope and half curvature are those of one output moved alone.
     """
+    code, p, outputs = loss.code, loss.parameter, loss.outputs
     if code == SOFTMAX_CROSSENTROPY:
         return tabulate_softmax(outputs, s)
     total = 0.0
@@ -203,19 +232,19 @@ def tabulate_sample(code, p, outputs, s):
         total += factor * element_value(code, p, a, y)
         outputs[LOSS_SLOPE, s, k] = factor * element_slope(code, p, a, y)
         outputs[LOSS_CURVATURE, s, k] = factor * element_half_curvature(code, p, a, y)
-        outputs[LOSS_KINK, s, k] = residual_kink(code, p, a - y)
+        outputs[LOSS_KINK, s, k] = element_kink(code, p, a, y)
     return total, 0
 
 
 @outlined
-def tabulate_coupled(code, p, outputs, s):
+def tabulate_coupled(loss, s):
     """Do what `tabulate_sample` does for the rarer losses that couple the outputs.
 
     A hinge has the index of the target class in the place of the largest logit's.
     """
-    if code >= OF_SOFTMAX:
-        return tabulate_of_softmax(code - OF_SOFTMAX, p, outputs, s)
-    return tabulate_hinge(code, p, outputs, s)
+    if loss.code >= OF_SOFTMAX:
+        return tabulate_of_softmax(loss.code - OF_SOFTMAX, loss.parameter, loss.outputs, s)
+    return tabulate_hinge(loss.code, loss.parameter, loss.outputs, s)
 
 
 @outlined
@@ -328,120 +357,128 @@ def hinge_difference(code, h, delta):
 
 
 @outlined
-def add_difference(code, p, outputs, top, s, bound, work, source, spare, total, columns, stride):
-    """Add to total the difference of sample s's loss when output k moves by row source + k of work, by at most `bound`.
+def add_difference(loss, s, bound, moves, spare, total):
+    """Add to total the difference of sample s's loss when output k moves by row k of moves, by at most `bound`.
 
-    A row has `columns` numbers and lies `stride` from the next, both unsigned. The two rows from `spare` on are scratch.
-    Exact for any move, whatever the loss.
+    The two rows of the same memory from number `spare` on are scratch. Exact for any move, whatever the loss.
     """
-    if code == SOFTMAX_CROSSENTROPY:
+    if loss.code == SOFTMAX_CROSSENTROPY:
         if bound < inf:
-            add_softmax(outputs, top, s, work, source, spare, total, columns, stride)
+            add_softmax(loss, s, moves, spare, total)
         else:
-            add_softmax_large(outputs, top, s, work, source, total, columns, stride)
-    elif code < COUPLED:
-        for k in range(outputs.shape[2]):
-            if outputs[LOSS_KINK, s, k] > bound:
-                add_element(outputs, s, k, work, source, total, columns, stride)
+            add_softmax_large(loss, s, moves, total)
+    elif loss.code < COUPLED:
+        for k in range(loss.outputs.shape[2]):
+            if loss.outputs[LOSS_KINK, s, k] > bound:
+                add_element(loss, s, k, moves, total)
             else:
-                add_element_large(code, p, outputs, s, k, work, source, total, columns, stride)
+                add_element_large(loss, s, k, moves, total)
     else:
-        add_coupled(code, p, outputs, top, s, bound < inf, work, source, total, columns, stride)
+        add_coupled(loss, s, bound < inf, moves, total)
 
 
 @helper
-def add_small_difference(code, outputs, top, s, work, source, spare, total, columns, stride):
+def add_small_difference(loss, s, moves, spare, total):
     """Do what `add_difference` does for softmax cross-entropy and elementwise losses, where two Taylor terms are enough."""
-    if code == SOFTMAX_CROSSENTROPY:
-        add_softmax(outputs, top, s, work, source, spare, total, columns, stride)
+    if loss.code == SOFTMAX_CROSSENTROPY:
+        add_softmax(loss, s, moves, spare, total)
     else:
-        for k in range(outputs.shape[2]):
-            add_element(outputs, s, k, work, source, total, columns, stride)
+        for k in range(loss.outputs.shape[2]):
+            add_element(loss, s, k, moves, total)
 
 
 @helper
-def add_element(outputs, s, k, work, source, total, columns, stride):
+def add_element(loss, s, k, moves, total):
     """Add two Taylor terms of the loss of output k."""
-    at, g, h = np.uint64(source + k) * stride, outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
-    for c in range(columns):
+    work, at = moves.numbers, np.uint64(moves.first + k) * moves.stride
+    g, h = loss.outputs[LOSS_SLOPE, s, k], loss.outputs[LOSS_CURVATURE, s, k]
+    for c in range(moves.columns):
         total[c] += work[at + c] * (g + work[at + c] * h)
 
 
 @outlined
-def add_element_large(code, p, outputs, s, k, work, source, total, columns, stride):
+def add_element_large(loss, s, k, moves, total):
     """Add the exact difference of the loss of output k."""
-    at, a, y, factor = np.uint64(source + k) * stride, outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
-    for c in range(columns):
-        total[c] += factor * element_difference(code, p, a, y, work[at + c])
+    outputs, work, at = loss.outputs, moves.numbers, np.uint64(moves.first + k) * moves.stride
+    a, y, factor = outputs[OUTPUT, s, k], outputs[TARGET, s, k], outputs[FACTOR, s, k]
+    for c in range(moves.columns):
+        total[c] += factor * element_difference(loss.code, loss.parameter, a, y, work[at + c])
 
 
 @helper
-def add_softmax(outputs, top, s, work, source, spare, total, columns, stride):
+def add_softmax(loss, s, moves, spare, total):
     """Add the difference of softmax cross-entropy for small moves.
 
     Moves are taken relative to the largest logit's, d_k = move_k − move_top: the loss does not change when all logits
     move together, and so no term is larger than the probability it comes with. It is
-    Σ g d + ½Σy(Σ p d² − (Σ p d)²), whose last two sums are made in the two rows of work from `spare` on.
+    Σ g d + ½Σy(Σ p d² − (Σ p d)²), whose last two sums are made in the two rows from `spare` on.
     """
-    mass, factor = 0.0, outputs[FACTOR, s, 0]
-    base, mean = np.uint64(source + top[s]) * stride, np.uint64(spare) * stride
+    outputs, work, source, stride = loss.outputs, moves.numbers, moves.first, moves.stride
+    mass, factor, top = 0.0, outputs[FACTOR, s, 0], loss.top[s]
+    base, mean = np.uint64(source + top) * stride, np.uint64(spare) * stride
     square = mean + stride
     for k in range(outputs.shape[2]):
         mass += outputs[TARGET, s, k]
-    for c in range(columns):
+    for c in range(moves.columns):
         work[mean + c], work[square + c] = 0.0, 0.0
     for k in range(outputs.shape[2]):
-        if k != top[s]:
+        if k != top:
             at, g, p = np.uint64(source + k) * stride, outputs[LOSS_SLOPE, s, k], outputs[PROBABILITY, s, k]
-            for c in range(columns):
+            for c in range(moves.columns):
                 d = work[at + c] - work[base + c]
                 total[c] += g * d
                 work[mean + c] += p * d
                 work[square + c] += p * d * d
-    for c in range(columns):
+    for c in range(moves.columns):
         total[c] += 0.5 * factor * mass * (work[square + c] - work[mean + c] * work[mean + c])
 
 
 @outlined
-def add_softmax_large(outputs, tops, s, work, source, total, columns, stride):
+def add_softmax_large(loss, s, moves, total):
     """Do what `add_softmax` does for any move: Σy·log(1 + Σ p expm1(d)) − Σ y d; from the logits where that overflows."""
-    top, logits, factor, mass = tops[s], outputs[OUTPUT, s], outputs[FACTOR, s, 0], 0.0
+    outputs, work, source, stride = loss.outputs, moves.numbers, moves.first, moves.stride
+    top, factor, mass = loss.top[s], outputs[FACTOR, s, 0], 0.0
     base = np.uint64(source + top) * stride
-    for k in range(logits.size):
+    for k in range(outputs.shape[2]):
         mass += outputs[TARGET, s, k]
-    for c in range(columns):
+    for c in range(moves.columns):
         largest, linear, excess = 0.0, 0.0, 0.0
         for k in range(outputs.shape[2]):
             d = work[np.uint64(source + k) * stride + c] - work[base + c]
             largest = max(largest, d)
             linear += outputs[TARGET, s, k] * d
             excess += outputs[PROBABILITY, s, k] * expm1(d)
-        if largest < LARGE:
-            total[c] += factor * (mass * log1p(excess) - linear)
-            continue
-        largest, scaled = -inf, 0.0
-        for k in range(logits.size):
-            largest = max(largest, logits[k] - logits[top] + work[np.uint64(source + k) * stride + c] - work[base + c])
-        for k in range(logits.size):
-            scaled += exp(logits[k] - logits[top] + work[np.uint64(source + k) * stride + c] - work[base + c] - largest)
-        total[c] += factor * (mass * (largest + log(scaled) + log(outputs[PROBABILITY, s, top])) - linear)
+        growth = log1p(excess) if largest < LARGE else log_growth(outputs, top, s, moves, c)
+        total[c] += factor * (mass * growth - linear)
 
 
 @outlined
-def add_coupled(code, p, outputs, top, s, small, work, source, total, columns, stride):
+def log_growth(outputs, top, s, moves, c):
+    """Log (1 + Σ p expm1(d)) from the logits, relative to the largest after the move."""
+    logits, work, source, stride = outputs[OUTPUT, s], moves.numbers, moves.first, moves.stride
+    base, largest, scaled = np.uint64(source + top) * stride, -inf, 0.0
+    for k in range(logits.size):
+        largest = max(largest, logits[k] - logits[top] + work[np.uint64(source + k) * stride + c] - work[base + c])
+    for k in range(logits.size):
+        scaled += exp(logits[k] - logits[top] + work[np.uint64(source + k) * stride + c] - work[base + c] - largest)
+    return largest + log(scaled) + log(outputs[PROBABILITY, s, top])
+
+
+@outlined
+def add_coupled(loss, s, small, moves, total):
     """Do what `add_softmax` does for the rarer losses that couple the outputs; column by column, which is less to compile."""
-    for c in range(columns):
-        total[c] += coupled_difference(
-            code, p, outputs, top[s], s, small, work, source * np.int64(stride) + c, np.int64(stride)
-        )
+    stride = np.int64(moves.stride)
+    for c in range(moves.columns):
+        total[c] += coupled_difference(loss, s, small, moves.numbers, moves.first * stride + c, stride)
 
 
 @outlined
-def coupled_difference(code, p, outputs, top, s, small, moves, first, stride):
+def coupled_difference(loss, s, small, moves, first, stride):
     """Difference of sample s's loss, factor included, when output k moves by moves[first + k·stride]."""
+    code, p, outputs, top = loss.code, loss.parameter, loss.outputs, loss.top[s]
     n, total, base = outputs.shape[2], 0.0, moves[first + top * stride]
     if code >= OF_SOFTMAX:
-        total = of_softmax_difference(code - OF_SOFTMAX, p, outputs, s, small, moves, first, stride, base)
+        total = of_softmax_difference(loss, s, small, moves, first, stride)
     elif n == 1:
         total = hinge_difference(code, hinge_term(p, outputs, s, 0, 0), -outputs[TARGET, s, 0] * base)
     else:
@@ -452,13 +489,14 @@ def coupled_difference(code, p, outputs, top, s, small, moves, first, stride):
 
 
 @outlined
-def of_softmax_difference(code, p, outputs, s, small, moves, first, stride, base):
+def of_softmax_difference(loss, s, small, moves, first, stride):
     """Of moves d relative to the largest logit's, p_k changes by p_k(E_k − Ē)/(1 + Ē), E = expm1(d), Ē = Σ p E.
 
     For small moves E is d + ½d², what is left out being below d²/6 ≤ 2⁻⁵⁶ of it (|d| ≤ 2·SMALL_MOVE). Of the largest logit E
     is 0, so that nothing cancels where it has all the probability; p_k of any other is at most ½. Where E would overflow,
     p is made anew of the logits, to an absolute error of as many roundoffs as their distances are large.
     """
+    outputs, base = loss.outputs, moves[first + loss.top[s] * stride]
     logits, largest, mean, highest, scaled, total = outputs[OUTPUT, s], 0.0, 0.0, -inf, 0.0, 0.0
     top = np.argmax(logits)
     for k in range(logits.size):
@@ -473,20 +511,22 @@ def of_softmax_difference(code, p, outputs, s, small, moves, first, stride, base
         moved = probability * ((d + 0.5 * d * d if small else expm1(d)) - mean) / (1.0 + mean)
         if largest >= LARGE:
             moved = exp(logits[k] - logits[top] + d - highest) / scaled - probability
-        total += residual_difference(code, p, softmax_residual(outputs, s, k), moved)
+        total += residual_difference(loss.code - OF_SOFTMAX, loss.parameter, softmax_residual(outputs, s, k), moved)
     return total
 
 
 @outlined
-def single_difference(code, p, outputs, top, s, k, delta, work):
+def single_difference(loss, s, k, delta, work):
     """Difference of sample s's loss, factor included, when output k alone moves by delta; work has room for all outputs."""
-    if code == SOFTMAX_CROSSENTROPY:
+    outputs = loss.outputs
+    if loss.code == SOFTMAX_CROSSENTROPY:
         return outputs[FACTOR, s, 0] * single_softmax_difference(outputs, s, k, delta)
-    if code < COUPLED:
-        return outputs[FACTOR, s, k] * element_difference(code, p, outputs[OUTPUT, s, k], outputs[TARGET, s, k], delta)
+    if loss.code < COUPLED:
+        a, y = outputs[OUTPUT, s, k], outputs[TARGET, s, k]
+        return outputs[FACTOR, s, k] * element_difference(loss.code, loss.parameter, a, y, delta)
     for j in range(outputs.shape[2]):
         work[j] = delta if j == k else 0.0
-    return coupled_difference(code, p, outputs, top[s], s, False, work, 0, 1)
+    return coupled_difference(loss, s, False, work, 0, 1)
 
 
 @outlined

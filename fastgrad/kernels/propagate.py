@@ -33,15 +33,10 @@ from fastgrad.kernels.codes import (
     Z,
 )
 from fastgrad.kernels.compile import call, helper, outlined, wide_vectors, worker
+from fastgrad.kernels.records import Here, Loss, Moves, Terms, Tile, Weights
 from fastgrad.kernels.rows import COLUMNS, STRIDE, expand, first_line, multiply
 
 ONE, HALF = np.uint64(1), np.uint64(TILE)
-
-
-# Types of workers' arguments. First come those of the base point, from theta to the loss's parameter.
-BASE = "f8[::1], i8[:,::1], f8[::1], f8[:,:,::1], i8[::1], f8[:,:,::1], i8[::1], i8, f8"
-PARAMETERS = "i8, f8[:,::1], f8[::1], f8[::1], i8[::1], i8[::1], i8[::1], i8, i8"
-PREACTIVATIONS = "i8, f8, f8[::1], i8[::1], i8, i8"
 
 
 @worker("void(i8, f8, f8, f8, f8[::1], u8, u8)")
@@ -51,68 +46,94 @@ def exact_activation(code, p, z, scale, moves, begin, count):
         moves[c] = scale * activations.difference(code, p, z, moves[c])
 
 
-@worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, f8, f8[::1], i8, i8, f8[::1], u8, u8)")
-def exact_loss(code, p, outputs, top, s, bound, work, source, spare, total, columns, stride):
+@worker("void(Loss, i8, f8, Moves, i8, f8[::1])")
+def exact_loss(loss, s, bound, moves, spare, total):
     """Do what `losses.add_difference` does."""
-    losses.add_difference(code, p, outputs, top, s, bound, work, source, spare, total, columns, stride)
+    losses.add_difference(loss, s, bound, moves, spare, total)
 
 
-@worker("void(i8, f8, f8[:,:,::1], i8[::1], i8, i8, f8[::1], u8, u8, f8[::1], f8[::1])")
-def exact_single(code, p, outputs, top, s, k, moves, begin, end, work, total):
+@worker("void(Loss, i8, i8, f8[::1], u8, u8, f8[::1], f8[::1])")
+def exact_single(loss, s, k, moves, begin, end, work, total):
     """Add to some columns of total the exact difference of sample s's loss when output k alone moves."""
     for c in range(begin, end):
-        total[c] += losses.single_difference(code, p, outputs, top, s, k, moves[c], work)
+        total[c] += losses.single_difference(loss, s, k, moves[c], work)
 
 
 @helper
-def list_active(layers, units, layer, s, bound, active, at):
-    """List from active[at] on the units of a layer that pass a change of sample s on, at the output all; return how many."""
-    count, output = 0, layer == layers.shape[1] - 2
-    low = layers[UNIT, layer]
-    for i in range(layers[WIDTH, layer + 1]):
+def loss_of(tables):
+    """Return the part of the tables that is the loss's."""
+    return Loss(tables.loss_code, tables.loss_parameter, tables.outputs, tables.top)
+
+
+@helper
+def coefficients(tables, here, u):
+    """Return a unit's z, f′, ½f″, and whether it may come so near a kink that these are not enough."""
+    units, s = tables.units, here.sample
+    return units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= here.bound
+
+
+@helper
+def move_exactly(tables, here, u, moves, begin, count):
+    """Turn moves of z of a unit, some columns from `begin` on, into exact moves of f(z), its dropout included.
+
+    Here and below exact differences are multiplied by the unit's dropout; Taylor coefficients have it in them.
+    """
+    code, p, s = tables.layers[CODE, here.layer], tables.shapes[here.layer], here.sample
+    z, scale = tables.units[Z, s, u], tables.units[SCALE, s, u]
+    call(tables.exact[EXACT_ACTIVATION], (code, p, z, scale, moves, begin, count))
+
+
+@helper
+def list_active(tables, here, active, at):
+    """List from active[at] on the units of a layer that pass a sample's change on, at the output all; return how many."""
+    layers, units, s = tables.layers, tables.units, here.sample
+    count, output = 0, here.layer == layers.shape[1] - 2
+    low = layers[UNIT, here.layer]
+    for i in range(layers[WIDTH, here.layer + 1]):
         u = low + i
-        if output or units[SLOPE, s, u] != 0.0 or units[CURVATURE, s, u] != 0.0 or units[KINK, s, u] <= bound:
+        if output or units[SLOPE, s, u] != 0.0 or units[CURVATURE, s, u] != 0.0 or units[KINK, s, u] <= here.bound:
             active[at + count] = i
             count += 1
     return count
 
 
 @helper
-def list_terms(theta, layers, units, layer, unit, s, bound, active, count, terms):
-    """List what a move x of one activation makes of f of each listed unit above: x·(terms[r] + x·terms[count + r]).
+def list_terms(tables, here, unit, active, terms):
+    """List what a move x of one activation makes of f of each listed unit above: x·(w·f′ + x·w²·½f″), as `Terms` says.
 
-    Of f(z + w·x) these are w·f′ and w²·½f″; a dropout's factor is in them. Return whether two Taylor terms are enough for all.
+    A dropout's factor is in f′ and f″. Return whether two Taylor terms are enough for all.
     """
-    low, start, width, small = layers[UNIT, layer], layers[START, layer] + unit, layers[WIDTH, layer], True
+    layers, units, s = tables.layers, tables.units, here.sample
+    low, start, width, small = layers[UNIT, here.layer], layers[START, here.layer] + unit, layers[WIDTH, here.layer], True
+    numbers, count = terms.numbers, terms.size
     for r in range(count):
         i = active[r]
-        w = theta[start + i * width]
-        terms[r], terms[count + r] = w * units[SLOPE, s, low + i], w * (w * units[CURVATURE, s, low + i])
-        small = small and units[KINK, s, low + i] > bound and isfinite(terms[count + r])
+        w = tables.theta[start + i * width]
+        numbers[r], numbers[count + r] = w * units[SLOPE, s, low + i], w * (w * units[CURVATURE, s, low + i])
+        small = small and units[KINK, s, low + i] > here.bound and isfinite(numbers[count + r])
     return small
 
 
 @outlined
-def enter(theta, layers, shapes, units, exact, layer, s, bound, active, count, groups, n_groups, first, work):
-    """Fill rows of work with the moves of the listed units of the layer above a changed one: f(z + w·first) − f(z).
+def enter(tables, here, tile, count, groups, n_groups):
+    """Fill a tile's rows with the moves of the listed units of the layer above a changed one: f(z + w·first) − f(z).
 
-    groups lists runs of columns that share a changed unit: unit, first column, last column + 1. Here and below exact
-    differences are multiplied by the unit's dropout; Taylor coefficients have it in them.
+    groups lists runs of columns that share a changed unit: unit, first column, last column + 1.
     """
     wide_vectors()
-    low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
+    layers, first, work = tables.layers, tile.first, tile.work
     for r in range(count):
-        i, at = active[r], np.uint64(r) * STRIDE
-        u, row = low + i, layers[START, layer] + i * layers[WIDTH, layer]
-        z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
+        i, at = tile.active[r], np.uint64(r) * STRIDE
+        u, row = layers[UNIT, here.layer] + i, layers[START, here.layer] + i * layers[WIDTH, here.layer]
+        _, f1, f2, general = coefficients(tables, here, u)
         for g in range(n_groups):
-            w = theta[row + groups[g, 0]]
+            w = tables.theta[row + groups[g, 0]]
             linear, quadratic = w * f1, w * (w * f2)  # the same bits as by `list_terms`
             begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
             if general:
                 for c in range(begin, end):
                     work[at + c] = w * first[c]
-                call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, at + begin, end - begin))
+                move_exactly(tables, here, u, work, at + begin, end - begin)
             elif isfinite(quadratic):
                 for c in range(begin, end):
                     work[at + c] = first[c] * (linear + first[c] * quadratic)
@@ -123,48 +144,46 @@ def enter(theta, layers, shapes, units, exact, layer, s, bound, active, count, g
 
 
 @helper
-def activate(layers, shapes, units, exact, layer, s, bound, active, here, count, work, target, columns, used):
-    """Turn rows of moves of z into moves of f(z): two Taylor terms where `bound` allows it, else the exact difference.
+def activate(tables, here, tile, target, count):
+    """Turn rows of moves of z into moves of f(z): two Taylor terms where the bound allows it, else the exact difference.
 
-    Of each half the first `used` columns: what an earlier tile left in the others would become denormal, and slow.
+    Of each half the columns in use: what an earlier tile left in the others would become denormal, and slow.
     """
     wide_vectors()
-    low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
+    low, work, used = tables.layers[UNIT, here.layer], tile.work, np.uint64(tile.used)
     for r in range(count):
-        u, at = low + active[here + r], np.uint64(target + r) * STRIDE
-        z, f1, f2 = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u]
-        if units[KINK, s, u] <= bound:
-            for half in range(at, at + columns, HALF):
-                call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, half, np.uint64(used)))
+        u, at = low + tile.active[target + r], np.uint64(target + r) * STRIDE
+        _, f1, f2, general = coefficients(tables, here, u)
+        if general:
+            for half in range(at, at + tile.columns, HALF):
+                move_exactly(tables, here, u, work, half, used)
         elif f2 != 0.0:
-            for half in range(at, at + columns, HALF):
-                for c in range(half, half + np.uint64(used)):
+            for half in range(at, at + tile.columns, HALF):
+                for c in range(half, half + used):
                     work[c] *= f1 + work[c] * f2
         elif f1 != 1.0:
-            for half in range(at, at + columns, HALF):
-                for c in range(half, half + np.uint64(used)):
+            for half in range(at, at + tile.columns, HALF):
+                for c in range(half, half + used):
                     work[c] *= f1
 
 
 @outlined
-def enter_units(
-    theta, layers, shapes, units, exact, layer, s, bound, active, here, count, changed, n_changed, first, work, target, columns
-):
+def enter_units(tables, here, tile, count, changed, n_changed):
     """Do what `enter` does where each column has a changed unit of its own, listed in `changed`, ascending."""
     wide_vectors()
-    low, code, p = layers[UNIT, layer], layers[CODE, layer], shapes[layer]
+    layers, theta, first, work = tables.layers, tables.theta, tile.first, tile.work
     gapless = changed[n_changed - 1] - changed[0] == n_changed - 1
     filled, begin = np.uint64(n_changed), np.uint64(changed[0])
     for r in range(count):
-        i, at = active[here + r], np.uint64(target + r) * STRIDE
-        u, row = low + i, np.uint64(layers[START, layer] + i * layers[WIDTH, layer])
-        z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
-        for half in range(np.uint64(0), columns, HALF):
+        i, at = tile.active[r], np.uint64(r) * STRIDE
+        u, row = layers[UNIT, here.layer] + i, np.uint64(layers[START, here.layer] + i * layers[WIDTH, here.layer])
+        _, f1, f2, general = coefficients(tables, here, u)
+        for half in range(np.uint64(0), tile.columns, HALF):
             to = at + half
             if general:
                 for c in range(filled):
                     work[to + c] = theta[row + np.uint64(changed[c])] * first[half + c]
-                call(exact[EXACT_ACTIVATION], (code, p, z, units[SCALE, s, u], work, to, filled))
+                move_exactly(tables, here, u, work, to, filled)
             elif gapless:
                 for c in range(filled):
                     d = theta[row + begin + c] * first[half + c]
@@ -176,39 +195,32 @@ def enter_units(
 
 
 @helper
-def climb(
-    theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer, n_below,
-    terms, n_terms, first, work, active, total, columns, used,
-):  # fmt: skip
-    """Carry the changes of the activations of a layer through all above, and add the loss's changes to total.
+def climb(tables, here, bounds, tile, terms, n_below):
+    """Carry the changes of the activations of a layer through all above, and add the loss's changes to the tile's total.
 
-    The first `n_below` rows of work hold the changes of the units listed first in active, unless `n_terms` says that they
-    are still to be made, as by `list_terms`. Both hold two layers in turn, the one being read and the one being written.
-    Of each row the first `columns` are carried, of straight activations only those of +step.
+    The first `n_below` rows hold the changes of the units listed first, unless `terms` says that they are still to be made.
+    Of straight activations only those of +step are carried.
     """
-    last, rows = layers.shape[1] - 2, active.size // 2
+    layers, s = tables.layers, here.sample
+    last, rows = layers.shape[1] - 2, tile.active.size // 2
     source, target = np.int64(0), rows
-    for above in range(layer + 1, last + 1):
-        bound = bounds[above]
-        n_here = list_active(layers, units, above, s, bound, active, target)
-        start, n_columns = layers[START, above], layers[WIDTH, above]
-        n_first = n_terms if above == layer + 1 else 0
-        multiply(
-            np.int64(columns), used, terms, n_first, first, theta, start, n_columns, active, target, n_here, source, n_below,
-            work, source, target,
-        )  # fmt: skip
-        activate(layers, shapes, units, exact, above, s, bound, active, target, n_here, work, target, columns, used)
+    for above in range(here.layer + 1, last + 1):
+        place = Here(above, s, bounds[above])
+        n_here = list_active(tables, place, tile.active, target)
+        weights = Weights(tables.theta, layers[START, above], layers[WIDTH, above])
+        to_make = Terms(terms.numbers, terms.size if above == here.layer + 1 else 0)
+        multiply(weights, tile, to_make, source, n_below, target, n_here)
+        activate(tables, place, tile, target, n_here)
         source, target, n_below = target, source, n_here
-    if n_terms and layer == last:
-        expand(np.int64(columns), terms, n_terms, first, n_below, work, source)
-    if columns < COLUMNS:
-        mirror(n_below, work, source, used)
-    if exact[EXACT_LOSS]:
-        call(exact[EXACT_LOSS], (
-            loss_code, loss_parameter, outputs, top, s, bounds[last + 1], work, source, target, total, COLUMNS, STRIDE,
-        ))  # fmt: skip
+    if terms.size and here.layer == last:
+        expand(tile, terms, source, n_below)
+    if tile.columns < COLUMNS:
+        mirror(n_below, tile.work, source, tile.used)
+    loss, moves = loss_of(tables), Moves(tile.work, source, COLUMNS, STRIDE)
+    if tables.exact[EXACT_LOSS]:
+        call(tables.exact[EXACT_LOSS], (loss, s, bounds[last + 1], moves, target, tile.total))
     else:
-        losses.add_small_difference(loss_code, outputs, top, s, work, source, target, total, COLUMNS, STRIDE)
+        losses.add_small_difference(loss, s, moves, target, tile.total)
 
 
 @helper
@@ -222,26 +234,27 @@ def mirror(count, work, source, used):
 
 
 @helper
-def columns_to_carry(layers, exact, layer):
+def columns_to_carry(tables, layer):
     """Return how many columns of a row need carrying from a layer on: half where all activations on the way are straight."""
-    straight = not exact[EXACT_ACTIVATION]
-    for above in range(layer, layers.shape[1] - 1):
-        straight = straight and layers[CODE, above] in STRAIGHT
+    straight = not tables.exact[EXACT_ACTIVATION]
+    for above in range(layer, tables.layers.shape[1] - 1):
+        straight = straight and tables.layers[STRAIGHT, above] == 1
     return HALF if straight else COLUMNS
 
 
 @outlined
-def finish(exact, outputs, top, loss_code, loss_parameter, bound, s, groups, n_groups, first, work, total):
-    """Add the loss's changes to total where the changed unit is an output itself."""
+def finish(tables, here, tile, groups, n_groups):
+    """Add the loss's changes to the tile's total where the changed unit is an output itself; the bound is the outputs'."""
+    outputs, s, first, total = tables.outputs, here.sample, tile.first, tile.total
     for g in range(n_groups):
         k = groups[g, 0]
         begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
-        if outputs[LOSS_KINK, s, k] > bound:
+        if outputs[LOSS_KINK, s, k] > here.bound:
             slope, curvature = outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
             for c in range(begin, end):
                 total[c] += first[c] * (slope + first[c] * curvature)
         else:
-            call(exact[EXACT_SINGLE], (loss_code, loss_parameter, outputs, top, s, k, first, begin, end, work, total))
+            call(tables.exact[EXACT_SINGLE], (loss_of(tables), s, k, first, begin, end, tile.work, total))
 
 
 @outlined
@@ -272,14 +285,14 @@ def group_columns(selected, low, high, weights, n_in, runs, groups):
 
 
 @helper
-def perturb(layers, shapes, units, exact, layer, s, bound, inputs, steps, runs, count, first):
+def perturb(tables, here, plan, runs, count, first):
     """Fill `first` with the changes of the perturbed units' activations: z_i moves by ±step·input, a bias's input being 1."""
     wide_vectors()
-    code, p, n_in = layers[CODE, layer], shapes[layer], layers[WIDTH, layer]
+    inputs, steps, s, n_in = plan.inputs, plan.steps, here.sample, tables.layers[WIDTH, here.layer]
     for g in range(count):
-        u, source = layers[UNIT, layer] + runs[g, 0], runs[g, 3]
+        u, source = tables.layers[UNIT, here.layer] + runs[g, 0], runs[g, 3]
         low, length = np.uint64(runs[g, 1]), np.uint64(runs[g, 2] - runs[g, 1])
-        z, f1, f2, general = units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= bound
+        _, f1, f2, general = coefficients(tables, here, u)
         if general or source == n_in:
             for c in range(length):
                 j = source + np.int64(c)
@@ -287,9 +300,8 @@ def perturb(layers, shapes, units, exact, layer, s, bound, inputs, steps, runs, 
                 first[low + c] = d if general else d * (f1 + d * f2)
                 first[HALF + low + c] = -d if general else -d * (f1 - d * f2)
             if general:
-                scale = units[SCALE, s, u]
-                call(exact[EXACT_ACTIVATION], (code, p, z, scale, first, low, length))
-                call(exact[EXACT_ACTIVATION], (code, p, z, scale, first, HALF + low, length))
+                move_exactly(tables, here, u, first, low, length)
+                move_exactly(tables, here, u, first, HALF + low, length)
         else:
             shift = np.uint64(source)
             for c in range(length):
@@ -298,52 +310,48 @@ def perturb(layers, shapes, units, exact, layer, s, bound, inputs, steps, runs, 
                 first[HALF + low + c] = -d * (f1 - d * f2)
 
 
-@worker(f"void({BASE}, {PARAMETERS}, f8[::1], i8[::1], f8[::1], i8[:,::1], i8[:,::1], f8[::1])")
-def parameter_tiles(
-    theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, inputs, steps, bounds, selected, tiles,
-    order, begin, end, memory, active, terms, runs, groups, values,
-):  # fmt: skip
+@worker("void(Tables, Parameters, ParameterRoom, i8, i8, f8[::1])")
+def parameter_tiles(tables, plan, room, begin, end, values):
     """Work through the tiles order[begin] to order[end − 1]: every sample, then the sums over them."""
-    last, n_in = layers.shape[1] - 2, layers[WIDTH, layer]
-    weights = n_in * layers[WIDTH, layer + 1]
-    first, total, work = parts(memory)
-    columns = columns_to_carry(layers, exact, layer)
+    layer, last, bounds = plan.layer, tables.layers.shape[1] - 2, plan.bounds
+    n_in = tables.layers[WIDTH, layer]
+    weights = n_in * tables.layers[WIDTH, layer + 1]
+    first, total, work = rows_of(room.memory)
+    columns = columns_to_carry(tables, layer)
     clear(work)
     for number in range(begin, end):
-        low, high = tiles[order[number]], tiles[order[number] + 1]
-        count, n_groups = group_columns(selected, low, high, weights, n_in, runs, groups)
+        low, high = plan.tiles[plan.order[number]], plan.tiles[plan.order[number] + 1]
+        count, n_groups = group_columns(plan.selected, low, high, weights, n_in, room.runs, room.groups)
         clear(first)
         clear(total)
-        for s in range(inputs.shape[0]):
-            perturb(layers, shapes, units, exact, layer, s, bounds[layer], inputs, steps, runs, count, first)
+        tile = Tile(first, total, work, room.active, columns, high - low)
+        for s in range(plan.inputs.shape[0]):
+            perturb(tables, Here(layer, s, bounds[layer]), plan, room.runs, count, first)
             if layer == last:
-                finish(
-                    exact, outputs, top, loss_code, loss_parameter, bounds[last + 1], s, groups, n_groups, first, work, total
-                )
+                finish(tables, Here(layer, s, bounds[last + 1]), tile, room.groups, n_groups)
                 continue
-            n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
-            n_terms = n_above
-            if n_groups > 1 or not list_terms(
-                theta, layers, units, layer + 1, groups[0, 0], s, bounds[layer + 1], active, n_above, terms
-            ):
-                n_terms = 0
-                enter(
-                    theta, layers, shapes, units, exact, layer + 1, s, bounds[layer + 1],
-                    active, n_above, groups, n_groups, first, work,
-                )  # fmt: skip
-            climb(
-                theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
-                n_above, terms, n_terms, first, work, active, total, columns, high - low,
-            )  # fmt: skip
-        for g in range(count):
-            first_column, source = np.uint64(runs[g, 1]), np.uint64(runs[g, 3])
-            for c in range(np.uint64(runs[g, 2] - runs[g, 1])):
-                difference = total[first_column + c] - total[HALF + first_column + c]
-                values[np.uint64(low) + first_column + c] = difference / (2.0 * steps[source + c])
+            above = Here(layer + 1, s, bounds[layer + 1])
+            n_above = list_active(tables, above, room.active, 0)
+            terms = Terms(room.terms, n_above)
+            if n_groups > 1 or not list_terms(tables, above, room.groups[0, 0], room.active, terms):
+                terms = Terms(room.terms, 0)
+                enter(tables, above, tile, n_above, room.groups, n_groups)
+            climb(tables, above, bounds, tile, terms, n_above)
+        divide(plan, room.runs, count, low, total, values)
 
 
 @helper
-def parts(memory):
+def divide(plan, runs, count, low, total, values):
+    """Make difference quotients of a tile's changes of the loss."""
+    for g in range(count):
+        first_column, source = np.uint64(runs[g, 1]), np.uint64(runs[g, 3])
+        for c in range(np.uint64(runs[g, 2] - runs[g, 1])):
+            difference = total[first_column + c] - total[HALF + first_column + c]
+            values[np.uint64(low) + first_column + c] = difference / (2.0 * plan.steps[source + c])
+
+
+@helper
+def rows_of(memory):
     """Return two rows and the rest of them, each beginning a line of the cache."""
     low = first_line(memory)
     return memory[low : low + ROW], memory[low + SPACING : low + SPACING + ROW], memory[low + 2 * SPACING :]
@@ -357,71 +365,62 @@ def clear(array):
 
 
 @outlined
-def finish_units(exact, outputs, top, loss_code, loss_parameter, bound, s, changed, n_changed, first, work, total):
+def finish_units(tables, here, tile, changed, n_changed):
     """Do what `finish` does where each column has a changed output of its own."""
+    outputs, s, first, total = tables.outputs, here.sample, tile.first, tile.total
     for c in range(n_changed):
         k = changed[c]
         for q in (c, TILE + c):
-            if outputs[LOSS_KINK, s, k] > bound:
+            if outputs[LOSS_KINK, s, k] > here.bound:
                 total[q] += first[q] * (outputs[LOSS_SLOPE, s, k] + first[q] * outputs[LOSS_CURVATURE, s, k])
             else:
                 at = np.uint64(q)
-                call(exact[EXACT_SINGLE], (loss_code, loss_parameter, outputs, top, s, k, first, at, at + ONE, work, total))
+                call(tables.exact[EXACT_SINGLE], (loss_of(tables), s, k, first, at, at + ONE, tile.work, total))
 
 
-@worker(f"void({BASE}, {PREACTIVATIONS}, f8[::1], i8[::1], i8[::1], i8[::1], f8[:,::1])")
-def preactivation_tiles(
-    theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, layer, step, bounds, samples,
-    begin, stride, memory, active, changeable, changed, values,
-):  # fmt: skip
+@worker("void(Tables, Preactivations, PreactivationRoom, i8, i8, f8[:,::1])")
+def preactivation_tiles(tables, plan, room, begin, stride, values):
     """Work through every stride-th pair of a sample and a tile of its changeable units, from pair `begin` on."""
-    last = layers.shape[1] - 2
+    layer, last, bounds, changed = plan.layer, tables.layers.shape[1] - 2, plan.bounds, room.changed
     tiles = (values.shape[1] + TILE - 1) // TILE
-    first, total, work = parts(memory)
-    columns = columns_to_carry(layers, exact, layer)
+    first, total, work = rows_of(room.memory)
+    columns = columns_to_carry(tables, layer)
     clear(work)
-    for number in range(begin, tiles * samples.size, stride):
-        which, tile = number // tiles, number % tiles
-        s = samples[which]
-        n_changeable = list_active(layers, units, layer, s, bounds[layer], changeable, 0)
-        n_changed = min(TILE, n_changeable - tile * TILE)
+    for number in range(begin, tiles * plan.samples.size, stride):
+        which, tile_number = number // tiles, number % tiles
+        s = plan.samples[which]
+        here = Here(layer, s, bounds[layer])
+        n_changed = min(TILE, list_active(tables, here, room.changeable, 0) - tile_number * TILE)
         if n_changed <= 0:
             continue
         clear(first)
         clear(total)
         for c in range(n_changed):
-            changed[c] = changeable[tile * TILE + c]
-        perturb_units(layers, shapes, units, exact, layer, s, bounds[layer], step, changed, n_changed, first)
+            changed[c] = room.changeable[tile_number * TILE + c]
+        tile = Tile(first, total, work, room.active, columns, n_changed)
+        perturb_units(tables, here, plan.step, changed, n_changed, first)
         if layer == last:
-            finish_units(
-                exact, outputs, top, loss_code, loss_parameter, bounds[last + 1], s, changed, n_changed, first, work, total
-            )
+            finish_units(tables, Here(layer, s, bounds[last + 1]), tile, changed, n_changed)
         else:
-            n_above = list_active(layers, units, layer + 1, s, bounds[layer + 1], active, 0)
-            enter_units(
-                theta, layers, shapes, units, exact, layer + 1, s, bounds[layer + 1],
-                active, 0, n_above, changed, n_changed, first, work, 0, columns,
-            )  # fmt: skip
-            climb(
-                theta, layers, shapes, units, exact, outputs, top, loss_code, loss_parameter, bounds, s, layer + 1,
-                n_above, first, 0, first, work, active, total, columns, n_changed,
-            )  # fmt: skip
+            above = Here(layer + 1, s, bounds[layer + 1])
+            n_above = list_active(tables, above, room.active, 0)
+            enter_units(tables, above, tile, n_above, changed, n_changed)
+            climb(tables, above, bounds, tile, Terms(first, 0), n_above)
         for c in range(n_changed):
-            values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * step)
+            values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * plan.step)
 
 
 @helper
-def perturb_units(layers, shapes, units, exact, layer, s, bound, step, changed, n_changed, first):
+def perturb_units(tables, here, step, changed, n_changed, first):
     """Fill `first` with the changes of the listed units' activations when their z move by ±step."""
     wide_vectors()
-    code, p = layers[CODE, layer], shapes[layer]
     for c in range(n_changed):
-        u = layers[UNIT, layer] + changed[c]
-        if units[KINK, s, u] <= bound:
-            z, scale = units[Z, s, u], units[SCALE, s, u]
+        u = tables.layers[UNIT, here.layer] + changed[c]
+        _, f1, f2, general = coefficients(tables, here, u)
+        if general:
             first[c], first[TILE + c] = step, -step
-            call(exact[EXACT_ACTIVATION], (code, p, z, scale, first, np.uint64(c), ONE))
-            call(exact[EXACT_ACTIVATION], (code, p, z, scale, first, np.uint64(TILE + c), ONE))
+            move_exactly(tables, here, u, first, np.uint64(c), ONE)
+            move_exactly(tables, here, u, first, np.uint64(TILE + c), ONE)
         else:
-            first[c] = step * (units[SLOPE, s, u] + step * units[CURVATURE, s, u])
-            first[TILE + c] = -step * (units[SLOPE, s, u] - step * units[CURVATURE, s, u])
+            first[c] = step * (f1 + step * f2)
+            first[TILE + c] = -step * (f1 - step * f2)

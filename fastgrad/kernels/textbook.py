@@ -11,12 +11,14 @@ from fastgrad.kernels.compile import helper, outlined, worker
 
 
 @helper
-def affine(theta, start, n_out, n_in, has_bias, index, changed, below, here, samples):
-    """Fill z = W·below + b, the parameter at `index` of theta being `changed`."""
+def affine(network, layer, index, changed, below, here):
+    """Fill z = W·below + b of a layer, the parameter at `index` of theta being `changed`."""
+    layers, theta, samples = network.layers, network.theta, below.shape[1]
+    start, n_out, n_in = layers[START, layer], layers[WIDTH, layer + 1], layers[WIDTH, layer]
     for i in range(n_out):
         bias = start + n_out * n_in + i
         shift = 0.0
-        if has_bias:
+        if network.biases[layer]:
             shift = changed if bias == index else theta[bias]
         for s in range(samples):
             here[i, s] = shift
@@ -28,28 +30,36 @@ def affine(theta, start, n_out, n_in, has_bias, index, changed, below, here, sam
 
 
 @outlined
-def mean_loss(code, p, a, y, factors, n_out, samples):
-    """Sum over the samples of their factors times the loss."""
-    total = 0.0
+def total_loss(examples, a):
+    """Sum over the samples of their factors times the loss; a, which may have spare rows, holds the outputs."""
+    code, p, y, factors, total = examples.loss_code, examples.loss_parameter, examples.y, examples.factors, 0.0
+    n_out, samples = y.shape
     for s in range(samples):
         if code == SOFTMAX_CROSSENTROPY or code >= OF_SOFTMAX:
-            top = a[0, s]
-            for k in range(1, n_out):
-                top = max(top, a[k, s])
-            mass = 0.0
-            for k in range(n_out):
-                mass += np.exp(a[k, s] - top)
-            for k in range(n_out):
-                if code == SOFTMAX_CROSSENTROPY:
-                    total += factors[k, s] * y[k, s] * (np.log(mass) + top - a[k, s])
-                else:
-                    residual = np.exp(a[k, s] - top) / mass - y[k, s]
-                    total += factors[k, s] * losses.residual_value(code - OF_SOFTMAX, p, residual)
+            total = with_softmax(examples, a, s, total)
         elif code >= COUPLED:
             total += factors[0, s] * hinge(code, p, a, y, n_out, s)
         else:
             for k in range(n_out):
                 total += factors[k, s] * losses.element_value(code, p, a[k, s], y[k, s])
+    return total
+
+
+@outlined
+def with_softmax(examples, a, s, total):
+    """Return total with a sample's softmax cross-entropy added to it, or its loss of softmax(a) − y, factor included."""
+    code, y, factors = examples.loss_code, examples.y, examples.factors
+    top, mass = a[0, s], 0.0
+    for k in range(1, y.shape[0]):
+        top = max(top, a[k, s])
+    for k in range(y.shape[0]):
+        mass += np.exp(a[k, s] - top)
+    for k in range(y.shape[0]):
+        if code == SOFTMAX_CROSSENTROPY:
+            total += factors[k, s] * y[k, s] * (np.log(mass) + top - a[k, s])
+        else:
+            residual = np.exp(a[k, s] - top) / mass - y[k, s]
+            total += factors[k, s] * losses.residual_value(code - OF_SOFTMAX, examples.loss_parameter, residual)
     return total
 
 
@@ -68,39 +78,27 @@ def hinge(code, p, a, y, n_out, s):
 
 
 @helper
-def loss_with(theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, index, changed, work):
+def loss_with(network, examples, index, changed, work):
     """J with one parameter changed, penalty left out."""
-    samples, depth = x.shape[1], layers.shape[1] - 1
-    affine(theta, layers[START, 0], layers[WIDTH, 1], layers[WIDTH, 0], biases[0], index, changed, x, work[0], samples)
+    layers, samples, depth = network.layers, examples.x.shape[1], network.layers.shape[1] - 1
+    affine(network, 0, index, changed, examples.x, work[0])
     for layer in range(depth):
         here = work[layer % 2]
         if layer:
-            n_out, n_in, below = layers[WIDTH, layer + 1], layers[WIDTH, layer], work[(layer + 1) % 2]
-            affine(theta, layers[START, layer], n_out, n_in, biases[layer], index, changed, below, here, samples)
+            affine(network, layer, index, changed, work[(layer + 1) % 2], here)
         for i in range(layers[WIDTH, layer + 1]):
             for s in range(samples):
-                here[i, s] = activations.value(layers[CODE, layer], shapes[layer], here[i, s])
-            if masks.size:
+                here[i, s] = activations.value(layers[CODE, layer], network.shapes[layer], here[i, s])
+            if network.masks.size:
                 for s in range(samples):
-                    here[i, s] *= masks[layers[UNIT, layer] + i, s]
-    return mean_loss(loss_code, loss_parameter, work[(depth - 1) % 2], y, factors, layers[WIDTH, depth], samples)
+                    here[i, s] *= network.masks[layers[UNIT, layer] + i, s]
+    return total_loss(examples, work[(depth - 1) % 2])
 
 
-@worker(
-    "void(f8[::1], i8[:,::1], f8[::1], b1[::1], f8[:,::1], f8[:,::1], f8[:,::1], i8, f8, f8[:,::1], i8[::1], f8, "
-    "i8, i8, f8[:,:,::1], f8[::1], f8[::1])"
-)
-def losses_of_some(
-    theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, selected, step, begin, stride, work,
-    forward, backward,
-):  # fmt: skip
+@worker("void(Forward, Examples, i8[::1], f8, i8, i8, f8[:,:,::1], f8[::1], f8[::1])")
+def losses_of_some(network, examples, selected, step, begin, stride, work, forward, backward):
     """Take every stride-th of the selected parameters, from number `begin` on."""
     for c in range(begin, selected.size, stride):
         k = selected[c]
-        above, below = theta[k] + step, theta[k] - step
-        forward[c] = loss_with(
-            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, k, above, work
-        )  # fmt: skip
-        backward[c] = loss_with(
-            theta, layers, shapes, biases, masks, x, y, loss_code, loss_parameter, factors, k, below, work
-        )  # fmt: skip
+        forward[c] = loss_with(network, examples, k, network.theta[k] + step, work)
+        backward[c] = loss_with(network, examples, k, network.theta[k] - step, work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -55,7 +55,8 @@ def loss_in_words(problem: Problem) -> str:
         parts.append(f"class weights {', '.join(f'{weight:.6g}' for weight in network.class_weights)}")
     if problem.example_weights is not None:
         parts.append("example weights")
-    return " with ".join([network.loss, " and ".join(parts)]) if parts else network.loss
+    loss = network.loss if network.scale == 1.0 else f"{network.scale:.6g} times {network.loss}"
+    return " with ".join([loss, " and ".join(parts)]) if parts else loss
 
 
 def dropped_in_words(problem: Problem) -> str:
@@ -69,7 +70,11 @@ def dropped_in_words(problem: Problem) -> str:
     return " and ".join([", ".join(kept[:-1]), kept[-1]]) if len(kept) > 1 else "".join(kept)
 
 
-def explain_loss(problem: Problem, base: BasePoint) -> str | None:
+CERTAIN = 1e-8
+"""Relative accuracy to which a value must be known to be told from those of some thousand other networks."""
+
+
+def explain_loss(problem: Problem, base: BasePoint, others: Iterable[tuple[str, float]] = ()) -> str | None:
     """Compare the user's value of the loss with fastgrad's.
 
     Parameters
@@ -78,6 +83,8 @@ def explain_loss(problem: Problem, base: BasePoint) -> str | None:
         With or without a claimed value.
     base : BasePoint
         The forward pass at theta.
+    others : iterable of (str, float)
+        Losses of other networks, in words and as a value, for what no common convention explains.
 
     Returns
     -------
@@ -86,18 +93,26 @@ def explain_loss(problem: Problem, base: BasePoint) -> str | None:
         reproduces it, or says that none of the common ones does.
     """
     claimed = problem.claimed_loss
-    if claimed is None or _same(claimed, base.loss, problem, base):
+    if claimed is None or same_loss(claimed, base.loss, problem, base):
         return None
     for words, value in _variants(problem, base):
-        if _same(claimed, value, problem, base):
+        if same_loss(claimed, value, problem, base):
+            return f"your loss value {claimed:.10g} is {words}; checked here is {base.loss:.10g}"
+    for words, value in others:
+        if _allowed(claimed, value, problem, base) <= CERTAIN * abs(value) and same_loss(claimed, value, problem, base):
             return f"your loss value {claimed:.10g} is {words}; checked here is {base.loss:.10g}"
     return f"your loss value is {claimed:.10g}, fastgrad's {base.loss:.10g}; none of the common conventions explains it"
 
 
-def _same(claimed: float, value: float, problem: Problem, base: BasePoint) -> bool:
+def same_loss(claimed: float, value: float, problem: Problem, base: BasePoint) -> bool:
+    """Whether a claimed value of the loss is another one, as far as libraries differ and prints are rounded."""
+    return abs(claimed - value) <= _allowed(claimed, value, problem, base)
+
+
+def _allowed(claimed: float, value: float, problem: Problem, base: BasePoint) -> float:
     relative = max(1.0, base.loss_error / abs(base.loss)) if base.loss else 1.0
     computed = AGREEMENT * claim_roundoff(problem) * relative * abs(value)
-    return abs(claimed - value) <= max(computed, _printed(claimed))
+    return max(computed, _printed(claimed))
 
 
 def _printed(claimed: float) -> float:
@@ -164,6 +179,8 @@ def _scales(problem: Problem) -> list[tuple[str, float]]:
         divisor = float(samples) if problem.network.reduction == "mean" else problem.total_weight
         summed, other = ("summed over the examples", divisor)
     scales = [("", 1.0), (summed, other), ("halved", 0.5), ("doubled", 2.0)]
+    if problem.network.scale != 1.0:
+        scales.append(("without its scale", 1.0 / problem.network.scale))
     scales += [(f"{summed} and halved", 0.5 * other), (f"{summed} and doubled", 2.0 * other)]
     if outputs > 1:
         scales += [

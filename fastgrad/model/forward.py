@@ -1,6 +1,6 @@
 """The base point: one forward pass, the tables that kernels take, and how far rounding may have moved each number.
 
-Called by numerical, backprop and check. Rounding follows a running error analysis with random signs: errors add up as
+Called by numerical, judging and `rounding`. Rounding follows a running error analysis with random signs: errors add up as
 roots of sums of squares. Bounds that add absolute values grow by a factor with every layer, and in the end excuse anything.
 Every array of errors is in units of the unit roundoff u, so that one pass serves claims made in float64 and in float32.
 """
@@ -15,15 +15,17 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, launch
+from fastgrad.kernels.records import Activation, Loss, Tables
 from fastgrad.machine import available_memory
-from fastgrad.model.network import POSITIVE_OUTPUT, Array, Network, Offsets, Problem
+from fastgrad.model import activations
+from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.product import Squared, product, root_product_of, squared
 
 TABLES = 16
 """Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
 ALWAYS_THERE = 2**28
 """Bytes that are taken without asking the system, which costs as much time as a small check."""
-UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11}
+UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
 class Errors(NamedTuple):
@@ -55,7 +57,7 @@ class BasePoint:
     """
 
     problem: Problem
-    tables: launch.Tables
+    tables: Tables
     activations: list[Array]
     scales: list[tuple[Array, Array]]
     losses: Array
@@ -128,34 +130,48 @@ def base_point(problem: Problem) -> BasePoint:
     layers, shapes = layer_table(network), np.array(network.activation_parameters)
     table = np.empty((5, samples, units))
     dropped = problem.mask(0)
-    activations = [problem.X if dropped is None else problem.X * dropped]
+    values = [problem.X if dropped is None else problem.X * dropped]
     scales: list[tuple[Array, Array]] = []
     for layer in range(network.depth):
         W, b = network.W(theta, layer), network.b(theta, layer)
-        z = product(activations[-1], W.T)
+        z = product(values[-1], W.T)
         if b.size:
             z += b
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         low = int(layers[codes.UNIT, layer])
-        launch.tabulate_layer(layers[codes.CODE, layer], shapes[layer], z, a, value_scale, slope_scale, table, low)
+        launch.tabulate_layer(
+            kernel_activation(layers[codes.CODE, layer], shapes[layer]), z, a, value_scale, slope_scale, table, low
+        )
         mask = problem.mask(layer + 1)
         if mask is not None:
             _drop(mask, a, value_scale, slope_scale, table[:, :, low : low + z.shape[1]])
-        activations.append(a)
+        values.append(a)
         scales.append((value_scale, slope_scale))
+    outputs, top, losses = tabulate_loss(network, values[-1], problem.Y, problem.factors)
+    tables = Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
+    return BasePoint(problem, tables, values, scales, losses, float(losses.sum()) + penalty_value(problem))
+
+
+def tabulate_loss(network: Network, a: Array, Y: Array, factors: Array | float) -> tuple[Array, Offsets, Array]:
+    """Return the kernels' table of outputs, its `top`, and the loss of each sample.
+
+    Raises
+    ------
+    InputError
+        If the loss takes the logarithm of an output that has none.
+    """
+    samples = len(a)
     outputs = np.zeros((codes.OUTPUT_PLANES, samples, network.widths[-1]))
-    outputs[codes.OUTPUT], outputs[codes.TARGET] = activations[-1], problem.Y
-    outputs[codes.FACTOR] = problem.factors
-    _require_positive(network, activations[-1])
+    outputs[codes.OUTPUT], outputs[codes.TARGET], outputs[codes.FACTOR] = a, Y, factors
+    _require_positive(network, a)
     top, losses = np.zeros(samples, dtype=np.int64), np.empty(samples)
     coupled = network.loss_code >= codes.COUPLED
     tabulate = launch.tabulate_coupled_loss if coupled else launch.tabulate_loss
-    tabulate(network.loss_code, network.loss_parameter, outputs, top, losses)
-    tables = launch.Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
+    tabulate(Loss(network.loss_code, network.loss_parameter, outputs, top), losses)
     if network.loss_name == "kl_divergence" and network.from_logits:
         # Its kernel is that of softmax cross-entropy, from which it differs by what the targets alone make.
-        losses += outputs[codes.FACTOR, :, 0] * (problem.Y * np.log(np.where(problem.Y > 0.0, problem.Y, 1.0))).sum(axis=1)
-    return BasePoint(problem, tables, activations, scales, losses, float(losses.sum()) + penalty_value(problem))
+        losses += outputs[codes.FACTOR, :, 0] * (Y * np.log(np.where(Y > 0.0, Y, 1.0))).sum(axis=1)
+    return outputs, top, losses
 
 
 def _errors(base: BasePoint) -> Errors:
@@ -178,7 +194,7 @@ def _errors(base: BasePoint) -> Errors:
 
 def _require_positive(network: Network, outputs: Array) -> None:
     """Refuse outputs whose logarithm the loss takes, and that have none."""
-    if network.loss_name not in POSITIVE_OUTPUT or network.from_logits or np.all(outputs > 0.0):
+    if not network.loss_row.positive_output or network.from_logits or np.all(outputs > 0.0):
         return
     sample, unit = np.argwhere(~(outputs > 0.0))[0]
     raise InputError(
@@ -211,13 +227,21 @@ def _require_memory(problem: Problem) -> None:
         )
 
 
+def kernel_activation(code: int, parameter: float) -> Activation:
+    """Return what kernels want to know of an activation."""
+    row = activations.BY_CODE[int(code)]
+    return Activation(code, parameter, *row.rounding, np.array(row.kinks(parameter), dtype=np.float64))
+
+
 def layer_table(network: Network) -> Offsets:
-    """Build the kernels' table of layers, shape (4, L + 1)."""
-    table = np.zeros((4, network.depth + 1), dtype=np.int64)
+    """Build the kernels' table of layers, shape (5, L + 1)."""
+    used = network.activation_codes
+    table = np.zeros((codes.LAYER_ROWS, network.depth + 1), dtype=np.int64)
     table[codes.WIDTH] = network.widths
     table[codes.START, :-1] = network.weight_offsets
     table[codes.UNIT, :] = np.concatenate(([0], np.cumsum(network.widths[1:])))
-    table[codes.CODE, :-1] = network.activation_codes
+    table[codes.CODE, :-1] = used
+    table[codes.STRAIGHT, :-1] = [activations.BY_CODE[code].straight for code in used]
     return table
 
 
@@ -230,6 +254,11 @@ def penalty_value(problem: Problem) -> float:
     return total
 
 
+def coarsest_claim(problem: Problem) -> str:
+    """Return the coarsest precision among the claimed gradients; float64 where there are none."""
+    return max(problem.claimed_precisions, key=UNIT_ROUNDOFF.__getitem__, default="float64")
+
+
 def claim_roundoff(problem: Problem) -> float:
-    """Return the coarsest unit roundoff among the claimed gradients; that of float64 where there are none."""
-    return max((UNIT_ROUNDOFF[precision] for precision in problem.claimed_precisions), default=UNIT_ROUNDOFF["float64"])
+    """Return the unit roundoff of that precision."""
+    return UNIT_ROUNDOFF[coarsest_claim(problem)]

@@ -15,120 +15,17 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted, shortened
 from fastgrad.kernels import codes
+from fastgrad.model import losses
+from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
+from fastgrad.model.grain import Grain
+from fastgrad.model.losses import LOGIT_OUTPUT, OF_SOFTMAX, SMOOTHED, parse_loss
 
 Array = npt.NDArray[np.float64]
 Offsets = npt.NDArray[np.int64]
 
-ACTIVATION_CODES = {
-    "identity": codes.IDENTITY,
-    "sigmoid": codes.SIGMOID,
-    "tanh": codes.TANH,
-    "relu": codes.RELU,
-    "leaky_relu": codes.LEAKY_RELU,
-    "elu": codes.ELU,
-    "selu": codes.SELU,
-    "relu6": codes.RELU6,
-    "softplus": codes.SOFTPLUS,
-    "silu": codes.SILU,
-    "gelu": codes.GELU,
-    "gelu_tanh": codes.GELU_TANH,
-    "mish": codes.MISH,
-    "softsign": codes.SOFTSIGN,
-    "arctan": codes.ARCTAN,
-    "sin": codes.SIN,
-    "hard_sigmoid": codes.HARD_SIGMOID,
-    "hard_tanh": codes.HARD_TANH,
-    "exp": codes.EXP,
-}
-ACTIVATIONS = (*ACTIVATION_CODES, "softmax")
-"""Names a layer may have; softmax only at the output, where it belongs to the loss."""
-
-ACTIVATION_PARAMETERS = {"leaky_relu": 0.01, "elu": 1.0, "hard_sigmoid": 1.0 / 6.0}
-"""Activations with a parameter, and its default: slope on the left, α, slope in the middle; written "leaky_relu:0.2"."""
-
-
-def parse_activation(text: str) -> tuple[str, float]:
-    """Split "leaky_relu:0.2" into name and parameter, the default where none is given and 0 where there is none to give.
-
-    Raises
-    ------
-    InputError
-        If there is no such activation, or its parameter is no positive number.
-    """
-    name, colon, number = text.partition(":")
-    if name not in ACTIVATIONS:
-        raise InputError(f"unknown activation {name!r}; known are {', '.join(ACTIVATIONS)}")
-    if colon and name not in ACTIVATION_PARAMETERS:
-        raise InputError(f"activation {name} has no parameter, found {text!r}")
-    try:
-        parameter = float(number) if colon else ACTIVATION_PARAMETERS.get(name, 0.0)
-    except ValueError:
-        parameter = float("nan")
-    if not 0.0 <= parameter < float("inf") or (colon and parameter == 0.0 and name != "leaky_relu"):
-        raise InputError(f"the parameter of {name} must be a positive number, found {text!r}")
-    return name, parameter
-
-
-LOSS_CODES = {
-    "binary_crossentropy": codes.BINARY_CROSSENTROPY,
-    "softmax_crossentropy": codes.SOFTMAX_CROSSENTROPY,
-    "squared_error": codes.SQUARED,
-    "sum_squared_error": codes.SQUARED,
-    "mse": codes.SQUARED,
-    "half_mse": codes.SQUARED,
-    "absolute_error": codes.ABSOLUTE,
-    "sum_absolute_error": codes.ABSOLUTE,
-    "huber": codes.HUBER,
-    "log_cosh": codes.LOG_COSH,
-    "hinge": codes.HINGE,
-    "squared_hinge": codes.SQUARED_HINGE,
-    "poisson": codes.POISSON,
-    "kl_divergence": codes.KL_DIVERGENCE,
-}
-LOSSES = tuple(LOSS_CODES)
-LOSS_PARAMETERS = {"huber": 1.0, "hinge": 1.0, "squared_hinge": 1.0}
-"""Losses with a parameter, and its default: δ, the margins; written "huber:0.7"."""
-SMOOTHED = ("softmax_crossentropy", "binary_crossentropy", "kl_divergence")
-"""Losses whose labels may be smoothed."""
-MEANS_OVER_OUTPUTS = frozenset({"mse", "half_mse", "absolute_error", "huber", "log_cosh", "poisson"})
-"""Losses that are averaged over the outputs; all others are sums."""
-OF_A_DIFFERENCE = (codes.SQUARED, codes.ABSOLUTE, codes.HUBER, codes.LOG_COSH)
-"""Kernel codes of the losses of a − y, which go with any output, softmax included."""
-OF_SOFTMAX = ("kl_divergence", *(name for name, code in LOSS_CODES.items() if code in OF_A_DIFFERENCE))
-"""Losses besides its cross-entropy that go with a softmax output."""
-HINGES = frozenset({"hinge", "squared_hinge"})
-POSITIVE_OUTPUT = frozenset({"poisson", "kl_divergence"})
-"""Losses that take the logarithm of the outputs."""
-
-
-def parse_loss(text: str) -> tuple[str, float]:
-    """Split "huber:0.7" into name and parameter, the default where none is given and 0 where there is none to give.
-
-    Raises
-    ------
-    InputError
-        If there is no such loss, or its parameter is no positive number.
-    """
-    name, colon, number = text.partition(":")
-    if name not in LOSSES:
-        raise InputError(f"unknown loss {name!r}; known are {', '.join(LOSSES)}")
-    if colon and name not in LOSS_PARAMETERS:
-        raise InputError(f"loss {name} has no parameter, found {text!r}")
-    try:
-        parameter = float(number) if colon else LOSS_PARAMETERS.get(name, 0.0)
-    except ValueError:
-        parameter = float("nan")
-    if not 0.0 <= parameter < float("inf") or (colon and parameter == 0.0):
-        raise InputError(f"the parameter of {name} must be a positive number, found {text!r}")
-    return name, parameter
-
-
 REDUCTIONS = ("mean", "sum", "weighted_mean")
-
-LOGIT_OUTPUT = {"binary_crossentropy": "sigmoid", "softmax_crossentropy": "softmax"}
-"""Losses computed from the logits always, and the output activation that they contain."""
 
 
 class Penalty(NamedTuple):
@@ -169,6 +66,8 @@ class Network:
         one; empty where nothing does.
     label_smoothing : float
         s of the targets (1 − s)·y + s/K of a softmax with K outputs, (1 − s)·y + s/2 of a binary cross-entropy.
+    scale : float
+        What the loss of the examples is multiplied with once more, however it is put together; the penalties are not.
 
     Raises
     ------
@@ -185,6 +84,7 @@ class Network:
     l1: tuple[float, ...] = ()
     class_weights: tuple[float, ...] = ()
     label_smoothing: float = 0.0
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or min(self.widths) < 1:
@@ -194,20 +94,22 @@ class Network:
         if len(self.activations) != self.depth or len(self.biases) != self.depth:
             raise InputError(
                 f"{self.depth} layers need {self.depth} activations, found {len(self.activations)}: "
-                f"{', '.join(self.activations)}"
+                f"{shortened(', '.join(self.activations))}"
             )
         for layer, activation in enumerate(self.activations, start=1):
             if parse_activation(activation)[0] == "softmax" and layer < self.depth:
                 raise InputError(f"softmax can only be the output activation, found it in layer {layer} of {self.depth}")
         loss, _ = parse_loss(self.loss)
         if self.reduction not in REDUCTIONS:
-            raise InputError(f"reduction must be one of {', '.join(REDUCTIONS)}, found {self.reduction!r}")
+            raise InputError(f"reduction must be one of {', '.join(REDUCTIONS)}, found {quoted(self.reduction)}")
         needed = LOGIT_OUTPUT.get(loss)
         if needed is not None and self.activations[-1] != needed:
             raise InputError(f"{loss} goes with a {needed} output, found {self.activations[-1]}")
         if self.activations[-1] == "softmax" and not (needed or loss in OF_SOFTMAX):
             raise InputError(f"a softmax output goes with {', '.join(('softmax_crossentropy', *OF_SOFTMAX))}; found {loss}")
         self._check_targets()
+        if not 0.0 < self.scale < float("inf"):
+            raise InputError(f"scale must be a finite number above 0, found {self.scale:g}")
         for name, coefficients in (("l2", self.l2), ("l1", self.l1)):
             if len(coefficients) not in {0, len(self.tensor_slices)}:
                 raise InputError(f"{len(self.tensor_slices)} tensors need as many numbers {name}, found {len(coefficients)}")
@@ -231,6 +133,8 @@ class Network:
         for weight in self.class_weights:
             if not 0.0 <= weight < float("inf"):
                 raise InputError(f"class_weights must be finite numbers of at least 0, found {weight:g}")
+        if not any(self.class_weights):
+            raise InputError("class_weights must not all be 0: the loss would not depend on anything")
 
     @property
     def depth(self) -> int:
@@ -240,20 +144,24 @@ class Network:
     @property
     def from_logits(self) -> bool:
         """Whether the kernels take the logits for outputs, the output activation being part of the loss."""
-        name, output = self.loss_name, self.activations[-1]
-        return name in LOGIT_OUTPUT or output == "softmax" or (name == "poisson" and output == "exp")
+        return self.activations[-1] in self.loss_row.logits
 
-    @property
+    @cached_property
     def activation_codes(self) -> tuple[int, ...]:
         """Kernel codes, the output's being identity where the loss works on the logits."""
         names = [parse_activation(text)[0] for text in self.activations]
         output = codes.IDENTITY if self.from_logits else ACTIVATION_CODES[names[-1]]
         return (*(ACTIVATION_CODES[name] for name in names[:-1]), output)
 
-    @property
+    @cached_property
     def activation_parameters(self) -> tuple[float, ...]:
         """The parameter of each layer's activation, 0 where it has none."""
         return tuple(parse_activation(text)[1] for text in self.activations)
+
+    @cached_property
+    def loss_row(self) -> losses.Loss:
+        """What there is to know of the loss."""
+        return losses.BY_NAME[self.loss_name]
 
     @property
     def loss_name(self) -> str:
@@ -268,18 +176,17 @@ class Network:
     @property
     def loss_code(self) -> int:
         """Kernel code of the loss, which tells what output activation is part of it."""
-        code = LOSS_CODES[self.loss_name]
-        if code in OF_A_DIFFERENCE and self.activations[-1] == "softmax":
-            return code + codes.OF_SOFTMAX
-        if code == codes.KL_DIVERGENCE and self.activations[-1] == "softmax":
-            return codes.SOFTMAX_CROSSENTROPY
-        return codes.POISSON_OF_LOGIT if code == codes.POISSON and self.from_logits else code
+        row, output = self.loss_row, self.activations[-1]
+        code = row.logits.get(output, row.code)
+        if code is None:
+            raise InputError(f"{row.name} goes with {row.after}, found {output}")
+        return code
 
     @property
     def loss_constant(self) -> float:
         """What the loss of a sample has that its kernel has not: ½, the mean over outputs."""
-        constant = 0.5 if self.loss_name in {"squared_error", "half_mse"} else 1.0
-        return constant / self.widths[-1] if self.loss_name in MEANS_OVER_OUTPUTS else constant
+        row = self.loss_row
+        return row.constant / self.widths[-1] if row.over_outputs else row.constant
 
     def targets(self, labels: Array) -> Array:
         """Return labels, shape (m, n_L), as the loss takes them: smoothed, of a softmax times the weights of the classes."""
@@ -358,6 +265,14 @@ class Network:
         return f"b{layer + 1}[{k - int(self.bias_offsets[layer])}]"
 
 
+def part_of(shape: tuple[int, ...], transposed: bool, column: int | None, kind: str) -> str:
+    """Return which part of an array its weights or its bias are, as Python writes it; nothing where it is the whole."""
+    if column is None:
+        return ""
+    place = str(column) if kind == "b" else "1:" if column == 0 else ":-1"
+    return f"[{place}]" if transposed or len(shape) < 2 else f"[:, {place}]"
+
+
 @dataclass(frozen=True)
 class Tensor:
     """One parameter array as the user has it, and where it lies in theta.
@@ -365,7 +280,7 @@ class Tensor:
     Attributes
     ----------
     name : str
-        The user's own name, such as "W2" or "fc1.weight"; for a bias that shares its array with W, "theta1 (bias)".
+        The user's own name, such as "W2" or "fc1.weight"; where W and b share an array, "theta1[:, 1:]" and "theta1[:, 0]".
     layer : int
         Layer, from 0.
     kind : {"W", "b"}
@@ -380,10 +295,16 @@ class Tensor:
         Whether the user's array is (n_in, n_out); False for a vector, and for a bias that has an array of its own.
     gradient_name : str or None
         The user's name of the claimed gradient; None where there is none to judge.
-    precision : {"float64", "float32", "float16"}
+    precision : {"float64", "float32", "float16", "bfloat16"}
         The precision of the claimed gradient, or of the parameter where there is none.
     column : int or None
         Where W and b share one array: the index of the bias row or column in it (0 or -1); else None.
+    frozen : bool
+        Whether the user said that it is left out: it has no gradient to judge then, and none is missing.
+    single : bool
+        Whether its gradient is a single number that would have to stand for several entries, which is wrong in any case.
+    grain : Grain or None
+        How coarsely its gradient was written, where that is known.
     """
 
     name: str
@@ -397,6 +318,23 @@ class Tensor:
     gradient_name: str | None
     precision: str
     column: int | None = None
+    frozen: bool = False
+    single: bool = False
+    grain: Grain | None = None
+
+    @property
+    def array_name(self) -> str:
+        """The name of the user's array, which a bias may share with its weights."""
+        return self.name.removesuffix(self._part)
+
+    @property
+    def gradient_array(self) -> str:
+        """The name of the array of the gradient, or of one that would hold it."""
+        return f"d{self.array_name}" if self.gradient_name is None else self.gradient_name.removesuffix(self._part)
+
+    @property
+    def _part(self) -> str:
+        return part_of(self.shape, self.transposed, self.column, self.kind)
 
     @property
     def size(self) -> int:
@@ -454,6 +392,8 @@ class Problem:
         What the user should know of how the arrays were read.
     labels : ndarray, shape (m, n_L), or None
         The targets before smoothing and class weights; None where there is neither.
+    classes : tuple of float
+        The labels that stand for the classes in the user's Y, in order; empty where they are 0 to K − 1 or one-hot.
     example_weights : ndarray, shape (m,), or None
         What multiplies the loss of each example.
     zero_penalties : tuple of str
@@ -462,6 +402,8 @@ class Problem:
         The dZ_l and dA_l that came along, from the output inwards.
     examples : {"rows", "columns"} or None
         Where the user's X has its examples; None where its shape leaves it open.
+    learning_rate : float or None
+        That of the step which the claimed gradient was read off, where somebody said so.
     """
 
     network: Network
@@ -478,6 +420,8 @@ class Problem:
     zero_penalties: tuple[str, ...] = ()
     intermediates: tuple[Intermediate, ...] = ()
     examples: str | None = None
+    learning_rate: float | None = None
+    classes: tuple[float, ...] = ()
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""
@@ -507,7 +451,7 @@ class Problem:
             weights = self._label_weights
         if self.example_weights is not None:
             weights = weights * self.example_weights[:, np.newaxis]
-        return weights * (network.loss_constant / divisor)
+        return weights * (network.loss_constant * network.scale / divisor)
 
     @property
     def _plain_labels(self) -> Array:

@@ -1,9 +1,11 @@
 """What the loss makes of the outputs at the base point: rounding of its slopes, its kinks, and the slopes on one.
 
-Called by numerical and backprop. Errors are in units of the unit roundoff, as in forward.
+Called by numerical and by `rounding`. Errors are in units of the unit roundoff, as in forward.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +13,74 @@ import numpy.typing as npt
 from fastgrad.kernels import codes
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets
+
+Rounding = Callable[[Array, Array, float, Array], Array]
+"""Of outputs a, targets y, the loss's parameter and the error of a."""
+Unit = Callable[[Array, Array, float], float]
+"""Of outputs a, targets y and the loss's parameter."""
+
+
+def _of_binary(a: Array, y: Array, p: float, error: Array) -> Array:
+    return np.asarray(2.0 * np.exp(-np.logaddexp(0.0, -a)) + np.abs(y))
+
+
+def _of_square(a: Array, y: Array, p: float, error: Array) -> Array:
+    return np.asarray(2.0 * (np.abs(a) + np.abs(y)))
+
+
+def _of_huber(a: Array, y: Array, p: float, error: Array) -> Array:
+    """Inside its corners a − y rounds as that of squares does; so near outside that a itself may have been rounded out, too."""
+    return np.where(np.abs(a - y) < 2.0 * p, np.abs(a) + np.abs(y) + error, 0.0)
+
+
+def _of_log_cosh(a: Array, y: Array, p: float, error: Array) -> Array:
+    """Tanh of the residual by exponentials, or as 1 − 2σ, is off by two roundoffs at any residual."""
+    return np.asarray(2.0 + np.cosh(np.minimum(np.abs(a - y), 700.0)) ** -2.0 * (np.abs(a) + np.abs(y)))
+
+
+def _of_poisson_of_logit(a: Array, y: Array, p: float, error: Array) -> Array:
+    return np.asarray(4.0 * np.exp(a) + np.abs(y))
+
+
+def _of_quotient(a: Array, y: Array, p: float, error: Array) -> Array:
+    return np.asarray(1.0 + 2.0 * np.abs(y) / a)
+
+
+def _of_outputs(a: Array, y: Array, p: float) -> float:
+    """log(a + δ) has two Taylor terms where δ is small against a."""
+    return min(1.0, float(a.min()))
+
+
+def _of_margin(a: Array, y: Array, p: float) -> float:
+    return min(1.0, p)
+
+
+def _of_residual(a: Array, y: Array, p: float) -> float:
+    """δ² of (a + δ − y)² − (a − y)² = δ(2(a − y) + δ) takes the digits of the rest unless δ is below |a| + |y|."""
+    sizes = (np.abs(a) + np.abs(y)).max(axis=0)
+    return float(np.min(sizes, where=sizes > 0.0, initial=1.0))
+
+
+ROUNDING: dict[int, Rounding] = {
+    codes.BINARY_CROSSENTROPY: _of_binary,
+    codes.SQUARED: _of_square,
+    codes.HUBER: _of_huber,
+    codes.LOG_COSH: _of_log_cosh,
+    codes.POISSON_OF_LOGIT: _of_poisson_of_logit,
+    codes.POISSON: _of_quotient,
+    codes.KL_DIVERGENCE: _of_quotient,
+}
+"""What the usual formula of λ′ rounds, of a loss that is a sum over outputs; those that round nothing are left out."""
+
+UNITS: dict[int, Unit] = {
+    codes.SQUARED: _of_residual,
+    codes.HUBER: _of_residual,
+    codes.LOG_COSH: _of_residual,
+    codes.POISSON: _of_outputs,
+    codes.KL_DIVERGENCE: _of_outputs,
+    codes.SQUARED_HINGE: _of_margin,
+}
+"""Sizes that moves of outputs must be small against, where that is not 1."""
 
 
 def slope_error(base: BasePoint) -> Array:
@@ -36,25 +106,10 @@ def slope_error(base: BasePoint) -> Array:
 
 
 def _element_error(base: BasePoint) -> Array:
-    """Return what the usual formula of λ′ rounds.
-
-    Inside its corners Huber's a − y rounds as that of squares does; so near outside that a itself may have been rounded
-    out, too. tanh of the residual by exponentials, or as 1 − 2σ, is off by two roundoffs at any residual.
-    """
-    table, code, error = base.tables.outputs, base.tables.loss_code, base.a_error[-1]
-    a, y = table[codes.OUTPUT], np.abs(table[codes.TARGET])
-    if code == codes.BINARY_CROSSENTROPY:
-        return np.asarray(2.0 * np.exp(-np.logaddexp(0.0, -a)) + y)
-    if code == codes.HUBER:
-        near = np.abs(a - table[codes.TARGET]) < 2.0 * base.tables.loss_parameter
-        return np.where(near, np.abs(a) + y + error, 0.0)
-    if code == codes.LOG_COSH:
-        return np.asarray(2.0 + np.cosh(np.minimum(np.abs(a - table[codes.TARGET]), 700.0)) ** -2.0 * (np.abs(a) + y))
-    if code == codes.POISSON_OF_LOGIT:
-        return np.asarray(4.0 * np.exp(a) + y)
-    if code in {codes.POISSON, codes.KL_DIVERGENCE}:
-        return np.asarray(1.0 + 2.0 * y / a)
-    return 2.0 * (np.abs(a) + y) if code == codes.SQUARED else np.zeros_like(a)
+    """Return what the usual formula of λ′ rounds; where it is one of a few numbers, nothing."""
+    loss, error = base.tables.loss, base.a_error[-1]
+    a, y = loss.outputs[codes.OUTPUT], loss.outputs[codes.TARGET]
+    return ROUNDING[loss.code](a, y, loss.parameter, error) if loss.code in ROUNDING else np.zeros_like(a)
 
 
 def probability_error(base: BasePoint) -> Array:
@@ -119,21 +174,11 @@ def _from_hinges(base: BasePoint, values: Array) -> Array:
 
 
 def unit(base: BasePoint) -> float:
-    """Size that a move of an output must be small against: 1, or less where the loss bends within less.
-
-    (a + δ − y)² − (a − y)² = δ(2(a − y) + δ), whose δ² takes the digits of the rest unless δ is below |a| + |y|; Huber and
-    log cosh begin as a square, a squared hinge has its margin beside them. log(a + δ) has two Taylor terms where δ is small
-    against a.
-    """
-    table, code = base.tables.outputs, base.tables.loss_code
-    if code in {codes.POISSON, codes.KL_DIVERGENCE}:
-        return min(1.0, float(table[codes.OUTPUT].min()))
-    if code == codes.SQUARED_HINGE:
-        return min(1.0, base.tables.loss_parameter)
-    if code not in {codes.SQUARED, codes.HUBER, codes.LOG_COSH}:
-        return 1.0
-    sizes = (np.abs(table[codes.OUTPUT]) + np.abs(table[codes.TARGET])).max(axis=0)
-    return float(np.min(sizes, where=sizes > 0.0, initial=1.0))
+    """Size that a move of an output must be small against: 1, or less where the loss bends within less."""
+    loss = base.tables.loss
+    return (
+        UNITS[loss.code](loss.outputs[codes.OUTPUT], loss.outputs[codes.TARGET], loss.parameter) if loss.code in UNITS else 1.0
+    )
 
 
 def kink_error(base: BasePoint) -> Array:

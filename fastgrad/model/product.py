@@ -93,6 +93,17 @@ def norm(values: Array) -> float:
     return unit * float(np.sqrt(squares.sum()))
 
 
+def row_norms(matrix: Array) -> Array:
+    """Euclidean norm of each row, of small and huge numbers too."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        totals: Array = np.einsum("ij,ij->i", matrix, matrix)
+    if ((totals > SAFE_SUM) & (totals < np.inf)).all():
+        return np.sqrt(totals)
+    unit, squares = squared(matrix)
+    result: Array = unit * np.sqrt(squares.sum(axis=1))
+    return result
+
+
 def root_product(left: Squared, right: Squared) -> Array:
     """√(left² @ right²): the size of a product's sums where the signs of the terms are random."""
     return scaled(np.sqrt(product(left.values, right.values)), left.unit, right.unit)
@@ -108,6 +119,27 @@ def root_product_of(left: Squared, matrix: Array, *, transposed: bool = False) -
     for block in blocks:
         np.hypot(result, root_product(Squared(left.unit, left.values[:, block]), squared(matrix[block])), out=result)
     return result
+
+
+def least_squares(columns: Array, target: Array, smallest: float) -> Array | None:
+    """Return the multiples of columns that come nearest to a target; None where they, or any number, do not tell.
+
+    LAPACK complains of numbers that are not finite on stdout, where nothing but a report may stand: it never sees them.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n, k)
+    target : ndarray, shape (n,) or (n, j)
+    smallest : float
+        Singular values below this share of the largest count as 0; the columns are then dependent.
+    """
+    if not (np.isfinite(columns).all() and np.isfinite(target).all()):
+        return None
+    try:
+        solution, _, rank, _ = np.linalg.lstsq(columns, target, rcond=smallest)
+    except np.linalg.LinAlgError:
+        return None
+    return np.asarray(solution, dtype=np.float64) if rank == columns.shape[1] and np.isfinite(solution).all() else None
 
 
 def scaled(values: Array, *units: float) -> Array:

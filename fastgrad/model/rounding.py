@@ -20,7 +20,7 @@ TOLERANCE = 32.0
 """Multiple of u·R that a right gradient may be off. R is the typical size of what rounding does to the usual backward pass:
 of a million entries some reach five times that, errors that sums share add up, the numerical gradient brings as much again,
 and unusual orders of the same sums a few times more. Mistakes start some orders of magnitude above."""
-UNDERFLOW = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24}
+UNDERFLOW = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-24, "bfloat16": 2.0**-126}
 """Absolute error where results become subnormal: they may be flushed to zero; half precision, which has few others, keeps
 them."""
 
@@ -50,6 +50,14 @@ def gradient(problem: Problem, base: BasePoint) -> Array:
         result[place] += l2 * theta[place]
         if l1:
             result[place] += l1 * np.sign(theta[place])
+    return result
+
+
+def penalty_gradient(problem: Problem) -> Array:
+    """Gradient of the penalty alone, shape (P,)."""
+    result = np.zeros(problem.network.size)
+    for place, l2, l1 in problem.network.penalties:
+        result[place] = l2 * problem.theta[place] + l1 * np.sign(problem.theta[place])
     return result
 
 

@@ -1,6 +1,7 @@
 """The numerical gradient of a problem: which parameters, which steps, which method, in pieces that report progress.
 
-Called by walk. Does not judge: values, and where a kink makes more than one value right, their range.
+Called by judging and teaching. Nothing is judged here: the result is values and, where a kink makes more than one right, their
+range.
 """
 
 from __future__ import annotations
@@ -10,29 +11,21 @@ from functools import cache
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted, require
+from fastgrad.errors import InputError, Interrupted
 from fastgrad.kernels import launch
-from fastgrad.kernels.native import load_together
-from fastgrad.kernels.sharing import crew
+from fastgrad.kernels.kernel import load_together
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
+from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
+from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
-from fastgrad.numerical.methods import WORK_RATE, Method, Scheme, choose_method, choose_scheme, forward_work
+from fastgrad.numerical.methods import BY_ENTRY, choose_scheme
+from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
-from fastgrad.numerical.propagated import by_preactivation, central_differences, kink_range
+from fastgrad.numerical.preactivation import PreactivationPlan
+from fastgrad.numerical.ranges import kink_range
 from fastgrad.numerical.selection import select
-from fastgrad.numerical.steps import plan_steps
-from fastgrad.numerical.textbook import difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
-
-LONGEST = {
-    "parameter": launch.parameter_tiles,
-    "preactivation": launch.preactivation_tiles,
-    "textbook": launch.losses_of_some,
-}
-"""The kernel of each method that takes longest to compile."""
-TEXTBOOK_STEP = 1e-7
-"""The courses' step, for --method textbook without --step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +41,8 @@ class Numerical:
         one-sided ones give; else None.
     selected : ndarray of int64, or None
         Indices of the parameters evaluated, ascending; None for all.
-    method : {"parameter", "preactivation", "textbook"}
-        How it was made.
+    method : str
+        The name of the method that made it.
     step : float or None
         The fixed step; None where each parameter had its own.
     step_range : tuple of float
@@ -66,7 +59,7 @@ class Numerical:
     lower: Array | None
     upper: Array | None
     selected: Offsets | None
-    method: Method
+    method: str
     step: float | None
     step_range: tuple[float, float]
     kinked_samples: int
@@ -77,7 +70,7 @@ class Numerical:
 def numerical_gradient(
     problem: Problem,
     *,
-    method: str = "parameter",
+    method: str | Method = PARAMETER,
     step: float | None = None,
     scheme: str = "central",
     sample: int | float | str | None = None,
@@ -92,7 +85,7 @@ def numerical_gradient(
     ----------
     problem : Problem
         Network, parameters and data.
-    method : {"auto", "parameter", "preactivation", "textbook"}
+    method : Method, or its name, or "auto"
         "parameter" perturbs every parameter and propagates the difference; "preactivation" perturbs every pre-activation
         of every sample, from which dW and db follow, z being linear in both; "textbook" runs two whole forward passes for
         every parameter; "auto" is "parameter" while that takes some ten seconds, else "preactivation".
@@ -132,26 +125,22 @@ def numerical_gradient(
     five-point            (8(J(θ + h) − J(θ − h)) − (J(θ + 2h) − J(θ − 2h)))/12h        O(h⁴)
     ====================  ============================================================  ==========
     """
-    chosen = choose_method(problem, method, sample)
-    rule = choose_scheme(scheme, chosen)
-    if step is not None:
-        require("step", step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
-    require("seed", seed, int, "a whole number of at least 0", lambda number: number >= 0)
-    selected = select(problem, sample, seed) if places is None else places
-    used = thread_count(threads)
+    how = How(method, step, scheme, sample, seed, threads=threads, progress=progress)
+    return difference(problem, how, select(problem, sample, how.seed) if places is None else places)
+
+
+def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerical:
+    """Compute the differences of J for some parameters, None meaning all, as `numerical_gradient` says."""
+    chosen = how.method_for(problem)
+    if chosen.plan is None:
+        raise InputError(f"method {chosen.name} gives no value for each entry; take one of {', '.join(BY_ENTRY)}")
+    scheme = choose_scheme(how.scheme, chosen)
     with (
         np.errstate(over="ignore", under="ignore", invalid="ignore"),
-        Tracker(progress, problem.network.size if selected is None else selected.size) as tracker,
+        Tracker(how.progress, problem.network.size if selected is None else selected.size) as tracker,
     ):
-        base = base_point(problem)
-        if not np.isfinite(base.loss):
-            raise InputError(
-                f"the loss of this network is {base.loss}: its outputs overflow double precision, there is no gradient to check"
-            )
-        if chosen == "textbook":
-            found = _textbook(problem, base, selected, step or TEXTBOOK_STEP, rule, used, tracker)
-        else:
-            found = _propagated(problem, base, chosen, selected, step, used, tracker)
+        task = Task(problem, _base_point(problem), selected, how.step or chosen.step, scheme)
+        found = _carry_out(task, chosen, chosen.plan(task), thread_count(how.threads), tracker)
     if tracker.interrupted:
         raise _interruption(found)
     if found.step is not None and not np.isfinite(found.values if selected is None else found.values[selected]).all():
@@ -160,6 +149,51 @@ def numerical_gradient(
             "an overflow); take a smaller step, or method parameter without one"
         )
     return found
+
+
+def _base_point(problem: Problem) -> BasePoint:
+    """Return the forward pass at theta, or raise InputError where it overflows."""
+    base = base_point(problem)
+    if not np.isfinite(base.loss):
+        raise InputError(
+            f"the loss of this network is {base.loss}: its outputs overflow double precision, there is no gradient to check"
+        )
+    return base
+
+
+def _carry_out(task: Task, method: Method, plan: Plan, threads: int, tracker: Tracker) -> Numerical:
+    """Make the differences, with their range where units sit on kinks, and add the penalty."""
+    problem, base = task.problem, task.base
+    lower = upper = values = None
+    kinked = kinked_units(problem, base) if method.sees_kinks else np.zeros((1, 1), dtype=np.bool_)
+    serve = isinstance(plan, PreactivationPlan) and task.step is None  # the differences of the range are the gradient itself
+    steps = plan.steps  # first: with what they take beside the room, the allocator fetches memory anew in every check
+    if kinked.any():  # before the blocks, for without it nothing that Ctrl-C leaves could be judged
+        values, lower, upper = kink_range(
+            task, kinked, threads, tracker, lambda layer: tracker.advance(task.count(layer) if serve else 0)
+        )
+    if values is None or not serve:
+        if tracker.interrupted:
+            raise KeyboardInterrupt
+        values = _run(plan, threads, tracker)
+    elif task.selected is not None:
+        values = task.in_order(values[task.selected])
+    if lower is not None and upper is not None:
+        lower, upper = np.fmin(lower, values), np.fmax(upper, values)
+    lower, upper = add_penalty(problem, task.step, values, lower, upper, task.scheme)
+    samples = int(kinked.any(axis=1).sum())
+    return Numerical(values, lower, upper, task.selected, method.name, task.step, steps, samples, base, task.scheme)
+
+
+def _run(plan: Plan, threads: int, tracker: Tracker) -> Array:
+    """Run the blocks of a plan, until the end or Ctrl-C, and return what they give."""
+    room = plan.room()
+    for block in plan.blocks():
+        if tracker.interrupted:
+            break
+        plan.run(block, threads, room)
+        tracker.advance(block.parameters)
+    return plan.gradient(room)
 
 
 def _interruption(found: Numerical) -> KeyboardInterrupt:
@@ -171,51 +205,14 @@ def _interruption(found: Numerical) -> KeyboardInterrupt:
 @cache
 def load_kernels(method: Method) -> None:
     """Load, or compile, what a method runs, so that no measured time contains it."""
-    load_together(LONGEST[method], launch.tabulate_loss, launch.tabulate_layer, launch.fill_squares)
+    load_together(*method.kernels, launch.tabulate_loss, launch.tabulate_layer, launch.fill_squares)
     network = Network((1, 1), ("identity",), "squared_error", "mean", (True,))
     one = np.ones((1, 1))
     numerical_gradient(Problem(network, np.ones(2), one, one, (), None, None), method=method, threads=1)
 
 
-def _textbook(
-    problem: Problem, base: BasePoint, selected: Offsets | None, step: float, scheme: Scheme, threads: int, tracker: Tracker
-) -> Numerical:
-    places = np.arange(problem.network.size) if selected is None else selected
-    values = np.full(problem.network.size, np.nan)
-    work = 2.0 * forward_work(problem) * problem.samples
-    for piece in tracker.pieces(places.size, work / (WORK_RATE["textbook"] * crew.ready(threads))):
-        values[places[piece]] = difference(textbook_losses(problem, base, places[piece], threads), step, scheme)
-        tracker.advance(piece.stop - piece.start)
-    lower, upper = add_penalty(problem, step, values, None, None, scheme)
-    return Numerical(values, lower, upper, selected, "textbook", step, (step, step), 0, base, scheme)
-
-
-def _propagated(
-    problem: Problem,
-    base: BasePoint,
-    method: Method,
-    selected: Offsets | None,
-    step: float | None,
-    threads: int,
-    tracker: Tracker,
-) -> Numerical:
-    plan = plan_steps(problem, base, method, step)
-    kinked = kinked_units(problem, base)
-    lower = upper = None
-    if kinked.any():  # first, for without it nothing that Ctrl-C leaves could be judged
-        lower, upper = kink_range(problem, base, threads, kinked, tracker)
-    values = central_differences(problem, base, plan, method, selected, threads, tracker)
-    if lower is not None and upper is not None:
-        lower, upper = np.fmin(lower, values), np.fmax(upper, values)
-    lower, upper = add_penalty(problem, step, values, lower, upper)
-    used = np.concatenate([steps for steps, _ in plan])
-    span = (float(used.min()), float(used.max()))
-    samples = int(kinked.any(axis=1).sum())
-    return Numerical(values, lower, upper, selected, method, step, span, samples, base)
-
-
 def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, Array]:
-    """Numerical dZ_l and dA_l, each of shape (m, n_l).
+    """Return numerical dZ_l and dA_l, each of shape (m, n_l).
 
     Parameters
     ----------
@@ -232,10 +229,12 @@ def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, 
     """
     result: dict[str, Array] = {}
     used = thread_count(threads)
-    base = base_point(problem)
-    plan = plan_steps(problem, base, "preactivation", None)
+    plan = PreactivationPlan(Task(problem, base_point(problem)))
+    room = plan.room()
     for layer in reversed(range(problem.network.depth)):
-        result[f"dZ{layer + 1}"] = by_preactivation(problem, base, plan[layer], layer, used, Tracker(None, 0))
+        for block in plan.of_layer(layer):
+            plan.run(block, used, room)
+        result[f"dZ{layer + 1}"] = plan.flow(layer, room)
         if layer:
             result[f"dA{layer}"] = result[f"dZ{layer + 1}"] @ problem.network.W(problem.theta, layer)
     return result

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.kernels import codes
+from fastgrad.kernels import codes, launch
 from fastgrad.model import outputs
-from fastgrad.model.forward import BasePoint, claim_roundoff
+from fastgrad.model.forward import BasePoint, claim_roundoff, kernel_activation
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.model.product import product
 
@@ -15,6 +15,9 @@ Mask = npt.NDArray[np.bool_]
 ON_KINK = 16.0
 """Multiple of the rounding error of z within which a kink counts as touched: among a million units some reach five times
 the typical error, and errors of sums that share terms add up."""
+LEAST_DISTANCE = 2.0**-480
+"""Distance from a kink below which no step fits: the move it makes, times a slope that is as small, underflows. Weights that
+nobody has set, as np.empty leaves them, lead there."""
 
 
 def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
@@ -22,27 +25,33 @@ def on_kink(problem: Problem, base: BasePoint, layer: int) -> Mask:
     distance = base.plane(codes.KINK, layer)
     if distance.min(initial=np.inf) == np.inf:  # no kink anywhere: nobody has to know how far rounding goes
         return np.zeros(distance.shape, dtype=np.bool_)
-    return np.asarray(distance <= ON_KINK * claim_roundoff(problem) * base.z_error[layer])
+    return np.asarray(distance <= np.maximum(ON_KINK * claim_roundoff(problem) * base.z_error[layer], LEAST_DISTANCE))
 
 
 def nearest_kink(problem: Problem, base: BasePoint, layer: int) -> float:
-    """Distance of a layer's pre-activation nearest to a kink, those on one left out; inf where there is none."""
+    """Return how near a layer's pre-activations come to a kink, those on one left out; inf where there is none."""
     distance = base.plane(codes.KINK, layer)
     return float(np.min(distance, where=~on_kink(problem, base, layer), initial=np.inf))
 
 
 def loss_on_kink(problem: Problem, base: BasePoint) -> Mask:
-    """Tell likewise of the outputs and the kinks of the loss, shape (m, n_L)."""
+    """Tell which outputs are so near a kink of the loss, shape (m, n_L)."""
     distance = base.tables.outputs[codes.LOSS_KINK]
     if distance.min(initial=np.inf) == np.inf:
         return np.zeros(distance.shape, dtype=np.bool_)
-    return np.asarray(distance <= ON_KINK * claim_roundoff(problem) * outputs.kink_error(base))
+    return np.asarray(distance <= np.maximum(ON_KINK * claim_roundoff(problem) * outputs.kink_error(base), LEAST_DISTANCE))
 
 
 def nearest_loss_kink(problem: Problem, base: BasePoint) -> float:
-    """Distance likewise of the outputs and the kinks of the loss."""
+    """Return how near the outputs come to the kinks of the loss."""
     distance = base.tables.outputs[codes.LOSS_KINK]
     return float(np.min(distance, where=~loss_on_kink(problem, base), initial=np.inf))
+
+
+def exactly_kinked(base: BasePoint) -> int:
+    """Count the samples with a pre-activation, or an output of the loss, that is on a kink as it was computed."""
+    touched = (base.tables.units[codes.KINK] == 0.0).any(axis=1) | (base.tables.outputs[codes.LOSS_KINK] == 0.0).any(axis=1)
+    return int(touched.sum())
 
 
 def kinked_units(problem: Problem, base: BasePoint) -> Mask:
@@ -52,7 +61,7 @@ def kinked_units(problem: Problem, base: BasePoint) -> Mask:
 
 
 def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
-    """Smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
+    """Return the smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
     positive, negative = np.maximum(factor, 0.0), np.minimum(factor, 0.0)
     return (
         product(low, positive) + product(high, negative),
@@ -61,13 +70,23 @@ def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]
 
 
 def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:
-    """One-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
-    from fastgrad.kernels import activations  # with numba, which few checks need
-
+    """Return one-sided f′ of some samples in a layer, on the left and on the right; the same where there is no kink."""
     left = base.plane(codes.SLOPE, layer)[rows].copy()
     right = left.copy()
     code, p = int(base.tables.layers[codes.CODE, layer]), float(base.tables.shapes[layer])
-    for s, i in np.argwhere(on_kink(problem, base, layer)[rows]):
-        z, scale = (float(base.plane(plane, layer)[rows[s], i]) for plane in (codes.Z, codes.SCALE))
-        left[s, i], right[s, i] = (scale * slope for slope in activations.one_sided_slopes(code, p, z))
+    touched = on_kink(problem, base, layer)[rows]
+    if touched.any():
+        z, scale = (base.plane(plane, layer)[rows][touched] for plane in (codes.Z, codes.SCALE))
+        left[touched], right[touched] = (scale * slope for slope in one_sided_slopes(code, p, z))
+    return left, right
+
+
+def one_sided_slopes(code: int, parameter: float, z: Array) -> tuple[Array, Array]:
+    """f′ on the left and on the right of the kink nearest to each z: that of the numbers next to the kink."""
+    activation = kernel_activation(code, parameter)
+    nearest = activation.kinks[np.abs(z[:, np.newaxis] - activation.kinks).argmin(axis=1)]
+    beside = np.stack((np.nextafter(nearest, -np.inf), np.nextafter(nearest, np.inf)))
+    table, others = np.empty((5, *beside.shape)), [np.empty_like(beside) for _ in range(3)]
+    launch.tabulate_layer(activation, beside, *others, table, 0)
+    left, right = table[codes.SLOPE]
     return left, right

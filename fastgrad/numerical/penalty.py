@@ -1,11 +1,11 @@
-"""The difference quotient of the penalty, which is known."""
+"""The difference quotient of the penalty, for which there is a formula."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from fastgrad.model.network import Array, Problem
-from fastgrad.numerical.methods import Scheme
+from fastgrad.numerical.blocks import Scheme
 
 
 def add_penalty(
@@ -37,7 +37,7 @@ def add_penalty(
 
 
 def _slope_of_size(w: Array, step: float, scheme: Scheme) -> Array:
-    """Difference quotient of |w|: of slope ±1 away from the kink, in between where the step crosses it."""
+    """Return the difference quotient of |w|: of slope ±1 away from the kink, in between where the step crosses it."""
     if scheme == "forward":
         return np.clip(2.0 * (w / step) + 1.0, -1.0, 1.0)
     central = np.clip(w / step, -1.0, 1.0)

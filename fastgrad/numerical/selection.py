@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.model.network import Offsets, Problem
 
 LEAST_OF_A_TENSOR = 20
@@ -34,10 +34,14 @@ def select(problem: Problem, sample: int | float | str | None, seed: int) -> Off
 def sample_size(sample: int | float | str, total: int) -> int:
     """Read "500", 500, "5%" as a number of parameters, or raise InputError."""
     text = str(sample).strip()
+    is_share = text.endswith("%")
     try:
-        number = float(text.removesuffix("%")) * (total / 100.0 if text.endswith("%") else 1.0)
+        said = float(text.removesuffix("%"))
     except ValueError:
-        number = float("nan")
-    if not (np.isfinite(number) and number > 0) or (not text.endswith("%") and number != int(number)):
-        raise InputError(f"sample must be a whole number of parameters or a share such as 5%, found {text!r}")
+        said = float("nan")
+    if is_share and 100.0 < said < float("inf"):
+        raise InputError(f"sample is a share of all parameters, which is 100% at most; found {quoted(text)}")
+    number = said * total / 100.0 if is_share else said
+    if not (np.isfinite(number) and said > 0) or (not is_share and number != int(number)):
+        raise InputError(f"sample must be a whole number of parameters or a share such as 5%, found {quoted(text)}")
     return max(1, min(total, int(np.ceil(number))))

@@ -9,20 +9,21 @@ from fastgrad.model import outputs
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical.kinks import nearest_kink, nearest_loss_kink
-from fastgrad.numerical.methods import Method
 
 SMALL_MOVE = 2.0**-28
 """Largest move of any pre-activation for which two Taylor terms of f give its exact difference in double precision: the
 third is δ²·f‴/6f′ relative to the first, and |f‴/6f′| ≤ ⅓ for tanh and ⅙ for sigmoid, so at most 2⁻⁵⁷."""
 SMALLEST_STEP_MOVE = 2.0**-560
 """Below this, weights are so large that moves could underflow on the way; the exact differences serve instead."""
-Plan = list[tuple[Array, Array]]
+LARGEST_EXPONENT = 1022.0
+"""Of a step: twice the step is still a number. Inputs next to nothing would take a larger one."""
+Steps = list[tuple[Array, Array]]
 """For each layer its steps and the bounds of the moves above, shape (L + 1,). A parameter's step goes by its input, a
 bias's comes last, shape (n_in + 1,); pre-activations of a layer share one, shape (1,)."""
 
 
-def plan_steps(problem: Problem, base: BasePoint, method: Method, step: float | None) -> Plan:
-    """Choose steps and bound the moves that they can cause.
+def plan_steps(problem: Problem, base: BasePoint, step: float | None, *, single: bool) -> Steps:
+    """Choose the steps of single parameters, or those of pre-activations, and bound the moves that they can cause.
 
     A unit's z moving by at most B moves its activation by at most F·B, F the largest slope of the layer (twice the
     tabulated one, for the slope may grow within the move), and the next layer's z by max|W|·F·B; from there on sums of
@@ -34,16 +35,21 @@ def plan_steps(problem: Problem, base: BasePoint, method: Method, step: float | 
     room = np.append(np.minimum(SMALL_MOVE, 0.5 * nearest), 0.0)
     room[-1] = min(SMALL_MOVE * outputs.unit(base), 0.5 * nearest_loss_kink(problem, base))
     return [
-        _plan_layer(problem, base, method, layer, step, room, _amplification(problem, layer, slopes, norms))
+        _plan_layer(base, single, layer, step, room, _amplification(problem, layer, slopes, norms))
         for layer in range(problem.network.depth)
     ]
 
 
+def span(steps: Steps) -> tuple[float, float]:
+    """Return the smallest and the largest step."""
+    return min(float(some.min()) for some, _ in steps), max(float(some.max()) for some, _ in steps)
+
+
 def _plan_layer(
-    problem: Problem, base: BasePoint, method: Method, layer: int, step: float | None, room: Array, amplification: Array
+    base: BasePoint, single: bool, layer: int, step: float | None, room: Array, amplification: Array
 ) -> tuple[Array, Array]:
     reach = np.ones(1)
-    if method == "parameter":
+    if single:
         reach = np.append(base.reach[layer], reach)
     if step is not None:
         move, steps = step * float(reach.max()), np.full(reach.size, step)
@@ -52,8 +58,10 @@ def _plan_layer(
             move = float(np.min(room[layer:] / amplification[layer:]))
         if not move > SMALLEST_STEP_MOVE:
             move = SMALL_MOVE
-        steps = np.exp2(np.floor(np.log2(move / np.where(reach > 0.0, reach, 1.0))))
-    bounds = np.full(problem.network.depth + 1, np.inf)
+        with np.errstate(over="ignore"):
+            exponents = np.floor(np.log2(move / np.where(reach > 0.0, reach, 1.0)))
+        steps = np.exp2(np.minimum(exponents, LARGEST_EXPONENT))
+    bounds = np.full(room.size, np.inf)
     bounds[layer:] = move * amplification[layer:]
     bounds[~(bounds <= SMALL_MOVE)] = np.inf
     # The logarithms of the other losses that have a unit are polynomials; 1.001 is for rounding.

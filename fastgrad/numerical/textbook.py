@@ -1,15 +1,31 @@
-"""The textbook's difference quotients, of two losses each computed anew."""
+"""The textbook's difference quotients, of two losses each computed anew: the method `textbook`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from fastgrad.kernels import codes, launch
+from fastgrad.kernels.records import Examples, Forward
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets, Problem
-from fastgrad.numerical.methods import Scheme
+from fastgrad.numerical.blocks import (
+    SCHEMES,
+    Block,
+    Method,
+    Scheme,
+    Task,
+    counted_seconds,
+    cut,
+    forward_work,
+    parameters_of,
+)
+
+RATE = 3e9
+"""Multiply-adds a second and core, for estimates only."""
 
 Losses = Callable[[float], tuple[Array, Array]]
 """For a step h the losses of some parameters at θ + h and at θ − h, penalty left out."""
@@ -22,24 +38,16 @@ def textbook_losses(problem: Problem, base: BasePoint, places: Offsets, threads:
     """
     network = problem.network
     x, y = np.ascontiguousarray(base.activations[0].T), np.ascontiguousarray(problem.Y.T)
-    masks = np.ascontiguousarray(base.tables.units[codes.SCALE].T) if problem.masks else np.empty((0, 0))
+    tables = base.tables
+    masks = np.ascontiguousarray(tables.units[codes.SCALE].T) if problem.masks else np.empty((0, 0))
+    factors = np.ascontiguousarray(tables.outputs[codes.FACTOR].T)
+    forward_pass = Forward(tables.theta, tables.layers, tables.shapes, np.array(network.biases), masks)
+    examples = Examples(x, y, factors, tables.loss_code, tables.loss_parameter)
 
     def losses(step: float) -> tuple[Array, Array]:
         moved = places if step else places[:1]
         forward, backward = np.empty(moved.size), np.empty(moved.size)
-        launch.textbook_losses(
-            base.tables,
-            np.array(network.biases),
-            masks,
-            x,
-            y,
-            np.ascontiguousarray(base.tables.outputs[codes.FACTOR].T),
-            moved,
-            step,
-            threads,
-            forward,
-            backward,
-        )
+        launch.textbook_losses(forward_pass, examples, moved, step, threads, forward, backward)
         return forward, backward
 
     return losses
@@ -55,3 +63,60 @@ def difference(losses: Losses, step: float, scheme: Scheme) -> Array:
         return np.asarray((ahead - behind) / (2.0 * step))
     far_ahead, far_behind = losses(2.0 * step)
     return np.asarray((8.0 * (ahead - behind) - (far_ahead - far_behind)) / (12.0 * step))
+
+
+@dataclass(frozen=True, eq=False)
+class TextbookPlan:
+    """Blocks of parameters, counted through all layers."""
+
+    task: Task
+
+    @property
+    def steps(self) -> tuple[float, float]:
+        """The one step, twice."""
+        assert self.task.step is not None
+        return self.task.step, self.task.step
+
+    @cached_property
+    def _places(self) -> Offsets:
+        selected = self.task.selected
+        return np.arange(self.task.problem.network.size) if selected is None else selected
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield runs of parameters."""
+        seconds = 2.0 * forward_work(self.task.problem) * self.task.problem.samples / RATE
+        for start, stop in cut(self._places.size, seconds):
+            yield Block(0, start, stop, stop - start)
+
+    def room(self) -> Array:
+        """Return room for the difference of each parameter wanted."""
+        return self.task.room()
+
+    def run(self, block: Block, threads: int, room: Array) -> None:
+        """Fill in the differences of a block's parameters."""
+        piece = slice(block.start, block.stop)
+        losses = textbook_losses(self.task.problem, self.task.base, self._places[piece], threads)
+        room[piece] = difference(losses, self.steps[0], self.task.scheme)
+
+    def gradient(self, room: Array) -> Array:
+        """Return the differences in theta's order."""
+        return self.task.in_order(room)
+
+
+def _estimate(problem: Problem, share: float = 1.0) -> float:
+    """Estimate the seconds for a share of the parameters."""
+    return counted_seconds(problem, RATE, share, lambda layer: parameters_of(problem, layer) * forward_work(problem))
+
+
+TEXTBOOK = Method(
+    name="textbook",
+    perturbs="every parameter by ±h, with two whole forward passes",
+    serves="teaching, and comparison with the others",
+    seconds_per_layer=2e-3,
+    estimate=_estimate,
+    plan=TextbookPlan,
+    kernels=(launch.losses_of_some,),
+    step=1e-7,  # the courses'
+    sees_kinks=False,
+    schemes=SCHEMES,
+)

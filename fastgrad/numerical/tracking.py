@@ -1,22 +1,19 @@
-"""Work in pieces: counted, passed on, stopped by Ctrl-C between two of them, on so many threads."""
+"""Progress of work in blocks: it is counted, told, and stopped by Ctrl-C between two of them; and the number of threads."""
 
 from __future__ import annotations
 
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from fastgrad.errors import require
 from fastgrad.machine import most_threads
 
 Progress = Callable[[int, int], None]
-PIECE_SECONDS = 0.3
-"""Aim of the time of one call of a kernel: progress is shown and Ctrl-C heard between calls."""
 
 
 def thread_count(threads: int | None) -> int:
-    """Return the threads meant, all where none are said, or raise InputError."""
+    """Return the number of threads that is meant, all where none is given, or raise InputError."""
     most = most_threads()
     if threads is not None:
         require("threads", threads, int, f"a whole number from 1 to {most} on this machine", lambda n: 1 <= n <= most)
@@ -24,7 +21,7 @@ def thread_count(threads: int | None) -> int:
 
 
 class Tracker:
-    """Counts parameters done, passes the count on, cuts work into pieces, and hears Ctrl-C between them.
+    """Counts parameters done, passes the count on, and hears Ctrl-C between blocks of work.
 
     Within the context the first Ctrl-C is only noted, so that it stops nothing halfway; a second one acts as ever.
     """
@@ -54,15 +51,3 @@ class Tracker:
         self.done += count
         if self.progress is not None:
             self.progress(self.done, self.total)
-
-    def pieces(self, count: int, seconds: float) -> Iterator[slice]:
-        """Cut equal pieces of work, of some seconds each as a guess, into runs of about `PIECE_SECONDS`.
-
-        The guess serves for the first run, from then on the clock. None follow Ctrl-C.
-        """
-        low, length = 0, max(1, int(PIECE_SECONDS / seconds))
-        while low < count and not self.interrupted:
-            began = time.perf_counter()
-            yield slice(low, min(low + length, count))
-            low += length
-            length = max(1, int(length * min(2.0, PIECE_SECONDS / max(time.perf_counter() - began, 1e-9))))

@@ -8,60 +8,24 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+import shlex
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 
-from fastgrad.errors import InputError
-from fastgrad.model.network import ACTIVATIONS, LOGIT_OUTPUT, LOSSES, REDUCTIONS, Network
+from fastgrad.errors import LONGEST_QUOTE, InputError, quoted, shortened
+from fastgrad.model import activations, losses
+from fastgrad.model.activations import ACTIVATIONS
+from fastgrad.model.losses import LOGIT_OUTPUT, LOSSES
+from fastgrad.model.network import REDUCTIONS, Network
 
-ALIASES = {
-    "linear": "identity",
-    "none": "identity",
-    "logistic": "sigmoid",
-    "expit": "sigmoid",
-    "rectifier": "relu",
-    "leakyrelu": "leaky_relu",
-    "lrelu": "leaky_relu",
-    "swish": "silu",
-    "atan": "arctan",
-    "sine": "sin",
-    "exponential": "exp",
-    "hardtanh": "hard_tanh",
-    "hardsigmoid": "hard_sigmoid",
-    "bce": "binary_crossentropy",
-    "binary_cross_entropy": "binary_crossentropy",
-    "log_loss": "binary_crossentropy",
-    "logloss": "binary_crossentropy",
-    "softmax_cross_entropy": "softmax_crossentropy",
-    "categorical_crossentropy": "softmax_crossentropy",
-    "categorical_cross_entropy": "softmax_crossentropy",
-    "sparse_categorical_crossentropy": "softmax_crossentropy",
-    "nll": "softmax_crossentropy",
-    "half_squared_error": "squared_error",
-    "quadratic": "squared_error",
-    "mean_squared_error": "mse",
-    "half_mean_squared_error": "half_mse",
-    "sse": "sum_squared_error",
-    "sae": "sum_absolute_error",
-    "smooth_l1": "huber",
-    "logcosh": "log_cosh",
-    "hinge_squared": "squared_hinge",
-    "kl": "kl_divergence",
-    "kld": "kl_divergence",
-    "kullback_leibler": "kl_divergence",
-    "poisson_nll": "poisson",
-    "mae": "absolute_error",
-    "l1": "absolute_error",
-    "mean_absolute_error": "absolute_error",
-    "hinge_loss": "hinge",
-    "svm": "hinge",
-    "huber_loss": "huber",
-    "average": "mean",
-    "avg": "mean",
-    "total": "sum",
+SYNONYMS: dict[str, dict[str, str]] = {
+    "activation": {word: row.name for row in activations.ROWS for word in row.synonyms},
+    "loss": {word: row.name for row in losses.ROWS for word in row.synonyms},
+    "reduction": {"average": "mean", "avg": "mean", "total": "sum"},
 }
 """Other names of activations, losses and reductions."""
 
@@ -69,6 +33,7 @@ CROSS_ENTROPY = frozenset({"cross_entropy", "crossentropy", "ce", "xent"})
 """Names of two losses at once: the output activation tells which."""
 
 LAYOUT_WORDS = ("rows", "columns", "in_out", "out_in")
+UNROLLED_WORDS = ("rows", "columns", "layers", "weights_first")
 COLUMNS = {"first": 0, "last": -1}
 EXAMPLES = {
     "hidden": "tanh",
@@ -80,6 +45,10 @@ EXAMPLES = {
     "grads": "dW1,db1,dW2,db2",
     "bias_column": "first",
     "keep_prob": "0.8",
+    "frozen": "b1,b2",
+    "sizes": "4,5,3",
+    "unrolled": "columns,layers",
+    "classes": "-1,1",
 }
 
 
@@ -117,6 +86,20 @@ def _row(value: Any) -> tuple[float, ...]:
     return tuple(array.ravel().tolist())
 
 
+def _whole(value: Any) -> int:
+    number = _number(value)
+    if number != int(number):
+        raise ValueError
+    return int(number)
+
+
+def _widths(value: Any) -> tuple[int, ...]:
+    widths = tuple(map(_whole, _row(value)))
+    if len(widths) < 2 or min(widths) < 1:
+        raise ValueError
+    return widths
+
+
 def _truth(value: Any) -> bool:
     value = value.item() if isinstance(value, np.ndarray) else value
     return {"true": True, "yes": True, "1": True, "1.0": True, "false": False, "no": False, "0": False, "0.0": False}[
@@ -139,9 +122,16 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "label_smoothing": (_number, "a number"),
     "class_weights": (_row, "numbers, one for each class"),
     "example_weights": (_row, "numbers, one for each example"),
+    "scale": (_number, "a number"),
+    "first_label": (_whole, "a whole number"),
+    "classes": (_row, "the labels of the classes, in order"),
+    "sizes": (_widths, "the units of each layer, the inputs first, as in 4,5,3"),
+    "unrolled": (_text, "a word"),
     "loss_value": (_number, "a number"),
+    "learning_rate": (_number, "a number"),
     "params": (_words, "names, in order"),
     "grads": (_words, "names, in the order of the parameters"),
+    "frozen": (_words, "names of parameters"),
     "inputs": (_text, "the name of an array"),
     "labels": (_text, "the name of an array"),
     "bias_column": (_text, "first or last"),
@@ -150,11 +140,43 @@ _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
 TEXT_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_text, _words})
 """Items that are words: an array of numbers under such a name is data."""
 
-LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_numbers, _row})
+LIST_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_numbers, _row, _widths})
 """Items that are one number or several in a row."""
 
-NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _truth})
+NUMBER_ITEMS = frozenset(key for key, (converter, _) in _CONVERTERS.items() if converter in {_number, _whole, _truth})
 """Items that are one number."""
+
+
+class Items(TypedDict, total=False):
+    """The items of a `Description` as keywords of a function, for type checkers: what each may come as."""
+
+    hidden: str | None
+    activations: npt.ArrayLike | None
+    output: str | None
+    loss: str | None
+    reduction: str | None
+    l2: npt.ArrayLike | None
+    l1: npt.ArrayLike | None
+    penalize_biases: bool | str | None
+    keep_prob: npt.ArrayLike | None
+    inverted: bool | str | None
+    label_smoothing: float | str | None
+    class_weights: npt.ArrayLike | None
+    example_weights: npt.ArrayLike | None
+    scale: float | str | None
+    first_label: int | str | None
+    classes: npt.ArrayLike | None
+    sizes: npt.ArrayLike | None
+    unrolled: str | None
+    layout: str | None
+    loss_value: float | str | None
+    params: npt.ArrayLike | None
+    grads: Sequence[str | None] | npt.ArrayLike | None
+    inputs: str | None
+    labels: str | None
+    bias_column: str | None
+    frozen: npt.ArrayLike | None
+    learning_rate: float | str | None
 
 
 @dataclass(frozen=True)
@@ -192,13 +214,30 @@ class Description:
         What multiplies the loss of each class, in their order; of a binary cross-entropy that of the labels 0 and 1.
     example_weights : tuple of float
         What multiplies the loss of each example. In a file also sample_weight or sample_weights.
+    scale : float
+        What multiplies the loss, however the examples are put together; the penalties stay as they are. 1 if nothing is said.
+    first_label : int
+        The number of the first class in labels that are class numbers: 0 if nothing is said, 1 where they count from 1.
+    classes : tuple of float
+        Instead, the label of each class, in order, as in "-1,1" or "2,4".
+    sizes : tuple of int
+        The units of each layer, the inputs first: of parameters that are one vector, or one number each.
+    unrolled : str
+        How they lie in that vector: "rows" or "columns" (NumPy's ravel, or the (:) of Octave and MATLAB), "layers" (the W and
+        then the b of each layer) or "weights_first" (every W and then every b), or one of each. Where each W holds its bias,
+        say `bias_column`.
     layout : str
         "rows" or "columns" (where the examples lie), "in_out" or "out_in" (the axes of the weights), or one of each:
         "rows,out_in". Needed only where the shapes allow more than one reading.
     loss_value : float
         The user's own value of the loss.
+    learning_rate : float
+        That of one step of plain gradient descent: the parameters after it then may stand in the place of the gradients.
     params, grads : tuple of str
         Names of the parameter arrays and their gradients, in order; an empty name where there is no gradient.
+    frozen : tuple of str
+        Names of the parameters that are not trained: their gradients are left out, and none of them is missing. Of a list
+        of parameters W1, b1, … or their places, as in "parameters[1]".
     inputs, labels : str
         Names of X and Y.
     bias_column : {"first", "last"}
@@ -223,10 +262,17 @@ class Description:
     label_smoothing: float | None = None
     class_weights: tuple[float, ...] | None = None
     example_weights: tuple[float, ...] | None = None
+    scale: float | None = None
+    first_label: int | None = None
+    classes: tuple[float, ...] | None = None
+    sizes: tuple[int, ...] | None = None
+    unrolled: str | None = None
     layout: str | None = None
     loss_value: float | None = None
+    learning_rate: float | None = None
     params: tuple[str, ...] | None = None
     grads: tuple[str, ...] | None = None
+    frozen: tuple[str, ...] | None = None
     inputs: str | None = None
     labels: str | None = None
     bias_column: str | None = None
@@ -238,23 +284,35 @@ class Description:
                 continue
             try:
                 object.__setattr__(self, key, convert(value))
-            except (TypeError, ValueError, KeyError):
-                raise InputError(f"{key} must be {meaning}{';' if ',' in meaning else ','} found {value!r}") from None
+            except (TypeError, ValueError, KeyError, OverflowError):
+                raise InputError(f"{key} must be {meaning}{';' if ',' in meaning else ','} found {quoted(value)}") from None
         if self.bias_column is not None and self.bias_column not in COLUMNS:
-            raise InputError(f"bias_column must be first or last, found {self.bias_column!r}")
+            raise InputError(f"bias_column must be first or last, found {quoted(self.bias_column)}")
         for keep in as_tuple(self.keep_prob):
             if not 0.0 < keep <= 1.0:
                 raise InputError(f"keep_prob is the share of units that are kept, above 0 and at most 1, found {keep:g}")
+        if self.scale is not None and not 0.0 < self.scale < math.inf:
+            raise InputError(f"scale must be a finite number above 0, found {self.scale:g}")
+        if self.classes is not None and self.first_label is not None:
+            raise InputError("classes and first_label both say what the labels are: leave one of them out")
+        if self.classes is not None and len(set(self.classes)) < max(2, len(self.classes)):
+            raise InputError(f"classes must be at least two different labels, found {quoted(self.classes)}")
         if self.loss_value is not None and not math.isfinite(self.loss_value):
             raise InputError(f"loss_value must be a finite number, found {self.loss_value}; leave it out if there is none")
         self._check_layout()
+        words = unrolled_words(self)
+        if not words <= set(UNROLLED_WORDS) or words >= {"rows", "columns"} or words >= {"layers", "weights_first"}:
+            raise InputError(
+                "unrolled must be rows or columns, layers (the W and b of each layer) or weights_first (every W, then every "
+                f"b), or one of each, as in columns,layers; found {quoted(self.unrolled)}"
+            )
 
     def _check_layout(self) -> None:
         words = layout_words(self)
         if not words <= set(LAYOUT_WORDS) or words >= {"rows", "columns"} or words >= {"in_out", "out_in"}:
             raise InputError(
                 "layout must be rows or columns (where the examples lie), in_out or out_in (the axes of the weights), "
-                f"or one of each, as in rows,out_in; found {self.layout!r}"
+                f"or one of each, as in rows,out_in; found {quoted(self.layout)}"
             )
 
     @property
@@ -282,11 +340,15 @@ class Description:
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None}
 
     @classmethod
-    def of(cls, items: Mapping[str, Any]) -> Description:
-        """Make a description of items by name, and refuse other names with the nearest known one."""
+    def of(cls, items: Mapping[str, Any], beside: Iterable[str] = ()) -> Description:
+        """Make a description of items by name, and refuse other names with the nearest known one.
+
+        The keywords that a function has beside the items are known too: what nobody knows may be one of them, misspelt.
+        """
         for key in items:
             if key not in _CONVERTERS:
-                raise InputError(f"there is no item {key!r} in a description{nearest(key, _CONVERTERS)}")
+                near = nearest(key, [*_CONVERTERS, *beside])
+                raise InputError(f"there is no keyword {quoted(key)}, nor such an item of a description{near}")
         return cls(**items)
 
 
@@ -303,13 +365,22 @@ def zero_penalties(description: Description) -> tuple[str, ...]:
 
 def layout_words(description: Description) -> set[str]:
     """Return the words of a layout; none where nothing was said."""
-    words = re.split(r"[,\s+]+", (description.layout or "").lower().replace("-", "_"))
+    return _split(description.layout)
+
+
+def unrolled_words(description: Description) -> set[str]:
+    """Return the words of how a vector was unrolled; none where nothing was said."""
+    return _split(description.unrolled)
+
+
+def _split(text: str | None) -> set[str]:
+    words = re.split(r"[,\s+]+", (text or "").lower().replace("-", "_"))
     return {word for word in words if word}
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean x?" where something is near enough, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word, list(known), n=1) if len(word) <= LONGEST_QUOTE else []
     return f"; did you mean {close[0]}?" if close else ""
 
 
@@ -321,30 +392,77 @@ def _known(word: str, known: Collection[str], what: str) -> str:
     """Return the proper name of an activation, a loss or a reduction; a parameter, as in "elu:0.5", stays with it."""
     stem, colon, parameter = word.partition(":")
     plain = _plain(stem)
-    name = ALIASES.get(plain, plain)
-    if name not in known:
-        near = nearest(plain, [*known, *(alias for alias, proper in ALIASES.items() if proper in known)])
-        raise InputError(f"unknown {what} {word!r}{near} (known: {', '.join(known)})")
+    name = SYNONYMS[what].get(plain, plain)
+    if name not in known or len(parameter) > LONGEST_QUOTE:
+        near = nearest(plain, [*known, *SYNONYMS[what]])
+        raise InputError(f"unknown {what} {quoted(word)}{near} (known: {', '.join(known)})")
     return f"{name}{colon}{parameter.strip()}"
 
 
-def ask(question: str, *items: str) -> InputError:
+class QuestionError(InputError):
+    """What is not known, and what to say for example; several become one by `together`."""
+
+    def __init__(self, question: str, examples: Mapping[str, str], text: str | None = None) -> None:
+        self.question, self.examples = question, dict(examples)
+        keywords = ", ".join(f"{item}={example!r}" for item, example in self.examples.items())
+        said = f"{question}; say it, for example {self.options} (in Python {keywords}; in the file the same keys)"
+        super().__init__(said if text is None else text)
+
+    def saying(self, text: str) -> QuestionError:
+        """Return the same question in other words."""
+        return QuestionError(self.question, self.examples, text)
+
+    @property
+    def options(self) -> str:
+        """The example as options of the command."""
+        return " ".join(as_option(item, example) for item, example in self.examples.items())
+
+
+def as_option(item: str, value: str) -> str:
+    """Return an item as it is typed; a value that begins with a minus is tied to its option."""
+    typed = shlex.quote(value)
+    return f"--{item.replace('_', '-')}{'=' if value.startswith('-') else ' '}{typed}"
+
+
+def ask(question: str, *items: str) -> QuestionError:
     """Return the error that asks for items by name, each with an example."""
-    options = " ".join(f"--{item.replace('_', '-')} {EXAMPLES[item]}" for item in items)
-    keywords = ", ".join(f"{item}={EXAMPLES[item]!r}" for item in items)
-    return InputError(f"{question}; say it, for example {options} (in Python {keywords}; in the file the same keys)")
+    return QuestionError(question, {item: EXAMPLES[item] for item in items})
+
+
+def together(questions: Sequence[QuestionError]) -> QuestionError:
+    """Return one question in place of several."""
+    if len(questions) == 1:
+        return questions[0]
+    examples = {item: example for one in questions for item, example in one.examples.items()}
+    return QuestionError("; ".join(one.question for one in questions), examples)
+
+
+def missing(description: Description, depth: int) -> QuestionError | None:
+    """Return the question for what a network of so many layers computes, as far as it was not said."""
+    found = (_hidden(description, depth), *_output_and_loss(description, depth))
+    items = [item for item, value in zip(("hidden", "output", "loss"), found, strict=True) if value is None]
+    what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
+    words = ", ".join(what[item] for item in items)
+    return ask(f"it is not known what the network computes: {words}", *items) if items else None
+
+
+def _output_and_loss(description: Description, depth: int) -> tuple[str | None, str | None]:
+    """Return the last activation and the loss, the one following from the other."""
+    output = _output(description, depth)
+    loss = _loss(description.loss, output) or _following_loss(output)
+    return output or LOGIT_OUTPUT.get((loss or "").partition(":")[0]), loss
+
+
+STAND_INS = {"hidden": "tanh", "output": "identity", "loss": "squared_error"}
+"""What can take the place of items that were not said; it goes with any labels."""
 
 
 def network(description: Description, widths: tuple[int, ...], biases: tuple[bool, ...]) -> Network:
     """Put a description together with the widths that the arrays gave."""
     depth = len(widths) - 1
-    hidden, output = _hidden(description, depth), _output(description, depth)
-    loss = _loss(description.loss, output) or _following_loss(output)
-    output = output or LOGIT_OUTPUT.get(loss or "")
+    hidden, (output, loss) = _hidden(description, depth), _output_and_loss(description, depth)
     if hidden is None or output is None or loss is None:
-        missing = [item for item, value in (("hidden", hidden), ("output", output), ("loss", loss)) if value is None]
-        what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
-        raise ask(f"it is not known what the network computes: {', '.join(what[item] for item in missing)}", *missing)
+        raise missing(description, depth) or AssertionError
     return Network(
         widths=widths,
         activations=(*hidden, output),
@@ -355,6 +473,7 @@ def network(description: Description, widths: tuple[int, ...], biases: tuple[boo
         l1=_coefficients("l1", description.l1, description.penalize_biases, biases),
         class_weights=description.class_weights or (),
         label_smoothing=description.label_smoothing or 0.0,
+        scale=1.0 if description.scale is None else description.scale,
     )
 
 
@@ -387,9 +506,9 @@ def _hidden(description: Description, depth: int) -> tuple[str, ...] | None:
         return (hidden,) * (depth - 1) if hidden is not None else () if depth == 1 else None
     names = tuple(_known(word, ACTIVATIONS, "activation") for word in listed)
     if len(names) not in {depth, depth - 1} or (len(names) < depth and description.output is None):
-        raise InputError(f"{depth} layers need {depth} activations, found {len(names)}: {', '.join(names)}")
+        raise InputError(f"{depth} layers need {depth} activations, found {len(names)}: {shortened(', '.join(names))}")
     if hidden is not None and not set(names[: depth - 1]) <= {hidden}:
-        raise InputError(f"hidden says {hidden}, activations say {', '.join(names)}: leave one of them out")
+        raise InputError(f"hidden says {hidden}, activations say {shortened(', '.join(names))}: leave one of them out")
     return names[: depth - 1]
 
 
@@ -400,7 +519,8 @@ def _output(description: Description, depth: int) -> str | None:
     words += listed[-1:] if listed is not None and len(listed) == depth else ()
     names = {_known(word, ACTIVATIONS, "activation") for word in words}
     if len(names) > 1:
-        raise InputError(f"output says {words[0]}, activations end with {words[1]}: leave one of them out")
+        said = [shortened(word) for word in words]
+        raise InputError(f"output says {said[0]}, activations end with {said[1]}: leave one of them out")
     return names.pop() if names else None
 
 
@@ -410,10 +530,10 @@ def _loss(word: str | None, output: str | None) -> str | None:
         return None
     if _plain(word) not in CROSS_ENTROPY:
         return _known(word, LOSSES, "loss")
-    losses = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
-    if output not in losses:
-        raise InputError(f"{word} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")
-    return losses[output]
+    containing = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
+    if output not in containing:
+        raise InputError(f"{shortened(word)} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")
+    return containing[output]
 
 
 def _following_loss(output: str | None) -> str | None:

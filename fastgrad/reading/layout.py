@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
-from fastgrad.reading.names import Kind, Part, Raw
+import numpy as np
+
+from fastgrad.reading.arrays import Raw
+from fastgrad.reading.names import Kind, Part
 
 Shape = tuple[int, ...]
 
@@ -50,7 +53,7 @@ class Reading(NamedTuple):
     """One way to understand all the arrays.
 
     `examples` is None where X itself leaves no choice; `column` is the place of a bias inside W, None where it has an
-    array of its own.
+    array of its own; `unrolled` how the arrays lay in one vector.
     """
 
     examples: str | None
@@ -58,6 +61,7 @@ class Reading(NamedTuple):
     column: int | None
     samples: int
     chain: Chain
+    unrolled: str | None = None
 
     @property
     def layout(self) -> str:
@@ -69,20 +73,22 @@ class Reading(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """How far an attempt got, in parts, and what stopped it."""
+    """How far an attempt got, in parts, and what stopped it; `likely` if Y has as many examples as X was read to have."""
 
     progress: int
     message: str
+    likely: bool = False
 
 
 def readings(parts: Sequence[Part], X: Data, Y: Data) -> tuple[list[Reading], list[Misfit]]:
     """Return every reading that fits, the least odd ones, and what stopped the attempts that do not fit."""
-    fits: list[Reading] = []
+    fits: list[tuple[tuple[bool, int], Reading]] = []
     misfits: list[Misfit] = []
     ways = product(_sequences(parts), _input_readings(X.array.shape), ("out_in", "in_out"), (False, True))
     for sequence, (examples, samples, n_in), weights, folded in ways:
         chains, misfit = _chains(sequence, n_in, weights, folded, X)
-        misfits += [misfit] if misfit else []
+        if misfit and not isinstance(sequence, _Swapped):
+            misfits.append(misfit._replace(likely=samples in Y.array.shape or samples == Y.array.size))
         for chain in chains:
             outputs = chain.widths[-1]
             if target_form(Y.array.shape, samples, outputs, examples) is None:
@@ -90,19 +96,24 @@ def readings(parts: Sequence[Part], X: Data, Y: Data) -> tuple[list[Reading], li
                 misfits.append(Misfit(len(sequence), message))
             else:
                 columns = (0, -1) if folded else (None,)
-                fits += [Reading(examples, weights, column, samples, chain) for column in columns]
-    least = min(map(_oddness, fits), default=0)
-    return [reading for reading in fits if _oddness(reading) == least], misfits
+                odd = (isinstance(sequence, _Swapped), _oddness(chain))
+                fits += [(odd, Reading(examples, weights, column, samples, chain)) for column in columns]
+    least = min((odd for odd, _ in fits), default=None)
+    return [reading for odd, reading in fits if odd == least], misfits
 
 
-def _oddness(reading: Reading) -> int:
+def _oddness(chain: Chain) -> int:
     """Count the nameless arrays that would be weights with one axis, or one number as the bias of several units."""
-    roles, widths = reading.chain.roles, reading.chain.widths
+    roles, widths = chain.roles, chain.widths
     return sum(
         role.part.array.ndim < 2 if role.kind == "W" else role.part.array.size < widths[role.layer + 1]
         for role in roles
         if role.part.kind is None
     )
+
+
+class _Swapped(list[Part]):
+    """An order with each bias before its weights, which is only meant where no usual order fits."""
 
 
 def _sequences(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
@@ -114,8 +125,13 @@ def _sequences(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
         return
     yield parts
     half = len(parts) // 2
-    if len(parts) == 2 * half > 2:
-        yield [part for pair in zip(parts[:half], parts[half:], strict=True) for part in pair]
+    if len(parts) != 2 * half or not half:
+        return
+    halves = [part for pair in zip(parts[:half], parts[half:], strict=True) for part in pair]
+    if half > 1:
+        yield halves
+    for usual in (parts, halves) if half > 1 else (parts,):
+        yield _Swapped(usual[i ^ 1] for i in range(2 * half))
 
 
 def _input_readings(shape: Shape) -> list[tuple[str | None, int, int]]:
@@ -174,7 +190,7 @@ def _matrix_shapes(shape: Shape, weights: str) -> list[tuple[int, int]]:
 def _misfit_message(chain: Chain, part: Part, X: Data, weights: str, folded: bool) -> str:
     """Say why a part does not follow."""
     if not chain.roles:
-        return f"{part} does not fit {X}: no axis of it has the number of inputs"
+        return f"{part} does not fit {X}: no axis of it has the number of inputs, {chain.widths[0]}"
     width, last, vector = chain.widths[-1], chain.roles[-1], is_vector(part.array.shape)
     before = next(role.part for role in reversed(chain.roles) if role.kind == "W")
     if part.kind == "b" and last.kind == "b":
@@ -188,6 +204,33 @@ def _misfit_message(chain: Chain, part: Part, X: Data, weights: str, folded: boo
         )
     expected = {"out_in": f"(units, {width + folded})", "in_out": f"({width + folded}, units)"}[weights]
     return f"{part} does not follow {before}: expected the shape {expected}"
+
+
+def misfit_of_inputs(parts: Sequence[Part], X: Data, Y: Data) -> str | None:
+    """Say that X is at fault, where the parameters fit each other and Y; None where they do not."""
+    orders = [sequence for sequence in _sequences(parts) if not isinstance(sequence, _Swapped)]
+    for folded, sequence, weights in product((False, True), orders, ("out_in", "in_out")):
+        first = next((part for part in sequence if part.kind != "b"), sequence[0])
+        for examples, samples, n_in in _input_readings(X.array.shape):
+            for needed in {shape[1] - folded for shape in _matrix_shapes(first.array.shape, weights)} - {n_in}:
+                chains, _ = _chains(sequence, needed, weights, folded, X)
+                if any(target_form(Y.array.shape, samples, chain.widths[-1], examples) for chain in chains):
+                    gives = f"{n_in} for each of {samples} examples" if samples > 1 else f"{n_in}"
+                    ones = _ones(X, n_in) if n_in > needed else ""
+                    return f"{first} does not fit {X}: it takes {needed} inputs, and {X.name} gives {gives}{ones}"
+    return None
+
+
+def _ones(X: Data, n_in: int) -> str:
+    """Say which of the inputs is 1 in every example, as that of a bias in the weights."""
+    if X.array.ndim != 2:
+        return ""
+    axis = 1 if X.array.shape[1] == n_in else 0
+    ones = np.flatnonzero((X.array == 1).all(axis=1 - axis))
+    if not ones.size:
+        return ""
+    where = f"{X.name}[:, {ones[0]}]" if axis else f"{X.name}[{ones[0]}]"
+    return f"; {where} holds only ones: leave it out where the biases are parameters of their own"
 
 
 def target_form(shape: Shape, samples: int, outputs: int, examples: str | None) -> str | None:

@@ -6,19 +6,38 @@ output of layer l counted from 1; number 0 to the input.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.model.network import Array, Problem
+from fastgrad.reading.arrays import Raw, number_array
+from fastgrad.reading.containers import opened
 from fastgrad.reading.description import Description, as_tuple, ask, layout_words
 from fastgrad.reading.layout import Reading, target_form
-from fastgrad.reading.names import Mask, Raw, listed
+from fastgrad.reading.names import Mask, listed
 
 FACTOR_TOLERANCE = 1e-6
 """How far the factor in a mask may be from 1/keep_prob, relatively: as far as single precision puts it, for numbers in
 double precision may have been computed in that."""
+
+
+def given_masks(masks: Any) -> list[Mask]:
+    """Return the masks of a dict by the numbers in its names, of a list those of the hidden layers in order."""
+    if masks is None:
+        return []
+    held = opened(masks, "masks")
+    given = []
+    for place, (_, name, value, *_) in enumerate(held.leaves, start=1):
+        numbers = re.findall(r"\d{1,18}", name) if held.named else [place]
+        if len(numbers) != 1:
+            raise InputError(f"masks has {quoted(name)}: name each mask by its layer, D1, D2, … (D0 for the input)")
+        if value is not None:
+            given.append(Mask(name, int(numbers[0]), number_array(name, value)))
+    return given
 
 
 def placed(masks: Sequence[Mask], reading: Reading, description: Description) -> tuple[Array | None, ...]:

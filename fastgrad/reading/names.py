@@ -14,13 +14,14 @@ from itertools import pairwise, product
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
+from fastgrad.reading.arrays import Raw, number_array, shape_of
 from fastgrad.reading.description import Description, ask, nearest
 
-Raw = npt.NDArray[Any]
 Kind = Literal["W", "b"]
+LONGEST_NAME = 255
+"""Characters of an array's name, as many as a file's has."""
 Layer = tuple[tuple[int, int, str], ...]
 """A layer's place as a name tells it: a key that sorts naturally, W10 after W9 and the output last."""
 
@@ -46,18 +47,6 @@ class Part:
         return f"{self.label} {self.array.shape}"
 
 
-def number_array(name: str, value: Any) -> Raw:
-    """Return an array of real numbers, or complain of whatever else it is."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise InputError(f"{name} is no array: its rows differ in length") from None
-    if array.dtype.kind not in "fiub":
-        what = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text"}.get(array.dtype.kind, "others")
-        raise InputError(f"{name} must hold real numbers, found {what} (dtype {array.dtype})")
-    return array
-
-
 def listed(words: Iterable[str], limit: int = 12) -> str:
     """Return words for a message, cut where they are many."""
     words = list(words)
@@ -80,7 +69,7 @@ _PLACES = {
     **dict.fromkeys(("h", "hh", "hid", "hidden"), "hidden"),
     **dict.fromkeys(("o", "ho", "out", "output"), "output"),
 }
-_ORDER = {"input": 0, "hidden": 1, "output": 3}
+_ORDER, _ANY = {"input": 0, "hidden": 1, "output": 3}, 2
 _NEUTRAL = frozenset(
     {"l", "layer", "layers", "param", "params", "parameter", "parameters", "model", "net", "network", "module"}
     | {"loss", "cost", "j"}
@@ -92,7 +81,7 @@ _OTHER = frozenset(
 )
 """Words of arrays that are about parameters and are none; the last ones are the moments that optimizers keep."""
 
-_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
+_TOKEN = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d{1,18}")  # Python refuses to read numbers of thousands of digits
 
 
 class _Word(NamedTuple):
@@ -119,7 +108,7 @@ def _word_table() -> dict[str, _Word]:
 _WORDS = _word_table()
 
 
-class _Name(NamedTuple):
+class Name(NamedTuple):
     """What a name says of an array: its kind, its layer, and whether it is a gradient."""
 
     kind: Kind | None = None
@@ -128,9 +117,9 @@ class _Name(NamedTuple):
 
 
 @lru_cache(maxsize=2**16)  # every parameter looks at the names of all gradients
-def _parse(name: str) -> _Name | None:
+def parse(name: str) -> Name | None:
     """Read a name; None where it cannot be that of a parameter or of a gradient."""
-    said = _Name()
+    said = Name()
     for token in _TOKEN.findall(name):
         word = token.lower()
         if word in _OTHER:
@@ -140,13 +129,21 @@ def _parse(name: str) -> _Name | None:
     return said
 
 
-def _more(said: _Name, word: str) -> _Name:
+def _more(said: Name, word: str) -> Name:
     """Return what a name says with one more word."""
     if word.isdigit():
-        return said._replace(layer=(*said.layer, (2, int(word), "")))
+        return said._replace(layer=(*said.layer, (_ANY, int(word), "")))
     gradient, kind, place = _WORDS.get(word, _Word(place=word))
-    layer = said.layer if place is None else (*said.layer, (_ORDER.get(place, 2), -1, place))
-    return _Name(kind or said.kind, layer, said.gradient or gradient)
+    layer = said.layer if place is None else (*said.layer, (_ORDER.get(place, _ANY), -1, place))
+    return Name(kind or said.kind, layer, said.gradient or gradient)
+
+
+def ranks(layers: Iterable[Layer]) -> dict[Layer, int]:
+    """Return each layer with its number from 0, in the order of their names; words such as encoder and decoder as they come."""
+    seen = dict.fromkeys(layers)
+    words = {word: i for i, word in enumerate(dict.fromkeys(part[2] for layer in seen for part in layer))}
+    ordered = sorted(seen, key=lambda layer: [(rank, number, words[word]) for rank, number, word in layer])
+    return {layer: i for i, layer in enumerate(ordered)}
 
 
 # Dropout masks.
@@ -180,33 +177,18 @@ def named_masks(arrays: Mapping[str, Any], description: Description) -> dict[str
     return {name: number for name, number in numbers.items() if number is not None}
 
 
-def given_masks(masks: Any) -> list[Mask]:
-    """Return the masks of a dict by the numbers in its names, of a list those of the hidden layers in order."""
-    if masks is None:
-        return []
-    if not isinstance(masks, Mapping):
-        values = enumerate(_sequence(masks, "masks"), start=1)
-        return [Mask(f"masks[{i - 1}]", i, number_array(f"masks[{i - 1}]", value)) for i, value in values if value is not None]
-    given = []
-    for name, value in _opened(masks).items():
-        numbers = re.findall(r"\d+", name)
-        if len(numbers) != 1:
-            raise InputError(f"masks has {name!r}: name each mask by its layer, D1, D2, … (D0 for the input)")
-        if value is not None:
-            given.append(Mask(name, int(numbers[0]), number_array(name, value)))
-    return given
-
-
 # X and Y.
 
 INPUT_NAMES = (
     ("x",),
     ("inputs", "input", "data", "features", "x_train", "train_x", "x_batch", "input_data", "input_vector"),
+    ("batch_x", "xb", "x_b", "x_data", "x_test", "img", "imgs", "image", "inp", "inps", "input_batch", "feature"),
     ("training_data", "training_inputs", "train_data", "train_set_x", "images", "samples"),
 )
 LABEL_NAMES = (
     ("y",),
     ("t", "labels", "label", "targets", "target", "y_true", "y_train", "train_y", "y_batch", "classes"),
+    ("batch_y", "yb", "y_b", "y_data", "y_test", "target_vector", "label_vector", "target_batch", "expected", "truth", "gt"),
     ("training_targets", "training_labels", "train_labels", "train_set_y", "one_hot", "y_onehot", "y_one_hot"),
 )
 """Usual names of X and of Y, in any case, the commonest first."""
@@ -229,8 +211,27 @@ def _taken(arrays: Mapping[str, Any], name: str, item: str) -> str:
     """Return a name that was given, if there is such an array."""
     if name not in arrays:
         near = nearest(name, arrays)
-        raise InputError(f"{item} names {name!r}, but there is none of that name{near} (found: {listed(arrays)})")
+        raise InputError(f"{item} names {quoted(name)}, but there is none of that name{near} (found: {listed(arrays)})")
     return name
+
+
+def find_vectors(arrays: Mapping[str, Any], description: Description, sizes: Collection[int]) -> tuple[str, str | None]:
+    """Return the names of the vector of all parameters and of that of its gradient, None where there is none."""
+    params, grads = description.params or (), description.grads or ()
+    vectors = [name for name, value in arrays.items() if np.size(value) in sizes and max(np.shape(value)) == np.size(value)]
+    gradients = list(grads) or [name for name in vectors if name not in params and _speaks_of_gradient(name)]
+    parameters = list(params) or [name for name in vectors if name not in gradients]
+    if len(parameters) != 1:
+        raise ask(f"{listed(parameters)} could each be the vector of all parameters", "params")
+    if len(gradients) > 1:
+        raise ask(f"{' and '.join(gradients)} could each be the gradient of {parameters[0]}", "grads")
+    given = [(name, item) for names, item in ((parameters, "params"), (gradients, "grads")) for name in names if name]
+    found = [_taken(arrays, name, item) for name, item in given]
+    return found[0], found[1] if len(found) > 1 else None
+
+
+def _speaks_of_gradient(name: str) -> bool:
+    return any(_WORDS.get(token.lower(), _Word()).gradient for token in _TOKEN.findall(name))
 
 
 # Parameters and gradients.
@@ -240,7 +241,7 @@ def split(arrays: Mapping[str, Any], description: Description) -> tuple[dict[str
     """Part a flat mapping into parameters and gradients: by their given names, else by what their names say."""
     params, grads = description.params or (), description.grads or ()
     is_gradient = {
-        name: name in grads or (name not in params and (said := _parse(name)) is not None and said.gradient) for name in arrays
+        name: name in grads or (name not in params and (said := parse(name)) is not None and said.gradient) for name in arrays
     }
     parameters = {name: value for name, value in arrays.items() if not is_gradient[name]}
     return parameters, {name: value for name, value in arrays.items() if is_gradient[name]}
@@ -253,39 +254,71 @@ def named_parts(
 
     Where the mapping holds only parameters, their names may be any; its own order then stands.
     """
+    company = _without_company(parameters) if only_parameters else parameters
     if description.params is not None:
         names = [_taken(parameters, name, "params") for name in description.params]
         if len(set(names)) < len(names):
             raise InputError(f"params names an array twice: {', '.join(names)}")
-    elif only_parameters and not all(_is_parameter(name) for name in parameters):
-        names = list(parameters)
-    else:
-        names = _parameter_names(parameters)
-    parts = [_part(name, parameters[name]) for name in names]
+    elif only_parameters and not all(is_parameter(name) for name in company):
+        names = list(company)
+    else:  # a parameter that is None is a layer without it
+        names = _parameter_names({name: value for name, value in company.items() if value is not None})
+    parts = [_part(name, parameters[name]) for name in names if parameters[name] is not None]
     if description.grads is not None:
-        return _with_given_gradients(parts, gradients, description.grads)
-    if description.params is None:
-        _require_owners(parts, gradients)
-    return [_with_gradient(part, gradients) for part in parts]
+        parts = _with_given_gradients(parts, gradients, description.grads)
+    else:
+        if description.params is None:
+            _require_owners(parts, gradients)
+        parts = [_with_gradient(part, gradients) for part in parts]
+    return parts if description.params is None else list(map(_in_given_order, parts))
+
+
+def _in_given_order(part: Part) -> Part:
+    """Return a part whose place was said, so that its name tells no more than its shape: a bias may be called w0."""
+    is_bias = max(part.array.shape, default=1) == part.array.size
+    return part if part.kind == ("b" if is_bias else "W") else replace(part, kind=None)
+
+
+_LEFT_BY_FORWARD = re.compile(r"(?i)d?_?(a|z|h|x|y|act|pre|net|activations?|caches?|inputs?|outputs?|hidden)_?\d*")
+"""Names of what a forward pass leaves beside the parameters: A0, Z1, cache, …"""
+
+
+def _without_company(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a dict without what is no parameter by its name, and without gradients, where the rest has the usual names."""
+    said = {name: parse(name) for name in parameters}
+    usual = {(one.kind, one.layer) for one in said.values() if one is not None and one.kind is not None and not one.gradient}
+
+    def is_company(name: str) -> bool:
+        one = said[name]
+        if one is None or _LEFT_BY_FORWARD.fullmatch(name) or name.lower() in INPUT_NAMES[0] + LABEL_NAMES[0]:
+            return True
+        return one.gradient and (one.kind is None or (one.kind, one.layer) in usual)
+
+    rest = {name: value for name, value in parameters.items() if not is_company(name)}
+    return rest if any(kind == "W" for kind, _ in usual) and all(map(is_parameter, rest)) else parameters
 
 
 def _part(name: str, value: Any) -> Part:
-    said = _parse(name) or _Name()
+    said = parse(name) or Name()
     return Part(name, number_array(name, value), name, said.kind, said.layer)
 
 
-def _is_parameter(name: str) -> bool:
-    said = _parse(name)
+def is_parameter(name: str) -> bool:
+    """Tell whether a name says that it is of weights or a bias."""
+    said = parse(name)
     return said is not None and said.kind is not None
 
 
 def _parameter_names(arrays: Mapping[str, Any]) -> list[str]:
     """Return the names that are those of parameters, by layer and W before b."""
-    said = {name: parsed for name in arrays if (parsed := _parse(name)) is not None and parsed.kind is not None}
+    said = {name: parsed for name in arrays if (parsed := parse(name)) is not None and parsed.kind is not None}
     if any(parsed.kind == "W" and parsed.layer for parsed in said.values()):
         said = {name: parsed for name, parsed in said.items() if parsed.layer}  # `theta` alone is all of them in a row
-    names = sorted(said, key=lambda name: (said[name].layer, said[name].kind))
+    place = ranks(parsed.layer for parsed in said.values())
+    names = sorted(said, key=lambda name: (place[said[name].layer], said[name].kind))
     weights = {said[name].layer: name for name in names if said[name].kind == "W"}
+    if not weights and (numbered := _numbered(arrays)):
+        return numbered
     if not weights:
         raise ask(f"no weights found by a usual name (W1, weights_0, fc1.weight) among {listed(arrays)}", "params")
     for first, second in pairwise(names):
@@ -296,6 +329,13 @@ def _parameter_names(arrays: Mapping[str, Any]) -> list[str]:
             raise InputError(f"{name} has no weights beside it: there is {', '.join(weights.values())}")
     _require_every_layer(weights)
     return names
+
+
+def _numbered(arrays: Mapping[str, Any]) -> list[str]:
+    """Return names that are nothing but a number, such as layers_0 and params_1, by that number."""
+    said = {name: parse(name) for name in arrays if not _LEFT_BY_FORWARD.fullmatch(name)}
+    found = {name: one.layer for name, one in said.items() if one is not None and not one.gradient and len(one.layer) == 1}
+    return sorted((name for name, layer in found.items() if not layer[0][2]), key=found.__getitem__)
 
 
 def _require_every_layer(weights: Mapping[Layer, str]) -> None:
@@ -312,10 +352,17 @@ def _require_owners(parts: list[Part], gradients: Mapping[str, Any]) -> None:
     """Complain of a gradient whose parameter is not there."""
     names = {part.name for part in parts}
     owned = {(part.kind, part.layer) for part in parts}
-    for name in gradients:
-        said = _parse(name)
-        if name in names or said is None or said.kind is None or not said.layer or (said.kind, said.layer) in owned:
+    words = {word for part in parts for *_, word in part.layer}
+    for name, value in gradients.items():
+        said = parse(name)
+        if value is None or name in names or said is None or (said.kind, said.layer) in owned:
             continue
+        if (
+            said.kind is None
+            or not said.layer
+            or any(rank == _ANY and word and word not in words for rank, _, word in said.layer)
+        ):
+            continue  # under an unknown prefix it may be anything
         raise InputError(
             f"the gradient {name} belongs to no parameter: there is {listed(part.label for part in parts)}. "
             "Name what belongs together with --params and --grads (in Python params=, grads=)"
@@ -338,72 +385,23 @@ def _with_gradient(part: Part, gradients: Mapping[str, Any]) -> Part:
     """Return a parameter with the gradient that its name points to, if there is one."""
     if part.label in gradients:
         return _gradiented(part, part.label, gradients[part.label])
-    said = {name: parsed for name in gradients if (parsed := _parse(name)) is not None and parsed.layer == part.layer}
+    said = {name: parsed for name in gradients if (parsed := parse(name)) is not None and parsed.layer == part.layer}
     matches = [name for name, parsed in said.items() if parsed.kind is not None and parsed.kind == part.kind]
     if not matches and part.kind != "b":  # delta1 and grad_0 do not say of what; their shape does
         shapes = {part.array.shape, part.array.shape[::-1]}
-        matches = [name for name, parsed in said.items() if parsed.kind is None and np.shape(gradients[name]) in shapes]
+        matches = [name for name, parsed in said.items() if parsed.kind is None and shape_of(gradients[name]) in shapes]
     if len(matches) > 1:
         raise ask(f"{' and '.join(matches)} could each be the gradient of {part.label}", "grads")
     return _gradiented(part, matches[0], gradients[matches[0]]) if matches else part
 
 
+def strangers(gradients: Mapping[str, Any], parts: Iterable[Part]) -> list[str]:
+    """Return the names of what came among gradients and is that of no parameter."""
+    taken = {part.gradient_name for part in parts}
+    return [name for name, value in gradients.items() if name not in taken and value is not None]
+
+
 def _gradiented(part: Part, name: str, value: Any) -> Part:
     if value is None:
-        return replace(part, gradient_name=name)  # left out on purpose
+        return part
     return replace(part, gradient=number_array(f"the gradient {name}", value), gradient_name=name, gradient_label=name)
-
-
-# Dicts and lists.
-
-
-def given_parts(parameters: Any, gradients: Any, description: Description) -> list[Part]:
-    """Return the parts of parameters and gradients as dicts or lists."""
-    if not isinstance(parameters, Mapping):
-        return _listed_parts(_sequence(parameters, "parameters"), gradients)
-    parameters = _opened(parameters)
-    if gradients is not None and not isinstance(gradients, Mapping):
-        gradients = _sequence(gradients, "gradients")
-        _require_as_many(parameters, gradients)
-        gradients = dict(zip(parameters, gradients, strict=True))
-    return named_parts(parameters, _opened(gradients or {}), description, only_parameters=True)
-
-
-def _listed_parts(parameters: Sequence[Any], gradients: Any) -> list[Part]:
-    """Return the parameters of a list, each with the gradient at the same place."""
-    if isinstance(gradients, Mapping):
-        raise InputError("the parameters came as a list: give the gradients as a list in the same order")
-    gradients = [None] * len(parameters) if gradients is None else _sequence(gradients, "gradients")
-    _require_as_many(parameters, gradients)
-    parts = []
-    for i, (value, gradient) in enumerate(zip(parameters, gradients, strict=True)):
-        part, label = Part(f"parameters[{i}]", number_array(f"parameters[{i}]", value)), f"gradients[{i}]"
-        if gradient is not None:
-            part = replace(part, gradient=number_array(label, gradient), gradient_label=label)
-        parts.append(part)
-    return parts
-
-
-def _require_as_many(parameters: Collection[Any], gradients: Sequence[Any]) -> None:
-    if len(gradients) != len(parameters):
-        raise InputError(
-            f"there are {len(parameters)} parameters and {len(gradients)} gradients: give one for each, None where "
-            "there is none"
-        )
-
-
-def _sequence(value: Any, what: str) -> Sequence[Any]:
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping | np.ndarray):
-        return list(value)
-    raise InputError(f"{what} must be a dict or a list of arrays, found {type(value).__name__}")
-
-
-def _opened(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a mapping with each list of arrays, as in {"weights": [W1, W2]}, opened into weights_0, weights_1."""
-    opened: dict[str, Any] = {}
-    for name, value in mapping.items():
-        if isinstance(value, list | tuple) and value and all(isinstance(entry, np.ndarray) for entry in value):
-            opened |= {f"{name}_{i}": entry for i, entry in enumerate(value)}
-        else:
-            opened[str(name)] = value
-    return opened

@@ -5,26 +5,34 @@ Two readings that come to the same numbers are one; two that do not are an error
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from fastgrad.errors import InputError
-from fastgrad.model.network import HINGES, LOGIT_OUTPUT, POSITIVE_OUTPUT, Array, Network, Problem, Tensor
+from fastgrad.errors import InputError, quoted
+from fastgrad.model.network import Array, Network, Problem, Tensor, part_of
+from fastgrad.reading.arrays import Raw, precision, require_finite
 from fastgrad.reading.description import (
     COLUMNS,
     LAYOUT_WORDS,
     Description,
+    QuestionError,
     ask,
     layout_words,
+    nearest,
     network,
+    together,
     zero_penalties,
 )
-from fastgrad.reading.layout import Data, Reading, Role, is_vector, readings, target_form
+from fastgrad.reading.labels import read_labels
+from fastgrad.reading.layout import Data, Reading, Role, is_vector, misfit_of_inputs, readings
+from fastgrad.reading.libraries import translated
 from fastgrad.reading.masks import placed
-from fastgrad.reading.names import Mask, Part, Raw, listed
+from fastgrad.reading.names import Mask, Part, listed
+from fastgrad.reading.remarks import absence_notes, is_single, shape_notes
+from fastgrad.reading.settling import settled
+from fastgrad.reading.unrolled import Arrangement
 
 STRIP = 512
 """Columns copied at a time; 128 take twice as long where the second cache is large, 4096 a third more."""
@@ -36,8 +44,15 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description, mas
     """Return the one problem that the arrays can mean, and the reading that makes it."""
     _require_numbers(parts, X, Y)
     fitting, misfits = readings(parts, X, Y)
+    if not fitting and len(parts) > 2 and all(part.array.size == 1 for part in parts):
+        raise InputError(
+            f"{listed(map(str, parts), limit=4)} are one number each: give each layer's weights as an array, or say the sizes "
+            "of the layers, as in --sizes 2,2,1 (in Python sizes=)"
+        )
     if not fitting:
-        raise InputError(max(misfits, key=lambda misfit: misfit.progress).message)
+        raise InputError(
+            misfit_of_inputs(parts, X, Y) or max(misfits, key=lambda misfit: (misfit.likely, misfit.progress)).message
+        )
     found: list[tuple[Problem, Reading]] = []
     errors: list[InputError] = []
     for reading in _meant(fitting, description):
@@ -49,10 +64,81 @@ def solve(parts: Sequence[Part], X: Data, Y: Data, description: Description, mas
         if not any(_same(problem, other) for other, _ in found):
             found.append((problem, reading))
     if not found:
-        raise errors[0]
-    if len(found) > 1:
+        raise _with_layout(errors[0], parts, X, Y, description, masks)
+    if len(found) == 1:
+        return found[0]
+    chosen = settled([problem for problem, _ in found], by_gradient=False)
+    if chosen is None:
         raise _ambiguous([reading for _, reading in found], X)
-    return found[0]
+    problem, reading = found[chosen[0]]
+    return replace(problem, notes=(*problem.notes, _settled_by(chosen[1], len(found), str(reading)))), reading
+
+
+def _with_layout(
+    error: InputError, parts: Sequence[Part], X: Data, Y: Data, description: Description, masks: Sequence[Mask]
+) -> InputError:
+    """Return the question for what the network computes with that for the layout, which would be asked next."""
+    if not isinstance(error, QuestionError) or error.examples.keys().isdisjoint({"hidden", "output", "loss"}):
+        return error
+    any_network = replace(description, hidden="identity", output="identity", loss="squared_error", activations=None)
+    try:
+        solve(parts, X, Y, any_network, masks)
+    except QuestionError as question:
+        return together([error, question])
+    except InputError:
+        pass
+    return error
+
+
+def solve_vector(
+    make: Callable[[Arrangement], Sequence[Part]],
+    ways: Sequence[Arrangement],
+    X: Data,
+    Y: Data,
+    description: Description,
+    masks: Sequence[Mask],
+) -> tuple[Problem, Reading]:
+    """Return the one problem that arrays in one vector can mean, whichever way they lie in it."""
+    found: list[tuple[Problem, Reading, Arrangement]] = []
+    errors: list[InputError] = []
+    lie = ",".join(sorted(layout_words(description) & {"rows", "columns"}))
+    for way in ways:
+        layout = f"{lie},{way.weights}" if lie else way.weights
+        said = replace(description, layout=layout, bias_column=way.settles["bias_column"], sizes=None, unrolled=None)
+        try:
+            problem, reading = solve(make(way), X, Y, said, masks)
+        except InputError as error:
+            errors.append(error)
+            continue
+        if not any(_same(problem, other) for other, *_ in found):
+            found.append((problem, reading._replace(unrolled=way.settles["unrolled"]), way))
+    if not found:
+        raise errors[0] if errors else InputError("nothing that was said of the vector of parameters fits together")
+    chosen = (0, "") if len(found) == 1 else settled([problem for problem, *_ in found], by_gradient=True)
+    if chosen is None:
+        raise _unsettled([way for *_, way in found])
+    problem, reading, way = found[chosen[0]]
+    note = (_settled_by(chosen[1], len(found), _options(way)),) if chosen[1] else ()
+    return replace(problem, notes=problem.notes + note), reading
+
+
+def _settled_by(word: str, count: int, reading: str) -> str:
+    return f"the arrays can be read in {count} ways; the one that fits your {word} was taken: {reading}"
+
+
+def _options(way: Arrangement) -> str:
+    """Return the options that ask for a way, as they are typed."""
+    items = {**way.settles, "layout": way.weights}
+    return " ".join(f"--{key.replace('_', '-')} {value}" for key, value in items.items() if value is not None)
+
+
+def _unsettled(ways: Sequence[Arrangement]) -> InputError:
+    """Return the error that asks how arrays lie in a vector."""
+    return InputError(
+        f"one vector of parameters can be read in {len(ways)} ways, and neither your loss value nor your gradient fits just "
+        f"one of them: say {' or '.join(map(_options, ways))} (in Python unrolled=, layout=, bias_column=), or give a "
+        "loss_value"
+    )
 
 
 def _require_numbers(parts: Sequence[Part], X: Data, Y: Data) -> None:
@@ -103,10 +189,10 @@ def _ambiguous(found: list[Reading], X: Data) -> InputError:
     layouts = list(dict.fromkeys(reading.layout for reading in found))
     if len(layouts) > 1:
         options = " or ".join(f"--layout {layout}" for layout in layouts)
-        return InputError(
-            f"the shapes {arrays} can be read in {len(layouts)} ways: say {options} (rows or columns is where the "
-            "examples lie, in_out or out_in the axes of the weights; in Python layout=, in the file the same key)"
-        )
+        question = f"the shapes {arrays} can be read in {len(layouts)} ways: say {options} (rows or columns is where the "
+        question += "examples lie, in_out or out_in the axes of the weights"
+        text = f"{question}; in Python layout=, in the file the same key)"
+        return QuestionError(f"{question})", {"layout": layouts[0]}, text)
     if len({reading.column for reading in found}) > 1:
         return ask(f"{arrays} hold weights and bias in one array: is the bias first or last in it?", "bias_column")
     return InputError(f"the shapes {arrays} can be read in more than one order: give dicts, with the names W1, b1, …")
@@ -119,34 +205,46 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     """Copy the numbers into place."""
     chain, column = reading.chain, reading.column
     biased = {role.layer for role in chain.roles if role.kind == "b" or column is not None}
-    described = network(description, chain.widths, tuple(layer in biased for layer in range(len(chain.widths) - 1)))
+    described = network(
+        translated(description, chain.widths[-1]),
+        chain.widths,
+        tuple(layer in biased for layer in range(len(chain.widths) - 1)),
+    )
     roles = [part for role in chain.roles for part in ((role,) if column is None else (role, role._replace(kind="b")))]
-    _require_gradients([role.part for role in chain.roles if role.kind == "W"], description)
     # All later layers take in what the first product rounded, in whatever precision they are themselves.
-    forward = np.result_type(X.array, roles[0].part.array)
-    tensors = tuple(_tensor(role, reading, described, forward) for role in roles)
+    forward = _forward_precision(X.array, roles[0].part.array)
+    frozen = frozenset(name for name in description.frozen or () if name)
+    tensors = tuple(_tensor(role, reading, described, forward, frozen) for role in roles)
+    _require_frozen(frozen, roles, tensors)
     theta, claimed = np.empty(described.size), np.full(described.size, np.nan)
     for role, tensor in zip(roles, tensors, strict=True):
         place, part = slice(tensor.start, tensor.stop), role.part
         theta[place] = _entries(tensor, part.array)
-        _require_finite(theta[place], part.label, part.array)
-        if part.gradient is not None:
+        require_finite(theta[place], part.label, part.array)
+        if part.gradient is not None and not tensor.frozen:
             claimed[place] = _entries(tensor, _aligned(part, part.gradient, tensor))
-    labels = _labels(Y, reading, described)
+    labels = read_labels(Y, reading, described, description)
     return Problem(
         network=described,
         theta=theta,
         X=_inputs(X, reading),
-        Y=described.targets(labels),
+        Y=described.targets(labels.targets),
         tensors=tensors,
-        claimed=claimed if any(role.part.gradient is not None for role in roles) else None,
+        claimed=claimed if any(tensor.gradient_name is not None for tensor in tensors) else None,
         claimed_loss=description.loss_value,
         masks=placed(masks, reading, description),
-        notes=_notes(described, labels, Y),
-        labels=labels if described.class_weights or described.label_smoothing else None,
+        notes=labels.notes + tuple(shape_notes(roles, tensors)) + tuple(absence_notes(roles, tensors)),
+        classes=labels.classes,
+        labels=labels.targets if described.class_weights or described.label_smoothing else None,
         example_weights=_example_weights(description.example_weights, reading.samples),
         zero_penalties=zero_penalties(description),
     )
+
+
+def _forward_precision(*arrays: Raw) -> str:
+    """Return the precision of the product of inputs and weights, the finer one of theirs."""
+    marked = [precision(array.dtype) for array in arrays]
+    return "bfloat16" if "bfloat16" in marked else precision(np.result_type(*arrays))
 
 
 def _example_weights(weights: tuple[float, ...] | None, samples: int) -> Array | None:
@@ -161,52 +259,46 @@ def _example_weights(weights: tuple[float, ...] | None, samples: int) -> Array |
     return values
 
 
-def _notes(described: Network, labels: Array, Y: Data) -> tuple[str, ...]:
-    """Say what was made of labels that could mean something else."""
-    if described.loss_name not in HINGES or described.widths[-1] > 1 or np.array_equal(labels.ravel(), np.ravel(Y.array)):
-        return ()
-    return (f"a hinge of a single output takes labels of -1 and 1: 0 in {Y.name} was read as -1",)
+def _require_frozen(frozen: frozenset[str], roles: Sequence[Role], tensors: Sequence[Tensor]) -> None:
+    """Complain of a name to be left out that is none of the parameters'."""
+    known = [name for t in tensors for name in (t.name, t.array_name, f"{t.array_name} (bias)")]
+    known += [role.part.label for role in roles]
+    for name in sorted(frozen.difference(known)):
+        found = listed(dict.fromkeys(tensor.name for tensor in tensors))
+        raise InputError(f"frozen names {quoted(name)}, but no parameter has that name{nearest(name, known)} (found: {found})")
 
 
-def _require_gradients(weights: list[Part], description: Description) -> None:
-    """Refuse a W whose gradient was forgotten; a b without one may be a constant."""
-    # In a list a place is left empty on purpose, and so is a name with None behind it.
-    missing = [part.label for part in weights if part.gradient is None and part.name and part.gradient_name is None]
-    if description.grads is None and 0 < len(missing) < len(weights):
-        raise InputError(
-            f"{listed(missing)} has no gradient, while other weights have: give it, or name all gradients in order with "
-            "grads (--grads) and leave its place empty if it is not to be judged"
-        )
-
-
-def _tensor(role: Role, reading: Reading, described: Network, forward: np.dtype[Any]) -> Tensor:
+def _tensor(role: Role, reading: Reading, described: Network, forward: str, frozen: frozenset[str]) -> Tensor:
     n_in, n_out = described.widths[role.layer : role.layer + 2]
     part, is_weight, folded = role.part, role.kind == "W", reading.column is not None
     place = described.weight_slice(role.layer) if is_weight else described.bias_slice(role.layer)
     array_name = part.name or f"{'W' if is_weight or folded else 'b'}{role.layer + 1}"
     judged = part.array if part.gradient is None else part.gradient
+    transposed = len(part.array.shape) == 2 and reading.weights == "in_out" and (is_weight or folded)
+    place_in_array = part_of(part.array.shape, transposed, reading.column, role.kind)
+    name, words = f"{array_name}{place_in_array}", {f"{array_name} (bias)"} if folded and not is_weight else set()
+    gradient_name = f"{part.gradient_name or f'd{array_name}'}{place_in_array}"
+    is_frozen = not frozen.isdisjoint({name, array_name, part.label, *words})
     return Tensor(
-        name=f"{array_name} (bias)" if folded and not is_weight else array_name,
+        name=name,
         layer=role.layer,
         kind=role.kind,
         start=place.start,
         stop=place.stop,
         canonical_shape=(n_out, n_in) if is_weight else (n_out,),
         shape=part.array.shape,
-        transposed=len(part.array.shape) == 2 and reading.weights == "in_out" and (is_weight or folded),
-        gradient_name=None if part.gradient is None else part.gradient_name or f"d{array_name}",
+        transposed=transposed,
+        gradient_name=None if part.gradient is None or is_frozen else gradient_name,
         # Double precision labels make double precision gradients out of a forward pass in single precision.
-        precision=min(_precision(judged.dtype), _precision(forward), key=PRECISIONS.index),
+        precision=min(precision(judged.dtype), forward, key=PRECISIONS.index),
         column=reading.column,
+        frozen=is_frozen,
+        single=part.gradient is not None and is_single(part),
     )
 
 
-PRECISIONS = ("float16", "float32", "float64")
-
-
-def _precision(dtype: np.dtype[Any]) -> str:
-    """Return the precision that numbers were computed in; that of whole numbers is full."""
-    return {2: "float16", 4: "float32"}.get(dtype.itemsize, "float64") if dtype.kind == "f" else "float64"
+PRECISIONS = ("bfloat16", "float16", "float32", "float64")
+"""From the coarsest."""
 
 
 def _entries(tensor: Tensor, array: Raw) -> Raw:
@@ -233,7 +325,7 @@ def place_entries(tensor: Tensor, entries: Array, array: Raw) -> None:
     if tensor.column is None:
         array[...] = (values.T if tensor.transposed else values).reshape(array.shape)
         return
-    rows = array.T if tensor.transposed else array
+    rows = array.T if tensor.transposed else array.reshape(tensor.canonical_shape[0], -1)  # of a vector, theta, one row
     if tensor.kind == "b":
         rows[:, tensor.column] = values
     else:
@@ -250,7 +342,7 @@ def _aligned(part: Part, gradient: Raw, tensor: Tensor) -> Raw:
         if not vectors or gradient.size != tensor.size:
             raise InputError(
                 f"{part} is one number for {tensor.size} units: its gradient {part.gradient_label} {gradient.shape} "
-                "cannot be judged unit by unit; give the bias as an array, or leave its gradient out"
+                "cannot be judged unit by unit; give the bias as an array, or leave it out with --frozen (in Python frozen=)"
             )
         return gradient.reshape(-1)
     if gradient.shape == shape:
@@ -268,7 +360,7 @@ def _inputs(X: Data, reading: Reading) -> Array:
     """Return X as float64, shape (m, n_0); not copied where it is so already."""
     turned = X.array.T if reading.examples == "columns" else X.array.reshape(reading.samples, -1)
     inputs = turned if turned.dtype == np.float64 and turned.flags.c_contiguous else _copied(turned)
-    _require_finite(inputs, X.name, X.array)
+    require_finite(inputs, X.name, X.array)
     return inputs
 
 
@@ -278,72 +370,3 @@ def _copied(turned: Raw) -> Array:
     for low in range(0, turned.shape[1], STRIP):
         inputs[:, low : low + STRIP] = turned[:, low : low + STRIP]
     return inputs
-
-
-def _labels(Y: Data, reading: Reading, described: Network) -> Array:
-    """Return Y with classes one-hot, shape (m, n_L)."""
-    samples, outputs = reading.samples, described.widths[-1]
-    values = np.asarray(Y.array, dtype=np.float64)
-    _require_finite(values, Y.name, Y.array)
-    form = target_form(values.shape, samples, outputs, reading.examples)
-    if form == "classes":
-        return _one_hot(values.reshape(-1), outputs, Y)
-    _require_labels(values, Y, described.loss_name)
-    targets = np.ascontiguousarray(values.T if form == "columns" else values.reshape(samples, outputs))
-    return _hinge_targets(targets, Y) if described.loss_name in HINGES else targets
-
-
-def _require_labels(values: Array, Y: Data, loss: str) -> None:
-    """Complain of labels that a loss cannot mean."""
-    most = 1.0 if loss in LOGIT_OUTPUT or loss == "kl_divergence" else np.inf
-    if loss not in {*LOGIT_OUTPUT, *POSITIVE_OUTPUT} or not (np.any(values < 0.0) or np.any(values > most)):
-        return
-    index = _first((values < 0.0) | (values > most))
-    what, span = ("labels", "from 0 to 1") if most == 1.0 else ("counts", "of at least 0")
-    raise InputError(f"labels outside the classes: {loss} takes {what} {span}, {_entry(Y.name, index)} is {values[index]:g}")
-
-
-def _hinge_targets(targets: Array, Y: Data) -> Array:
-    """Return the labels of a hinge: one-hot rows, of a single output −1 and +1."""
-    if targets.shape[1] == 1 and np.isin(targets, (0.0, 1.0)).all():
-        return 2.0 * targets - 1.0
-    if targets.shape[1] == 1 and not np.isin(targets, (-1.0, 1.0)).all():
-        raise InputError(f"a hinge of a single output takes labels of -1 and 1, or of 0 and 1; {Y} holds others")
-    if targets.shape[1] > 1 and not (np.isin(targets, (0.0, 1.0)).all() and (targets.sum(axis=1) == 1.0).all()):
-        raise InputError(f"a hinge of several outputs takes one class an example, as a number or one-hot; {Y} holds others")
-    return targets
-
-
-def _one_hot(classes: Array, outputs: int, Y: Data) -> Array:
-    """Return classes 0 to outputs - 1 as rows with a single 1."""
-    low, high = classes.min(), classes.max()
-    if np.any(classes != np.floor(classes)):
-        raise InputError(f"{Y} gives one number an example for {outputs} outputs, so these must be whole numbers")
-    if low < 0 or high >= outputs:
-        hint = "; subtract 1 from all of them" if low == 1 and high == outputs else ""
-        raise InputError(f"labels outside the classes: {Y} must hold 0 to {outputs - 1}, found {low:g} to {high:g}{hint}")
-    targets = np.zeros((len(classes), outputs))
-    targets[np.arange(len(classes)), classes.astype(np.int64)] = 1.0
-    return targets
-
-
-def _require_finite(values: Array, name: str, original: Raw) -> None:
-    """Complain of nan and inf by the index in the user's own array; one pass over numbers that are all finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(values.sum()):
-            return
-    bad = ~np.isfinite(original)
-    if np.any(bad):
-        index = _first(bad)
-        raise InputError(f"{_entry(name, index)} is {original[index]}: every number of {name} must be finite")
-    if not np.all(np.isfinite(values)):
-        raise InputError(f"{name} holds numbers too large for float64")
-
-
-def _first(where: npt.NDArray[np.bool_]) -> tuple[int, ...]:
-    """Return the first index at which something holds."""
-    return tuple(int(i) for i in np.unravel_index(int(np.argmax(where)), where.shape))
-
-
-def _entry(name: str, index: tuple[int, ...]) -> str:
-    return f"{name}{list(index)}" if index else name

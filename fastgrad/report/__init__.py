@@ -1,31 +1,26 @@
 """The result of a check: one immutable object, its text for a person and its dictionary for a machine.
 
-`check` fills it, the command line prints it. Nothing is judged here: every verdict, count and ratio comes in ready.
+`check` fills it, the command line prints it. Nothing is judged here: every verdict, count and ratio is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
 from fastgrad.errors import InputError
+from fastgrad.report.base import BaseReport
+from fastgrad.report.base import GradientError as GradientError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
 from fastgrad.report.formatting import closed, plain_text, printable
 from fastgrad.report.parts import Audit, ErrorMap, Finding, TensorReport
-from fastgrad.report.sentences import colored, finding_lines, headline, provenance, sentences
+from fastgrad.report.sentences import colored, finding_lines, headline_sentence, provenance, sentences
 from fastgrad.report.table import table_of
-
-SCHEMA = 1
-"""Version of the JSON document; it changes when a key changes its meaning or goes."""
-
-
-class GradientError(AssertionError):
-    """A gradient that was checked and is not right; the message is the short report."""
 
 
 class Prediction(Protocol):
@@ -39,13 +34,13 @@ class Prediction(Protocol):
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a check found.
+class Report(BaseReport):
+    """What a check found; true where it passed.
 
     Attributes
     ----------
     verdict : {"right", "wrong", "not judged"}
-        The whole network's verdict.
+        The whole network's verdict: right where every gradient was judged but those that were left out.
     tensors : tuple of TensorReport
         In the order of theta.
     method : {"parameter", "preactivation", "textbook", "directional"}
@@ -73,7 +68,7 @@ class Report:
     seconds : float
         Time of the whole check.
     threads : int
-        Threads that were allowed; the others are woken once one has worked half a second.
+        Threads that were allowed; little work is done by one.
     scheme : {"central", "forward", "five-point"}
         Which difference was formed.
     directions, direction_seed : int or None
@@ -83,13 +78,15 @@ class Report:
     audit : Audit or None
         The second look at some of the parameters, by method directional at one direction of all of them.
     advice : tuple of str
-        What this test point cannot show, each with what would; never a failure.
+        What this test point cannot show, each with what would show it; never a failure.
     derived_tolerance : float
         The tolerance that is taken where none is given.
     findings : tuple of Finding
         The mistakes that explain what is wrong, from the output inwards.
     maps : tuple of ErrorMap
         Where the first wrong gradients are off, from the output inwards, at most `MOST_MAPS`, as `draw_errors` draws them.
+    interrupted : bool
+        Whether Ctrl-C came before everything was judged.
     prediction : callable or None
         From a problem to the gradients that the named mistakes give there; None where nothing is wrong.
     read : callable or None
@@ -121,24 +118,23 @@ class Report:
     derived_tolerance: float = 32.0
     findings: tuple[Finding, ...] = ()
     maps: tuple[ErrorMap, ...] = field(default=(), repr=False)
+    interrupted: bool = False
     prediction: Prediction | None = field(default=None, repr=False, compare=False)
     read: Callable[[Any, Any, Any], Any] | None = field(default=None, repr=False, compare=False)
 
     @property
-    def passed(self) -> bool:
-        """Whether every checked gradient is right."""
-        return self.verdict == "right"
+    def missing(self) -> tuple[str, ...]:
+        """The parameters that have no gradient and were not left out."""
+        return tuple(t.name for t in self.tensors if t.gradient_name is None and t.verdict == "not judged")
 
-    def raise_if_wrong(self) -> None:
-        """Do nothing if the check passed, for use in a test.
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The parameters that were left out on purpose."""
+        return tuple(tensor.name for tensor in self.tensors if tensor.verdict == "left out")
 
-        Raises
-        ------
-        GradientError
-            If a gradient is wrong or could not be judged; the message is the headline and the tensors concerned.
-        """
-        if not self.passed:
-            raise GradientError(plain_text(_ShortReport(self)))
+    def complaint(self) -> str:
+        """Return the headline, the tensors concerned and what was found of them."""
+        return plain_text(Group(self.headline(), *self._concerned()))
 
     def predicted(self, parameters: Any, X: Any, Y: Any) -> dict[str, Any]:
         """Return what the named mistakes give at another point, to be held against the backward pass there.
@@ -159,24 +155,14 @@ class Report:
             If some wrong gradient has no confident finding, or the findings mean different numbers there.
         """
         if self.read is None:
-            raise InputError("predicted() needs the report of fastgrad.check of arrays; this one was read from a file")
+            raise InputError("predicted() needs a report of arrays given to fastgrad.check, without infer")
         if self.prediction is None:
-            raise InputError("nothing was diagnosed: there is no mistake of which to predict anything")
+            raise InputError("no mistake in the backward pass was named: there is nothing to predict from")
         return self.prediction(self.read(parameters, X, Y))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as a JSON document.
-
-        Returns
-        -------
-        dict
-            Ready for `json.dumps`. Numbers that JSON does not know stand as the strings "nan", "inf" and "-inf", so
-            that ``float()`` reads them back and no comparison takes one for a small difference.
-        """
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
         return {
-            "schema": SCHEMA,
-            "passed": self.passed,
-            "verdict": self.verdict,
             "description": self.description,
             "method": self.method,
             "scheme": self.scheme,
@@ -200,38 +186,26 @@ class Report:
             "derived_tolerance": self.derived_tolerance,
             "tensors": [tensor_to_dict(tensor) for tensor in self.tensors],
             "findings": [finding_to_dict(finding) for finding in self.findings],
+            "interrupted": self.interrupted,
         }
 
-    def headline(self, ascii_only: bool = False) -> Text:
-        """Return the verdict and what it is about, in one line."""
-        return headline(self, ascii_only)
+    def sentence(self) -> str:
+        """Return the verdict as a sentence."""
+        return headline_sentence(self)
 
-    def __str__(self) -> str:
-        """Return the report as plain text, 100 columns wide."""
-        return plain_text(self)
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the report for a terminal."""
-        yield headline(self, options.ascii_only)
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield the network, the table of gradients, what is to be said of them, and how that was found out."""
         yield Text(printable(self.description), style="dim")
         yield Text()
-        yield Padding(table_of(self.tensors, options.ascii_only), (0, 0, 0, 1))
+        yield Padding(table_of(self.tensors, ascii_only), (0, 0, 0, 1))
         yield Text()
-        yield from (colored(sentence) for sentence in sentences(self, options.ascii_only))
+        yield from (colored(sentence) for sentence in sentences(self, ascii_only))
         yield Text(provenance(self), style="dim")
 
-
-@dataclass(frozen=True)
-class _ShortReport:
-    """The headline, the tensors that are not right and their ratios: what a failed assertion shows."""
-
-    report: Report
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the lines."""
-        yield headline(self.report, options.ascii_only)
-        concerned = tuple(tensor for tensor in self.report.tensors if tensor.verdict in ("wrong", "not judged"))
+    def _concerned(self) -> Iterator[RenderableType]:
+        """Yield the tensors that are not right and what was found of them."""
+        concerned = tuple(tensor for tensor in self.tensors if tensor.verdict in ("wrong", "not judged"))
         if concerned:
-            yield Padding(table_of(concerned, options.ascii_only), (0, 0, 0, 1))
-        yield from (colored(line) for finding in self.report.findings for line in finding_lines(finding, options.ascii_only))
-        yield from (Text(closed(note)) for note in self.report.notes)
+            yield Padding(table_of(concerned, ascii_only=False), (0, 0, 0, 1))
+        yield from (colored(line) for finding in self.findings for line in finding_lines(finding, ascii_only=False))
+        yield from (Text(closed(note)) for note in self.notes)

@@ -32,6 +32,8 @@ def tensor_to_dict(tensor: TensorReport) -> dict[str, Any]:
         "precision": tensor.precision,
         "outcomes": asdict(tensor.outcomes),
         "sensitivity": None if tensor.sensitivity is None else _sensitivity_to_dict(tensor.sensitivity),
+        "written": tensor.written,
+        "unseen": number(tensor.unseen),
     }
 
 

@@ -1,4 +1,4 @@
-"""Numbers, times and names as text, for whoever prints."""
+"""Numbers, times and names as text."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ def printable(text: str) -> str:
 def significant(value: float, digits: int = 7) -> str:
     """Return a number to so many significant digits, without trailing zeros."""
     return f"{value:.{digits}g}"
+
+
+def both(claimed: float, numerical: float, adaptive: bool) -> tuple[str, str]:
+    """Return two numbers to seven digits, or to as many as it takes to tell them apart."""
+    for digits in range(7, 18):
+        left, right = significant(claimed, digits), significant(numerical, digits)
+        if left != right or not adaptive:
+            break
+    return left, right
 
 
 def duration(seconds: float) -> str:
@@ -63,5 +72,5 @@ def closed(text: str) -> str:
 
 
 def allowed_threads(threads: int) -> str:
-    """Write how many threads there might have been."""
+    """Return how many threads were allowed: "1 thread", "up to 8 threads"."""
     return f"up to {threads} threads" if threads > 1 else "1 thread"

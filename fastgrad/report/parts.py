@@ -1,13 +1,13 @@
-"""What a report is made of: of each gradient what was found, of each mistake its name."""
+"""The parts of a report: what was found of each gradient, and the mistakes that explain it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["right", "wrong", "right in float32", "at a kink", "not judged"]
+Verdict = Literal["right", "wrong", "right in float32", "at a kink", "not judged", "left out"]
 MOST_MAPS = 6
-"""Wrong gradients of which a report keeps where they are off; more are on no picture."""
+"""Most wrong gradients of which a report keeps maps of the errors, to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class TensorReport:
     shape : tuple of int
         The user's shape.
     verdict : Verdict
-        The tensor's verdict.
+        The tensor's verdict; "left out" where the user said that it is not trained.
     relative_difference : float
         ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖) over the checked entries; 0 where both norms are 0; nan where
         the claim is nan or nothing was checked.
@@ -108,17 +108,21 @@ class TensorReport:
     ratio : float or None
         claimed / numerical where that is the same number over the whole tensor and the tensor is wrong.
     tolerance : float
-        Largest |claimed - numerical| / rounding scale that counts as right, in unit roundoffs.
+        Largest ``|claimed - numerical|`` / rounding scale that counts as right, in unit roundoffs.
     located : tuple of Entry
         By method directional: the wrong entries, worst first, which `wrong` counts.
     more : bool
         Whether more entries are wrong than were located.
-    precision : {"float64", "float32", "float16"}
+    precision : {"float64", "float32", "float16", "bfloat16"}
         The precision whose unit roundoff that is.
     outcomes : Outcomes
         Its parameters by outcome.
     sensitivity : Sensitivity or None
         What would have been caught; None where nothing was checked.
+    written : str or None
+        How coarsely the gradient was written where that was allowed for, as "the 8 decimals that were given".
+    unseen : float
+        The largest error of an entry that would have passed.
     """
 
     name: str
@@ -136,6 +140,8 @@ class TensorReport:
     precision: str = "float64"
     outcomes: Outcomes = Outcomes()
     sensitivity: Sensitivity | None = None
+    written: str | None = None
+    unseen: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -151,12 +157,12 @@ class ErrorMap:
     rows, columns : tuple of int
         Index of the first entry of each block in the user's array, and at the end the one after the last.
     errors : tuple of tuple of float
-        Largest |claimed - numerical| of each block, relative to `unit`; nan where nothing was checked, inf where the claim is
-        no number.
+        Largest ``|claimed - numerical|`` of each block, relative to `unit`; nan where nothing was checked, inf where the claim
+        is no number.
     wrong : tuple of tuple of bool
         Whether an entry of the block is wrong.
     unit : float
-        The largest |numerical| of the tensor, 1 where all are 0.
+        The largest ``|numerical|`` of the tensor, 1 where all are 0.
     count, checked : int
         Wrong entries, and entries compared.
     """
@@ -200,7 +206,7 @@ class Finding:
     explains, entries : int
         Entries that it explains to rounding, of all that it affects.
     residual : float
-        Largest |claimed - explained|, relative to the size of what is added up to make the entry.
+        Largest ``|claimed - explained|``, relative to the size of what is added up to make the entry.
     picture : tuple of str
         Where nothing explains the first wrong tensor: a map of it, units by inputs, darker where it is further off.
     next_best : float or None

@@ -6,19 +6,20 @@ Colours are Okabe and Ito's, which people with any colour vision tell apart.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 from fastgrad.report import Report
 from fastgrad.report.formatting import counted, printable
 from fastgrad.report.parts import ErrorMap
+from fastgrad.writing import replaceable, written_whole
 
 SUFFIXES = (".png", ".svg")
 SIZE = (8.3, 5.0)
@@ -47,6 +48,7 @@ STYLE = {
     "lines.solid_joinstyle": "round",
     "figure.constrained_layout.w_pad": 0.12,
     "figure.constrained_layout.h_pad": 0.12,
+    "text.usetex": False,  # whatever this machine's matplotlib is set to: names are no TeX
     "svg.hashsalt": "fastgrad",  # the same picture, the same bytes
 }
 
@@ -61,13 +63,12 @@ def require(path: str | Path) -> Path:
     """
     target = Path(path)
     if target.suffix.lower() not in SUFFIXES:
-        raise InputError(f"a picture's name must end in {' or '.join(SUFFIXES)}, found {str(path)!r}")
-    if target.is_dir():
-        raise InputError(f"{str(target)!r} is a folder; give the name of a file that the picture can be written to")
+        raise InputError(f"a picture's name must end in {' or '.join(SUFFIXES)}, found {quoted(str(path))}")
+    replaceable(target)
     if not target.parent.is_dir():
-        raise InputError(f"there is no folder {str(target.parent)!r} to write the picture to")
+        raise InputError(f"there is no folder {quoted(str(target.parent))} to write the picture to")
     if not os.access(target.parent, os.W_OK):
-        raise InputError(f"the picture cannot be written: the folder {str(target.parent)!r} may not be written to")
+        raise InputError(f"the picture cannot be written: the folder {quoted(str(target.parent))} may not be written to")
     if find_spec("matplotlib") is None:
         raise InputError(
             'a picture needs matplotlib, which is not installed; to install it:\n  pip install "matplotlib>=3.8,<4"'
@@ -90,10 +91,9 @@ def clean_figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
     with rc_context(STYLE):
         figure = Figure(figsize=size, dpi=200, facecolor="white", layout="constrained")
         yield figure
-        try:
-            figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
-        except OSError as error:
-            raise InputError(f"the picture cannot be written to {str(path)!r}: {error.strerror}; give another name") from None
+        kind = path.suffix.lower().removeprefix(".")
+        with written_whole(path) as stream:
+            figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
 
 
 @contextmanager
@@ -108,45 +108,78 @@ def clean_axes(path: Path, title: str, subtitle: str) -> Iterator[Any]:
 
 def head(axes: Any, title: str, subtitle: str) -> None:
     """Write a title over axes, and a fainter line under it."""
-    axes.set_title(title, loc="left", weight="bold", size=13.0, pad=24.0)
-    axes.annotate(subtitle, (0, 1), xytext=(0, 9), xycoords="axes fraction", textcoords="offset points", color=FAINT, size=10)
+    # A name may hold dollar signs; what stands between two of them is no formula.
+    axes.set_title(title, loc="left", weight="bold", size=13.0, pad=24.0, parse_math=False)
+    place = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, 9), "textcoords": "offset points"}
+    axes.annotate(subtitle, **place, color=FAINT, size=10, parse_math=False)
 
 
-def draw_errors(report: Report, path: Path) -> None:
+class Trial(Protocol):
+    """What a function gave at one point, as far as a picture asks."""
+
+    @property
+    def report(self) -> Report:
+        """The report of its gradients there."""
+
+
+class Tried(Protocol):
+    """A report of a function at several points, as far as a picture asks."""
+
+    @property
+    def trials(self) -> Sequence[Trial]:
+        """The points."""
+
+
+def drawable(report: Report | Tried) -> Report | None:
+    """Return the report to draw, of a function that at its first point with wrong entries; None where there is none."""
+    reports = [report] if isinstance(report, Report) else [trial.report for trial in report.trials]
+    return next((one for one in reports if one.maps), None)
+
+
+def draw_errors(report: Report | Tried, path: str | Path) -> None:
     """Draw where the wrong gradients of a check are off: one map for each, the shade the error, logarithmic.
 
     Parameters
     ----------
-    report : Report
+    report : Report or BackwardReport
         Of a wrong gradient: one with `maps`.
-    path : Path
-        The file, as `require` returned it.
+    path : str or Path
+        The file, a .png or an .svg; one that is there already is replaced.
 
     Raises
     ------
     InputError
-        If the report has no maps, or the file cannot be written.
+        If the report has no maps, matplotlib is missing, or the file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile, numpy as np, fastgrad
+    >>> W, X, Y = np.array([[0.5, -1.0]]), np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), np.zeros(3)
+    >>> report = fastgrad.check({"W1": W}, {"dW1": W}, X, Y, output="identity", loss="squared_error")
+    >>> file = os.path.join(tempfile.mkdtemp(), "errors.svg")
+    >>> fastgrad.draw_errors(report, file)  # doctest: +SKIP
     """
-    if not report.maps:
+    target, drawn = require(path), drawable(report)
+    if drawn is None:
         raise InputError(
             "there are no errors to draw: the gradients are right, or were not judged entry by entry; a picture needs a wrong "
             "gradient, and where method directional leaves the entries out, method preactivation"
         )
-    heights = [_height(len(found.errors), len(found.errors[0])) for found in report.maps]
-    shades = _shades(report.maps)
-    with clean_figure(path, (SIZE[0], sum(heights) + HEADING * len(heights) + FOOT)) as figure:
+    heights = [_height(len(one.errors), len(one.errors[0])) for one in drawn.maps]
+    shades = _shades(drawn.maps)
+    with clean_figure(target, (SIZE[0], sum(heights) + HEADING * len(heights) + FOOT)) as figure:
         panels = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
-        for axes, found in zip(panels, report.maps, strict=True):
-            _draw_map(axes, found, shades)
-            title = f"{printable(found.gradient_name)}: {found.count:,} of {counted(found.checked, 'entry')} wrong"
-            head(axes, title, _mistake(report, found))
+        for axes, one in zip(panels, drawn.maps, strict=True):
+            _draw_map(axes, one, shades)
+            title = f"{printable(one.gradient_name)}: {one.count:,} of {counted(one.checked, 'entry')} wrong"
+            head(axes, title, _mistake(drawn, one))
         bar = figure.colorbar(shades, ax=panels.tolist(), location="bottom", shrink=0.6, aspect=40, pad=0.02)
         bar.outline.set_visible(False)
         bar.minorticks_off()
-        others = sum(tensor.verdict == "wrong" for tensor in report.tensors) - len(report.maps)
-        broken = any(np.isinf(found.errors).any() for found in report.maps)
+        others = sum(tensor.verdict == "wrong" for tensor in drawn.tensors) - len(drawn.maps)
+        broken = any(np.isinf(one.errors).any() for one in drawn.maps)
         rest = "; black: nan or inf" * broken + (f"; {counted(others, 'more wrong gradient')} not drawn" if others else "")
-        bar.set_label(f"|claimed - numerical|, relative to the gradient's largest entry; pale: right{rest}", size=9.5)
+        bar.set_label(f"|claimed - numerical|, relative to the gradient's largest entry; pale is right{rest}", size=9.5)
 
 
 def _height(rows: int, columns: int) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from fastgrad.report.formatting import allowed_threads, closed, counted, duration, listed, printable, significant
 from fastgrad.report.parts import Audit, Finding, TensorReport
-from fastgrad.report.table import STYLES, gradient_label, sign_of
+from fastgrad.report.table import gradient_label, label
 
 if TYPE_CHECKING:
     from fastgrad.report import Report
@@ -23,29 +24,113 @@ COARSER = 100.0
 """How many times coarser than the finest a tensor is named with an accuracy of its own."""
 
 
-def headline(report: Report, ascii_only: bool) -> Text:
-    """Return the verdict and what it is about, in one line."""
-    return verdict_line(report.verdict, _headline_sentence(report), ascii_only)
-
-
-def verdict_line(verdict: str, sentence: str, ascii_only: bool) -> Text:
-    """Return a verdict and a sentence on it."""
-    line = Text(f"{sign_of(verdict, ascii_only)} {verdict.upper()}", style=STYLES[verdict])
-    return line.append(f"  {sentence}", style="default")
-
-
-def _headline_sentence(report: Report) -> str:
+def headline_sentence(report: Report) -> str:
     """Return the verdict as a sentence."""
-    judged = [tensor for tensor in report.tensors if tensor.verdict != "not judged"]
+    judged = [tensor for tensor in report.tensors if tensor.verdict not in ("not judged", "left out")]
     wrong = [gradient_label(tensor) for tensor in judged if tensor.verdict == "wrong"]
-    if report.verdict == "not judged":
-        return "The gradients could not be judged."
+    open_ends = [*_open_ends(report), *left_out(report)]
     if wrong:
-        verb = "is" if len(wrong) == 1 else "are"
-        return f"{len(wrong):,} of {counted(len(judged), 'gradient')} {verb} wrong: {listed(wrong)}."
-    unjudged = len(report.tensors) - len(judged)
-    rest = f"; {unjudged:,} not judged" if unjudged else ""
-    return f"{_all(len(judged))} right{rest}."
+        first = f"{len(wrong):,} of {counted(len(judged), 'gradient')} {_is(wrong)} wrong: {listed(wrong)}"
+    elif report.verdict == "not judged" and report.audit is not None and report.audit.disagreements:
+        return "The gradients could not be judged."
+    elif report.verdict == "not judged" and report.interrupted:
+        done = f"{report.parameters_checked:,} of {counted(report.parameters_total, 'parameter')}"
+        return f"Interrupted: {done} were finished, and none of them is wrong; the rest was not judged."
+    elif report.verdict == "not judged" and not (judged or report.missing):
+        return "The gradients could not be judged."
+    elif report.verdict == "not judged":
+        others = [f"the other {_gradients(len(judged))} right{_extent(report)}"] if judged else []
+        first, *open_ends = [*_open_ends(report), *others, *left_out(report)]
+    else:
+        first = f"{_all(len(judged))} right{_extent(report)}{_silence(report, judged)}"
+    return f"{'; '.join([first[:1].upper() + first[1:] if report.missing else first, *open_ends])}."
+
+
+def _open_ends(report: Report) -> Iterator[str]:
+    """Say what was not judged."""
+    if report.interrupted:
+        yield f"interrupted after {report.parameters_checked:,} of {counted(report.parameters_total, 'parameter')}"
+        return
+    missing = [label(name) for name in report.missing]
+    if missing:
+        yield f"the gradient{'' if len(missing) == 1 else 's'} of {listed(missing)} {_is(missing)} missing"
+    names = [gradient_label(t) for t in report.tensors if t.verdict == "not judged" and t.gradient_name is not None]
+    if names:
+        yield f"{listed(names)} could not be judged"
+
+
+def left_out(report: Report) -> Iterator[str]:
+    """Say what was not to be judged."""
+    names = [label(name) for name in report.left_out]
+    if names:
+        yield f"{listed(names)} {_was(len(names))} left out"
+
+
+def _extent(report: Report) -> str:
+    """Say how much of the gradients was looked at, and with what measure, where that is not the usual."""
+    extent = ""
+    if report.sample_seed is not None:
+        share = f"{100.0 * report.parameters_checked / report.parameters_total:.2g}%"
+        extent = f" in the {report.parameters_checked:,} of {report.parameters_total:,} parameters that were drawn ({share})"
+    if report.directions is not None:
+        extent = f" along {counted(report.directions, 'random direction')}"
+    if report.step is not None:
+        extent += f" as far as a step of {significant(report.step)} tells"
+    if any(tensor.tolerance > report.derived_tolerance for tensor in report.tensors):
+        extent += f" within your tolerance, {significant(report.tensors[0].tolerance)} roundings"
+    return extent + _written(report.tensors)
+
+
+def _written(tensors: Sequence[TensorReport]) -> str:
+    """Say how coarsely right gradients were written, and what error of an entry that hides."""
+    passed = [t for t in tensors if t.written is not None and t.verdict not in ("wrong", "not judged")]
+    if not passed:
+        return ""
+    words = listed(list(dict.fromkeys(tensor.written for tensor in passed if tensor.written)))
+    hidden = max(tensor.unseen for tensor in passed)
+    which = "" if len(passed) == len(tensors) else f" ({listed([gradient_label(tensor) for tensor in passed], 3)})"
+    return f" to {words}{which}, which hide{_s(words)} errors of up to {_above(hidden)} in an entry"
+
+
+def _s(words: str) -> str:
+    """Return the ending of a verb after some words."""
+    return "" if words.startswith("the ") and ("digits" in words or "decimals" in words or "bits" in words) else "s"
+
+
+def silent(tensors: Sequence[TensorReport]) -> list[TensorReport]:
+    """Return the tensors that passed and of which nothing was learnt: zeros pass, and any multiple of the gradient."""
+    passed = [tensor for tensor in tensors if tensor.verdict in ("right", "right in float32", "at a kink")]
+    return [tensor for tensor in passed if tensor.sensitivity is not None and tensor.sensitivity.zeros_pass]
+
+
+def _silence(report: Report, judged: Sequence[TensorReport]) -> str:
+    """Say how many of the right gradients say nothing."""
+    names = [gradient_label(tensor) for tensor in silent(judged)]
+    if not names:
+        return ""
+    how = "zero throughout" if report.sample_seed is None else "zero wherever they were looked at"
+    if any(tensor.verdict == "at a kink" for tensor in silent(judged)):
+        how = "zero, or on kinks where zeros pass,"
+    which = f"{len(names):,} of {len(judged):,}" if len(names) < len(judged) else "all" if len(names) > 1 else "it"
+    rest = f": {listed(names)}" if len(names) < len(judged) else ""
+    return f", but {which} {_is(names)} {how} and {_say(names)} nothing{rest}"
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
+def _say(names: Sequence[str]) -> str:
+    return "says" if len(names) == 1 else "say"
+
+
+def _gradients(count: int) -> str:
+    """Return "gradient is" or "3 gradients are"."""
+    return "gradient is" if count == 1 else f"{count:,} gradients are"
 
 
 def _all(count: int) -> str:
@@ -54,13 +139,16 @@ def _all(count: int) -> str:
 
 
 def sentences(report: Report, ascii_only: bool) -> Iterator[str]:
-    """Yield what stands below the table, most important first."""
+    """Yield what stands below the table, most important first: another loss than the declared one makes all else doubtful."""
+    if report.loss_note is not None:
+        yield _loss_sentence(report)
     yield from (line for finding in report.findings for line in finding_lines(finding, ascii_only))
     if report.directions is not None and not report.findings:
         yield from _ratio_sentences(report.tensors)
     yield from _located_sentences(report.tensors)
     yield from (closed(note) for note in report.notes)
-    yield _loss_sentence(report)
+    if report.loss_note is None:
+        yield _loss_sentence(report)
     yield _total_sentence(report)
     yield from _sample_sentences(report)
     yield from _direction_sentences(report)
@@ -75,26 +163,30 @@ def sentences(report: Report, ascii_only: bool) -> Iterator[str]:
 
 def _kink_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
     """Count the entries that are right because they sit on a kink."""
-    counts = [f"{tensor.outcomes.at_kink:,} of {gradient_label(tensor)}" for tensor in tensors if tensor.outcomes.at_kink]
+    counts = {gradient_label(tensor): tensor.outcomes.at_kink for tensor in tensors if tensor.outcomes.at_kink}
     if counts:
-        yield f"At kinks, between the one-sided derivatives: {listed(counts)}."
+        places = [f"{counted(count, 'entry')} of {name}" for name, count in counts.items()]
+        verb = "is right because it lies" if sum(counts.values()) == 1 else "are right because they lie"
+        yield f"{listed(places)} {verb} between the one-sided derivatives on a kink."
 
 
 def _sensitivity_sentences(report: Report) -> Iterator[str]:
     """Say what counts as right and what error would have been caught, tensors that are far coarser than the rest by name."""
     judged = [tensor for tensor in report.tensors if tensor.sensitivity is not None and tensor.verdict != "not judged"]
-    finest = {tensor: tensor.sensitivity.entry for tensor in judged if tensor.sensitivity and tensor.sensitivity.entry}
+    entries = {tensor: tensor.sensitivity.entry for tensor in judged if tensor.sensitivity and tensor.sensitivity.entry}
+    # Where a gradient is next to nothing, the quotient may overflow or underflow, and says nothing.
+    finest = {tensor: entry for tensor, entry in entries.items() if sys.float_info.min < entry < math.inf}
     if not finest:
         return
     tolerance, derived = judged[0].tolerance, report.derived_tolerance
-    chosen = f" (yours; {significant(derived)} is derived)" if tolerance != derived else ""
+    chosen = f" (your choice; the derived number is {significant(derived)})" if tolerance != derived else ""
     precisions = " or ".join(sorted({tensor.precision for tensor in judged}, reverse=True))
     common = max(value for value in finest.values() if value <= COARSER * min(finest.values()))
-    coarse = [f"{_above(value)} in {gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
+    coarse = [f"over {_above(value)} in {gradient_label(tensor)}" for tensor, value in finest.items() if value > common]
     rest = f", {listed(coarse, 3)}" if coarse else ""
-    bound = f"errors above {_above(common)} of a typical entry are caught{rest}"
-    what = "each entry" if report.directions is None else "each signed sum"
-    yield f"Tolerance: {significant(tolerance)}{chosen} roundings of {what} in {precisions}; {bound}."
+    bound = f"errors over {_above(common)} of a typical one are caught{rest}"
+    what = "an entry" if report.directions is None else "a signed sum"
+    yield f"The tolerance is {significant(tolerance)} roundings{chosen} of {what} in {precisions}; {bound}."
 
 
 def _above(value: float) -> str:
@@ -108,24 +200,25 @@ def _advice_sentences(advice: tuple[str, ...]) -> Iterator[str]:
     for sentence in advice[:ADVICE_LINES]:
         yield f"Blind spot: {closed(sentence)}"
     if len(advice) > ADVICE_LINES:
-        yield f"{counted(len(advice) - ADVICE_LINES, 'more blind spot')} of this test point: report.advice, or --json."
+        more = counted(len(advice) - ADVICE_LINES, "more blind spot")
+        yield f"This test point has {more}, which report.advice and --json list."
 
 
 def _audit_sentence(audit: Audit) -> str:
     """Say how the audit went."""
-    aside = f"; {audit.set_aside:,} on a kink set aside" if audit.set_aside else ""
+    aside = f"; {audit.set_aside:,} on a kink {_was(audit.set_aside)} set aside" if audit.set_aside else ""
     if not audit.compared:
-        return f"Audit, seed {audit.seed}: nothing could be compared{aside}."
-    return (
-        f"Audit: {counted(audit.compared, 'random parameter')} again by plain forward passes, seed {audit.seed}: agreed{aside}."
-    )
+        return f"Audit: no parameter (seed {audit.seed}) could be compared{aside}."
+    drawn = f"{counted(audit.compared, 'random parameter')} (seed {audit.seed})"
+    verb = "agrees" if audit.compared == 1 else "agree"
+    return f"Audit: {drawn} {_was(audit.compared)} computed again by plain forward passes and {verb}{aside}."
 
 
 def _direction_audit_sentence(audit: Audit) -> str:
     """Say how the audit of a direction went."""
     if not audit.compared:
-        return "Audit: nothing could be compared, the examples are on kinks or the noise of plain forward passes is too large."
-    return "Audit: the first direction of all parameters again by plain forward passes: agreed."
+        return "Audit: nothing could be compared, since examples are on kinks or plain forward passes are too noisy."
+    return "Audit: the derivative along the first direction was computed again by plain forward passes and agrees."
 
 
 def finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
@@ -165,14 +258,14 @@ def _evidence(finding: Finding) -> str:
     is_worse = finding.next_best is not None and finding.next_best > CLEARLY * finding.residual
     rest = f"; the next best hypothesis is off by {finding.next_best:.0e}" if is_worse else ""
     close = f"to {finding.residual:.0e} of scale" if finding.residual else "exactly"
-    return f"Explains {finding.explains:,} of {counted(finding.entries, 'entry')} {close}{rest}."
+    return f"This explains {finding.explains:,} of {counted(finding.entries, 'entry')} {close}{rest}."
 
 
 def _loss_sentence(report: Report) -> str:
     """Say whether both sides mean the same loss."""
-    ours = f"Loss {significant(report.loss)}"
+    ours = f"The loss is {significant(report.loss)}"
     if report.claimed_loss is None:
-        return f"{ours}. Give your own as loss_value to have the two compared."
+        return f"{ours}. Give your own value as loss_value to have the two compared."
     if report.loss_note is None:
         return f"{ours}, the same as yours."
     return f"The losses differ: {closed(report.loss_note)}"
@@ -182,26 +275,30 @@ def _total_sentence(report: Report) -> str:
     """Say what the usual single number is, how the courses read it, and where the verdict sees more than it."""
     total = report.relative_difference
     if math.isnan(total):
-        return "Relative difference in all: not a number."
-    number = f"Relative difference in all: {significant(total)}"
+        return "The total relative difference is not a number."
+    number = f"The total relative difference is {significant(total)}"
     if report.verdict == "not judged":
-        return f"{number}, which says nothing here."
+        if any(tensor.verdict not in ("not judged", "left out") for tensor in report.tensors):
+            return f"The relative difference over what was judged is {significant(total)}."
+        return f"{number}, which says nothing where nothing could be judged."
+    if report.verdict == "right" and (zero := len(silent(report.tensors))):
+        return f"{number}, to which {counted(zero, 'gradient')} of nothing but zeros add{'s' * (zero == 1)} nothing."
     if report.verdict == "wrong" and total <= 1e-4:
-        return f"{number}, which alone might pass: the total hides single wrong entries, the verdict looks at each."
+        return f"{number}, which alone might pass: it hides single wrong entries, and the verdict looks at each."
     if report.verdict == "right" and total > 1e-7:
-        return f"{number}; {_band(total)}. Measured by each entry's own rounding it is noise."
+        return f"{number}; {_band(total)}. Measured in units of each entry's own rounding, it is noise."
     return f"{number}; {_band(total)}."
 
 
 def _band(total: float) -> str:
     """Return how the courses read a relative difference."""
     if total > 1e-2:
-        return "above 1e-2 the courses say: something is certainly wrong"
+        return "courses call a value above 1e-2 certainly wrong"
     if total > 1e-4:
-        return "between 1e-4 and 1e-2 the courses say: something is probably wrong"
+        return "courses call a value between 1e-4 and 1e-2 probably wrong"
     if total > 1e-7:
-        return "between 1e-7 and 1e-4 the courses say: fine with kinks as in relu, too much for smooth activations"
-    return "below 1e-7 the courses say: celebrate"
+        return "courses call a value between 1e-7 and 1e-4 fine with kinks as in relu, and too large for smooth activations"
+    return "courses call a value below 1e-7 right"
 
 
 def _sample_sentences(report: Report) -> Iterator[str]:
@@ -209,8 +306,8 @@ def _sample_sentences(report: Report) -> Iterator[str]:
     if report.sample_seed is None:
         return
     yield (
-        f"Checked {report.parameters_checked:,} of {counted(report.parameters_total, 'parameter')}, "
-        f"seed {report.sample_seed}.{_missed(report)}"
+        f"{report.parameters_checked:,} of {counted(report.parameters_total, 'parameter')} {_was(report.parameters_checked)} "
+        f"checked, drawn with seed {report.sample_seed}.{_missed(report)}"
     )
 
 
@@ -257,9 +354,9 @@ def _direction_sentences(report: Report) -> Iterator[str]:
         return
     missed = [f"{count} with a chance of {100 * chance:.2g}%" for count, chance in report.chances if chance]
     yield (
-        f"Checked along {counted(report.directions, 'direction')} of random signs, seed {report.direction_seed}, "
-        f"each tensor on its own and all of them together. A single wrong entry above the rounding of its tensor is never "
-        f"missed; several that are equally far off cancel: {listed(missed)}."
+        f"The gradient was checked along {counted(report.directions, 'direction')} of random signs, drawn with seed "
+        f"{report.direction_seed}, each tensor on its own and all of them together. A single wrong entry above the rounding of "
+        f"its tensor is never missed; several that are equally far off may cancel: {listed(missed)}."
     )
 
 
@@ -279,8 +376,8 @@ def _chances(drawn: list[TensorReport]) -> str:
     if not missed:
         return ""
     counts, name = max(missed, key=lambda pair: pair[0][0][1])
-    chances = [f"{wrong:,} with {100 * chance:.2g}%" for wrong, chance in counts]
-    return f" Chance to miss wrong entries of {name}: {listed(list(dict.fromkeys(chances)))}."
+    chances = [f"{100 * chance:.2g}% if there {'is' if wrong == 1 else 'are'} {wrong:,}" for wrong, chance in counts]
+    return f" The chance to miss all wrong entries of {name} is {listed(list(dict.fromkeys(chances)))}."
 
 
 def _unseen_share(tensor: TensorReport) -> float:
@@ -297,14 +394,14 @@ def _unseen_share(tensor: TensorReport) -> float:
 def provenance(report: Report) -> str:
     """Say how much was done in what time, and how."""
     if report.step is not None:
-        step = f"step {significant(report.step)}"
+        step = f"a step of {significant(report.step)}"
     elif report.directions is not None:
-        step = "a step for each direction, {:.0e} to {:.0e}".format(*report.step_range)
+        step = "a step for each direction, from {:.0e} to {:.0e}".format(*report.step_range)
     else:
         smallest, largest = report.step_range
-        step = f"a step for each parameter, {smallest:.0e} to {largest:.0e}"
-    scheme = "" if report.scheme == "central" else f"{report.scheme} difference, "
+        step = f"a step for each parameter, from {smallest:.0e} to {largest:.0e}"
+    scheme = "" if report.scheme == "central" else f"{report.scheme} differences and "
     return (
-        f"{counted(report.parameters_checked, 'parameter')} in {duration(report.seconds)}, "
-        f"{allowed_threads(report.threads)}; method {report.method}, {scheme}{step}."
+        f"{counted(report.parameters_checked, 'parameter')} {_was(report.parameters_checked)} checked in "
+        f"{duration(report.seconds)} on {allowed_threads(report.threads)}, by method {report.method} with {scheme}{step}."
     )

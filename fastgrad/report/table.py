@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.report.formatting import printable, significant
+from fastgrad.report.formatting import both, printable
 from fastgrad.report.parts import Entry, TensorReport
+from fastgrad.report.verdicts import signed
 
 TABLE_ROWS = 12
 """Tensors listed one by one; of more, the right ones are folded, so that the report stays on one screen."""
@@ -17,30 +18,9 @@ LONGEST_NAME = 24
 """Characters of a tensor's name that the report for a person shows."""
 SHORT_NAME = 8
 """Characters of a name that may stand twice in a line."""
-STYLES = {
-    "right": "green",
-    "right in float32": "green",
-    "at a kink": "yellow",
-    "wrong": "bold red",
-    "not judged": "yellow",
-}
-SIGNS = {
-    "right": "\N{CHECK MARK}",
-    "right in float32": "\N{CHECK MARK}",
-    "at a kink": "~",
-    "wrong": "\N{BALLOT X}",
-    "not judged": "?",
-}
-ASCII_SIGNS = {"\N{CHECK MARK}": "+", "\N{BALLOT X}": "x"}
 
 
-def sign_of(verdict: str, ascii_only: bool) -> str:
-    """Return the sign that tells a verdict without colour."""
-    sign = SIGNS[verdict]
-    return ASCII_SIGNS.get(sign, sign) if ascii_only else sign
-
-
-def _label(name: str) -> str:
+def label(name: str) -> str:
     """Return a user's name fit for a line: printable, and cut in the middle where it is very long."""
     name = printable(name)
     if len(name) <= LONGEST_NAME:
@@ -51,20 +31,27 @@ def _label(name: str) -> str:
 
 def gradient_label(tensor: TensorReport) -> str:
     """Return the name of the gradient, or of the parameter where there is no gradient."""
-    return _label(tensor.gradient_name or tensor.name)
+    return label(tensor.gradient_name or tensor.name)
+
+
+def columns(*headings: str, right: tuple[str, ...] = ()) -> Table:
+    """Return an empty table without lines, some of its columns aligned to the right.
+
+    All fold where the terminal is narrow: a value cut short would be another value.
+    """
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
+    return table
 
 
 def table_of(tensors: tuple[TensorReport, ...], ascii_only: bool) -> Table:
     """Return a line for each tensor, or for the ones that matter where they are many."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
-    # All fold where the terminal is narrow: a value cut short would be another value.
-    for heading in ("gradient", "verdict", "difference", "off", "worst entry"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("claimed", overflow="fold", justify="right")
-    table.add_column("numerical", overflow="fold", justify="right")
+    headings = ("gradient", "verdict", "difference", "off", "worst entry", "claimed", "numerical")
+    table = columns(*headings, right=headings[-2:])
     shown, folded = _fold(tensors)
     for tensor in shown:
-        table.add_row(*_row(tensor, ascii_only))
+        table.add_row(*_row(tensor, _is_bias_column(tensor, tensors), ascii_only))
     for row in _folded_rows(folded, ascii_only):
         table.add_row(*row)
     return table
@@ -83,18 +70,24 @@ def _is_right(tensor: TensorReport) -> bool:
     return tensor.verdict in ("right", "right in float32")
 
 
-def _row(tensor: TensorReport, ascii_only: bool) -> tuple[Text, ...]:
+def _is_bias_column(tensor: TensorReport, tensors: tuple[TensorReport, ...]) -> bool:
+    """Tell whether a name such as W1[:, 0] is that of the bias beside W1[:, 1:]."""
+    array, bracket, place = tensor.name.rpartition("[")
+    others = (other.name.rpartition("[")[0] for other in tensors if other is not tensor)
+    return bool(bracket) and place.split(", ")[-1] in ("0]", "-1]") and array in others
+
+
+def _row(tensor: TensorReport, is_bias: bool, ascii_only: bool) -> tuple[Text, ...]:
     """Return the cells of one tensor."""
-    style = STYLES[tensor.verdict]
-    verdict = Text(f"{sign_of(tensor.verdict, ascii_only)} {tensor.verdict}", style=style)
-    name = Text(gradient_label(tensor))
+    verdict = signed(tensor.verdict, ascii_only)
+    name = Text(f"{gradient_label(tensor)}{' (bias)' if is_bias else ''}")
     if tensor.worst is None and tensor.checked:
         difference = f"{tensor.relative_difference:.1e}"
         return name, verdict, Text(difference), Text(_off(tensor), style="" if tensor.verdict == "wrong" else "dim")
     if tensor.worst is None:
-        reason = "no gradient given" if tensor.gradient_name is None else "none checked"
+        reason = "none checked" if tensor.gradient_name else "no gradient given" if tensor.verdict == "not judged" else ""
         return name, verdict, Text("-"), Text(reason)
-    claimed, numerical = _both(tensor.worst, adaptive=tensor.verdict == "wrong")
+    claimed, numerical = both(tensor.worst.claimed, tensor.worst.numerical, adaptive=tensor.verdict == "wrong")
     emphasis = "" if tensor.verdict == "wrong" else "dim"
     return (
         name,
@@ -113,31 +106,21 @@ def _off(tensor: TensorReport) -> str:
 
 
 def _folded_rows(tensors: list[TensorReport], ascii_only: bool) -> Iterator[tuple[Text, ...]]:
-    """Yield a line for all the right tensors without a line of their own, and one for any others."""
-    for is_right, noun in ((True, "right"), (False, "not right")):
-        group = [tensor for tensor in tensors if _is_right(tensor) == is_right]
+    """Yield a line for all the tensors of a verdict that have no line of their own."""
+    for verdict in ("wrong", "not judged", "at a kink", "left out", "right"):
+        group = [tensor for tensor in tensors if ("right" if _is_right(tensor) else tensor.verdict) == verdict]
         if group:
-            sign = sign_of("right" if is_right else "wrong", ascii_only)
-            style = STYLES["right" if is_right else "wrong"]
             largest = max((tensor.relative_difference for tensor in group), key=_nan_last)
-            yield Text(f"{len(group):,} more"), Text(f"{sign} {noun}", style=style), Text(f"<= {largest:.1e}")
+            difference = f"<= {largest:.1e}" if any(tensor.checked for tensor in group) else "-"
+            yield Text(f"{len(group):,} more"), signed(verdict, ascii_only), Text(difference)
 
 
 def _nan_last(value: float) -> float:
-    """Sort key that takes nan for the largest."""
+    """Return a value as a sort key that takes nan for the largest."""
     return math.inf if math.isnan(value) else value
 
 
 def _entry_label(tensor: TensorReport, entry: Entry) -> str:
-    """Return "dW2[3, 1]"; where the name is long, the index alone, since the name stands in the same line."""
+    """Return "dW2[3, 1]"; the index alone where the name is long or has one, since the name stands in the same line."""
     name = gradient_label(tensor)
-    return f"{name if len(name) <= SHORT_NAME else ''}{list(entry.index)}"
-
-
-def _both(entry: Entry, adaptive: bool) -> tuple[str, str]:
-    """Return both values to seven digits, or to as many as it takes to tell them apart."""
-    for digits in range(7, 18):
-        claimed, numerical = significant(entry.claimed, digits), significant(entry.numerical, digits)
-        if claimed != numerical or not adaptive:
-            break
-    return claimed, numerical
+    return f"{name if len(name) <= SHORT_NAME and not name.endswith(']') else ''}{list(entry.index)}"

@@ -1,1 +1,1 @@
-"""What is shown rather than checked: demos, digits, training, descents and sweeps of the step."""
+"""What teaches rather than checks: demos, digits, training, descents and sweeps of the step."""

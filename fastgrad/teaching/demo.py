@@ -1,6 +1,6 @@
 """The built-in networks, each with the backward pass that a person would write by hand, some with a mistake in it.
 
-The command line writes them to a file and checks that file, as it does anybody's. Pure NumPy; nothing of the library's
+The command line writes them to a file and checks that file like any other. This is pure NumPy; nothing of the library's
 own mathematics may be imported here, or the demonstrations would prove nothing.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.errors import InputError
+from fastgrad.errors import InputError, quoted
 
 Array = npt.NDArray[np.float64]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -48,12 +48,12 @@ def find(name: str) -> Demo:
     Raises
     ------
     InputError
-        If there is none.
+        If there is no demo of that name.
     """
     for demo in DEMOS:
         if demo.name == name:
             return demo
-    raise InputError(f"there is no demo {name!r}; there are {', '.join(demo.name for demo in DEMOS)}")
+    raise InputError(f"there is no demo {quoted(name)}; there are {', '.join(demo.name for demo in DEMOS)}")
 
 
 def forward(parameters: Arrays, X: Array, hidden: str, output: str) -> list[Array]:
@@ -80,7 +80,7 @@ def backward(parameters: Arrays, activations: list[Array], Y: Array, hidden: str
 
 
 def _softmax(z: Array) -> Array:
-    """Softmax over the units, examples in columns."""
+    """Return the softmax over the units, examples in columns."""
     e = np.exp(z - z.max(axis=0))
     return np.asarray(e / e.sum(axis=0))
 

@@ -1,6 +1,6 @@
 """The error of numerical gradients over a range of steps: the textbook's V-shaped curves and the propagated difference.
 
-Called by the command `sweep`; pictures draws its result. Judges no gradient: none has to be there.
+Called by the command `sweep`; pictures draws its result. It judges no gradient, and none has to be there.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.errors import InputError
+from fastgrad._version import SCHEMA
+from fastgrad.errors import InputError, quoted
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.model.product import norm
 from fastgrad.numerical import load_kernels, numerical_gradient
-from fastgrad.numerical.methods import SCHEMES, Scheme, forward_work
+from fastgrad.numerical.blocks import SCHEMES, Scheme, forward_work
+from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
-from fastgrad.numerical.textbook import Losses, difference, textbook_losses
+from fastgrad.numerical.textbook import TEXTBOOK, Losses, difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
-from fastgrad.report import SCHEMA
 from fastgrad.report.formatting import allowed_threads, counted, duration
+from fastgrad.report.table import columns
 
 LARGEST, SMALLEST = 1e-1, 1e-13
 """The steps swept unless others are given."""
@@ -42,16 +44,16 @@ AFFORDABLE_WORK = 1e10
 """Multiply-adds of all textbook passes, some seconds: as many parameters are drawn as they allow. Seconds themselves would
 make the draw depend on the machine."""
 MOST_PARAMETERS = 200
-"""More of them change no error by what can be seen in a curve."""
+"""More parameters change no curve visibly."""
 ON_KINK = (
-    "The network sits on a kink, where there is no one gradient: a forward difference tends to the slope on one side, the "
+    "The network sits on a kink, where there is no single gradient: a forward difference tends to the slope on one side, the "
     "others to the mean of both."
 )
 NAMES = (*SCHEMES, "propagated")
 """The curves: the textbook's schemes, and fastgrad's difference."""
 MARKS = {"forward": "F", "central": "C", "five-point": "5", "propagated": "*"}
 STYLES = {"forward": "yellow", "central": "cyan", "five-point": "magenta", "propagated": "bold green"}
-"""How the table shows a curve, so that it can be read without colour."""
+"""The marks of the curves in the table, which tell them apart without colour."""
 STRIP = 33
 """Characters of the strip on which errors are marked: two for each power of ten, and one."""
 
@@ -201,8 +203,8 @@ def sweep_steps(
     u·|J|/h: together a V. The propagated one is off by h²·|J‴|/6 alone.
     """
     steps = _steps(largest, smallest)
-    load_kernels("parameter")
-    load_kernels("textbook")
+    load_kernels(PARAMETER)
+    load_kernels(TEXTBOOK)
     began = time.perf_counter()
     wanted = _affordable(problem, len(steps)) if sample is None else sample
     propagated = partial(numerical_gradient, problem, sample=wanted, seed=seed, threads=threads)
@@ -233,7 +235,7 @@ def _steps(largest: Any, smallest: Any) -> tuple[float, ...]:
     """Return 1, 2 and 5 times the powers of ten in a range, descending, or raise InputError."""
     for name, value in (("largest", largest), ("smallest", smallest)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and value > 0.0):
-            raise InputError(f"the {name} step must be a positive number, found {value!r}")
+            raise InputError(f"the {name} step must be a positive number, found {quoted(value)}")
     if largest < LEAST_RANGE * smallest:
         raise InputError(f"the largest step must be at least ten times the smallest, found {largest:g} and {smallest:g}")
     decades = range(math.floor(math.log10(largest)), math.floor(math.log10(smallest)) - 1, -1)
@@ -278,7 +280,7 @@ def _curve_to_dict(curve: Curve) -> dict[str, Any]:
 
 def _table(curves: tuple[Curve, ...]) -> Table:
     """Return a line for each power of ten, with a strip on which the errors are marked: the curves, turned on their side."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table = columns()
     table.add_column("step")
     for curve in curves:
         table.add_column(Text(f"{curve.name} ").append(MARKS[curve.name], style=STYLES[curve.name]), justify="right")
@@ -315,7 +317,7 @@ def _column(error: float) -> int:
 
 def _sentences(curves: tuple[Curve, ...]) -> Iterator[str]:
     """Yield what the curves mean."""
-    yield f"The best step: {'; '.join(_best(curve) for curve in curves)}."
+    yield f"The best steps are {'; '.join(_best(curve) for curve in curves)}."
     passing = "; ".join(f"{curve.name} {_passing(curve)}" for curve in curves)
     yield f"The courses' threshold of {THRESHOLD:.0e} lets a right gradient pass: {passing}."
 

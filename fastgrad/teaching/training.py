@@ -1,6 +1,6 @@
 """A network that learns by numerical gradients alone, beside the same one that learns by backpropagation.
 
-Called by the command `demo train`; pictures draws its result. What a numerical gradient is for, checking, is not done here.
+Called by the command `demo train`; pictures draws its result. Nothing is checked here.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.numerical import load_kernels, numerical_gradient
-from fastgrad.report import SCHEMA
+from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.teaching import demo
 from fastgrad.teaching.digits import CLASSES, Digits
 
 HIDDEN, BATCH, RATE, SPREAD = 50, 100, 0.1, 0.01
 """The books' network: hidden units, digits in a batch, learning rate, standard deviation of the first weights."""
 MOMENTS = 20
-"""How often accuracies are measured on the way."""
+"""How many times accuracies are measured on the way."""
 BOOKS_STEP = 1e-4
 BOOKS_PARAMETERS = 20
 """Parameters of which the books' own loop is timed."""
@@ -139,7 +140,7 @@ def network_for(digits: Digits) -> Network:
 def numerically(problem: Problem) -> Array:
     """Return the numerical gradient of every parameter."""
     try:
-        return numerical_gradient(problem, method="preactivation").values
+        return numerical_gradient(problem, method=PREACTIVATION).values
     except Interrupted:  # half a gradient is no step
         raise KeyboardInterrupt from None
 
@@ -200,7 +201,7 @@ def train(
     """
     if iterations < 1:
         raise InputError(f"iterations must be a whole number of at least 1, found {iterations}")
-    load_kernels("preactivation")
+    load_kernels(PREACTIVATION)
     network, rng = network_for(digits), np.random.default_rng(seed)
     theta, (X, labels) = first_weights(network, rng), digits.train
     targets = np.eye(CLASSES)[labels]

@@ -12,23 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import InputError, Interrupted
-from fastgrad.model.forward import UNIT_ROUNDOFF
+from fastgrad.errors import FunctionError, InputError, Interrupted
+from fastgrad.model.forward import UNIT_ROUNDOFF, claim_roundoff
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
+from fastgrad.model.rounding import penalty_gradient
 from fastgrad.reading import Description
 from fastgrad.reading.names import listed
 from fastgrad.report import Report
-from fastgrad.report.formatting import significant
+from fastgrad.report.formatting import closed, significant
 from fastgrad.report.parts import Finding
-from fastgrad.trials.calling import Answer, Function, FunctionError, Given, Point, ask, understand
-from fastgrad.trials.points import grown, initialised, number_of_examples, with_examples
+from fastgrad.trials.calling import Answer, Function, Given, Point, ask, understand
+from fastgrad.trials.points import grown, initialised, number_of_examples, repeated, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
 from fastgrad.trials.source import statement
 
-__all__ = ["BackwardReport", "Function", "check_backward"]
+__all__ = ["STEPS", "BackwardReport", "CheckProblem", "Function", "check_backward"]
 
 CheckProblem = Callable[[Problem], Report]
+_SUBTRACTED = 64.0
+"""Roundings that are left where a penalty is subtracted: its own, and those of three calls from which it is measured."""
 STEPS = 20
 """Steps of training, at most, between initialisation and the last point."""
 
@@ -87,7 +90,7 @@ class _Trials:
         self.observations: list[Observation] = []
 
     def run(self) -> tuple[tuple[Trial, ...], tuple[Observation, ...]]:
-        """Try everything, as far as what was seen before makes it worth trying."""
+        """Try the function at every point, until something was seen that makes the other points worthless."""
         point = self.given.point
         answer = self.attempt(point)
         if answer is not None and self.same_again(point, answer):
@@ -123,7 +126,7 @@ class _Trials:
         return replace(trial, report=replace(trial.report, findings=findings))
 
     def see(self, kind: str, text: str) -> None:
-        """Note something once."""
+        """Note an observation, once."""
         observation = Observation(kind, text)
         if observation not in self.observations:
             self.observations.append(observation)
@@ -138,6 +141,9 @@ class _Trials:
             return None
         if answer.changed:
             self.see("wrong", _modified(answer.changed))
+        for note in answer.problem.notes:
+            if note not in self.given.problem.notes:  # which was read without gradients
+                self.see("remark", closed(note))
         self.trials.append(Trial(point.name, self.check_problem(answer.problem)))
         self.answers.append(answer)
         return answer
@@ -179,19 +185,57 @@ class _Trials:
     def with_its_penalty(self, point: Point) -> Point:
         """Find out whether a penalty is divided by the number of examples, which one number of them cannot tell."""
         given, samples = self.given.problem, self.given.samples(point)
-        if not given.network.penalties or samples == given.samples or self.trials[-1].report.passed:
+        if not given.network.penalties or samples == given.samples or self.trials[-1].report.verdict != "wrong":
             return point
-        shared = self.given.sharing_penalty()
-        answer = ask(self.backward, shared, point)
-        report = self.check_problem(answer.problem)
-        if report.passed:
-            self.given, self.trials[-1], self.answers[-1] = shared, Trial(point.name, report), answer
+        if self.divides_penalty(point):
+            shared = self.given.sharing_penalty()
+            try:
+                answer = ask(self.backward, shared, point)
+            except FunctionError as failure:
+                self.see("failed", f"Your function failed when it was called again at {point.name}: {failure}.")
+                return point
+            self.given, self.trials[-1] = shared, Trial(point.name, self.check_problem(answer.problem))
+            self.answers[-1] = answer
             self.see(
                 "remark",
-                "Your penalty is divided by the number of examples, as the other points assume from here on "
+                "Your penalty is divided by the number of examples, which the other points assume from here on "
                 f"(with {given.samples} examples its coefficient is the one that you gave).",
             )
         return point
+
+    def divides_penalty(self, point: Point) -> bool:
+        """Tell from each example given twice what a penalty does, whatever else is wrong.
+
+        What the examples add is the same then, or on a sum twice as much; what remains is the penalty's change. It is told
+        from tensors on which the two kinds of penalty differ by more than `_different` allows.
+        """
+        try:
+            once = ask(self.backward, self.given, point)
+            rest = self.rest_of_twice(point, once)
+        except FunctionError:
+            return False
+        growth, penalty = _growth(once.problem), penalty_gradient(once.problem)
+        kept = (1.0 - growth) * penalty
+        shared = (0.5 - growth) * self.given.problem.samples / once.problem.samples * penalty
+        told = set(_different(once.problem, kept - shared, [once.claimed]))
+        as_kept = told.difference(_different(once.problem, rest - kept, [once.claimed]))
+        as_shared = told.difference(_different(once.problem, rest - shared, [once.claimed]))
+        return bool(as_shared) and not as_kept
+
+    def rest_of_twice(self, point: Point, once: Answer) -> Array:
+        """Return what each example given twice changes beside what the examples add."""
+        twice = ask(self.backward, self.given, repeated(self.given, point))
+        return np.asarray(twice.claimed - _growth(once.problem) * once.claimed)
+
+    def own_penalty(self, point: Point, whole: Answer) -> Array:
+        """Return what the function adds for its penalty at a point.
+
+        Where its gradient is right that may be another one than the declared: of tied weights, or without a column of ones.
+        """
+        share = (0.5 if self.given.penalty_shared else 1.0) - _growth(whole.problem)
+        if not (share and whole.problem.network.penalties and self.trials[-1].report.verdict == "right"):
+            return penalty_gradient(whole.problem)
+        return self.rest_of_twice(point, whole) / share
 
     def one_by_one(self, point: Point) -> None:
         """Hold the gradient of all examples against those of each one alone."""
@@ -201,13 +245,22 @@ class _Trials:
         try:
             whole = ask(self.backward, self.given, point)
             parts = [ask(self.backward, self.given, self.given.single(point, s)) for s in range(samples)]
+            penalty = self.own_penalty(point, whole)
         except FunctionError as failure:
             self.see("remark", f"Your function failed with one example alone: {failure}.")
             return
-        shares = [part.claimed - _penalty(part.problem) for part in parts]
+        given = set(_named(whole.problem))
+        if missing := [name for part in parts for name in given.difference(_named(part.problem))]:
+            names = listed(sorted(set(missing)))
+            self.see("failed", f"With one example alone your function returned no {names}, though it does with several.")
+            return
+        alone = penalty * (samples if self.given.penalty_shared else 1.0)
+        shares = [part.claimed - alone for part in parts]
         together = np.sum(shares, axis=0) / (samples if whole.problem.network.reduction == "mean" else 1)
-        data = whole.claimed - _penalty(whole.problem)
-        if different := _different(whole.problem, data - together, shares):
+        data = whole.claimed - penalty
+        # Where little but the penalty is there, what is left of it is rounding: some u of it.
+        rounding = _SUBTRACTED * np.sqrt(claim_roundoff(whole.problem)) * np.abs(whole.claimed)
+        if different := _different(whole.problem, data - together, [*shares, rounding]):
             self.see("wrong", _not_additive(whole.problem, different, data, together))
 
 
@@ -217,12 +270,14 @@ def _names(finding: Finding) -> Iterator[str]:
         yield finding.formula.split(" = ")[0]
 
 
-def _penalty(problem: Problem) -> Array:
-    """Gradient of the penalty alone."""
-    result = np.zeros(problem.network.size)
-    for place, l2, l1 in problem.network.penalties:
-        result[place] = l2 * problem.theta[place] + l1 * np.sign(problem.theta[place])
-    return result
+def _named(problem: Problem) -> list[str]:
+    """Return the names of the gradients that are there."""
+    return [tensor.gradient_name for tensor in problem.tensors if tensor.gradient_name is not None]
+
+
+def _growth(problem: Problem) -> float:
+    """Return how many times as much the examples add where each is given twice."""
+    return 2.0 if problem.network.reduction == "sum" else 1.0
 
 
 def _different(problem: Problem, difference: Array, sizes: Sequence[Array]) -> list[str]:
@@ -256,7 +311,7 @@ def _unlike(names: list[str], repeated: bool) -> str:
         )
     return (
         f"A second call with the same arguments gave another {listed(names)}: something is drawn anew in every call "
-        "(dropout? then record the masks) or kept from one call to the next (momentum, a counter, updated weights). Return "
+        "(if it is dropout, record the masks) or kept from one call to the next (momentum, a counter, updated weights). Return "
         "the gradient alone, made of the arguments alone. No other point was tried."
     )
 
@@ -274,7 +329,7 @@ def _not_additive(problem: Problem, names: list[str], data: Array, together: Arr
         hint = "do not divide by their number" if what == "sum" else "divide by the number of examples of this call, once"
         return f"{begin}, and {verb} {significant(ratio, 4)} times that: {hint}."
     return (
-        f"{begin}, and {verb} not: what an example adds depends on the others. Look for = where += belongs, a mean over the "
+        f"{begin}, and {verb} not: what an example adds depends on the others. Look for = in place of +=, a mean over the "
         "wrong axis, labels of shape (m,) against outputs of shape (m, 1), a term that is added once a call."
     )
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import copy
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import FunctionError, InputError, told
 from fastgrad.model.network import Array, Problem
-from fastgrad.reading import Description, Reading, interpret_parts, place_entries, read_parts, target_form
-from fastgrad.reading.names import Raw
+from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, settled, target_form
+from fastgrad.reading.arrays import Raw, as_numpy, is_array, like
+from fastgrad.reading.containers import opened
+from fastgrad.reading.names import listed
+from fastgrad.trials.returned import in_order, parted
 
 Function = Callable[[Any, Any, Any], Any]
-
-
-class FunctionError(Exception):
-    """The function gave no gradient that can be judged; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +84,7 @@ class Given:
 
     def parameters(self, theta: Array) -> Any:
         """Return parameters in the form of the given ones."""
-        return _rebuilt(self.point.parameters, self._arrays(theta))
+        return put_back(self.point.parameters, self._arrays(theta), self.description)
 
     def _arrays(self, theta: Array) -> dict[str, Raw]:
         """Return the parameter arrays of a theta by their labels."""
@@ -132,7 +128,7 @@ class Given:
 
     def raw_labels(self, point: Point) -> Array:
         """Return the labels of a point as they stand there, shape (m, n_L), or (m,) for classes."""
-        values = np.asarray(point.Y)
+        values = np.asarray(as_numpy(point.Y))
         samples = values.size // (np.size(self.point.Y) // self.problem.samples)
         shape, outputs = values.shape, self.problem.network.widths[-1]
         form = target_form(shape, samples, outputs, self.reading.examples)
@@ -158,10 +154,10 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
     InputError
         If it makes no network, or more than one.
     """
-    problem, reading = read_parts(parameters, None, X, Y, description, masks)
-    column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
-    settled = replace(description, layout=reading.layout, bias_column=column)
-    return Given(Point("the given point", parameters, X, Y, masks), problem, reading, settled)
+    # A file's names of gradients are of no use before there are any.
+    problem, reading = read_parts(parameters, {}, X, Y, replace(description, grads=None), masks)
+    point = Point("the given point", parameters, X, Y, masks)
+    return Given(point, problem, reading, settled(description, problem, reading))
 
 
 def ask(backward: Function, given: Given, point: Point) -> Answer:
@@ -175,82 +171,47 @@ def ask(backward: Function, given: Given, point: Point) -> Answer:
     parameters, X, Y = arguments = copy.deepcopy((point.parameters, point.X, point.Y))
     try:
         returned = backward(*arguments)
-    except Exception as error:  # whatever a stranger's code may raise
-        raise FunctionError(_told(error)) from None
-    changed = _changed("", point.parameters, parameters) + _changed("X", point.X, X) + _changed("Y", point.Y, Y)
-    loss, gradients = _parted(returned)
+    except (FunctionError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever a stranger's code may raise, exit() included
+        raise FunctionError(told(error)) from None
+    changed = _changed(_held(point.parameters), _held(parameters)) + _changed({"X": point.X, "Y": point.Y}, {"X": X, "Y": Y})
+    roles = given.reading.chain.roles
+    loss, gradients = parted(returned, len(roles), in_a_row=given.description.sizes is not None)
+    gradients = in_order(gradients, point.parameters, roles)
     try:
         problem = given.problem_at(point, gradients, loss)
     except InputError as error:
         raise FunctionError(f"it returned what cannot be read as the gradients: {error}") from None
     if problem.claimed is None:
-        raise FunctionError("it returned no gradient of any parameter")
+        found = f" under {listed(map(repr, gradients))}" if isinstance(gradients, Mapping) and gradients else ""
+        names = listed(tensor.gradient_array for tensor in problem.tensors if tensor.column is None or tensor.kind == "W")
+        raise FunctionError(f"it returned no gradient of any parameter{found}; call them {names}, or as the parameters")
     return Answer(problem, problem.claimed, tuple(changed))
 
 
-def _parted(returned: Any) -> tuple[float | None, Any]:
-    """Part (loss, gradients); gradients alone have no loss."""
-    if isinstance(returned, tuple) and len(returned) == 2 and not isinstance(returned[1], Real):
-        loss, gradients = returned
-        if np.ndim(loss) < 3 and np.size(loss) == 1 and isinstance(gradients, Mapping | Sequence):
-            return float(np.asarray(loss).reshape(())), gradients
-    if not isinstance(returned, Mapping | Sequence) or isinstance(returned, str | bytes):
-        raise FunctionError(
-            f"it returned {type(returned).__name__}; it must return the gradients as a dict or a list of arrays, or "
-            "(loss, gradients)"
-        )
-    return None, returned
+def _held(parameters: Any) -> dict[str, Any]:
+    """Return the arrays among parameters by their labels; none of what cannot be looked into by now."""
+    if is_array(parameters):
+        return {"parameters": parameters}
+    try:
+        return opened(parameters, "parameters").mapping()
+    except Exception:  # whatever a function left there
+        return {}
 
 
-def _told(error: Exception) -> str:
-    """Say what was raised and where, in the user's own file."""
-    first = next(iter(str(error).splitlines()), "")
-    what = f"{type(error).__name__}: {first}" if first else type(error).__name__
-    own = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "site-packages" not in frame.filename]
-    if not own:
-        return what
-    line = f": {own[-1].line}" if own[-1].line else ""
-    return f"{what} ({Path(own[-1].filename).name}, line {own[-1].lineno}{line})"
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Name what is no longer as it was; what a function adds is its own."""
+    return [name for name, value in before.items() if not _same(value, after.get(name))]
 
 
-def _changed(name: str, before: Any, after: Any) -> list[str]:
-    """Name what is no longer as it was; what a function adds to a dict is its own."""
-    if isinstance(before, Mapping):
-        return [
-            found for key in before for found in _changed(f"{name}[{key}]" if name else str(key), before[key], after.get(key))
-        ]
-    if isinstance(before, list | tuple):
-        pairs = enumerate(zip(before, after, strict=False))
-        return [found for i, (old, new) in pairs for found in _changed(f"{name or 'parameters'}[{i}]", old, new)]
-    old, new = np.asarray(before), np.asarray(after)
-    same = old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
-    return [] if same else [name]
-
-
-def _rebuilt(parameters: Any, arrays: Mapping[str, Raw]) -> Any:
-    """Return parameters of the same form with other arrays in them, by the labels that `interpret` gives."""
-    if isinstance(parameters, Mapping):
-        entries = {key: _rebuilt_entry(str(key), value, arrays) for key, value in parameters.items()}
-        return _kept(parameters, entries)
-    entries_in_order = [_like(value, arrays[f"parameters[{i}]"]) for i, value in enumerate(parameters)]
-    return tuple(entries_in_order) if isinstance(parameters, tuple) else entries_in_order
-
-
-def _kept(parameters: Mapping[str, Any], entries: dict[str, Any]) -> Any:
-    """Return a mapping of the same class where that is a kind of dict."""
-    if not isinstance(parameters, dict):
-        return entries
-    same = copy.copy(parameters)
-    same.update(entries)
-    return same
-
-
-def _rebuilt_entry(label: str, value: Any, arrays: Mapping[str, Raw]) -> Any:
-    if label in arrays:
-        return _like(value, arrays[label])
-    if isinstance(value, list | tuple) and f"{label}_0" in arrays:
-        return type(value)(_like(entry, arrays[f"{label}_{i}"]) for i, entry in enumerate(value))
-    return value
+def _same(before: Any, after: Any) -> bool:
+    """Tell whether two arguments are alike, of which the second may be anything by now."""
+    try:
+        old, new = np.asarray(as_numpy(before)), np.asarray(as_numpy(after))
+    except Exception:  # a ragged list, an object with code of its own
+        return False
+    return old.dtype == new.dtype and np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
 
 
 def _in_type_of(original: Raw, array: Array) -> Raw:
@@ -260,9 +221,4 @@ def _in_type_of(original: Raw, array: Array) -> Raw:
 
 def _as_given(original: Any, array: Raw) -> Any:
     """Return data in the type of what was given."""
-    return _like(original, array.astype(np.asarray(original).dtype))
-
-
-def _like(original: Any, array: Raw) -> Any:
-    """Return an array as an array, and as numbers in lists where it was written so."""
-    return array.tolist() if isinstance(original, list | tuple | Real) else np.ascontiguousarray(array)
+    return like(original, array.astype(np.asarray(as_numpy(original)).dtype))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from fastgrad.report import SCHEMA, GradientError, Report
-from fastgrad.report.formatting import counted, plain_text, printable
-from fastgrad.report.sentences import verdict_line
+from fastgrad.report import Report
+from fastgrad.report.base import BaseReport
+from fastgrad.report.formatting import counted, listed, printable
+from fastgrad.report.parts import Finding
+from fastgrad.report.sentences import left_out as left_out_in_words
 
 Verdict = Literal["right", "wrong", "not judged"]
 
@@ -42,8 +44,8 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class BackwardReport:
-    """What trying a backward function found.
+class BackwardReport(BaseReport):
+    """What trying a backward function found; true where it passed.
 
     Attributes
     ----------
@@ -63,50 +65,42 @@ class BackwardReport:
     seed: int
 
     @property
-    def passed(self) -> bool:
-        """Whether the function is right at every point and has no other fault."""
-        return self.verdict == "right"
+    def findings(self) -> tuple[Finding, ...]:
+        """The mistakes that were named at any point, each as it was found first."""
+        named = (finding for trial in self.trials for finding in trial.report.findings)
+        first: dict[tuple[str, str], Finding] = {}
+        for finding in named:
+            first.setdefault((finding.code, finding.tensor), finding)
+        return tuple(first.values())
 
-    def raise_if_wrong(self) -> None:
-        """Do nothing if the function passed, for use in a test.
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The texts of the observations."""
+        return tuple(seen.text for seen in self.observations)
 
-        Raises
-        ------
-        GradientError
-            If it did not; the message is the report.
-        """
-        if not self.passed:
-            raise GradientError(str(self))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the report as a JSON document."""
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
         return {
-            "schema": SCHEMA,
-            "passed": self.passed,
-            "verdict": self.verdict,
             "seed": self.seed,
             "observations": [{"kind": seen.kind, "text": seen.text} for seen in self.observations],
             "points": [{"point": trial.point, **trial.report.to_dict()} for trial in self.trials],
         }
 
-    def __str__(self) -> str:
-        """Return the report as plain text, 100 columns wide."""
-        return plain_text(self)
+    def sentence(self) -> str:
+        """Return the verdict as a sentence."""
+        return _sentence(self)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the report for a terminal: the verdict, what was seen, every point; the first wrong one in full."""
-        yield verdict_line(self.verdict, _headline(self), options.ascii_only)
-        for seen in self.observations:
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield what was seen and every point; the first wrong one in full."""
+        for note in self.notes:
             yield Text()
-            yield Text(printable(seen.text))
+            yield Text(printable(note))
         shown = next((trial for trial in self.trials if not trial.report.passed), None)
         for number, trial in enumerate(self.trials, start=1):
             yield Text()
             yield Text(f"{number}. {trial.point[:1].upper()}{trial.point[1:]}", style="bold")
-            if trial is shown or trial.report.loss_note is not None:
-                yield Padding(trial.report, (0, 0, 0, 3))
-            else:
-                yield Padding(trial.report.headline(options.ascii_only), (0, 0, 0, 3))
+            whole = trial is shown or trial.report.loss_note is not None
+            yield Padding(trial.report if whole else trial.report.headline(ascii_only), (0, 0, 0, 3))
         yield Text()
         yield Text(f"Points drawn with seed {self.seed}.", style="dim")
 
@@ -120,14 +114,26 @@ def overall(trials: Sequence[Trial], observations: Sequence[Observation]) -> Ver
     return "not judged" if "failed" in kinds or "not judged" in verdicts or not trials else "right"
 
 
-def _headline(report: BackwardReport) -> str:
+def _sentence(report: BackwardReport) -> str:
     """Return the verdict as a sentence."""
     points = counted(len(report.trials), "point")
+    left_out = "".join(f"; {words}" for trial in report.trials[:1] for words in left_out_in_words(trial.report))
     if report.verdict == "right":
-        return f"Your function gives the right gradients at {points}."
+        return f"Your function gives the right gradients at {points}{_extent(report.trials[0].report)}{left_out}."
+    missing = list(dict.fromkeys(printable(name) for trial in report.trials for name in trial.report.missing))
+    absent = f"no gradient of {listed(missing)}" if missing else ""
     if report.verdict == "not judged":
-        return "Your function could not be judged."
+        return f"Your function returns {absent}." if missing else "Your function could not be judged."
     wrong = sum(trial.report.verdict == "wrong" for trial in report.trials)
     if wrong:
-        return f"Your function gives wrong gradients at {wrong} of {points}."
+        return f"Your function gives wrong gradients at {wrong} of {points}{absent and f', and {absent}'}."
+    if missing:
+        return f"Your function returns {absent}, and not in a way that training can rely on."
     return f"Your function gives the right gradients at {points}, but not in a way that training can rely on."
+
+
+def _extent(first: Report) -> str:
+    """Say where only a part of the gradients was looked at, which the points themselves give in numbers."""
+    if first.sample_seed is not None:
+        return ", in the parameters that were drawn"
+    return "" if first.directions is None else f", along {counted(first.directions, 'random direction')}"

@@ -14,11 +14,11 @@ import numpy as np
 
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, launch
-from fastgrad.kernels.native import addresses
+from fastgrad.kernels.kernel import addresses
 from fastgrad.model import outputs
 from fastgrad.model.forward import BasePoint, base_point, growth
 from fastgrad.model.network import Array, Problem
-from fastgrad.model.product import product
+from fastgrad.model.product import product, row_norms
 from fastgrad.model.rounding import RoundingScale, rounding_scale
 from fastgrad.numerical.directional.signs import Region, Signs, sum_growth, whole_layer
 from fastgrad.numerical.kinks import Mask, loss_on_kink, on_kink, slope_range
@@ -91,7 +91,7 @@ def prepare(problem: Problem, directions: int, seed: int, threads: int) -> Setti
         kinks,
         loss_kinks,
         slopes,
-        [np.sqrt(np.einsum("ij,ij->i", W, W)) for W in (network.W(problem.theta, k) for k in range(network.depth))],
+        [row_norms(network.W(problem.theta, layer)) for layer in range(network.depth)],
     )
 
 
@@ -135,15 +135,14 @@ class Carried:
 
     Attributes
     ----------
-    steps, variance, excess : ndarray, shape (k,)
-        Their steps; the square of what rounding on the way does to the derivative, in units of u; the largest move relative
-        to its room.
+    steps, rounding, excess : ndarray, shape (k,)
+        Their steps; what rounding on the way does to the derivative, in units of u; the largest move relative to its room.
     parts : ndarray, shape (m, k)
         Central differences of each sample's loss.
     """
 
     steps: Array
-    variance: Array
+    rounding: Array
     excess: Array
     parts: Array = field(default_factory=lambda: np.empty(0))
 
@@ -201,7 +200,7 @@ def along_everything(setting: Setting, direction: int) -> Carried:
 
 
 def _pushed(setting: Setting, direction: int, layer: int, a: Array) -> Array:
-    """U·a + u, shape (c, n_out)."""
+    """Return U·a + u, shape (c, n_out)."""
     network, signs = setting.problem.network, setting.signs
     result = signs.products(direction, whole_layer(network, layer, "W"), a)
     if network.biases[layer]:
@@ -219,7 +218,7 @@ def _carry(setting: Setting, first: Moves, convention: int | None, push: Push | 
         if (carried.excess <= 1.0).all():
             return carried
         steps = steps * np.exp2(-np.ceil(np.log2(np.maximum(carried.excess, 1.0))))
-    carried.variance[:] = np.inf
+    carried.rounding[:] = np.inf
     return carried
 
 
@@ -233,7 +232,7 @@ def _climb(setting: Setting, carried: Carried, first: Moves, convention: int | N
     for here in range(first.layer, network.depth):
         if here > first.layer:
             W = network.W(setting.problem.theta, here)[:, low:high]
-            norms = setting.norms[here] if W.shape[1] == network.widths[here] else np.sqrt(np.einsum("ij,ij->i", W, W))
+            norms = setting.norms[here] if W.shape[1] == network.widths[here] else row_norms(W)
             inputs = moves.reshape(-1, moves.shape[-1])
             largest = np.abs(moves[0]).max(axis=2, keepdims=True)
             moves = product(inputs, W.T).reshape(*moves.shape[:3], -1)
@@ -249,12 +248,13 @@ def _climb(setting: Setting, carried: Carried, first: Moves, convention: int | N
 
 
 def _note(setting: Setting, carried: Carried, layer: int, low: int, moves: Array, rounding: Array) -> None:
-    """Collect how much moves exceed their room, and Σ δ²e²: what rounding e of the moves of z does to the derivative."""
+    """Collect how much moves exceed their room, and √Σ δ²e²: what rounding e of the moves of z does to the derivative."""
     delta, units = setting.scale.delta[layer], slice(low, low + moves.shape[3])
     relative = (np.abs(moves) / setting.room[layer][:, units]).max(axis=(0, 2, 3), initial=0.0)
     np.maximum(carried.excess, relative, out=carried.excess)
     relative_error = rounding / carried.steps[:, None, None]
-    carried.variance += delta.unit**2 * np.einsum("si,ksi->k", delta.values[:, units], relative_error**2)
+    spread = np.sqrt(np.einsum("si,ksi->k", delta.values[:, units], relative_error**2))
+    np.hypot(carried.rounding, delta.unit * spread, out=carried.rounding)
 
 
 def _activated(setting: Setting, layer: int, low: int, moves: Array, convention: int | None) -> Array:
@@ -275,7 +275,7 @@ def _activated(setting: Setting, layer: int, low: int, moves: Array, convention:
 
 
 def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array:
-    """Central differences of each sample's loss, shape (m, k)."""
+    """Return central differences of each sample's loss, shape (m, k)."""
     tables, width = setting.base.tables, setting.base.tables.outputs.shape[2]
     samples, columns = moves.shape[2], moves.shape[0] * moves.shape[1]
     work = np.zeros((samples, width + 2, columns))
@@ -284,6 +284,6 @@ def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array
     bound = float(np.abs(moves).max(initial=0.0))
     near = tables.loss_code >= codes.COUPLED or (tables.outputs[codes.LOSS_KINK] <= bound).any()
     exact = addresses(launch.exact_loss if near else None)
-    launch.loss_moves(exact, tables.outputs, tables.top, tables.loss_code, tables.loss_parameter, bound, work, total)
+    launch.loss_moves(exact, tables.loss, bound, work, total)
     forward, backward = total[:, : steps.size], total[:, steps.size :]
     return (forward - backward) / (2.0 * steps)

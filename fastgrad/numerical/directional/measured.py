@@ -90,7 +90,7 @@ def measure(setting: Setting, region: Region, tolerance: float = TOLERANCE) -> M
     derivative = np.concatenate([piece.derivative for piece in pieces])
     penalty, penalty_error = _penalized(setting, region)
     numerical = derivative + penalty
-    own = np.sqrt(np.concatenate([piece.variance for piece in pieces]))
+    own = np.concatenate([piece.rounding for piece in pieces])
     rounding = _rounding(setting, region, float(np.abs(derivative).max()))
     added = own + sum_growth(region) * size + penalty_error
     precision = next(t.precision for t in setting.problem.tensors if (t.layer, t.kind) == (region.layer, region.kind))
@@ -112,20 +112,20 @@ def measure(setting: Setting, region: Region, tolerance: float = TOLERANCE) -> M
 
 
 def penalty_on(setting: Setting, region: Region) -> tuple[float, float]:
-    """Coefficients of the penalty, l2 and l1, on a region's tensor."""
+    """Return the coefficients of the penalty, l2 and l1, on a region's tensor."""
     network = setting.problem.network
     place = network.weight_slice(region.layer) if region.kind == "W" else network.bias_slice(region.layer)
     return next(((l2, l1) for penalized, l2, l1 in network.penalties if penalized == place), (0.0, 0.0))
 
 
 def _claimed(setting: Setting, region: Region) -> tuple[Array, float]:
-    """Σ U∘claimed along every direction, and the norm of the claimed entries."""
+    """Return Σ U∘claimed along every direction, and the norm of the claimed entries."""
     assert setting.problem.claimed is not None
     return setting.signs.sums(region, rows_of(setting.problem.network, region, setting.problem.claimed))
 
 
 def _penalized(setting: Setting, region: Region) -> tuple[Array, float]:
-    """Σ U∘(penalty's gradient) along every direction, c·w and c·sign(w), and what that may be off, in units of u."""
+    """Return Σ U∘(penalty's gradient) along every direction, c·w and c·sign(w), and its rounding in units of u."""
     l2, l1 = penalty_on(setting, region)
     total, error = np.zeros(setting.signs.keys.size), 0.0
     network, theta = setting.problem.network, setting.problem.theta
@@ -146,7 +146,7 @@ def _some_directions(setting: Setting) -> Iterator[range]:
 
 
 def _rounding(setting: Setting, region: Region, size: float) -> float:
-    """Root of the sum of R² over a region, from the flows that R is made of, never entry by entry.
+    """Return the root of the sum of R² over a region, from the flows that R is made of, never entry by entry.
 
     Σ_ij Σ_s d_si² a_sj² = Σ_s (Σ_i d_si²)(Σ_j a_sj²). For R's part g·|dW|, `size`, the largest derivative found, stands for
     the norm of dW: its mean square along random signs is just that.
@@ -171,7 +171,7 @@ def _rounding(setting: Setting, region: Region, size: float) -> float:
 
 
 def _weight_norm(setting: Setting, region: Region) -> float:
-    """Norm of a region's weights."""
+    """Return the norm of a region's weights."""
     total = 0.0
     for here in region.blocks():
         weights = rows_of(setting.problem.network, here, setting.problem.theta)
@@ -214,13 +214,13 @@ def _with_kinks(
 
 
 def _zeros(setting: Setting, region: Region) -> int:
-    """Weights of a region that are exactly 0."""
+    """Tell which weights of a region are exactly 0."""
     weights = rows_of(setting.problem.network, region, setting.problem.theta)
     return int(np.count_nonzero((weights if region.kind == "b" else weights[:, region.left : region.right]) == 0.0))
 
 
 def _kink_range(setting: Setting, region: Region, rows: Offsets, first: Array) -> tuple[Array, Array]:
-    """Range of some samples' share of the derivative when whatever is on a kink takes any slope between its two."""
+    """Return the range of some samples' share of the derivative when what is on a kink takes any slope between its two."""
     network = setting.problem.network
     low, high, begin, end = first[:, rows], first[:, rows], region.low, region.high
     for here in range(region.layer, network.depth):
@@ -234,13 +234,13 @@ def _kink_range(setting: Setting, region: Region, rows: Offsets, first: Array) -
 
 
 def _range_of_products(low: Array, high: Array, sides: tuple[Array, ...]) -> tuple[Array, Array]:
-    """Range of what lies from low to high times what lies between two sides, entry by entry."""
+    """Return the range of what lies from low to high times what lies between two sides, entry by entry."""
     products = [bound * side for bound in (low, high) for side in sides]
     return np.minimum.reduce(products), np.maximum.reduce(products)
 
 
 def _range_up(low: Array, high: Array, W: Array) -> tuple[Array, Array]:
-    """Range of W·Δa, some rows of W at a time."""
+    """Return the range of W·Δa, some rows of W at a time."""
     shape, flat_low, flat_high = low.shape[:2], low.reshape(-1, low.shape[2]), high.reshape(-1, low.shape[2])
     length = max(1, ROWS_OF_W // W.shape[1])
     blocks = [range_product(flat_low, flat_high, W[k : k + length].T) for k in range(0, len(W), length)]

@@ -74,7 +74,7 @@ def whole_layer(network: Network, layer: int, kind: Literal["W", "b"]) -> Region
 
 
 def rows_of(network: Network, region: Region, vector: Array) -> Array:
-    """View of a region's rows in a vector laid out like theta, all columns; of a b, shape (rows,)."""
+    """Return a view of a region's rows in a vector laid out like theta, all columns; of a b, shape (rows,)."""
     whole = network.W(vector, region.layer) if region.kind == "W" else network.b(vector, region.layer)
     return whole[region.low : region.high]
 
@@ -104,7 +104,7 @@ class Signs:
         return cls(network, keys, threads)
 
     def words(self, layer: int, kind: str) -> int:
-        """Words of signs in a row of a tensor; a b is one row."""
+        """Return the number of words of signs in a row of a tensor; a b is one row."""
         return -(-self.network.widths[layer + (kind == "b")] // WORD)
 
     def counter(self, layer: int, kind: str) -> int:
@@ -114,7 +114,7 @@ class Signs:
         return before + (widths[layer + 1] * self.words(layer, "W") if kind == "b" else 0)
 
     def of(self, direction: int, region: Region) -> Array:
-        """U over a region, by NumPy alone; shape (rows, columns), of a b (rows,)."""
+        """Return U over a region, by NumPy alone; shape (rows, columns), of a b (rows,)."""
         key, counter = self.keys[direction], self.counter(region.layer, region.kind)
         if region.kind == "b":
             return _drawn(key, counter, self.words(region.layer, "b"))[region.low : region.high]
@@ -123,7 +123,7 @@ class Signs:
         return drawn.reshape(rows, -1)[:, region.left : region.right]
 
     def products(self, direction: int, region: Region, inputs: Array) -> Array:
-        """U of a region of W times inputs of shape (c, n_in); shape (c, rows)."""
+        """Return U of a region of W times inputs of shape (c, n_in); shape (c, rows)."""
         first, last = region.left // WORD, -(-region.right // WORD)
         counter, words = self.counter(region.layer, "W"), self.words(region.layer, "W")
         out = np.empty((inputs.shape[0], region.high - region.low))
@@ -141,7 +141,7 @@ class Signs:
         return out
 
     def sums(self, region: Region, values: Array) -> tuple[Array, float]:
-        """Σ U∘values of a region along every direction, and the norm of its values; its rows are as `rows_of` gives them."""
+        """Return Σ U∘values of a region along every direction, and the norm of its values, whose rows `rows_of` gives."""
         if region.kind == "b":
             return np.array([(values * self.of(k, region)).sum() for k in range(self.keys.size)]), norm(values)
         by_row, squares = np.empty((self.keys.size, len(values))), np.empty(len(values))

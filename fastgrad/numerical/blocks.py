@@ -1,0 +1,197 @@
+"""What all methods have in common: a task, cut into blocks of work that may be done by any thread in any order.
+
+A method is a value: what it perturbs, what it is for, how long it would take, and how a task is planned. The blocks of a
+plan follow from the task alone, not from threads or clocks, and the bits of a block depend neither on who works on it nor on
+the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from fastgrad.kernels.kernel import Kernel
+from fastgrad.machine import most_threads
+from fastgrad.model.forward import BasePoint
+from fastgrad.model.network import Array, Offsets, Problem
+
+Scheme = Literal["central", "forward", "five-point"]
+SCHEMES: tuple[Scheme, ...] = ("forward", "central", "five-point")
+
+BLOCK_SECONDS = 0.2
+"""Aim of the time of a block on one core: progress is shown and Ctrl-C heard between blocks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A numerical gradient that is asked for.
+
+    Attributes
+    ----------
+    problem : Problem
+        Network, parameters and data.
+    base : BasePoint
+        The forward pass at theta.
+    selected : ndarray of int64, or None
+        Indices of the parameters wanted, ascending; None for all.
+    step : float or None
+        The step of all that is perturbed; None where each has its own.
+    scheme : {"central", "forward", "five-point"}
+        The difference wanted.
+    """
+
+    problem: Problem
+    base: BasePoint
+    selected: Offsets | None = None
+    step: float | None = None
+    scheme: Scheme = "central"
+
+    def place_of(self, layer: int) -> slice:
+        """Return where a layer's parameters lie in theta."""
+        network = self.problem.network
+        return slice(network.weight_slice(layer).start, network.bias_slice(layer).stop)
+
+    def places_in_room(self, layer: int) -> slice:
+        """Return where its wanted parameters lie among all that are wanted."""
+        place = self.place_of(layer)
+        return place if self.selected is None else slice(*map(int, np.searchsorted(self.selected, (place.start, place.stop))))
+
+    def places(self, layer: int) -> Offsets:
+        """Return the wanted parameters of a layer, counted from its first weight."""
+        place = self.place_of(layer)
+        if self.selected is None:
+            return np.arange(place.stop - place.start)
+        return np.asarray(self.selected[self.places_in_room(layer)] - place.start)
+
+    def count(self, layer: int) -> int:
+        """Return how many parameters of a layer are wanted."""
+        place = self.places_in_room(layer)
+        return int(place.stop - place.start)
+
+    def room(self) -> Array:
+        """Return room for a number for each parameter wanted, nan so far."""
+        return np.full(self.problem.network.size if self.selected is None else self.selected.size, np.nan)
+
+    def in_order(self, room: Array) -> Array:
+        """Return those numbers in theta's order, nan where none is wanted."""
+        if self.selected is None:
+            return room
+        values = np.full(self.problem.network.size, np.nan)
+        values[self.selected] = room
+        return values
+
+
+class Block(NamedTuple):
+    """A piece of work.
+
+    Attributes
+    ----------
+    layer : int
+        The layer whose parameters or pre-activations are perturbed, from 0; of the textbook's way, which knows none, 0.
+    start, stop : int
+        Which of them, in an order of the method's own.
+    parameters : int
+        How many parameters are finished with it.
+    """
+
+    layer: int
+    start: int
+    stop: int
+    parameters: int
+
+
+class Plan(Protocol):
+    """A task as blocks of work.
+
+    Attributes
+    ----------
+    steps : tuple of float
+        The smallest and the largest step.
+    """
+
+    @property
+    def steps(self) -> tuple[float, float]: ...  # noqa: D102  (see the class)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the blocks, in the order in which one worker should take them."""
+
+    def room(self) -> Array:
+        """Return where the results of blocks go, nan where a block has not been run."""
+
+    def run(self, block: Block, threads: int, room: Array) -> None:
+        """Work on a block, and put what comes of it into its part of the room."""
+
+    def gradient(self, room: Array) -> Array:
+        """Return the differences, penalty left out, shape (P,); nan where not selected, or not finished."""
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """A way to make a numerical gradient.
+
+    Attributes
+    ----------
+    name : str
+        As people ask for it.
+    perturbs, serves : str
+        What it perturbs, and what it is for, in words.
+    seconds_per_layer : float
+        What a check by it takes for each layer beside the method's own work, for estimates.
+    estimate : callable
+        Seconds for a share of the parameters of a problem, to within a small factor.
+    plan : callable or None
+        Cut a task into blocks; None of what judges sums over tensors and so has no value for a single entry.
+    kernels : tuple of Kernel
+        What it runs, the one that takes longest to compile first.
+    step : float or None
+        The step where none is said; None where each perturbation then has its own.
+    sees_kinks : bool
+        Whether it tells what is right where a unit sits on a kink.
+    schemes : tuple of str
+        The differences that it forms.
+    """
+
+    name: str
+    perturbs: str
+    serves: str
+    seconds_per_layer: float
+    estimate: Callable[[Problem, float], float]
+    plan: Callable[[Task], Plan] | None
+    kernels: tuple[Kernel, ...] = ()
+    step: float | None = None
+    sees_kinks: bool = True
+    schemes: tuple[Scheme, ...] = ("central",)
+
+
+def cut(count: int, seconds: float) -> Iterator[tuple[int, int]]:
+    """Cut equal pieces of work, of some seconds each on one core as counted, into runs of at most `BLOCK_SECONDS`."""
+    length = max(1, int(BLOCK_SECONDS / seconds)) if seconds > 0.0 else count
+    for start in range(0, count, length):
+        yield start, min(start + length, count)
+
+
+def counted_seconds(problem: Problem, rate: float, share: float, work_of: Callable[[int], int]) -> float:
+    """Return the seconds of ± perturbations at a rate of multiply-adds a second and core, given each layer's for one sample."""
+    work = sum(work_of(layer) for layer in range(problem.network.depth))
+    return float(2.0 * share * work * problem.samples / (rate * most_threads()))
+
+
+def parameters_of(problem: Problem, layer: int) -> int:
+    """Return the number of a layer's parameters, a bias counted in any case."""
+    n_in, n_out = problem.network.widths[layer : layer + 2]
+    return n_out * (n_in + 1)
+
+
+def forward_work(problem: Problem) -> int:
+    """Return the multiply-adds of a forward pass of one sample."""
+    return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
+
+
+def work_above(problem: Problem, layer: int) -> int:
+    """Return the multiply-adds that one perturbed parameter of a layer costs in the layers above, for one sample and sign."""
+    widths = problem.network.widths
+    entered = 4 * widths[layer + 2] if layer + 2 < len(widths) else 2
+    return entered + sum(a * b for a, b in zip(widths[layer + 2 :], widths[layer + 3 :], strict=False)) + 2 * widths[-1]

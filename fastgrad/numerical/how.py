@@ -1,0 +1,104 @@
+"""How a gradient is to be checked: what a user may choose, as one value, and refused here where it cannot be used.
+
+Made at the door, by `check` and by `numerical_gradient`, and handed on as it is: nothing behind it asks again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastgrad.errors import InputError, require
+from fastgrad.model.network import Problem
+from fastgrad.model.rounding import TOLERANCE
+from fastgrad.numerical.blocks import Method
+from fastgrad.numerical.directional import DIRECTIONAL, DIRECTIONS, MOST_DIRECTIONS
+from fastgrad.numerical.methods import choose_method, named
+from fastgrad.numerical.selection import sample_size
+from fastgrad.numerical.tracking import Progress, thread_count
+
+
+@dataclass(frozen=True, eq=False)
+class How:
+    """How a gradient is made and judged.
+
+    Attributes
+    ----------
+    method : Method, or its name, or "auto"
+        How the numerical gradient is made.
+    step : float or None
+        One step for all that is perturbed; None where each has its own.
+    scheme : {"central", "forward", "five-point"}
+        The difference that is formed.
+    sample : int, float, str or None
+        How many parameters are evaluated, as 500 or "5%"; None for all.
+    seed : int
+        Seed of all that is drawn.
+    directions : int or None
+        How many directions, by method directional; None for as many as are usual.
+    tolerance : float or None
+        How many times the rounding of an entry a gradient may be off; None for the derived number.
+    threads : int or None
+        Threads; None for all there are.
+    progress : callable or None
+        Called with (parameters done, parameters in all).
+    diagnosis : bool
+        Whether the mistake that makes a gradient wrong is looked for.
+
+    Raises
+    ------
+    InputError
+        If one of them cannot be used, or does not go with another.
+    """
+
+    method: str | Method = "auto"
+    step: float | None = None
+    scheme: str = "central"
+    sample: int | float | str | None = None
+    seed: int = 0
+    directions: int | None = None
+    tolerance: float | None = None
+    threads: int | None = None
+    progress: Progress | None = None
+    diagnosis: bool = True
+
+    def __post_init__(self) -> None:
+        if self.method != "auto":
+            self._require_what_goes_with(named(self.method))
+        elif self.directions is not None:
+            raise InputError("directions go with method directional, found method auto")
+        require("tolerance", self.allowed, float, "a positive number", lambda multiple: np.isfinite(multiple) and multiple > 0)
+        if self.step is not None:
+            require("step", self.step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
+        if self.sample is not None:
+            sample_size(self.sample, 1)
+        require("seed", self.seed, int, "a whole number of at least 0", lambda number: number >= 0)
+        most = f"a whole number from 1 to {MOST_DIRECTIONS:,}"
+        require("directions", self.wanted_directions, int, most, lambda number: 1 <= number <= MOST_DIRECTIONS)
+        thread_count(self.threads)
+
+    def _require_what_goes_with(self, method: Method) -> None:
+        """Refuse what the method chosen does not know."""
+        if method is not DIRECTIONAL:
+            if self.directions is not None:
+                raise InputError(f"directions go with method directional, found method {method.name}")
+            return
+        scheme = None if self.scheme == "central" else self.scheme
+        for name, value in (("step", self.step), ("scheme", scheme), ("sample", self.sample)):
+            if value is not None:
+                raise InputError(f"method directional moves all parameters and chooses its steps: leave out {name}")
+
+    @property
+    def allowed(self) -> float:
+        """The tolerance that is meant."""
+        return TOLERANCE if self.tolerance is None else self.tolerance
+
+    @property
+    def wanted_directions(self) -> int:
+        """The number of directions that is meant."""
+        return DIRECTIONS if self.directions is None else self.directions
+
+    def method_for(self, problem: Problem) -> Method:
+        """Return the method that is meant; "auto" decides by the estimated time."""
+        return choose_method(problem, self.method, self.sample)

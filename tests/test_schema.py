@@ -1,0 +1,126 @@
+"""The JSON Schema, held against real documents of every kind: what it does not name, or what is missing, fails."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
+
+import fastgrad
+from fastgrad.teaching import demo
+from fastgrad_cli.main import main
+
+SCHEMA = json.loads((Path(fastgrad.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8"))
+NETWORK = """
+import numpy as np
+
+def backward(parameters, X, Y):
+    dZ = X @ parameters["W1"] - Y
+    return {"dW1": X.T @ dZ}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder with some files to check."""
+    monkeypatch.chdir(tmp_path)
+    arrays, description = demo.planted()
+    np.savez("planted.npz", **arrays, **description)
+    np.savez("repaired.npz", **demo.repaired()[0], **description)
+    np.savez("strange.npz", **{**arrays, "dW1": arrays["dW1"] * np.nan, "b2": arrays["b2"] * 0}, **description)
+    rng = np.random.default_rng(0)
+    np.savez("rows.npz", W1=rng.normal(size=(3, 2)), X=rng.normal(size=(5, 3)), Y=rng.normal(size=(5, 2)))
+    masked = {"D1": np.ones((5, 3)), "keep_prob": 0.8, "example_weights": np.ones(3), "l2": 0.1}
+    np.savez("masked.npz", **arrays, **{**description, **masked})
+    Path("network.py").write_text(NETWORK, encoding="utf-8")
+
+
+def complaints(document, kind):
+    validator = Draft202012Validator({**SCHEMA, "anyOf": [{"$ref": f"#/$defs/{kind}"}]})
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+
+
+def test_it_is_a_schema():
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+COMMANDS = [
+    ("check", "check repaired.npz"),
+    ("check", "check planted.npz"),
+    ("check", "check strange.npz"),
+    ("check", "check masked.npz"),
+    ("check", "check planted.npz --method directional --directions 2"),
+    ("check", "check planted.npz --method textbook --scheme forward --step 1e-3 --sample 5"),
+    ("check", "demo repaired"),
+    ("trials", "check rows.npz --output identity --loss squared_error --backward network.py:backward"),
+    ("info", "info planted.npz"),
+    ("info", "info masked.npz"),
+    ("selftest", "selftest rows.npz --output identity --loss squared_error"),
+    ("sweep", "sweep planted.npz --from 1e-2 --to 1e-4"),
+    ("explain", "explain"),
+    ("explain", "explain slope.missing"),
+    ("gradient", "gradient planted.npz"),
+    ("train", "demo train --iterations 1"),
+    ("descent", "demo descent"),
+    ("error", "check nowhere.npz"),
+    ("error", "check --nonsense"),
+    ("error", "explain nonsense"),
+]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize(("kind", "command"), COMMANDS, ids=[command for _, command in COMMANDS])
+def test_documents_of_commands(kind, command):
+    printed = CliRunner().invoke(main, [*command.split(), "--json"], prog_name="fastgrad").stdout
+    document = json.loads(printed)
+    assert complaints(document, kind) == []
+    Draft202012Validator(SCHEMA).validate(document)
+
+
+@pytest.mark.parametrize("gradient", [lambda x: 2 * x, lambda x: 3 * x, lambda x: x * np.nan])
+@pytest.mark.parametrize("method", ["entries", "directions"])
+def test_documents_of_functions(gradient, method):
+    report = fastgrad.check_function(lambda x: (x**2).sum(), gradient, np.array([1.0, -2.0]), method=method)
+    assert complaints(report.to_dict(), "function") == []
+
+
+def test_every_kind_is_tried():
+    kinds = {reference["$ref"].rpartition("/")[2] for reference in SCHEMA["anyOf"]}
+    assert kinds == {kind for kind, _ in COMMANDS} | {"function"}
+
+
+@pytest.fixture
+def document():
+    return json.loads(CliRunner().invoke(main, ["check", "planted.npz", "--json"], prog_name="fastgrad").stdout)
+
+
+def test_a_key_too_many_or_too_few_is_seen(document):
+    for place in ((), ("tensors", 0), ("tensors", 0, "worst"), ("tensors", 0, "outcomes"), ("findings", 0), ("audit",)):
+        more, fewer = copy.deepcopy(document), copy.deepcopy(document)
+        inner, outer = more, fewer
+        for key in place:
+            inner, outer = inner[key], outer[key]
+        inner["new"] = 0
+        del outer[next(key for key in outer if key != "interrupted")]
+        assert complaints(more, "check")
+        assert complaints(fewer, "check")
+
+
+def undescribed(node, place="schema"):
+    """Yield the keys of objects that have no description, in a schema and in the schemas within."""
+    if isinstance(node, list):
+        for part in node:
+            yield from undescribed(part, place)
+    elif isinstance(node, dict):
+        for key, part in node.items():
+            if key == "properties":
+                yield from (f"{place}.{name}" for name, value in part.items() if "description" not in value)
+            yield from undescribed(part, f"{place}.{key}")
+
+
+def test_every_key_of_every_object_is_described():
+    assert list(undescribed(SCHEMA)) == []
+    assert list(undescribed({"items": {"properties": {"step": {"type": "number"}}}})) == ["schema.items.step"]

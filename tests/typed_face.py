@@ -1,0 +1,33 @@
+"""What a type checker must see of the package's face; read by mypy in the lint stage, never run.
+
+Every line that is wrong on purpose carries a comment that expects the error: where mypy no longer finds it, the comment itself
+is one.
+"""
+
+import numpy as np
+
+import fastgrad
+
+W, X, Y = np.ones((1, 2)), np.ones((3, 2)), np.ones(3)
+
+
+def backward(parameters: object, inputs: object, labels: object) -> list[object]:
+    return [parameters, inputs, labels]
+
+
+report: fastgrad.Report = fastgrad.check(
+    {"W1": W}, {"dW1": W}, X, Y, output="identity", loss="mse", l2=[0.1], sample="5%", method="textbook", masks=None
+)
+tried: fastgrad.BackwardReport = fastgrad.check([W], backward=backward, X=X, Y=Y, output="identity", loss="mse", seed=1)
+fastgrad.save("model.npz", [W], X=X, Y=Y, hidden="tanh", activations=("tanh", "identity"), penalize_biases=True)
+fastgrad.draw_errors(report, "errors.svg")
+fastgrad.draw_errors(tried, "errors.svg")
+stop: type[KeyboardInterrupt] = fastgrad.Interrupted
+
+fastgrad.check({"W1": W}, {"dW1": W}, X, Y, outptu="identity")  # type: ignore[call-overload]
+fastgrad.check({"W1": W}, {"dW1": W}, X, Y, tolerence=1.0)  # type: ignore[call-overload]
+fastgrad.check([W], backward=backward, X=X, Y=Y, metod="textbook")  # type: ignore[call-overload]
+fastgrad.check([W], [W], X, Y, hidden=3)  # type: ignore[call-overload]
+fastgrad.save("model.npz", [W], X=X, Y=Y, hiden="tanh")  # type: ignore[call-arg]
+fastgrad.check_function(abs, 1.0, 1.0, stpe=1e-4)  # type: ignore[call-arg]
+print(fastgrad.nonsense)  # type: ignore[attr-defined]
