@@ -32,7 +32,7 @@ from fastgrad.numerical.how import How
 from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.tracking import Progress
-from fastgrad.reading import Description, completed, interpret_parts, read_again, read_parts, settled
+from fastgrad.reading import Description, completed, interpret_parts, read_for_others
 from fastgrad.reading.description import Items
 from fastgrad.report import Report, notes
 
@@ -183,9 +183,8 @@ def check(
     if infer:
         problem, _ = completed(lambda said: interpret_parts(parameters, gradients, X, Y, said, masks), described)
         return check_inferred(problem, described, how)
-    problem, reading = read_parts(parameters, gradients, X, Y, described, masks)
-    again = partial(read_again, settled(described, problem, reading), masks)
-    return replace(check_as(problem, how), read=again)
+    problem, read = read_for_others(parameters, gradients, X, Y, described, masks)
+    return replace(check_as(problem, how), read=read)
 
 
 def check_problem(problem: Problem, **options: Any) -> Report:

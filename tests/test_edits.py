@@ -83,7 +83,9 @@ def test_l1_is_named_as_l2_is(factor, code):
 def test_both_penalties_left_out_are_one_edit():
     net = deep(l2=0.2)
     dW, db, _ = net.backward()
-    (finding,) = net.check({k: dW[k] - net.l2 * net.W[k] for k in dW}, db, {"l1": 0.1}).findings
+    claimed = {k: dW[k] - net.l2 * net.W[k] for k in dW}, db
+    loss = net.check(*claimed, {"l1": 0.1}).loss  # which tells that the penalties are meant as they were declared
+    (finding,) = net.check(*claimed, {"l1": 0.1, "loss_value": loss}).findings
     assert (finding.code, finding.confident) == ("edit.line", True)
     assert "sign(W1)" in finding.formula
     assert "W1" not in finding.line.split("=")[1]

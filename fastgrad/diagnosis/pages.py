@@ -236,8 +236,8 @@ PAGES: dict[str, Page] = {
         "softmax",
     ),
     "labels.coding": Page(
-        "A cross-entropy takes labels 0 and 1, a hinge loss takes -1 and 1. Each formula of a gradient belongs to the coding of "
-        "its loss, so labels that are coded anew on the way back give the gradient of nothing.",
+        "A cross-entropy takes labels 0 and 1, a hinge loss takes -1 and 1. Each formula of a gradient belongs to the coding "
+        "of its loss, so labels that are coded anew on the way back give the gradient of nothing.",
         "dZ3 = (A3 - (2 * Y - 1)) / m",
         _DZ3,
     ),
@@ -381,28 +381,28 @@ PAGES: dict[str, Page] = {
         _DW2,
     ),
     "penalty.value": Page(
-        "The derivative of ½λ‖W‖² is λW, entry by entry. The value of the penalty is one number, and adding it to a matrix adds "
-        "it to every entry without a complaint.",
+        "The derivative of ½λ‖W‖² is λW, entry by entry. The value of the penalty is one number, and adding it to a matrix "
+        "adds it to every entry without a complaint.",
         "dW2 = dZ2 @ A1.T + lam / m / 2 * (W2**2).sum()",
         _PENALTY,
         "l2",
     ),
     "penalty.number": Page(
-        "The derivative of a penalty is as large as the parameter itself is, entry by entry. One number in its place, such as a "
-        "norm or a sum, is added to every entry alike.",
+        "The derivative of a penalty is as large as the parameter itself is, entry by entry. One number in its place, such as "
+        "a norm or a sum, is added to every entry alike.",
         "dW2 = dZ2 @ A1.T + 0.37",
         _PENALTY,
         "l2",
     ),
     "value.one_number": Page(
-        "Every weight has a derivative of its own. A sum over everything, where a product of matrices belongs, leaves one number, "
-        "which broadcasting then spreads over the whole matrix.",
+        "Every weight has a derivative of its own. A sum over everything, where a product of matrices belongs, leaves one "
+        "number, which broadcasting then spreads over the whole matrix.",
         "dW2 = np.full_like(W2, (dZ2 @ A1.T).sum())",
         _DW2,
     ),
     "value.number_added": Page(
-        "Adding a number to a matrix adds it to every entry. The loss has no term whose derivative is the same for all weights, "
-        "so the number comes from elsewhere: the value of a penalty, or a sum that did not begin at 0.",
+        "Adding a number to a matrix adds it to every entry. The loss has no term whose derivative is the same for all "
+        "weights, so the number comes from elsewhere: the value of a penalty, or a sum that did not begin at 0.",
         "dW2 = dZ2 @ A1.T + 0.37",
         _DW2,
     ),

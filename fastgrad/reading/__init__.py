@@ -79,7 +79,7 @@ __all__ = [
     "interpret_parts",
     "place_entries",
     "put_back",
-    "read_again",
+    "read_for_others",
     "read_parts",
     "separate",
     "settled",
@@ -244,10 +244,18 @@ def settled(description: Description, problem: Problem, reading: Reading) -> Des
     return replace(known, classes=problem.classes, first_label=None) if problem.classes else known
 
 
-def read_again(description: Description, masks: Parameters | None, parameters: Parameters, X: Any, Y: Any) -> Problem:
-    """Make a problem of another point than that for which a description was settled, without gradients."""
-    without = replace(description, grads=None, loss_value=None, learning_rate=None)
-    return interpret_parts(parameters, None, X, Y, without, masks)
+def read_for_others(
+    parameters: Parameters,
+    gradients: Parameters | None,
+    X: Any,
+    Y: Any,
+    description: Description,
+    masks: Parameters | None = None,
+) -> tuple[Problem, Callable[[Parameters, Any, Any], Problem]]:
+    """Make a problem as `interpret_parts` does; return as well what reads other parameters, X and Y as these were read."""
+    problem, reading = read_parts(parameters, gradients, X, Y, description, masks)
+    alike = replace(settled(description, problem, reading), grads=None, loss_value=None, learning_rate=None)
+    return problem, lambda parameters, X, Y: interpret_parts(parameters, None, X, Y, alike, masks)
 
 
 def _solved(
