@@ -16,9 +16,19 @@ from itertools import product as pairs
 
 import numpy as np
 
-from fastgrad.diagnosis.constants import is_short
+from fastgrad.diagnosis.constants import is_short, of_examples
 from fastgrad.diagnosis.edits import flow_edits, tensor_edits
-from fastgrad.diagnosis.forms import CLEAR, Explanation, edited, explain, factor_cost, nearest_constant, subject, telling
+from fastgrad.diagnosis.forms import (
+    CLEAR,
+    Explanation,
+    Subject,
+    edited,
+    explain,
+    factor_cost,
+    nearest_constant,
+    subject,
+    telling,
+)
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.model.network import Array, Offsets
@@ -215,9 +225,18 @@ def _edited_tensor(
     ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, explained: list[Explanation]
 ) -> list[Explanation]:
     tensor = None if _settled(explained) else subject(ground, layer, kind, flow)
-    if tensor is None:
+    if tensor is None or _is_one_factor(tensor):
         return explained
     return edited(tensor, tensor_edits(ground, layer, kind, above, flow)) or explained
+
+
+def _is_one_factor(tensor: Subject) -> bool:
+    """Whether a tensor is one number that is off by a factor which many lines would make: one number tells none of them."""
+    right = float(tensor.total.values.flat[0])
+    if tensor.claim.values.size > 1 or not right:
+        return False
+    ratio, network = float(tensor.claim.values.flat[0]) / right, tensor.ground.problem.network
+    return bool(of_examples(ratio, tensor.ground.samples, (*network.widths, network.depth)))
 
 
 def _agreeing(ground: Ground, layer: int, above: Flow | None, right: Flow) -> list[tuple[tuple[Cause, ...], Flow]]:
