@@ -32,7 +32,7 @@ from fastgrad.numerical.how import How
 from fastgrad.numerical.methods import FAST
 from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.tracking import Progress
-from fastgrad.reading import Description, completed, interpret_parts
+from fastgrad.reading import Description, completed, interpret_parts, read_for_others
 from fastgrad.reading.description import Items
 from fastgrad.report import Report, notes
 
@@ -57,6 +57,7 @@ class Options(Items, total=False):
     tolerance: float | None
     threads: int | None
     progress: Progress | None
+    diagnosis: bool
     infer: bool
 
 
@@ -98,6 +99,7 @@ def check(
     tolerance: float | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    diagnosis: bool = True,
     infer: bool = False,
     **description: Unpack[Items],
 ) -> Report | BackwardReport:
@@ -136,6 +138,8 @@ def check(
         Threads; by default all.
     progress : callable, optional
         Called with (parameters done, parameters in all).
+    diagnosis : bool
+        Whether to look for the mistake that makes a gradient wrong; a large network takes seconds for it.
     infer : bool
         Whether what is not said of the network is to be found out: that of which the gradients are exactly the right ones, and
         ``loss_value`` the loss, is checked, if there is one such network.
@@ -166,7 +170,7 @@ def check(
     >>> fastgrad.check({"W1": W}, {"dW1": dW}, X, Y, output="identity", loss="squared_error").passed
     True
     """
-    how = How(method, step, scheme, sample, seed, directions, tolerance, threads, progress)
+    how = How(method, step, scheme, sample, seed, directions, tolerance, threads, progress, diagnosis)
     described = Description.of(description, [*Options.__annotations__, "backward", "gradients"])
     if backward is not None:
         if gradients is not None:
@@ -179,7 +183,8 @@ def check(
     if infer:
         problem, _ = completed(lambda said: interpret_parts(parameters, gradients, X, Y, said, masks), described)
         return check_inferred(problem, described, how)
-    return check_as(interpret_parts(parameters, gradients, X, Y, described, masks), how)
+    problem, read = read_for_others(parameters, gradients, X, Y, described, masks)
+    return replace(check_as(problem, how), read=read)
 
 
 def check_problem(problem: Problem, **options: Any) -> Report:
@@ -240,7 +245,8 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
     report = summed_up(ruling, ruling.numerical.audit, None, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
-    return _named_from_entries(report, ruling.problem, how) if report.verdict == "wrong" else report
+    is_named = how.diagnosis and report.verdict == "wrong"
+    return _named_from_entries(report, ruling.problem, how) if is_named else report
 
 
 def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:
@@ -262,14 +268,18 @@ def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:
 
 def _named(report: Report, ruling: EntryRuling, how: How) -> Report:
     """Put in which mistakes explain what is wrong, and where it is off."""
+    report = replace(report, maps=error_maps(ruling, how))
+    if not how.diagnosis:
+        return report
     from fastgrad.diagnosis.declaration import explained
     from fastgrad.diagnosis.elsewhere import elsewhere
 
     told = as_declared(ruling)
-    findings = worth_telling(explained(*told), ruling.problem)
+    named, prediction = explained(*told)
+    findings = worth_telling(named, ruling.problem)
     if not all(finding.confident for finding in findings):
         findings = elsewhere(*told) or findings
-    return replace(report, findings=findings, maps=error_maps(ruling, how))
+    return replace(report, findings=findings, prediction=prediction)
 
 
 def _loss_note(problem: Problem, base: BasePoint) -> str | None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from fastgrad.diagnosis.names import gradient_name
 from fastgrad.diagnosis.plants import Nursery, Plant, apart
-from fastgrad.diagnosis.words import gradient_name
 from fastgrad.model.activations import ACTIVATION_CODES
 from fastgrad.model.losses import BY_NAME, HINGES, LOGIT_OUTPUT, LOSSES
 from fastgrad.reading import Description, interpret_parts

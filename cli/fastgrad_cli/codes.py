@@ -97,6 +97,14 @@ _WORDS = {
     "W_above": "W",
     "other_W": "another layer's W",
     "l2": "c",
+    "of": "W",
+    "term": "λ·W",
+    "their_term": "the term that is there",
+    "half_value": "½λ‖W‖²",
+    "value_of_it": "λ‖W‖²",
+    "value": "c",
+    "made": "",
+    "rate": "r",
     "right": "dW = dZ·aᵀ",
     "place": "The report names the place and the entries that are wrong.",
 }
@@ -129,6 +137,8 @@ _WORDS_OF = {
     "examples.only": {"other": "i"},
     "examples.missing": {"other": "i"},
     "part.entry": {"other": "i, j"},
+    "factor.update": {"factor": "-r"},
+    "value.one_number": {"other": "the sum or the mean"},
     "part.row": {"other": "i"},
     "part.column": {"other": "j"},
 }

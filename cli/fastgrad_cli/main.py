@@ -114,6 +114,7 @@ def main() -> None:
 @method_options
 @directions_option
 @tolerance_option
+@click.option("--no-diagnosis", is_flag=True, help="Do not look for the mistake that makes a gradient wrong.")
 @json_option
 def check(
     file: str,
@@ -125,6 +126,7 @@ def check(
     method: dict[str, Any],
     directions: int | None,
     tolerance: float | None,
+    no_diagnosis: bool,
     as_json: bool,
 ) -> int:
     """Check the gradients in FILE.
@@ -138,7 +140,7 @@ def check(
     from fastgrad.errors import Interrupted
 
     draw = None if picture is None else _pencil(picture)
-    how, code = {**method, "directions": directions, "tolerance": tolerance}, None
+    how, code = {**method, "directions": directions, "tolerance": tolerance, "diagnosis": not no_diagnosis}, None
     if timeout is not None and backward is None:
         raise click.UsageError("--timeout goes with --backward: it is the time for each call of that function.")
     report: Report | BackwardReport

@@ -42,6 +42,7 @@ FAMILIES = {
     "bias": "The sum that makes db",
     "examples": "Some of the examples only",
     "part": "A part of one tensor",
+    "edit": "A line that is another one, by no mistake in the table",
     "elsewhere": "The right gradient of another point",
     "unknown": "What no mistake in the table explains",
     "declaration": "The right gradient of another network than the declared one",

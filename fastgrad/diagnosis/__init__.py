@@ -1,21 +1,27 @@
 """From a wrong gradient to the mistake that made it: hypotheses are computed, and named where they explain the numbers.
 
 Called by walk where something is wrong. `ground` holds what all hypotheses share, `mistakes` the wrong steps of a
-flow, `forms` what can have been done to one tensor, `search` goes from the output inwards, `words` says what was found.
+flow, `forms` what can have been done to one tensor. `lines` has the lines of a backward pass as trees, `edits` every small
+change of them, for what has no name. `search` goes from the output inwards, `words` and `written` say what was found,
+`predict` what it gives at another point.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.codes import BY_EXAMPLES, BY_OUTPUTS, BY_WIDTHS, CODES
 from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.names import gradient_name, listed
+from fastgrad.diagnosis.predict import Prediction, drawn, tell_apart
 from fastgrad.diagnosis.search import State, is_named, search
-from fastgrad.diagnosis.words import fill, gradient_name, listed, readings, sentences
+from fastgrad.diagnosis.words import fill, readings, sentences, wrong_line
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.report.parts import Alternative, Finding
@@ -28,7 +34,19 @@ MOST_ALTERNATIVES = 8
 """Mistakes named beside one that cannot be told from it; equal widths and few examples make many look alike."""
 
 
+class Diagnosis(NamedTuple):
+    """What was named, and what mistakes of the backward pass give at other points; None where it is none of these."""
+
+    findings: tuple[Finding, ...]
+    prediction: Prediction | None = None
+
+
 def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
+    """Name the mistakes in a claimed gradient: the findings of `diagnosed`."""
+    return diagnosed(problem, numerical).findings
+
+
+def diagnosed(problem: Problem, numerical: Numerical) -> Diagnosis:
     """Name the mistakes in a claimed gradient.
 
     Parameters
@@ -40,15 +58,31 @@ def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
 
     Returns
     -------
-    tuple of Finding
-        From the output inwards.
+    Diagnosis
+        The findings from the output inwards, and their prediction.
     """
     ground = Ground(problem, numerical)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         states = search(ground)
     best, *rivals = states
     groups = grouped(best)
-    return tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
+    findings = tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
+    return Diagnosis(findings, Prediction(problem, _ways(best, rivals), _open(ground, best, findings)))
+
+
+def _ways(best: State, rivals: list[State]) -> tuple[tuple[Cause, ...], ...]:
+    """Return the causes of every state that explains the numbers, the best first."""
+    others = [state for state in rivals if all(found.found and found.spare > 0 for *_, found in state.tensors)]
+    return tuple(state.causes for state in (best, *others))
+
+
+def _open(ground: Ground, best: State, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """Return the wrong gradients that no finding explains with confidence."""
+    unsure = {name for finding in findings if not finding.confident for name in finding.concerns}
+    concerned = [
+        gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in best.tensors if (layer, kind) in ground.claims
+    ]
+    return tuple(name for name in concerned if name in unsure)
 
 
 def grouped(state: State) -> list[list[Cause]]:
@@ -66,10 +100,15 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
     meanings = readings(ground, causes[0])
     named = [readings(ground, cause)[0] for cause in causes]
     place = _place(ground, state, causes) if named[0].code.startswith("unknown") else ""
-    sentence, repair, formula = sentences(ground, named, place)
     concerned = _concerned(state, causes)
+    sentence, repair, formula = sentences(ground, named, place, alone=len(groups) == 1 and all(f.found for *_, f in concerned))
+    if named[0].code == "unknown.tensor" and _is_whole_layer(ground, causes):  # what both are made of is wrong, not they
+        formula = sentences(ground, [replace(named[0], kind="Z")])[2]
     explained = [(layer, kind, found) for layer, kind, found in concerned if found.found]
-    alternatives = [_alternative(ground, [meaning]) for meaning in meanings[1:]]
+    own = _read_as(ground, state.causes, causes, named[0])
+    alternatives = [
+        _alternative(ground, [meaning], own, _read_as(ground, state.causes, causes, meaning)) for meaning in meanings[1:]
+    ]
     mine = {cause.key for cause in causes}
     others = {cause.key for group in groups for cause in group} - mine
     for rival in rivals:
@@ -77,7 +116,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         extra = [group for group in grouped(rival) if group[0].key not in mine | others]
         if extra and others <= keys and not mine <= keys and not _is_same(state, causes, rival, extra[0]):
             first = [readings(ground, cause)[0] for cause in extra[0]]
-            alternatives.append(_alternative(ground, first))
+            alternatives.append(_alternative(ground, first, own, _read_as(ground, rival.causes, extra[0], first[0])))
     alternatives = list(dict.fromkeys(alternatives))
     return Finding(
         code=named[0].code,
@@ -88,7 +127,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         formula=formula,
         explains=sum(_size(ground, layer, kind) - found.unexplained for layer, kind, found in explained),
         entries=sum(_size(ground, layer, kind) for layer, kind, _ in concerned),
-        residual=max((found.residual for *_, found in concerned), default=0.0),
+        residual=max((found.residual for *_, found in explained), default=0.0),
         picture=_picture(ground, causes, [found for *_, found in concerned]),
         next_best=_next_best(ground, concerned, causes)[0],
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
@@ -100,6 +139,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
             gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in concerned if (layer, kind) in ground.claims
         ),
         title=CODES[named[0].code].title,
+        line=wrong_line(ground, named),
     )
 
 
@@ -135,11 +175,40 @@ def _is_same(state: State, causes: list[Cause], rival: State, others: list[Cause
     return same and reached[0] == reached[1]
 
 
-def _alternative(ground: Ground, causes: list[Cause]) -> Alternative:
+def _read_as(ground: Ground, way: tuple[Cause, ...], group: list[Cause], reading: Cause) -> tuple[Cause, ...]:
+    """Return the causes of a state, those of one group as one of their readings has them, the others at their likeliest."""
+    key = group[0].key
+    return tuple(
+        replace(cause, code=reading.code, other=reading.other) if cause.key == key else readings(ground, cause)[0]
+        for cause in way
+    )
+
+
+def _alternative(ground: Ground, causes: list[Cause], own: tuple[Cause, ...], other: tuple[Cause, ...]) -> Alternative:
     sentence, _, _ = sentences(ground, causes)
     code = CODES[causes[0].code]
     tensor = listed(gradient_name(ground, cause) for cause in causes)
-    return Alternative(causes[0].code, tensor, causes[0].layer + 1, sentence, fill(ground, causes, code.separate))
+    separate = fill(ground, causes, code.separate) if _tells(ground, code.separate, own, other) else ""
+    return Alternative(causes[0].code, tensor, causes[0].layer + 1, sentence, separate)
+
+
+def _tells(ground: Ground, separate: str, own: tuple[Cause, ...], other: tuple[Cause, ...]) -> bool:
+    """Whether a change of the test point tells two explanations apart: it is tried, on a small network of that kind."""
+    problem = ground.problem
+    depth, m = ground.depth, ground.samples
+    alike = tuple(min(width, SMALL + 3) for width in problem.network.widths)
+    changed = {
+        BY_EXAMPLES: [(m + 2, alike)],
+        BY_OUTPUTS: [(m, (*alike[:-1], alike[-1] + 1))],
+        BY_WIDTHS: [(m, tuple(SMALL + k for k in range(depth)) + alike[-1:])],
+    }
+    widths = tuple(SMALL + k for k in range(depth + 1))
+    points = changed.get(separate, [(m + 2, (*widths[:-1], alike[-1])), (m + 3, (*widths[:-1], alike[-1] + 1))])
+    return any(tell_apart(problem, own, other, drawn(problem, min(samples, m + 3), sizes)) for samples, sizes in points)
+
+
+SMALL = 5
+"""Units of the first layer of the network on which a change is tried; every further layer has one more."""
 
 
 def _concerned(state: State, causes: list[Cause]) -> list[tuple[int, Kind, Explanation]]:
@@ -175,14 +244,20 @@ def _place(ground: Ground, state: State, causes: list[Cause]) -> str:
     distance, code = _next_best(ground, _concerned(state, causes), causes)
     if distance is not None and distance < NEAR:
         which += f" What comes nearest does not explain it: {CODES[code].title} ({code}), off by {distance:.0e} of scale."
-    judged = {kind for layer, kind in ground.claims if layer == first}
-    if causes[0].kind == "Z" or {cause.kind for cause in causes if cause.layer == first} == judged:
+    if causes[0].kind == "Z" or _is_whole_layer(ground, causes):
         return f"{above}{wrong} wrong; the error enters between {_between(ground, first)}.{which}"
     return f"{wrong} wrong by no mistake that fastgrad knows, while the flow into the layer is right.{which}"
 
 
 def _are(names: Sequence[str]) -> str:
     return f"{listed(names)} {'is' if len(names) == 1 else 'are'}"
+
+
+def _is_whole_layer(ground: Ground, causes: list[Cause]) -> bool:
+    """Whether everything that is judged of the first layer of some causes is wrong: then the flow into it is."""
+    first = max(cause.layer for cause in causes)
+    judged = {kind for layer, kind in ground.claims if layer == first}
+    return {cause.kind for cause in causes if cause.layer == first} == judged
 
 
 def _distance_of_flow(ground: Ground, layer: int) -> Array:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 class Code(NamedTuple):
     """One mistake.
 
-    `loss` says of which loss the gradient is the right one where the mistake is everywhere. In the texts {grad} is the user's
+    `loss` says of which loss the gradient is the right one where the mistake is everywhere, `line` how the line reads that
+    makes these numbers. In the texts {grad} is the user's
     gradient, {parameter} its parameter, {dZ}, {dA}, {Z}, {A} the layer's own, {above} and {below} the numbers of the
     neighbouring layers, {f} the activation, {factor} and {other} what tells it apart.
     """
@@ -22,11 +23,12 @@ class Code(NamedTuple):
     formula: str = ""
     separate: str = "another test point (other widths, other numbers of examples)"
     loss: str = ""
+    line: str = ""
 
 
-_EXAMPLES = "a test with another number of examples"
-_OUTPUTS = "a test with another number of outputs"
-_SQUARE = "layers of different widths"
+BY_EXAMPLES = "a test with another number of examples"
+BY_OUTPUTS = "a test with another number of outputs"
+BY_WIDTHS = "layers of different widths"
 
 _LOSS_VALUE = "your own value of the loss, as loss_value"
 
@@ -36,8 +38,9 @@ CODES: dict[str, Code] = {
         "{grads} {are} {factor} times too large, the number of examples m: the division by m is missing.",
         "Divide {once} by m.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
         loss="the loss summed over the examples",
+        line="{grad} = m·({right_side})",
     ),
     "factor.examples_twice": Code(
         "divided by the number of examples once too often",
@@ -45,15 +48,16 @@ CODES: dict[str, Code] = {
         "divided by m once too often.",
         "Divide by m once only: where 1/m stands in {dZ} already, sum without it.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
         loss="the loss divided by the number of examples once more",
+        line="{grad} = ({right_side})/m",
     ),
     "factor.outputs": Code(
         "summed over the outputs where the loss averages",
         "{grads} {are} {factor} times too large, the number of outputs: summed over the outputs where an average belongs.",
         "Divide by the number of outputs as well, or declare a loss that sums over them.",
         "{right}",
-        _OUTPUTS,
+        BY_OUTPUTS,
         loss="the loss summed over the outputs",
     ),
     "factor.outputs_twice": Code(
@@ -62,7 +66,7 @@ CODES: dict[str, Code] = {
         "once too often.",
         "Leave one division by the number of outputs out, or declare the loss that has it.",
         "{right}",
-        _OUTPUTS,
+        BY_OUTPUTS,
         loss="the loss divided by the number of outputs once more",
     ),
     "factor.two": Code(
@@ -72,6 +76,7 @@ CODES: dict[str, Code] = {
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="twice the loss, as without a 1/2 in front",
+        line="{grad} = 2·({right_side})",
     ),
     "factor.half": Code(
         "a stray factor 1/2",
@@ -80,6 +85,7 @@ CODES: dict[str, Code] = {
         "{right}",
         "a test with other numbers of examples and outputs",
         loss="half the loss, as with a 1/2 in front",
+        line="{grad} = ½·({right_side})",
     ),
     "factor.sign": Code(
         "the sign turned round",
@@ -87,18 +93,34 @@ CODES: dict[str, Code] = {
         "Turn the sign in {wrong}: y - a where a - y belongs, or the direction of descent in place of the gradient.",
         "{right}",
         loss="the negative loss",
+        line="{grad} = -({right_side})",
     ),
     "factor.batch": Code(
         "divided by a batch size that is not the number of examples",
         "{grads} {are} {factor} times the right gradient, m/{other}: divided by {other} where there are {m} examples.",
         "Divide by the number of examples that are really there, not by the configured batch size.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
     ),
     "factor.constant": Code(
         "a stray constant",
-        "{grads} {are} {factor} times {large}.",
+        "{grads} {are} {factor} times {large}{made}.",
         "Look for a stray factor in {wrong}.",
+        "{right}",
+        line="{grad} = {factor}·({right_side})",
+    ),
+    "factor.zero": Code(
+        "the data's share left out",
+        "{grads} {hold} the penalty's term only: the gradient of the data is missing.",
+        "Add the penalty's term to the gradient of the data, do not put it in its place.",
+        "{right} + {term}",
+        line="{grad} = {term}",
+    ),
+    "factor.update": Code(
+        "the update in place of the gradient",
+        "All gradients are {factor} times the right ones, as the update of gradient descent with a learning rate of {rate} is: "
+        "minus {rate} times the gradient.",
+        "Return the gradient itself, without learning rate and sign.",
         "{right}",
     ),
     "slope.missing": Code(
@@ -106,23 +128,33 @@ CODES: dict[str, Code] = {
         "{dZ} {lack_Z} the derivative of {f}: {dA} went on without {slopes}.",
         "Multiply: {step}.{hint}",
         "{step}",
+        line="dZ{layer} = dA{layer}",
     ),
     "slope.twice": Code(
         "f′ multiplied in twice",
         "{dZ} {have_Z} the derivative of {f} twice.",
         "Multiply by {slopes} once.",
         "{step}",
+        line="dZ{layer} = dA{layer} ⊙ f′(Z{layer})²",
     ),
     "slope.at_value": Code(
         "f′ evaluated at a where z belongs",
         "{dZ} {have_Z} {slopes_at_A} where {slopes} {belong_Z}: the derivative of {f} was taken at the activation.",
         "Hand {Z} to the derivative, or write it in terms of {A}.",
         "{step}",
+        line="dZ{layer} = dA{layer} ⊙ f′(A{layer})",
     ),
     "slope.form": Code(
         "a wrong formula for f′",
         "{dZ} {have_Z} {other} for the derivative of {f}.",
         "The derivative of {f} is {derivative}.",
+        "{step}",
+        line="dZ{layer} = dA{layer} ⊙ ({other})",
+    ),
+    "slope.of_flow": Code(
+        "the activation of the flow in place of its derivative",
+        "{dZ} {are_Z} {f}, or its derivative, of {dA} itself: the line marked + gives these numbers to rounding.",
+        "Multiply {dA} by the derivative at {Z}: {step}.",
         "{step}",
     ),
     "slope.other_activation": Code(
@@ -131,13 +163,15 @@ CODES: dict[str, Code] = {
         "Use the derivative of {f}: {derivative}.",
         "{step}",
         "values of z of both signs",
+        line="dZ{layer} = dA{layer} ⊙ {other}′(Z{layer})",
     ),
     "slope.other_layer": Code(
         "the derivative at another layer's z",
         "{dZ} {have_Z} the derivative at Z{other}, another layer's.",
         "Use the layer's own: f′({Z}).",
         "{step}",
-        _SQUARE,
+        BY_WIDTHS,
+        line="dZ{layer} = dA{layer} ⊙ f′(Z{other})",
     ),
     "dropout.mask_missing": Code(
         "dropout mask not applied backward",
@@ -180,6 +214,7 @@ CODES: dict[str, Code] = {
         "{dZ} is made without the labels: a where a - y belongs.",
         "Subtract the labels.",
         "{right}",
+        line="dZ{layer} = A{layer}/m",
     ),
     "labels.mean": Code(
         "labels broadcast against each other",
@@ -218,6 +253,12 @@ CODES: dict[str, Code] = {
         "{right}",
         "labels that differ from example to example",
     ),
+    "labels.coding": Code(
+        "labels of another coding",
+        "{dZ} has labels of another coding than the loss: the line marked + gives these numbers to rounding.",
+        "Code the labels in the backward pass as in the loss: 0 and 1, or -1 and 1.",
+        "{right}",
+    ),
     "labels.swapped": Code(
         "labels 0 and 1 swapped",
         "{dZ} has 1 - y where y belongs.",
@@ -232,8 +273,9 @@ CODES: dict[str, Code] = {
     ),
     "loss.other": Code(
         "the gradient of another loss",
-        "This is exactly the gradient of the {other} error; your loss is {loss}.",
-        "Change one of the two.",
+        "{dZ} is that of the {other}, where your loss is {loss}.",
+        "Change one of the two: the loss, or its derivative.",
+        "{right}",
     ),
     "loss.epsilon": Code(
         "a small number added to the probabilities",
@@ -254,21 +296,21 @@ CODES: dict[str, Code] = {
         "{dA} {were_Z} made with {Ws_above} where the transpose belongs.",
         "Transpose {Ws_above} on the way down.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.other_weights": Code(
         "another layer's weights on the way down",
         "{dA} {were_Z} made with {other_W} where {Ws_above} belongs.",
         "Use {Ws_above}, the weights between the two layers.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.no_weights": Code(
         "weights left out on the way down",
         "{dA} {are_Z} dZ{above}: {Ws_above} left out.",
         "Multiply by {Ws_above} on the way down.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.arrived": Code(
         "dA sent down where dZ belongs",
@@ -281,14 +323,21 @@ CODES: dict[str, Code] = {
         "{dA} {were_Z} made of dZ{other} where dZ{above} belongs.",
         "Send dZ{above} down.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "way.other_arrived": Code(
         "another layer's dA",
         "{dZ} was made of dA{other} where {dA} belongs.",
         "Use {dA}.",
         "{way}",
-        _SQUARE,
+        BY_WIDTHS,
+    ),
+    "way.other_matrix": Code(
+        "another matrix on the way down",
+        "{dA} {were_Z} made with another matrix where {Ws_above} belongs: the line marked + gives these numbers to rounding.",
+        "Use {Ws_above}, the weights between the two layers.",
+        "{way}",
+        BY_WIDTHS,
     ),
     "way.updated_weights": Code(
         "weights updated before the flow went down",
@@ -298,52 +347,52 @@ CODES: dict[str, Code] = {
     ),
     "penalty.missing": Code(
         "penalty left out of the gradient",
-        "{grads} {lack} the penalty's term: λ·{parameter} is not added.",
-        "Add {l2}·{parameter} to {grad}, or take the penalty out of the loss.",
-        "{right} + {l2}·{parameter}",
+        "{grads} {lack} the penalty's term: λ·{of} is not added.",
+        "Add {term} to {grad}, or take the penalty out of the loss.",
+        "{right} + {term}",
         loss="the loss without this penalty",
     ),
     "penalty.twice": Code(
         "penalty doubled",
-        "{grads} {have} twice the penalty's term: 2λ·{parameter} where the loss has ½λ‖{parameter}‖².",
-        "Add {l2}·{parameter}, or leave the 1/2 out of the loss.",
-        "{right} + {l2}·{parameter}",
+        "{grads} {have} twice the penalty's term: 2λ·{of} where the loss has {half_value}.",
+        "Take {term} in place of {their_term}, or leave the 1/2 out of the loss.",
+        "{right} + {term}",
         loss="the loss with twice this penalty, λ‖W‖² for ½λ‖W‖²",
     ),
     "penalty.half": Code(
         "penalty halved",
-        "{grads} {have} half the penalty's term: λ·{parameter} where the loss has λ‖{parameter}‖².",
-        "Add {l2}·{parameter}, or put 1/2 before the penalty of the loss.",
-        "{right} + {l2}·{parameter}",
+        "{grads} {have} half the penalty's term: λ·{of} where the loss has {value_of_it}.",
+        "Take {term} in place of {their_term}, or put 1/2 before the penalty of the loss.",
+        "{right} + {term}",
         loss="the loss with half this penalty, ½λ‖W‖² for λ‖W‖²",
     ),
     "penalty.sign": Code(
         "penalty with the wrong sign",
         "{grads} {have} the penalty's term with the wrong sign.",
-        "Add {l2}·{parameter}, do not subtract it.",
-        "{right} + {l2}·{parameter}",
+        "Add {term}, do not subtract it.",
+        "{right} + {term}",
     ),
     "penalty.not_divided": Code(
         "penalty not divided by the number of examples",
-        "{grads} {have} m times the penalty's term: λ·{parameter} where the loss has λ/m.",
+        "{grads} {have} m times the penalty's term: λ·{of} where the loss has λ/m.",
         "Divide the penalty's term by m as the loss does.",
-        "{right} + {l2}·{parameter}",
-        _EXAMPLES,
+        "{right} + {term}",
+        BY_EXAMPLES,
         loss="the loss with λ in the penalty where yours has λ/m",
     ),
     "penalty.divided": Code(
         "penalty divided by the number of examples",
         "{grads} {have} the penalty's term divided by m, which the loss does not do.",
         "Leave the division out, or divide the penalty in the loss too.",
-        "{right} + {l2}·{parameter}",
-        _EXAMPLES,
+        "{right} + {term}",
+        BY_EXAMPLES,
         loss="the loss with λ/m in the penalty where yours has λ",
     ),
     "penalty.factor": Code(
         "penalty times a constant",
         "{grads} {have} {factor} times the penalty's term.",
-        "Use the coefficient of the loss: {l2}.",
-        "{right} + {l2}·{parameter}",
+        "Take {term}, as the loss has it, in place of {their_term}.",
+        "{right} + {term}",
         loss="the loss with so many times this penalty",
     ),
     "penalty.added": Code(
@@ -359,23 +408,51 @@ CODES: dict[str, Code] = {
         "Take it out, or declare the penalty: l1.",
         "{right}",
     ),
+    "penalty.value": Code(
+        "the penalty's value in place of its derivative",
+        "{grads} {have} the same number, {value}, added to every entry: the penalty's value, made of Σ{parameter}², where its "
+        "derivative belongs.",
+        "Add {l2}·{parameter}, the derivative of the penalty, entry by entry.",
+        "{right} + {l2}·{parameter}",
+    ),
+    "penalty.number": Code(
+        "one number in place of the penalty's derivative",
+        "{grads} {have} the same number, {value}, added to every entry, where the derivative of the penalty belongs.",
+        "Add {l2}·{parameter}, the derivative of the penalty, entry by entry.",
+        "{right} + {l2}·{parameter}",
+    ),
+    "value.one_number": Code(
+        "one number in place of a matrix",
+        "{grads} {hold} one number all over, {other} of all entries.",
+        "Keep the matrix: a product of matrices, not a sum over everything.",
+        "{right}",
+    ),
+    "value.number_added": Code(
+        "one number added to every entry",
+        "{grads} {have} the same number, {value}, added to every entry.",
+        "Look for what is added to {grad} and is one number: the value of a penalty, a sum that did not begin at 0.",
+        "{right}",
+    ),
     "value.zero": Code(
         "zeros",
         "{grads} {are} zero throughout; the numerical gradient is not.",
         "Work {grad} out and store it: it was left out, or written into another array.",
         "{right}",
+        line="{grad} = 0",
     ),
     "value.parameter": Code(
         "the parameter in place of its gradient",
         "{grads} {are} {parameter} itself, not the gradient.",
         "Return the gradient, not the parameter.",
         "{right}",
+        line="{grad} = {parameter}",
     ),
     "value.step_taken": Code(
         "the updated parameter in place of the gradient",
         "{grads} {are} the parameter after a step of gradient descent (times {factor}).",
         "Return the gradient, not the updated parameter.",
         "{right}",
+        line="{grad} = {parameter} + ({factor})·gradient",
     ),
     "value.clipped": Code(
         "clipped",
@@ -398,7 +475,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} transposed.",
         "Exchange the two factors: {right}.",
         "{right}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "order.flattened": Code(
         "flattened in the other order",
@@ -424,7 +501,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} the gradient of layer {other}.",
         "Hand the gradients over in the order of the parameters.",
         "{right}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "product.arrived": Code(
         "dA where dZ belongs",
@@ -437,7 +514,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} made of dZ{other} where {dZ} belongs.",
         "Use {dZ}.",
         "{right}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "product.z": Code(
         "z where a belongs",
@@ -457,7 +534,7 @@ CODES: dict[str, Code] = {
         "{grads} {are} made of A{other} where A{below} belongs.",
         "Use A{below}, what enters the layer.",
         "{right}",
-        _SQUARE,
+        BY_WIDTHS,
     ),
     "bias.one_number": Code(
         "db summed to one number",
@@ -489,14 +566,14 @@ CODES: dict[str, Code] = {
         "{grads} {hold} the share of example {other} only{times}.",
         "Add up over the examples: += where = stands.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
     ),
     "examples.missing": Code(
         "one example left out",
         "{grads} {lack} the share of example {other}.",
         "Let the loop run over all examples.",
         "{right}",
-        _EXAMPLES,
+        BY_EXAMPLES,
     ),
     "part.entry": Code(
         "one entry wrong",
@@ -516,6 +593,12 @@ CODES: dict[str, Code] = {
         "Look for what treats this input differently: an index, the end of a loop.",
         "{right}",
     ),
+    "edit.line": Code(
+        "a line of the backward pass is another one",
+        "{grads} {are} to rounding what the line marked + gives, where the line marked - belongs.",
+        "Compare this line of your code with the one marked -.",
+        "{right}",
+    ),
     "elsewhere.before": Code(
         "the gradient before a step that has been taken",
         "All gradients are right for the parameters before a step of rate {other}: those that were given are updated already.",
@@ -531,7 +614,7 @@ CODES: dict[str, Code] = {
         "All gradients are right for examples {other} alone, counted from 0: they are of a part of what was given.",
         "Give the examples of which the gradient was taken, or take it of all.",
         "",
-        _EXAMPLES,
+        BY_EXAMPLES,
     ),
     "unknown.tensor": Code(
         "wrong, by no mistake in the table",

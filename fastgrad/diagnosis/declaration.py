@@ -1,6 +1,6 @@
 """Before the code is blamed: whether a wrong gradient is the right one of another network than the declared one.
 
-Called by walk in place of `diagnose`, which it calls where the declaration explains nothing, or as well as a mistake does.
+Called by walk in place of `diagnosed`, which it calls where the declaration explains nothing, or as well as a mistake does.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from fastgrad.diagnosis import diagnose
+from fastgrad.diagnosis import Diagnosis, diagnosed
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.meant import Fit, Form, Forms, usual
-from fastgrad.diagnosis.words import listed, number
+from fastgrad.diagnosis.names import listed
+from fastgrad.diagnosis.words import number
 from fastgrad.errors import InputError
 from fastgrad.model.conventions import same_loss
 from fastgrad.model.losses import LOGIT_OUTPUT, parse_loss
@@ -33,8 +34,8 @@ class Item(NamedTuple):
     said: tuple[tuple[str, str], ...]
 
 
-def explained(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
-    """Name what makes a wrong gradient: another network than the declared one, or the mistakes of `diagnose`.
+def explained(problem: Problem, numerical: Numerical) -> Diagnosis:
+    """Name what makes a wrong gradient: another network than the declared one, or the mistakes of `diagnosed`.
 
     Where the gradient is that of another network and the user's own loss value is so as well, that is all there is to say.
     Where the loss value is the declared one, the code is to blame. Without a loss value nothing tells the two apart: both
@@ -42,23 +43,24 @@ def explained(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
     """
     fits = Forms(problem).found()
     if not fits:
-        return diagnose(problem, numerical)
+        return diagnosed(problem, numerical)
     claimed, base = problem.claimed_loss, numerical.base
     ours = claimed is not None and same_loss(claimed, base.loss, problem, base)
     decided = [fit for fit in fits if fit.same_loss] if not ours else []
     if decided:
-        return (_finding(problem, decided, "meant"),)
-    mistakes = diagnose(problem, numerical)
+        return Diagnosis((_finding(problem, decided, "meant"),))
+    diagnosis = diagnosed(problem, numerical)
+    mistakes = diagnosis.findings
     certain = all(mistake.confident for mistake in mistakes) and len(mistakes) <= len(items_of(problem, fits[0].form, fits[0]))
     if certain and (ours or all(CODES[mistake.code].loss for mistake in mistakes)):  # these name the other loss themselves
-        return mistakes
+        return diagnosis
     alone = certain and len(mistakes) == 1
     finding = _finding(problem, fits, "declared" if ours else "unsaid" if claimed is None else "neither")
     if not alone:
-        return (finding,)
+        return Diagnosis((finding,))
     code = mistakes[0].code
     other = Alternative(code, mistakes[0].tensor, mistakes[0].layer, mistakes[0].sentence, TELLS)
-    return (replace(finding, alternatives=(other, *finding.alternatives)),)
+    return Diagnosis((replace(finding, alternatives=(other, *finding.alternatives)),))
 
 
 def other_values(problem: Problem) -> Iterator[tuple[str, float]]:

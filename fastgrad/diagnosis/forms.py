@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 
 from fastgrad.diagnosis.ground import HEAD, Claim, Estimate, Flow, Ground, Kind, Truth, weights_estimate
-from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.mistakes import Cause, Other
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF
 from fastgrad.model.network import Array, Offsets
@@ -31,8 +32,9 @@ FAINT = 8.0
 """Likewise where a step is read beside the parameter: that the claim is the parameter but for so little says enough."""
 SMALL_RATE = 1e-3
 """A usual learning rate."""
-UNTESTED = 0.5
-"""What an explanation costs more that as many numbers were fitted to as there are."""
+
+
+Form = tuple[Cause, Estimate]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +123,7 @@ class Subject:
             off = np.abs(self.claim.values - estimate.values) / size
         return float(np.where(size > 0.0, off, 0.0).max(initial=0.0))
 
-    def cause(self, code: str, factor: float | None = None, other: int | float | str | None = None, cost: float = 1.0) -> Cause:
+    def cause(self, code: str, factor: float | None = None, other: Other = None, cost: float = 1.0) -> Cause:
         """Return a cause in this tensor."""
         return Cause(code, self.layer, self.kind, factor, other, cost)
 
@@ -147,8 +149,9 @@ def explain(tensor: Subject) -> list[Explanation]:
     for cause, estimate in _forms(tensor):
         residual = tensor.residual(estimate)
         if tensor.fits(estimate) and (told := tensor.told(estimate)) > 1.0:
-            found.append(Explanation((cause,), residual, tensor.claim.values.size, strength=told))
-        else:
+            spare = tensor.claim.values.size - _chosen(tensor, cause)
+            found.append(Explanation((cause,), residual, spare, strength=told))
+        elif not cause.code.startswith("order."):  # an order is fitted entry by entry: that it comes near says nothing
             weaker.append((residual, cause))
     if not found or all(explanation.spare <= 0 for explanation in found):
         found += _partial(tensor)
@@ -156,11 +159,27 @@ def explain(tensor: Subject) -> list[Explanation]:
         cause = tensor.cause("value.single_precision", cost=1.5)
         found.append(Explanation((cause,), tensor.residual(tensor.total), tensor.claim.values.size))
     best = tuple(sorted(weaker, key=lambda pair: pair[0])[:2])
+    found = [one for one in found if one.spare > 0]  # what takes as many numbers as there are explains nothing
     if not found:
         return [replace(_pattern(tensor, "unknown.tensor"), weaker=best)]
     strength = float(tensor.off(tensor.total).max(initial=0.0))
-    ordered = sorted(map(_weighed, found), key=cost_of)
+    ordered = sorted(found, key=cost_of)
     return [replace(one, weaker=best, strength=min(strength, one.strength)) for one in ordered]
+
+
+def _chosen(tensor: Subject, cause: Cause) -> int:
+    """Return how many entries the choice of a form took: one where an example was looked for that is not at an end."""
+    return int(cause.code.startswith("examples") and cause.other not in (0, tensor.ground.samples - 1))
+
+
+def edited(tensor: Subject, tries: Iterable[Form]) -> list[Explanation]:
+    """Return what explains a tensor of lines with an edit in them, the usual ones first."""
+    found = []
+    for cause, estimate in tries:
+        if tensor.fits(estimate) and (told := tensor.told(estimate)) > 1.0:
+            found.append(Explanation((cause,), tensor.residual(estimate), tensor.claim.values.size, strength=told))
+    strength = float(tensor.off(tensor.total).max(initial=0.0))
+    return [replace(one, strength=min(strength, one.strength)) for one in sorted(found, key=cost_of)]
 
 
 def _clear(tensor: Subject) -> int:
@@ -171,13 +190,6 @@ def _clear(tensor: Subject) -> int:
     place = np.s_[:, ground.probes[layer]] if kind == "W" else np.s_[:]
     allowed = tensor.claim.allowed(tensor.total, ground.samples)[place]
     return telling(tensor.data.values[place] - ground.probed[layer, kind], allowed)
-
-
-def _weighed(explanation: Explanation) -> Explanation:
-    """Return an explanation that costs more where as many numbers were fitted as there are entries."""
-    if explanation.spare > 0:
-        return explanation
-    return replace(explanation, causes=tuple(replace(cause, cost=cause.cost + UNTESTED) for cause in explanation.causes))
 
 
 def cost_of(explanation: Explanation) -> float:
@@ -217,9 +229,17 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
             spare = fit[2] - _fitted(tensor, what, fit[0][0])
             yield Explanation(_causes_of(tensor, what, fit[0]), fit[1], spare)
             explained |= what in ("data", "whole") and spare > 0
-    fit = None if explained else _fit(tensor, [data, theta], l1_part)
+    if explained:
+        return
+    fit = _fit(tensor, [data, theta], l1_part)
     if fit is not None and fit[2] > 2:
         yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], fit[2] - 2)
+    one = Estimate(np.ones_like(data.values), np.zeros_like(data.values))
+    for fixed in (claim.penalty, zero) if penalized else (zero,):
+        fit = _fit(tensor, [data, one], fixed)
+        if fit is not None and fit[2] > 2 and all(fit[0]):
+            yield Explanation(_number_causes(tensor, fit[0], fixed is zero and penalized), fit[1], fit[2] - 2)
+            return
 
 
 def _fit(
@@ -298,12 +318,25 @@ def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Caus
     if what == "theta":
         return (_penalty_cause(tensor, multiples[0]),)
     if what == "sign":
-        return (tensor.cause("penalty.sign_added", multiples[0] - tensor.claim.l1, cost=1.15),)
+        return (_sign_cause(tensor, multiples[0]),)
     if what == "step":
         return (tensor.cause("value.step_taken", multiples[0], cost=1.1 if -1.0 <= multiples[0] < 0.0 else 1.5),)
     c, k = multiples
     causes = [tensor.cause("factor", c, cost=factor_cost(tensor.ground, c))] if c != 1.0 else []
     return (*causes, _penalty_cause(tensor, k))
+
+
+def _number_causes(tensor: Subject, multiples: list[float], in_place: bool) -> tuple[Cause, ...]:
+    """Name one number that was added to every entry, in the place of the declared penalty or beside it."""
+    c, k = multiples
+    value = 0.5 * tensor.claim.l2 * float(np.square(tensor.claim.theta).sum())
+    code = "value.number_added"
+    if in_place:
+        made = [share for share in (1.0, 2.0) if abs(k - share * value) <= 1e-6 * abs(k)]
+        code = "penalty.value" if made else "penalty.number"
+    causes = [tensor.cause("factor", c, cost=factor_cost(tensor.ground, c))] if c != 1.0 else []
+    other = k / value if code == "penalty.value" else None
+    return (*causes, tensor.cause(code, k, other=other, cost=1.1))
 
 
 def factor_cost(ground: Ground, c: float) -> float:
@@ -313,20 +346,33 @@ def factor_cost(ground: Ground, c: float) -> float:
     return 1.0 if abs(c) in usual or c == -1.0 else 1.05
 
 
-def _penalty_cause(tensor: Subject, k: float) -> Cause:
-    """Name the mistake that makes the multiple of the parameter k where l2 is declared."""
-    l2, m = tensor.claim.l2, tensor.ground.samples
-    if l2 == 0.0:
-        return tensor.cause("penalty.added", k)
-    ratio = nearest_constant(tensor.ground, tensor.layer, k / l2, 1e-6 * abs(k / l2) + 1e-12)
+def _sign_cause(tensor: Subject, k: float) -> Cause:
+    """Name the mistake that makes the multiple of the parameter's sign k where l1 is declared."""
+    l1 = tensor.claim.l1
+    if l1 == 0.0:
+        return tensor.cause("penalty.sign_added", k, cost=1.15)
+    code, ratio = _penalty_code(tensor, k / l1)
+    return tensor.cause(code, ratio, other="l1")
+
+
+def _penalty_code(tensor: Subject, ratio: float) -> tuple[str, float]:
+    """Return the code of a penalty's term that is there so many times, and that number."""
+    m = tensor.ground.samples
+    ratio = nearest_constant(tensor.ground, tensor.layer, ratio, 1e-6 * abs(ratio) + 1e-12)
     forms = {0.0: "penalty.missing", -1.0: "penalty.sign", float(m): "penalty.not_divided", 1.0 / m: "penalty.divided"}
     forms |= {2.0: "penalty.twice", 0.5: "penalty.half"}
-    return tensor.cause(forms.get(ratio, "penalty.factor"), ratio)
+    return forms.get(ratio, "penalty.factor"), ratio
+
+
+def _penalty_cause(tensor: Subject, k: float) -> Cause:
+    """Name the mistake that makes the multiple of the parameter k where l2 is declared."""
+    l2 = tensor.claim.l2
+    if l2 == 0.0:
+        return tensor.cause("penalty.added", k)
+    return tensor.cause(*_penalty_code(tensor, k / l2))
 
 
 # Other numbers in place of the right ones.
-
-Form = tuple[Cause, Estimate]
 
 
 def _forms(tensor: Subject) -> Iterator[Form]:
@@ -336,24 +382,74 @@ def _forms(tensor: Subject) -> Iterator[Form]:
     yield from _clipped(tensor)
 
 
+def form_of(tensor: Subject, cause: Cause) -> Array | None:
+    """Return what a cause makes of a tensor, its claim left aside; None where that belongs to the numbers of one point."""
+    total, theta, other = tensor.total.values, tensor.claim.theta, cause.other
+    if cause.code == "value.zero":
+        return np.zeros_like(total)
+    if cause.code == "value.parameter":
+        return theta
+    if cause.code == "value.step_taken":
+        return theta + (cause.factor or 0.0) * total
+    if cause.code == "value.clipped" and cause.factor is not None:
+        return np.clip(total, -cause.factor, cause.factor)
+    if cause.code in ("order.rows", "order.columns") and isinstance(other, tuple):
+        return np.take(total, other, axis=int(cause.code == "order.columns"))
+    if cause.code in ("examples.only", "examples.missing") and isinstance(other, int):
+        return _example_form(tensor, cause, other)
+    right = replace(tensor, claim=replace(tensor.claim, values=total))
+    found = chain(_bias_forms(right) if tensor.kind == "b" else _fixed_forms(right), _of_other_layers(right, _all_of))
+    return next((estimate.values for one, estimate in found if (one.code, one.other) == (cause.code, other)), None)
+
+
+def _all_of(heads: Estimate) -> Iterable[int]:
+    return range(len(heads.values))
+
+
+def _example_form(tensor: Subject, cause: Cause, s: int) -> Array | None:
+    """Return one example's share, or all but that; the last one found stays the last."""
+    if not 0 <= s < tensor.ground.samples:
+        return None
+    share = _share(tensor, s).scaled(cause.factor or 1.0).values
+    return tensor.total.values - share if cause.code == "examples.missing" else share + tensor.claim.penalty.values
+
+
+def _fixed_forms(tensor: Subject) -> Iterator[Form]:
+    """Yield the forms of a W that do not depend on its claim."""
+    yield from _reordered(tensor)
+    layers = range(tensor.ground.depth)
+    products = chain(_own_factors(tensor), _with_other_deltas(tensor, layers), _with_other_inputs(tensor, layers))
+    for cause, delta, error, inputs, inputs_error in products:
+        yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
+
+
 def _with_penalty(tensor: Subject, values: Array, rounding: Array) -> Estimate:
     return Estimate(values, rounding).plus(tensor.claim.penalty)
 
 
 def _weight_forms(tensor: Subject) -> Iterator[Form]:
+    yield from _reordered(tensor)
+    yield from _permuted(tensor)
+    for cause, delta, error, inputs, inputs_error in _possible_factors(tensor):
+        yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
+
+
+def _reordered(tensor: Subject) -> Iterator[Form]:
+    """Yield the right numbers transposed, flattened in the other order, or summed up to one."""
     data, total = tensor.data, tensor.total
     n_out, n_in = data.values.shape
+    size = np.full(data.values.shape, float(np.linalg.norm(data.rounding)))
+    for how, share in (("the sum", 1.0), ("the mean", 1.0 / data.values.size)):
+        number = np.full(data.values.shape, share * data.values.sum())
+        yield tensor.cause("value.one_number", other=how), _with_penalty(tensor, number, share * size)
     if min(n_out, n_in) > 1:
         if n_out == n_in:
             yield tensor.cause("order.transposed"), _with_penalty(tensor, data.values.T, data.rounding.T)
-            yield tensor.cause("order.transposed"), Estimate(total.values.T, total.rounding.T)
+            yield tensor.cause("order.transposed", other="whole"), Estimate(total.values.T, total.rounding.T)
         else:
             for way in ("C", "F"):
                 turned = [_flattened(array, way) for array in total]
                 yield tensor.cause("order.flattened", other=way), Estimate(*turned)
-    yield from _permuted(tensor)
-    for cause, delta, error, inputs, inputs_error in _possible_factors(tensor):
-        yield cause, weights_estimate(delta, error, inputs, inputs_error).plus(tensor.claim.penalty)
 
 
 def _flattened(array: Array, way: str) -> Array:
@@ -441,7 +537,7 @@ def _permuted(tensor: Subject) -> Iterator[Form]:
         order[np.argsort(theirs, kind="stable")] = np.argsort(ours, kind="stable")
         if (order != np.arange(order.size)).any():
             taken = [np.take(array, order, axis=axis) for array in total]
-            yield tensor.cause(code, cost=1.08), Estimate(*taken)
+            yield tensor.cause(code, other=tuple(order.tolist()), cost=1.08), Estimate(*taken)
 
 
 def _bias_forms(tensor: Subject) -> Iterator[Form]:
@@ -455,7 +551,9 @@ def _bias_forms(tensor: Subject) -> Iterator[Form]:
         yield tensor.cause("bias.one_mean", other="all"), _with_penalty(tensor, np.full(n, flow.delta.mean()), size / whole)
         order = np.empty(n, dtype=np.int64)
         order[np.argsort(tensor.claim.values, kind="stable")] = np.argsort(tensor.total.values, kind="stable")
-        yield tensor.cause("order.rows", cost=1.08), Estimate(tensor.total.values[order], tensor.total.rounding[order])
+        if (order != np.arange(n)).any():
+            cause = tensor.cause("order.rows", other=tuple(order.tolist()), cost=1.08)
+            yield cause, Estimate(tensor.total.values[order], tensor.total.rounding[order])
     inputs = ground.inputs(layer)
     sums = inputs.sum(axis=1)
     error = np.sqrt(np.square(np.abs(inputs).sum(axis=1)) @ np.square(flow.error))
@@ -471,13 +569,13 @@ def _bias_forms(tensor: Subject) -> Iterator[Form]:
 
 
 def _example_forms(tensor: Subject) -> Iterator[Form]:
-    """Yield one example's share alone, with or without the 1/m, and all but one example's."""
+    """Yield one example's share alone, with or without the 1/m, or twice, and all but one example's."""
     m = tensor.ground.samples
     if m < 2:
         return
     rest = tensor.claim.values - tensor.claim.penalty.values
     for code, target, factors in (
-        ("examples.only", rest, (1.0, float(m))),
+        ("examples.only", rest, (1.0, float(m), 2.0)),
         ("examples.missing", tensor.data.values - rest, (1.0,)),
     ):
         for factor in factors:

@@ -180,11 +180,14 @@ class Ground:
     nearest : dict
         By layer (from 0), of the mistakes in its flow that were tried and do not explain the claim, the one that came
         nearest: how far off it is, and its code.
+    missed : list of int
+        The layers at which edits of their lines were tried and explain nothing, in the order of the search.
     """
 
     problem: Problem
     numerical: Numerical
     nearest: dict[int, tuple[float, str]] = field(default_factory=dict)
+    missed: list[int] = field(default_factory=list)
 
     @property
     def depth(self) -> int:
@@ -212,6 +215,29 @@ class Ground:
         if self.numerical.lower is not None and self.numerical.upper is not None:
             spread = np.nan_to_num(self.numerical.upper[place] - self.numerical.lower[place]).reshape(shape)
         return Claim(tensor, claimed[place].reshape(shape), self.problem.theta[place].reshape(shape), l2, l1, spread)
+
+    @cached_property
+    def sound(self) -> frozenset[tuple[int, Kind]]:
+        """The claims that are right: to rounding what the right flow gives."""
+        return frozenset(place for place, claim in self.claims.items() if self._is_sound(place, claim))
+
+    @cached_property
+    def lowest_right_flow(self) -> int:
+        """The lowest layer of which a claim shows that the flow into it is right, and so into all above; the depth if none."""
+        # A db can be right by its sum alone, as with the labels of other examples.
+        return min((layer for layer, kind in self.sound if kind == "W" and self._tells(layer, kind)), default=self.depth)
+
+    def _tells(self, layer: int, kind: Kind) -> bool:
+        """Whether a right claim has more than one entry that is clear of rounding: nothing else makes these."""
+        data = self.rightly(layer, kind)
+        return bool(np.count_nonzero(np.abs(data.values) > 1e3 * self.claims[layer, kind].allowed(data, self.samples)) > 1)
+
+    def _is_sound(self, place: tuple[int, Kind], claim: Claim) -> bool:
+        total = self.rightly(*place).plus(claim.penalty)
+        allowed = claim.allowed(total, self.samples)
+        if claim.spread is not None:
+            allowed = allowed + claim.spread
+        return bool((np.abs(claim.values - total.values) <= allowed).all())
 
     def claim(self, layer: int, kind: Kind) -> Claim | None:
         """Return the claim of a tensor, None where there is none."""

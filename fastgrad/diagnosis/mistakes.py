@@ -7,7 +7,7 @@ network has as many mistakes of the kind "another layer's" at each layer as it h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from fastgrad.model.product import least_squares
 LEAST_CHANGE = 1e-6
 """What a mistake must change, beside the largest number: far above rounding."""
 
-Other = int | float | str | None
+Other = Hashable | None
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Cause:
         In dW, in db, or in the flow ∂J/∂z, which takes all layers below with it.
     factor : float or None
         The constant of a factor.
-    other : int, float, str or None
-        What else tells it apart: another layer (from 0), an example, an activation, a learning rate.
+    other : int, float, str, Edit or None
+        What else tells it apart: another layer (from 0), an example, an activation, a learning rate, an edit.
     cost : float
         How unusual it is; of explanations that fit alike the usual one comes first.
     """
@@ -166,7 +166,9 @@ def _formulas(ground: Ground, name: str, code: int, parameter: float) -> Iterato
     yield "slope.at_value", None, lambda at: tabulated(code, parameter, at.value)[1], 1.0
     for form, of_both in {**_COPIED_FORMS, **_WRONG_FORMS.get(name, {})}.items():
         yield "slope.form", form, partial(_applied, of_both), 1.02
-    others = [*(parse_activation(text) for text in ground.problem.network.activations[:-1]), ("relu", 0.0), ("sigmoid", 0.0)]
+    kin = {"gelu": "gelu_tanh", "gelu_tanh": "gelu"}  # two formulas of one name
+    others = [(kin[name], 0.0)] if name in kin else []
+    others += [*(parse_activation(text) for text in ground.problem.network.activations[:-1]), ("relu", 0.0), ("sigmoid", 0.0)]
     for other, p in dict.fromkeys([*others, ("tanh", 0.0)]):
         if (other, p) != (name, parameter) and other in ACTIVATION_CODES and other != "identity":
             yield "slope.other_activation", other, partial(_slope_of, ACTIVATION_CODES[other], p), 1.03
@@ -244,16 +246,31 @@ def _output_mistakes(ground: Ground, right: Flow) -> Iterator[Step]:
             size = right.arrived_error + 4.0 * (np.abs(arrived) + factor)
             cost = 1.2 if code == "labels.order" else 1.1
             yield Cause(code, layer, "Z", other=other, cost=cost), ground.through(arrived, size, slope, slope_error)
+    yield from _of_crossentropy(ground, right)
     if network.loss_code in OF_A_DIFFERENCE:
         for other, arrived in (
-            ("squared", outputs[codes.OUTPUT] - outputs[codes.TARGET]),
-            ("absolute", np.sign(outputs[codes.OUTPUT] - outputs[codes.TARGET])),
+            ("squared error", outputs[codes.OUTPUT] - outputs[codes.TARGET]),
+            ("absolute error", np.sign(outputs[codes.OUTPUT] - outputs[codes.TARGET])),
         ):
             arrived = factor * arrived
             if _differs(arrived / factor, right.arrived / max(float(np.abs(right.arrived).max()), 1e-300)):
                 size = right.arrived_error + 4.0 * np.abs(arrived)
                 cause = Cause("loss.other", layer, "Z", other=other, cost=1.2)
                 yield cause, ground.through(arrived, size, slope, slope_error)
+
+
+def _of_crossentropy(ground: Ground, right: Flow) -> Iterator[Step]:
+    """Yield a − y, cross-entropy's ∂J/∂z, under a loss of the difference; nothing where that is f′ left out as well."""
+    network, outputs, layer = ground.problem.network, ground.numerical.base.tables.outputs, ground.depth - 1
+    of_softmax = network.loss_code >= codes.OF_SOFTMAX
+    if not (of_softmax or (network.loss_code in OF_A_DIFFERENCE and network.activations[-1] == "sigmoid")):
+        return
+    p = outputs[codes.PROBABILITY] if of_softmax else outputs[codes.OUTPUT]
+    delta = (p - outputs[codes.TARGET]) / (ground.samples if network.reduction == "mean" else 1.0)
+    bare = 2.0 * outputs[codes.FACTOR] * (p - outputs[codes.TARGET]) if of_softmax else right.arrived
+    if _differs(delta, bare) and _differs(delta, right.delta):
+        size = right.error + 4.0 * (np.abs(delta) + p / ground.samples)
+        yield Cause("loss.other", layer, "Z", other="cross-entropy"), Flow(right.arrived, right.arrived_error, delta, size)
 
 
 def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: Array) -> Iterator[tuple[str, Other, Array]]:
@@ -286,7 +303,7 @@ def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: Array) 
             yield "output.divided_by_p", None, delta / p
             yield "output.divided_by_p", "-y(1 - p)/p", -factor * y * (1.0 - p) / p
         e = p - y
-        yield "loss.other", "squared", factor * p * (e - (e * p).sum(axis=1, keepdims=True))
+        yield "loss.other", "squared error", factor * p * (e - (e * p).sum(axis=1, keepdims=True))
 
 
 EPSILONS = tuple(10.0**-k for k in range(2, 16))

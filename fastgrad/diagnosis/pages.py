@@ -89,6 +89,19 @@ PAGES: dict[str, Page] = {
         "dW2 = 1.37 * dZ2 @ A1.T",
         _DW2,
     ),
+    "factor.zero": Page(
+        "The loss is the sum of what the data and the penalty give, and so is its derivative. Where the penalty's term is "
+        "written over the other one in place of being added to it, the weights shrink and learn nothing from the data.",
+        "dW2 = lam / m * W2",
+        _PENALTY,
+        "l2",
+    ),
+    "factor.update": Page(
+        "Gradient descent adds minus the learning rate times the gradient to the parameters. That product is the update and "
+        "not the gradient: it has the other sign, and changes with the learning rate.",
+        "dZ3 = -0.05 * (A3 - Y) / m",
+        _DZ3,
+    ),
     "slope.missing": Page(
         "By the chain rule ∂J/∂z is ∂J/∂a times ∂a/∂z, and ∂a/∂z is f′(z). Without it the layer is treated as if it had no "
         "activation, and all gradients of this layer and of those below are wrong.",
@@ -112,6 +125,12 @@ PAGES: dict[str, Page] = {
         "a(1 - a); a forgotten square or factor gives numbers of a plausible size.",
         "dZ2 = dA2 * (1 - A2)",
         "dZ2 = dA2 * (1 - A2**2)",
+    ),
+    "slope.of_flow": Page(
+        "The derivative of an activation is taken where the activation was: at z, which the forward pass computed. What flows "
+        "back is multiplied by it, and is no place at which anything is evaluated.",
+        "dZ2 = dA2 * slope(dA2)",
+        _DZ2,
     ),
     "slope.other_activation": Page(
         "The forward pass was changed to another activation and the backward pass was not, or the other way round. The "
@@ -216,6 +235,12 @@ PAGES: dict[str, Page] = {
         _DZ3,
         "softmax",
     ),
+    "labels.coding": Page(
+        "A cross-entropy takes labels 0 and 1, a hinge loss takes -1 and 1. Each formula of a gradient belongs to the coding "
+        "of its loss, so labels that are coded anew on the way back give the gradient of nothing.",
+        "dZ3 = (A3 - (2 * Y - 1)) / m",
+        _DZ3,
+    ),
     "labels.swapped": Page(
         "The backward pass takes class 1 for class 0 and the reverse, which is the gradient for a network that should say the "
         "opposite.",
@@ -283,6 +308,13 @@ PAGES: dict[str, Page] = {
         "dZ1 = dA2 * slope(Z1)",
         _DZ1,
     ),
+    "way.other_matrix": Page(
+        "The way down goes through the weights that the forward pass went up through. Their gradient has the same shape, and a "
+        "slip of one letter puts it in their place.",
+        "dA1 = dW2.T @ dZ2",
+        _DA1,
+        "l2",
+    ),
     "way.updated_weights": Page(
         "All derivatives are taken at one point, the parameters of the forward pass. Where the layers above are updated "
         "first, the flow goes down through weights that the forward pass never had.",
@@ -346,6 +378,32 @@ PAGES: dict[str, Page] = {
         "A multiple of the signs is the gradient of an L1 penalty, the sum of the absolute values. The loss has none on this "
         "parameter.",
         "dW2 = dZ2 @ A1.T + 0.1 * np.sign(W2)",
+        _DW2,
+    ),
+    "penalty.value": Page(
+        "The derivative of ½λ‖W‖² is λW, entry by entry. The value of the penalty is one number, and adding it to a matrix "
+        "adds it to every entry without a complaint.",
+        "dW2 = dZ2 @ A1.T + lam / m / 2 * (W2**2).sum()",
+        _PENALTY,
+        "l2",
+    ),
+    "penalty.number": Page(
+        "The derivative of a penalty is as large as the parameter itself is, entry by entry. One number in its place, such as "
+        "a norm or a sum, is added to every entry alike.",
+        "dW2 = dZ2 @ A1.T + 0.37",
+        _PENALTY,
+        "l2",
+    ),
+    "value.one_number": Page(
+        "Every weight has a derivative of its own. A sum over everything, where a product of matrices belongs, leaves one "
+        "number, which broadcasting then spreads over the whole matrix.",
+        "dW2 = np.full_like(W2, (dZ2 @ A1.T).sum())",
+        _DW2,
+    ),
+    "value.number_added": Page(
+        "Adding a number to a matrix adds it to every entry. The loss has no term whose derivative is the same for all "
+        "weights, so the number comes from elsewhere: the value of a penalty, or a sum that did not begin at 0.",
+        "dW2 = dZ2 @ A1.T + 0.37",
         _DW2,
     ),
     "value.zero": Page(
@@ -494,6 +552,13 @@ PAGES: dict[str, Page] = {
         "a column that stands for the bias is treated as an input.",
         "dW1 = dZ1 @ X.T\ndW1[:, 3] += [0.01, -0.02, 0.03, 0.015, -0.04]",
         _DW1,
+    ),
+    "edit.line": Page(
+        "No mistake in the table gives these numbers, but a small change of one line does: another name, another operation, a "
+        "part that is left out or there twice, other parentheses. The report shows the line as it should be and the line that "
+        "gives the claimed numbers. Yours may be written differently and come to the same.",
+        "dZ2 = dA2 * 1 - A2**2",
+        "dZ2 = dA2 * (1 - A2**2)",
     ),
     "elsewhere.before": Page(
         "A training loop updates the parameters as soon as it has their gradient. Whoever saves both after the loop has the "

@@ -12,7 +12,8 @@ from fastgrad.diagnosis import diagnose
 from fastgrad.diagnosis.forms import Subject, subject, wrong_values
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
-from fastgrad.diagnosis.words import gradient_name, readings
+from fastgrad.diagnosis.names import gradient_name
+from fastgrad.diagnosis.words import readings
 from fastgrad.judging.verdict import judge
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical, numerical_gradient
@@ -168,9 +169,15 @@ class Nursery:
     def _in_tensor(self, tensor: Subject) -> Iterator[Plant]:
         place = slice(tensor.claim.tensor.start, tensor.claim.tensor.stop)
         for cause, values in wrong_values(tensor):
+            if tensor.claim.values.size == 1 and cause.factor is not None and not self._is_usual(cause.factor):
+                continue  # one number is no evidence of a constant
             gradient = self.right.copy()
             gradient[place] = values.ravel()
             yield Plant(cause, gradient)
+
+    def _is_usual(self, factor: float) -> bool:
+        m, n = float(self.ground.samples), float(self.ground.problem.network.widths[-1])
+        return abs(factor) in {1.0, 2.0, 0.5, m, 1.0 / m, n, 1.0 / n}
 
     def _in_penalty(self) -> Iterator[Plant]:
         m = self.ground.samples

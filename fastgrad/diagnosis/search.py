@@ -16,7 +16,19 @@ from itertools import product as pairs
 
 import numpy as np
 
-from fastgrad.diagnosis.forms import CLEAR, Explanation, explain, factor_cost, nearest_constant, subject, telling
+from fastgrad.diagnosis.constants import is_short, of_examples
+from fastgrad.diagnosis.edits import flow_edits, tensor_edits
+from fastgrad.diagnosis.forms import (
+    CLEAR,
+    Explanation,
+    Subject,
+    edited,
+    explain,
+    factor_cost,
+    nearest_constant,
+    subject,
+    telling,
+)
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.model.network import Array, Offsets
@@ -32,6 +44,10 @@ REPEATED = 0.05
 UNKNOWN, UNKNOWN_AGAIN = 6.0, 1.2
 """What the first tensor costs that nothing explains, and each further one: so much that three mistakes which explain
 the numbers to rounding are preferred, and that a mistake below an unknown one is still looked for."""
+FITTED = ("factor", "factor.whole", "penalty.factor", "penalty.added", "penalty.sign_added", "value.number_added")
+"""Mistakes with a constant that is fitted: what is none that somebody writes is looked for in other lines, too."""
+MOST_MISSED = 10
+"""Layers, over all states, of which edits explain nothing before no more are tried: where much is noise, all of it may be."""
 CLOSE = 0.4
 """Explanations that cost so much more than the best have as many mistakes; they are named beside it."""
 
@@ -100,7 +116,7 @@ def search(ground: Ground) -> list[State]:
             taken += 1
             seen[key] = _steps(ground, state.layer, state.flow)
         for step in seen[key]:
-            for grown in _grown(state, *step):
+            for grown in _grown(ground, state, *step):
                 # Once too much has been tried, what has come furthest goes first.
                 priority = grown.cost if taken <= most else grown.cost + 100.0 * grown.layer
                 heappush(queue, (priority, next(order), grown))
@@ -108,10 +124,12 @@ def search(ground: Ground) -> list[State]:
 
 
 def _grown(
-    state: State, causes: tuple[Cause, ...], flow: Flow, weights: list[Explanation], bias: list[Explanation]
+    ground: Ground, state: State, causes: tuple[Cause, ...], flow: Flow, weights: list[Explanation], bias: list[Explanation]
 ) -> Iterator[State]:
     """Yield a state with one more layer, in each way in which its tensors are explained."""
     for W, b in pairs(weights[:MOST_FORMS], bias[:MOST_FORMS]):
+        if any(found.causes and (state.layer, kind) in ground.sound for kind, found in zip(KINDS, (W, b), strict=True)):
+            continue  # nothing was done to a tensor that is right
         found = (*state.causes, *causes, *W.causes, *b.causes)
         tensors = (*state.tensors, (state.layer, KINDS[0], W), (state.layer, KINDS[1], b))
         yield State(found, flow, state.layer - 1, tensors)
@@ -119,7 +137,8 @@ def _grown(
 
 RIGHT = [Explanation((), 0.0, 1)]
 
-Steps = list[tuple[tuple[Cause, ...], Flow, list[Explanation], list[Explanation]]]
+Step = tuple[tuple[Cause, ...], Flow, list[Explanation], list[Explanation]]
+Steps = list[Step]
 
 
 def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
@@ -130,16 +149,94 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
     judged = [kind for kind in KINDS if (layer, kind) in ground.claims]
     if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
         return steps
-    flows: list[Flow] = [right]
-    for causes, candidate in _agreeing(ground, layer, above, right):
-        same = next((flow for flow in flows if _same(flow, candidate)), None)
+    known = [(right, (weights, bias))]
+    # Where a gradient further down is right, so is the flow.
+    is_right = layer > ground.lowest_right_flow and right is ground.right[layer]
+    for causes, candidate in () if is_right else _agreeing(ground, layer, above, right):
+        same = next((pair for pair in known if _same(pair[0], candidate)), None)
         if same is None:
-            flows.append(candidate)
-            found = _explained(ground, layer, candidate)
-        else:
-            found = next((W, b) for _, flow, W, b in steps if flow is same)
-        steps.append((causes, same or candidate, *found))
+            same = candidate, _explained(ground, layer, candidate)
+            known.append(same)
+        if ground.given.get(("Z", layer)) is not None or _is_evident(ground, layer, causes, same[1]):
+            steps.append((causes, same[0], *same[1]))
+    if ground.given.get(("Z", layer)) is None and not any(_explains(ground, layer, step) for step in steps):
+        return _edited(ground, layer, above, steps)
     return steps
+
+
+def _is_evident(ground: Ground, layer: int, causes: tuple[Cause, ...], tensors: tuple[list[Explanation], ...]) -> bool:
+    """Whether a mistake in the flow explains more numbers of its layer than were fitted and one: one number is no evidence.
+
+    Where a layer has no more than one number that is judged, those below it have to tell.
+    """
+    fitted = sum(cause.factor is not None and not is_named(ground, cause.factor) for cause in causes)
+    claims = [ground.claim(layer, kind) for kind in KINDS]
+    judged = sum(claim.values.size for claim in claims if claim is not None)
+    spare = sum(explained[0].spare for explained, claim in zip(tensors, claims, strict=True) if claim and explained[0].found)
+    return spare > 1 + fitted or judged <= 1 + fitted
+
+
+def _explains(ground: Ground, layer: int, step: Step) -> bool:
+    """Whether a way explains both tensors of a layer, and nothing in one that is right."""
+    tensors = zip(KINDS, step[2:], strict=True)
+    return all(_settled(found) and not (found[0].causes and (layer, kind) in ground.sound) for kind, found in tensors)
+
+
+def _settled(explanations: list[Explanation]) -> bool:
+    """Whether a tensor is explained by more numbers than were fitted to it, none of them a constant that nobody writes."""
+    first = explanations[0]
+    odd = any(cause.code in FITTED and not is_short(cause.factor or 0.0) for cause in first.causes)
+    odd |= any(cause.code == "penalty.number" for cause in first.causes)
+    return first.found and first.spare > 0 and not odd and len(first.causes) < 2
+
+
+def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Steps:
+    """Return the ways through a layer, with those that take an edit of one of its lines."""
+    if len(ground.missed) >= MOST_MISSED:
+        return steps
+    found: Steps = []
+    probe = _Probe(ground, layer, steps[0][1])
+    is_right = layer >= ground.lowest_right_flow or (layer, "W") in ground.sound
+    for cause, flow in () if is_right else flow_edits(ground, layer, above):
+        for c in probe.factors(flow, named=True):
+            causes = (cause,) if c == 1.0 else (cause, Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)))
+            scaled = flow if c == 1.0 else flow.scaled(c)
+            tensors = _explained(ground, layer, scaled)
+            if _is_evident(ground, layer, causes, tensors):
+                found.append((causes, scaled, *tensors))
+    if any(_explains(ground, layer, step) for step in found):
+        return [*steps, *found]
+    changed = [_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)]
+    if not found and all(new[2:] == old[2:] for new, old in zip(changed, steps, strict=True)):
+        ground.missed.append(layer)
+    return changed
+
+
+def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step) -> Step:
+    """Return a way whose tensors are explained by edits of their own lines where nothing else explains them well."""
+    causes, flow, *tensors = step
+    if causes and not any(_settled(tensor) for tensor in tensors):
+        return step
+    weights, bias = (_edited_tensor(ground, layer, kind, above, flow, old) for kind, old in zip(KINDS, tensors, strict=True))
+    return causes, flow, weights, bias
+
+
+def _edited_tensor(
+    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, explained: list[Explanation]
+) -> list[Explanation]:
+    tensor = None if _settled(explained) else subject(ground, layer, kind, flow)
+    if tensor is None or _is_one_factor(tensor):
+        return explained
+    return edited(tensor, tensor_edits(ground, layer, kind, above, flow)) or explained
+
+
+def _is_one_factor(tensor: Subject) -> bool:
+    """Whether a tensor is one number that is off by a factor which many lines would make: one number tells none of them."""
+    right = float(tensor.total.values.flat[0])
+    if tensor.claim.values.size > 1 or not right:
+        return False
+    ratio, network = float(tensor.claim.values.flat[0]) / right, tensor.ground.problem.network
+    return bool(of_examples(ratio, tensor.ground.samples, (*network.widths, network.depth)))
 
 
 def _agreeing(ground: Ground, layer: int, above: Flow | None, right: Flow) -> list[tuple[tuple[Cause, ...], Flow]]:

@@ -15,8 +15,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.names import gradient_name
 from fastgrad.diagnosis.plants import Nursery, Outcome, Plant
-from fastgrad.diagnosis.words import gradient_name, readings
+from fastgrad.diagnosis.words import readings
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Problem
 from fastgrad.report.base import BaseReport

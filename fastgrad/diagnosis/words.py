@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.constants import of_examples
+from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.ground import Ground
 from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.names import gradient_name, lies_in_rows, listed, tensor_of, weights_name
+from fastgrad.diagnosis.written import lines_of
 from fastgrad.model import activations
 from fastgrad.model.activations import parse_activation
 from fastgrad.model.losses import LOGIT_OUTPUT
@@ -35,42 +38,25 @@ def readings(ground: Ground, cause: Cause) -> list[Cause]:
     if cause.code not in ("factor", "factor.whole") or cause.factor is None:
         return [cause]
     c, m, n = cause.factor, float(ground.samples), float(ground.problem.network.widths[-1])
+    if c == 0.0:
+        return [replace(cause, code="factor.zero")]
+    if -1.0 < c < 0.0 and cause.kind == "Z" and cause.layer + 1 == ground.depth and abs(c) not in (1.0 / m, 1.0 / n, 0.5):
+        return [replace(cause, code="factor.update")]
     named = [("factor.sign", -1.0), ("factor.examples", m), ("factor.examples_twice", 1.0 / m)]
     named += [("factor.outputs", n), ("factor.outputs_twice", 1.0 / n), ("factor.two", 2.0), ("factor.half", 0.5)]
     found = [replace(cause, code=code) for code, value in named if c == value and value != 1.0]
     batch = m / c if c and (cause.kind == "Z" or ground.depth == 1) else 0.0
-    if not found and c > 0.0 and abs(batch - round(batch)) < 1e-9 * batch and 1 < round(batch) <= 65536:
+    if (
+        not found
+        and c > 0.0
+        and abs(batch - m) != 1.0
+        and abs(batch - round(batch)) < 1e-9 * batch
+        and 1 < round(batch) <= 65536
+    ):
         found = [replace(cause, code="factor.batch", other=round(batch)), replace(cause, code="factor.constant")]
         if c == round(c) or 1.0 / c == round(1.0 / c):
             found.reverse()
     return found or [replace(cause, code="factor.constant")]
-
-
-def tensor_of(ground: Ground, cause: Cause) -> Tensor | None:
-    """Return the tensor that a cause is about, or the W of its layer."""
-    kind = "b" if cause.kind == "b" else "W"
-    return next((t for t in ground.problem.tensors if t.layer == cause.layer and t.kind == kind), None)
-
-
-def gradient_name(ground: Ground, cause: Cause) -> str:
-    """Return the user's name of the gradient in which a cause is, dZ where it is in the flow."""
-    if cause.kind == "Z":
-        return f"dZ{cause.layer + 1}"
-    tensor = tensor_of(ground, cause)
-    return f"d{cause.kind}{cause.layer + 1}" if tensor is None else tensor.gradient_name or f"d{tensor.name}"
-
-
-def listed(names: Iterable[str], most: int = 8) -> str:
-    """Return "dW1, db1 and dW2", the last ones counted where they are many."""
-    names = list(dict.fromkeys(names))
-    if len(names) > most:
-        names = [*names[:most], f"{len(names) - most} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def weights_name(ground: Ground, layer: int) -> str:
-    """Return the user's name of a layer's W."""
-    return next((t.name for t in ground.problem.tensors if t.layer == layer and t.kind == "W"), f"W{layer + 1}")
 
 
 def fill(ground: Ground, causes: list[Cause], text: str, place: str = "") -> str:
@@ -98,7 +84,7 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
     return {
         "grads": listed(name for *_, name in names),
         "grad": gradient_name(ground, cause),
-        "parameter": tensor.name if tensor is not None else "W",
+        "parameter": _parameter_name(ground, cause, tensor),
         "are": "are" if many else "is",
         "have": "have" if many else "has",
         "hold": "hold" if many else "holds",
@@ -111,6 +97,10 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "factor": number(factor),
         "inverse": number(1.0 / factor) if factor else "0",
         "large": "too large" if factor > 1.0 else "the right gradient",
+        "made": _made(ground, factor),
+        "rate": number(-factor),
+        "value": f"{cause.factor:.4g}" if cause.factor is not None else "",
+        **_penalty_fields(ground, cause, tensor, factor),
         "other": other,
         "times": f", {number(factor)} times" if cause.factor is not None else "",
         "other_W": weights_name(ground, cause.other) if isinstance(cause.other, int) and cause.other < ground.depth else "",
@@ -131,14 +121,49 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "derivative": activations.BY_NAME[f].slope,
         "W_above": weights_name(ground, above),
         "Ws_above": listed(weights_name(ground, min(k, ground.depth - 1)) for k in layers),
-        "axis": "axis=0, your examples lie in rows" if _rows(ground) else "axis=1, your examples lie in columns",
+        "axis": "axis=0, your examples lie in rows" if lies_in_rows(ground) else "axis=1, your examples lie in columns",
         "loss": network.loss,
         "l2": number(claim.l2) if claim is not None else "0",
         "right": _right(ground, cause),
+        "right_side": _right(ground, cause).split(" = ", 1)[-1],
+        "inputs": f"A{layer - 1}" if layer > 1 else "X",
         "wrong": gradient_name(ground, cause),
         "way": _way(ground, cause.layer),
         "place": place,
     }
+
+
+def _parameter_name(ground: Ground, cause: Cause, tensor: Tensor | None) -> str:
+    """Return the name of a parameter; of weights that share an array with their bias, without its column."""
+    if tensor is None:
+        return "W"
+    if tensor.column is None or cause.kind == "b" or not cause.code.startswith("penalty"):
+        return tensor.name
+    line = "row" if tensor.transposed else "column"
+    return f"{tensor.name} without its bias {line}"
+
+
+def _penalty_fields(ground: Ground, cause: Cause, tensor: Tensor | None, factor: float) -> dict[str, object]:
+    """Return the penalty's term in symbols: of half a sum of squares λW, of a sum of sizes λ sign W."""
+    claim, name = ground.claim(cause.layer, "b" if cause.kind == "b" else "W"), _parameter_name(ground, cause, tensor)
+    is_l1 = cause.other == "l1" or (claim is not None and not claim.l2 and claim.l1)
+    c = 0.0 if claim is None else claim.l1 if is_l1 else claim.l2
+    of = f"sign({name})" if is_l1 else name
+    return {
+        "of": of,
+        "term": f"{number(c)}·{of}",
+        "their_term": f"{number(factor * c)}·{of}",
+        "half_value": f"λΣ|{name}|" if is_l1 else f"½λ‖{name}‖²",
+        "value_of_it": f"2λΣ|{name}|" if is_l1 else f"λ‖{name}‖²",
+    }
+
+
+def _made(ground: Ground, factor: float) -> str:
+    """Say in which way a factor is made of the number of examples; empty where it is a constant."""
+    network, m = ground.problem.network, ground.samples
+    found = of_examples(factor, m, (*network.widths, network.depth))
+    made = [f"{'' if abs(left) == 1.0 else f'{number(abs(left))} times '}{form}" for form, left in found if form]
+    return f", which is {' or '.join(made[:2])} with m = {m} examples" if made else ""
 
 
 def _in_their_array(tensor: Tensor, cause: Cause) -> str:
@@ -147,18 +172,11 @@ def _in_their_array(tensor: Tensor, cause: Cause) -> str:
         place = [int(k) for k in str(cause.other).split(",")]
         offset = place[0] * tensor.canonical_shape[1] + place[1] if len(place) > 1 else place[0]
         return ", ".join(map(str, tensor.user_index(offset)))
-    line = int(cause.other or 0)
+    line = int(str(cause.other))
     unit, source = (line, 0) if cause.code == "part.row" else (0, line)
     index = tensor.user_index(unit * tensor.canonical_shape[1] + source)
     is_row = (cause.code == "part.row") != tensor.transposed
     return f"{line} (row {index[0]})" if is_row else f"{line} (column {index[-1]})"
-
-
-def _rows(ground: Ground) -> bool:
-    """Whether the examples lie in rows; where X leaves it open, as the weights have it."""
-    if ground.problem.examples is not None:
-        return ground.problem.examples == "rows"
-    return any(tensor.transposed for tensor in ground.problem.tensors)
 
 
 def _right(ground: Ground, cause: Cause) -> str:
@@ -173,7 +191,7 @@ def _right(ground: Ground, cause: Cause) -> str:
         return f"{grad} = {scale}(A{layer} - Y){'/m' if network.reduction == 'mean' else ''}"
     if cause.kind == "b":
         return f"{grad} = Σ dZ{layer} over the examples"
-    if not _rows(ground):
+    if not lies_in_rows(ground):
         return f"{grad} = dZ{layer}·{inputs}ᵀ"
     tensor = tensor_of(ground, cause)
     return f"{grad} = {inputs}ᵀ·dZ{layer}" if tensor is None or tensor.transposed else f"{grad} = dZ{layer}ᵀ·{inputs}"
@@ -184,15 +202,20 @@ def _way(ground: Ground, layer: int) -> str:
         return ""
     W = weights_name(ground, layer + 1)
     is_turned = any(tensor.transposed for tensor in ground.problem.tensors)
-    flow = (f"dZ{layer + 2}·{W}" + "ᵀ" * is_turned) if _rows(ground) else f"{W}ᵀ·dZ{layer + 2}"
+    flow = (f"dZ{layer + 2}·{W}" + "ᵀ" * is_turned) if lies_in_rows(ground) else f"{W}ᵀ·dZ{layer + 2}"
     return f"dA{layer + 1} = {flow}"
 
 
-def sentences(ground: Ground, causes: list[Cause], place: str = "") -> tuple[str, str, str]:
-    """Return what was done, how to repair it, and the right formula."""
+def sentences(ground: Ground, causes: list[Cause], place: str = "", alone: bool = False) -> tuple[str, str, str]:
+    """Return what was done, how to repair it, and the right formula.
+
+    `alone` says that nothing else is wrong: then the whole gradient may be that of another loss.
+    """
     entry = CODES[causes[0].code]
     sentence, repair, formula = (fill(ground, causes, text, place) for text in (entry.sentence, entry.repair, entry.formula))
-    loss = _other_loss(ground, causes)
+    if isinstance(causes[0].other, Edit):
+        formula = lines_of(ground, causes[0])[0]
+    loss = _other_loss(ground, causes) if alone else ""
     if loss:
         network = ground.problem.network
         yours = f"{network.loss}, {network.reduction.replace('_', ' ')} over the examples"
@@ -200,12 +223,22 @@ def sentences(ground: Ground, causes: list[Cause], place: str = "") -> tuple[str
     return sentence, repair, formula
 
 
+def wrong_line(ground: Ground, causes: list[Cause]) -> str:
+    """Return the line as the numbers say it is; empty where that is not one line."""
+    if isinstance(causes[0].other, Edit):
+        return lines_of(ground, causes[0])[1]
+    template = CODES[causes[0].code].line
+    return fill(ground, causes, template) if template else ""
+
+
 def _other_loss(ground: Ground, causes: list[Cause]) -> str:
     """Return the loss of which a gradient is right that has the same mistake everywhere; empty where there is none."""
     cause, network = causes[0], ground.problem.network
     at_output = cause.kind == "Z" and cause.layer + 1 == ground.depth
+    if cause.code == "loss.other":
+        return f"the {cause.other}"
     f, code = parse_activation(network.activations[-1])[0], cause.code
-    if at_output and code == "slope.missing" and f == "sigmoid" and network.loss == "squared_error":
+    if at_output and code == "slope.missing" and f in ("sigmoid", "softmax") and network.loss == "squared_error":
         return "the cross-entropy, whose dZ is a - y"
     if at_output and code == "output.extra_slope" and f == "sigmoid":
         return "half the squared error"
@@ -218,5 +251,7 @@ def _other_loss(ground: Ground, causes: list[Cause]) -> str:
         return CODES[code].loss + (", penalty apart" if at_output and penalized and CODES[code].loss else "")
     if code == "penalty.added":
         return CODES[code].loss
+    if cause.other == "l1" and code in ("penalty.twice", "penalty.half"):
+        return f"the loss with {'twice' if code == 'penalty.twice' else 'half'} this penalty"
     concerned = {(place, kind) for (place, kind), claim in ground.claims.items() if claim.penalty.values.any()}
     return CODES[code].loss if {(one.layer, one.kind) for one in causes} >= concerned else ""

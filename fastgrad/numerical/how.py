@@ -43,6 +43,8 @@ class How:
         Threads; None for all there are.
     progress : callable or None
         Called with (parameters done, parameters in all).
+    diagnosis : bool
+        Whether the mistake that makes a gradient wrong is looked for.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class How:
     tolerance: float | None = None
     threads: int | None = None
     progress: Progress | None = None
+    diagnosis: bool = True
 
     def __post_init__(self) -> None:
         if self.method != "auto":

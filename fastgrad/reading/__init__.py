@@ -80,8 +80,10 @@ __all__ = [
     "interpret_parts",
     "place_entries",
     "put_back",
+    "read_for_others",
     "read_parts",
     "separate",
+    "settled",
     "target_form",
 ]
 
@@ -232,6 +234,27 @@ def read_parts(
     problem = replace(problem, notes=problem.notes + _beside(parameters, reading))
     company = _named_company(gradients)
     return read_off(_with_company(company, company, problem, reading), description.learning_rate), reading
+
+
+def settled(description: Description, problem: Problem, reading: Reading) -> Description:
+    """Return a description with what the arrays told of one point, so that others are read as it was."""
+    column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
+    known = replace(description, layout=reading.layout, bias_column=column, unrolled=reading.unrolled)
+    return replace(known, classes=problem.classes, first_label=None) if problem.classes else known
+
+
+def read_for_others(
+    parameters: Parameters,
+    gradients: Parameters | None,
+    X: Any,
+    Y: Any,
+    description: Description,
+    masks: Parameters | None = None,
+) -> tuple[Problem, Callable[[Parameters, Any, Any], Problem]]:
+    """Make a problem as `interpret_parts` does; return as well what reads other parameters, X and Y as these were read."""
+    problem, reading = read_parts(parameters, gradients, X, Y, description, masks)
+    alike = replace(settled(description, problem, reading), grads=None, loss_value=None, learning_rate=None)
+    return problem, lambda parameters, X, Y: interpret_parts(parameters, None, X, Y, alike, masks)
 
 
 def _solved(

@@ -5,21 +5,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from fastgrad.errors import InputError
 from fastgrad.report.base import BaseReport
 from fastgrad.report.base import GradientError as GradientError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
 from fastgrad.report.formatting import closed, plain_text, printable
 from fastgrad.report.parts import Audit, ErrorMap, Finding, TensorReport
-from fastgrad.report.sentences import finding_lines, headline_sentence, provenance, sentences
+from fastgrad.report.sentences import colored, finding_lines, headline_sentence, provenance, sentences
 from fastgrad.report.table import table_of
+
+
+class Prediction(Protocol):
+    """What the named mistakes give for a problem: by name in the user's layout, or in theta's order."""
+
+    def __call__(self, problem: Any, /) -> dict[str, Any]:
+        """Return arrays by name."""
+
+    def values(self, problem: Any, /) -> Any:
+        """Return one array in theta's order."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,10 @@ class Report(BaseReport):
         Where the first wrong gradients are off, from the output inwards, at most `MOST_MAPS`, as `draw_errors` draws them.
     interrupted : bool
         Whether Ctrl-C came before everything was judged.
+    prediction : callable or None
+        From a problem to the gradients that the named mistakes give there; None where nothing is wrong.
+    read : callable or None
+        From parameters, X and Y to a problem, as this report's were read; None where they came from a file.
     """
 
     verdict: Literal["right", "wrong", "not judged"]
@@ -104,6 +119,8 @@ class Report(BaseReport):
     findings: tuple[Finding, ...] = ()
     maps: tuple[ErrorMap, ...] = field(default=(), repr=False)
     interrupted: bool = False
+    prediction: Prediction | None = field(default=None, repr=False, compare=False)
+    read: Callable[[Any, Any, Any], Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -118,6 +135,30 @@ class Report(BaseReport):
     def complaint(self) -> str:
         """Return the headline, the tensors concerned and what was found of them."""
         return plain_text(Group(self.headline(), *self._concerned()))
+
+    def predicted(self, parameters: Any, X: Any, Y: Any) -> dict[str, Any]:
+        """Return what the named mistakes give at another point, to be held against the backward pass there.
+
+        Parameters
+        ----------
+        parameters, X, Y
+            In the form of those that were checked; the number of examples may be another.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Under the names of the claimed gradients, each in the shape of its parameter; what is right is right there, too.
+
+        Raises
+        ------
+        InputError
+            If some wrong gradient has no confident finding, or the findings mean different numbers there.
+        """
+        if self.read is None:
+            raise InputError("predicted() needs a report of arrays given to fastgrad.check, without infer")
+        if self.prediction is None:
+            raise InputError("no mistake in the backward pass was named: there is nothing to predict from")
+        return self.prediction(self.read(parameters, X, Y))
 
     def parts(self) -> dict[str, Any]:
         """Return what the JSON document holds beside schema, passed and verdict."""
@@ -158,7 +199,7 @@ class Report(BaseReport):
         yield Text()
         yield Padding(table_of(self.tensors, ascii_only), (0, 0, 0, 1))
         yield Text()
-        yield from (Text(sentence) for sentence in sentences(self, ascii_only))
+        yield from (colored(sentence) for sentence in sentences(self, ascii_only))
         yield Text(provenance(self), style="dim")
 
     def _concerned(self) -> Iterator[RenderableType]:
@@ -166,5 +207,5 @@ class Report(BaseReport):
         concerned = tuple(tensor for tensor in self.tensors if tensor.verdict in ("wrong", "not judged"))
         if concerned:
             yield Padding(table_of(concerned, ascii_only=False), (0, 0, 0, 1))
-        yield from (Text(line) for finding in self.findings for line in finding_lines(finding, ascii_only=False))
+        yield from (colored(line) for finding in self.findings for line in finding_lines(finding, ascii_only=False))
         yield from (Text(closed(note)) for note in self.notes)

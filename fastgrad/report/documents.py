@@ -70,6 +70,8 @@ def finding_to_dict(finding: Finding) -> dict[str, Any]:
         "sentence": finding.sentence,
         "repair": finding.repair,
         "formula": finding.formula,
+        "line": finding.line,
+        "where": finding.where,
         "explains": finding.explains,
         "entries": finding.entries,
         "residual": number(finding.residual),

@@ -219,6 +219,10 @@ class Finding:
         The user's names of the wrong gradients that it affects.
     title : str
         What the code stands for, in a few words.
+    line : str
+        The line as the numbers say it is, where `formula` belongs; empty where that is not one line.
+    where : str
+        Of a backward function: the statement of its file that assigns what the finding is about, "file.py:34: dW2 = …".
     """
 
     code: str
@@ -236,3 +240,5 @@ class Finding:
     confident: bool = True
     concerns: tuple[str, ...] = ()
     title: str = ""
+    line: str = ""
+    where: str = ""

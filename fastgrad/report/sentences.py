@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
 from fastgrad.report.formatting import above, allowed_threads, closed, counted, duration, listed, printable, significant
 from fastgrad.report.parts import Audit, Finding, TensorReport
 from fastgrad.report.table import gradient_label, label
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 ADVICE_LINES = 3
 """Blind spots that the report for a person shows."""
+CLEARLY = 100.0
+"""How many times further off the next best hypothesis is where it is worth a word."""
 COARSER = 100.0
 """How many times coarser than the finest a tensor is named with an accuracy of its own."""
 
@@ -214,14 +218,26 @@ def _direction_audit_sentence(audit: Audit) -> str:
 
 def finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
     """Yield what was done and the repair; the evidence; what else it could be."""
-    lines = [f"{finding.sentence} {finding.repair} [{finding.code}]"]
-    lines += [f"    {finding.formula}"] if finding.formula else []
+    is_known = not finding.code.startswith("unknown")
+    doubt = "Not certain: " if is_known and not finding.confident else ""
+    lines = [f"{doubt}{finding.sentence} {finding.repair} [{finding.code}]"]
+    if finding.formula and finding.line:
+        lines += [f"    - {finding.formula}", f"    + {finding.line}"]
+    elif finding.formula:
+        lines.append(f"    {finding.formula}")
+    lines += [f"    {finding.where}"] if finding.where else []
     lines += [f"    |{line}|" for line in finding.picture]
     lines += [f"    {evidence}"] if (evidence := _evidence(finding)) else []
     for other in finding.alternatives:
-        lines.append(f"    It could as well be: {other.sentence} [{other.code}] To tell the two apart, use {other.separate}.")
+        tells = f" To tell the two apart, use {other.separate}." if other.separate else ""
+        lines.append(f"    It could as well be: {other.sentence} [{other.code}]{tells}")
     for line in lines:
         yield printable(line.translate(_PLAIN) if ascii_only else line)
+
+
+def colored(line: str) -> Text:
+    """Return a line of a report, in colour where it is a line of the backward pass as it should be, or as it is."""
+    return Text(line, style="green" if line.startswith("    - ") else "red" if line.startswith("    + ") else "")
 
 
 _PLAIN = str.maketrans(
@@ -234,7 +250,8 @@ def _evidence(finding: Finding) -> str:
     """Say how many entries a finding explains, and how well; of a mistake that is not known it is none."""
     if not finding.explains:
         return ""
-    rest = "" if finding.next_best is None else f"; the next best hypothesis is off by {finding.next_best:.0e}"
+    is_worse = finding.next_best is not None and finding.next_best > CLEARLY * finding.residual
+    rest = f"; the next best hypothesis is off by {finding.next_best:.0e}" if is_worse else ""
     close = f"to {finding.residual:.0e} of scale" if finding.residual else "exactly"
     return f"This explains {finding.explains:,} of {counted(finding.entries, 'entry')} {close}{rest}."
 

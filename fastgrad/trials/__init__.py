@@ -6,7 +6,7 @@ it: `calling` keeps to the arrays' names, layouts and dtypes, `points` chooses t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from typing import Any
@@ -22,9 +22,11 @@ from fastgrad.reading import Description
 from fastgrad.reading.names import listed
 from fastgrad.report import Report
 from fastgrad.report.formatting import closed, significant
+from fastgrad.report.parts import Finding
 from fastgrad.trials.calling import Answer, Function, Given, Point, ask, understand
 from fastgrad.trials.points import grown, initialised, number_of_examples, repeated, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
+from fastgrad.trials.source import statement
 
 __all__ = ["STEPS", "BackwardReport", "CheckProblem", "Function", "check_backward"]
 
@@ -85,6 +87,7 @@ class _Trials:
         self.check_problem, self.backward, self.given = check_problem, backward, given
         self.rng = np.random.default_rng(seed)
         self.trials: list[Trial] = []
+        self.answers: list[Answer] = []
         self.observations: list[Observation] = []
 
     def run(self) -> tuple[tuple[Trial, ...], tuple[Observation, ...]]:
@@ -96,7 +99,32 @@ class _Trials:
                 self.try_elsewhere()
             except InputError as error:  # outputs that have no logarithm, a loss that overflows
                 self.see("remark", f"The function was tried no further, for its network cannot be checked there: {error}.")
+        self.trials = [self.confirmed(place) for place in range(len(self.trials))]
         return tuple(self.trials), tuple(self.observations)
+
+    def confirmed(self, place: int) -> Trial:
+        """Return a trial of whose findings those are certain that predict the gradients of all other points."""
+        trial, unlike = self.located(self.trials[place]), set[str]()
+        if trial.report.prediction is None:
+            return trial
+        for other, answer in enumerate(self.answers):
+            if other != place:
+                try:
+                    predicted = trial.report.prediction.values(answer.problem)
+                except InputError:  # nothing is asserted of that point
+                    continue
+                unlike |= set(_different(answer.problem, answer.claimed - predicted, [answer.claimed, predicted]))
+        findings = tuple(
+            replace(finding, confident=finding.confident and not unlike & set(finding.concerns))
+            for finding in trial.report.findings
+        )
+        return replace(trial, report=replace(trial.report, findings=findings))
+
+    def located(self, trial: Trial) -> Trial:
+        """Return a trial whose findings say where the line stands in the user's own file, as far as its name is found."""
+        found = trial.report.findings
+        findings = tuple(replace(one, where=statement(self.backward, (*_names(one), *one.concerns))) for one in found)
+        return replace(trial, report=replace(trial.report, findings=findings))
 
     def see(self, kind: str, text: str) -> None:
         """Note an observation, once."""
@@ -118,6 +146,7 @@ class _Trials:
             if note not in self.given.problem.notes:  # which was read without gradients
                 self.see("remark", closed(note))
         self.trials.append(Trial(point.name, self.check_problem(answer.problem)))
+        self.answers.append(answer)
         return answer
 
     def same_again(self, point: Point, first: Answer) -> bool:
@@ -167,6 +196,7 @@ class _Trials:
                 self.see("failed", f"Your function failed when it was called again at {point.name}: {failure}.")
                 return point
             self.given, self.trials[-1] = shared, Trial(point.name, self.check_problem(answer.problem))
+            self.answers[-1] = answer
             self.see(
                 "remark",
                 "Your penalty is divided by the number of examples, which the other points assume from here on "
@@ -233,6 +263,12 @@ class _Trials:
         rounding = _SUBTRACTED * np.sqrt(claim_roundoff(whole.problem)) * np.abs(whole.claimed)
         if different := _different(whole.problem, data, together, [*shares, rounding]):
             self.see("wrong", _not_additive(whole.problem, different, data, together))
+
+
+def _names(finding: Finding) -> Iterator[str]:
+    """Yield what the line of a finding is about: what its formula begins with."""
+    if " = " in finding.formula:
+        yield finding.formula.split(" = ")[0]
 
 
 def _named(problem: Problem) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastgrad.errors import FunctionError, InputError, told
 from fastgrad.model.network import Array, Problem
-from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, target_form
+from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, settled, target_form
 from fastgrad.reading.arrays import Raw, as_numpy, is_array, like, size_of
 from fastgrad.reading.containers import opened
 from fastgrad.reading.names import listed
@@ -156,11 +156,8 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
     """
     # A file's names of gradients are of no use before there are any.
     problem, reading = read_parts(parameters, {}, X, Y, replace(description, grads=None), masks)
-    column = {None: description.bias_column, 0: "first", -1: "last"}[reading.column]
-    settled = replace(description, layout=reading.layout, bias_column=column, unrolled=reading.unrolled)
-    if problem.classes:
-        settled = replace(settled, classes=problem.classes, first_label=None)
-    return Given(Point("the given point", parameters, X, Y, masks), problem, reading, settled)
+    point = Point("the given point", parameters, X, Y, masks)
+    return Given(point, problem, reading, settled(description, problem, reading))
 
 
 def ask(backward: Function, given: Given, point: Point) -> Answer:

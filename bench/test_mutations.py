@@ -1,0 +1,38 @@
+"""Small changes of people's own backward passes, and what fastgrad makes of them: ``pytest bench/test_mutations.py -s``.
+
+The sources in `sources` are written in several styles; `mutator` changes their syntax trees and knows nothing of the
+diagnosis; `mutations` says what a case is and what counts as right, false and silent.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import mutations
+
+PAIRS = 15
+"""Pairs of changes for each source."""
+
+
+def diagnosed(pairs: int) -> mutations.Table:
+    """Judge every case of all sources."""
+    table = mutations.Table()
+    for path in mutations.SOURCES:
+        for case in mutations.Source(path).cases(pairs):
+            table.outcomes.append(mutations.judged(case))
+    return table
+
+
+@pytest.mark.parametrize(("what", "pairs", "least"), [("single changes", 0, 0.89), ("pairs of changes", PAIRS, 0.60)])
+def test_mutants_are_diagnosed(results, what, pairs, least):
+    table = diagnosed(pairs)
+    lines = [f"mutation bench, {what}", *table.lines(), "silent:", *table.silent()]
+    results.texts += lines
+    print(*lines, sep="\n")
+    assert table.count("undetected") == 0
+    assert table.accused() == 0
+    assert table.count("false") <= 0.01 * pairs * len(
+        mutations.SOURCES
+    )  # a mask that is all ones at the given point is f′ left out there
+    assert table.share() >= least
+    assert pairs or len(table.outcomes) >= 500

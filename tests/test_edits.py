@@ -1,0 +1,309 @@
+"""Mistakes as edits of a line: the kinds that no table lists, what may be asserted of them, and what they predict."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastgrad
+from fastgrad.errors import InputError
+from fastgrad.report.sentences import colored
+
+from test_diagnosis import RIGHT, Net, deep, named
+
+SAME = 1e-9
+
+
+def changed(net, layer, dZ):
+    """Return dW and db of a backward pass of which one line, dZ of a layer, is another: dZ(dA, dZ above)."""
+    flow, dW, db = net.delta(), {}, {}
+    for k in reversed(range(net.depth)):
+        dW[k], db[k] = flow @ net.a[k].T + net.l2 * net.W[k], flow.sum(axis=1, keepdims=True)
+        if k:
+            dA = net.W[k].T @ flow
+            right = RIGHT[net.activations[k - 1]](net.z[k - 1], net.a[k])
+            flow = dZ(dA, flow) if k - 1 == layer else dA * right
+    return dW, db
+
+
+def relu_net():
+    return Net((4, 5, 5, 5, 3), ["relu", "relu", "relu", "softmax"], 7)
+
+
+def tanh_net(l2=0.0):
+    return Net((4, 5, 5, 5, 5), ["tanh", "tanh", "tanh", "identity"], 7, l2=l2)
+
+
+def in_the_wild():
+    """Name mistakes that were seen in public code: the network, its dW and db, the code and the wrong gradients or dZ."""
+    relu, tanh, penalized = relu_net(), tanh_net(), tanh_net(0.3)
+    right, b = tanh.backward()[:2]
+    with_penalty = penalized.backward()[0]
+    yield "f(dA) for dA f'", relu, *changed(relu, 1, lambda dA, _: np.maximum(0, dA)), "slope.of_flow", "dZ2"
+    yield (
+        "f' at the output's z",
+        tanh,
+        *changed(tanh, 1, lambda dA, _: dA * (1 - np.tanh(tanh.z[3]) ** 2)),
+        "edit.line",
+        "dZ2",
+    )
+    yield (
+        "dW for W beside a penalty",
+        penalized,
+        *changed(penalized, 1, lambda dA, dZ: (with_penalty[2].T @ dZ) * (1 - penalized.a[2] ** 2)),
+        "way.other_matrix",
+        "dZ2",
+    )
+    yield "parentheses", tanh, *changed(tanh, 1, lambda dA, _: dA * 1 - tanh.a[2] ** 2), "edit.line", "dZ2"
+    yield "another layer's gradient, transposed", tanh, {**right, 1: right[2].T}, b, "edit.line", "dW2"
+    yield "one number for a matrix", tanh, {**right, 1: right[1].sum() + 0 * right[1]}, b, "value.one_number", "dW2"
+    yield "one number added", tanh, {**right, 1: right[1] + 0.37}, b, "value.number_added", "dW2"
+    yield "m times K", tanh, {**right, 1: 35 * right[1]}, b, "factor.constant", "dW2"
+
+
+@pytest.mark.parametrize("case", [*in_the_wild()], ids=lambda case: case[0])
+def test_a_kind_that_no_table_lists_is_named(case):
+    _, net, dW, db, code, place = case
+    report = net.check(dW, db)
+    assert named(report) == [(code, place)]
+    (finding,) = report.findings
+    assert finding.confident
+    assert finding.explains == finding.entries
+
+
+@pytest.mark.parametrize(("factor", "code"), [(0.0, "missing"), (2.0, "twice"), (-1.0, "sign"), (7.0, "not_divided")])
+def test_l1_is_named_as_l2_is(factor, code):
+    net = deep()
+    dW, db, _ = net.backward()
+    report = net.check({k: dW[k] + 0.1 * factor * np.sign(net.W[k]) for k in dW}, db, {"l1": 0.1})
+    assert named(report) == [(f"penalty.{code}", "dW1, dW2, dW3 and dW4")]
+    assert "sign(W1)" in report.findings[0].sentence + report.findings[0].repair
+
+
+def test_both_penalties_left_out_are_one_edit():
+    net = deep(l2=0.2)
+    dW, db, _ = net.backward()
+    claimed = {k: dW[k] - net.l2 * net.W[k] for k in dW}, db
+    loss = net.check(*claimed, {"l1": 0.1}).loss  # which tells that the penalties are meant as they were declared
+    (finding,) = net.check(*claimed, {"l1": 0.1, "loss_value": loss}).findings
+    assert (finding.code, finding.confident) == ("edit.line", True)
+    assert "sign(W1)" in finding.formula
+    assert "W1" not in finding.line.split("=")[1]
+
+
+def test_an_update_is_told_from_a_gradient():
+    net = deep()
+    dW, db, _ = net.backward()
+    (finding,) = net.check({k: -0.05 * dW[k] for k in dW}, {k: -0.05 * db[k] for k in db}).findings
+    assert finding.code == "factor.update"
+    assert "learning rate of 0.05" in finding.sentence
+
+
+# What may be asserted.
+
+
+def one_output(delta, seed):
+    net = Net((3, 5, 1), ["tanh", "sigmoid"], 12, seed=seed)
+    net.Y = (np.arange(12) % 2)[None].astype(float)
+    return net, net.backward(delta=delta(net))[:2]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_number_is_no_evidence(seed):
+    noise = np.random.default_rng(seed).uniform(0.5, 1.5, (1, 12))
+    net, claimed = one_output(lambda net: noise * (net.a[-1] - net.Y) / 12, seed)
+    report = net.check(*claimed)
+    assert {finding.code for finding in report.findings} == {"unknown.tensor"}
+    assert "flow into the layer is right" not in str(report)
+
+
+def test_another_loss_is_said_of_the_whole_gradient_only():
+    net = Net((4, 5, 3), ["tanh", "sigmoid"], 7, loss="squared_error")
+    top = (net.a[-1] - net.Y) / net.m
+    dW, db, _ = net.backward(delta=top)
+    assert "exactly the gradient of the cross-entropy" in str(net.check(dW, db)).replace("\n", " ")
+    assert "exactly the gradient" not in str(net.check({**dW, 0: 2 * dW[0]}, db))
+
+
+def test_a_nearest_hypothesis_is_not_nearer_than_the_explanation():
+    net = deep()
+    noise = 1 + 0.3 * np.random.default_rng(1).normal(size=(5, 7))
+    dW, db, _ = net.backward(delta=2 * net.delta(), slopes={1: lambda z, a: noise})
+    for finding in net.check(dW, db).findings:
+        assert not finding.explains or finding.residual < 1e-10
+
+
+def test_an_order_that_is_fitted_entry_by_entry_is_not_the_nearest():
+    net = deep()
+    dW, db, _ = net.backward()
+    wrong = db[2] + 1e-3 * np.random.default_rng(0).normal(size=db[2].shape) * np.abs(db[2]).max()
+    assert "in another order" not in str(net.check(dW, {**db, 2: wrong}))
+
+
+def test_what_would_tell_is_said_only_where_it_does():
+    net = Net((4, 5, 3), ["tanh", "softmax"], 3)  # as many examples as outputs
+    dW, db, _ = net.backward(delta=3 * net.delta())
+    (finding,) = net.check(dW, db).findings
+    assert [other.separate for other in finding.alternatives] == ["a test with another number of outputs"]
+
+
+def test_nothing_is_promised_to_tell_what_is_one_mistake_in_two_places():
+    draw = np.random.default_rng(9)
+    X, Y = draw.normal(size=(16, 12)), draw.normal(size=(16, 4))
+    weights = {"w1": draw.normal(size=(12, 7)), "w2": draw.normal(size=(7, 4))}
+    h = X @ weights["w1"]
+    d = 2 * (np.maximum(h, 0) @ weights["w2"] - Y)
+    summed = {"w1": X.T @ ((d @ weights["w2"].T) * (h > 0)), "w2": np.maximum(h, 0).T @ d}
+    report = fastgrad.check(weights, summed, X, Y, hidden="relu", output="identity", loss="sum_squared_error")
+    assert [finding.code for finding in report.findings] == ["factor.examples"]
+    assert "What would tell" not in str(report)
+
+
+def test_what_is_not_certain_is_not_said_as_a_fact():
+    net = Net((4, 5, 1), ["tanh", "sigmoid"], 7)
+    dW, db, _ = net.backward()
+    report = net.check(dW, {**db, 1: db[1] * (1 + 1e-9)})
+    text = str(report)
+    assert all(finding.confident or finding.code.startswith("unknown") for finding in report.findings) or "Not certain" in text
+    assert any(not finding.confident for finding in report.findings)
+
+
+def test_a_tensor_that_is_right_gets_no_finding():
+    net = Net((4, 5, 5, 3), ["tanh", "tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    noise = 1 + 0.1 * np.random.default_rng(0).normal(size=dW[2].shape)
+    extra = (net.delta() * net.a[3] * (1 - net.a[3])) @ net.a[2].T  # in dW3 alone
+    for wrong in (extra, noise * dW[2], net.a[3] @ net.a[2].T):
+        report = net.check({**dW, 2: wrong}, db)
+        assert {name for finding in report.findings for name in finding.concerns} == {"dW3"}
+
+
+def test_a_gradient_of_the_penalty_alone_lacks_the_data():
+    net = deep(l2=0.3)
+    dW, db, _ = net.backward()
+    (finding,) = net.check({**dW, 1: net.l2 * net.W[1]}, db).findings
+    assert finding.code == "factor.zero"
+    assert "0 times" not in finding.sentence
+
+
+@pytest.mark.parametrize(("factor", "made"), [(121.0, "m²"), (1.1, "m/(m - 1)"), (22.0, "2 times m"), (110.0, "m(m - 1)")])
+def test_a_factor_made_of_the_number_of_examples_is_called_so(factor, made):
+    net = Net((4, 5, 3), ["tanh", "softmax"], 11)
+    dW, db, _ = net.backward(delta=factor * net.delta())
+    (finding,) = net.check(dW, db).findings
+    assert f"which is {made}" in finding.sentence
+    assert "m = 11" in finding.sentence
+
+
+def test_advice_repairs_what_is_wrong():
+    net = deep(l2=0.2)
+    dW, db, _ = net.backward()
+    (finding,) = net.check({k: dW[k] - 0.1 * net.W[k] for k in dW}, db).findings
+    assert finding.code == "penalty.half"
+    assert "0.2·W1 in place of 0.1·W1" in finding.repair
+
+
+def test_unknown_shows_the_line_where_the_error_enters():
+    net = deep()
+    noise = 1 + 0.3 * np.random.default_rng(1).normal(size=(5, 7))
+    dW, db, _ = net.backward(slopes={1: lambda z, a: noise})
+    assert net.check(dW, db).findings[0].formula.startswith("dZ2 =")
+
+
+def test_the_line_is_shown_as_it_should_be_and_as_it_is():
+    net = tanh_net()
+    report = net.check(*changed(net, 1, lambda dA, _: dA * 1 - net.a[2] ** 2))
+    lines = [line.strip() for line in str(report).splitlines()]
+    assert "- dZ2 = W3ᵀ·dZ3 ⊙ (1 - A2²)" in lines
+    assert "+ dZ2 = W3ᵀ·dZ3·1 - A2²" in lines
+
+
+def test_a_diagnosis_can_be_left_out():
+    net = deep()
+    dW, db, _ = net.backward()
+    report = net.check({**dW, 1: 2 * dW[1]}, db, {"diagnosis": False})
+    assert report.verdict == "wrong"
+    assert report.maps
+    assert not report.findings
+
+
+def test_both_lines_have_their_colour():
+    assert [str(colored(f"    {sign} dW1 = 0").style) for sign in "-+"] == ["green", "red"]
+
+
+# Prediction.
+
+
+def at(net):
+    parameters = {f"{kind}{k + 1}": array for kind in "Wb" for k, array in enumerate(getattr(net, kind))}
+    return parameters, net.X, net.Y
+
+
+def test_a_mistake_is_predicted_at_another_point_with_another_number_of_examples():
+    def mistaken(net):
+        dW, db = changed(net, 1, lambda dA, _: dA * 1 - net.a[2] ** 2)
+        return {**dW, 0: dW[0] * net.m}, db
+
+    net, other = tanh_net(), Net((4, 5, 5, 5, 5), ["tanh", "tanh", "tanh", "identity"], 11, seed=5)
+    predicted = net.check(*mistaken(net)).predicted(*at(other))
+    dW, db = mistaken(other)
+    assert predicted.keys() == {f"d{kind}{k}" for kind in "Wb" for k in (1, 2, 3, 4)}
+    for k in dW:
+        np.testing.assert_allclose(predicted[f"dW{k + 1}"], dW[k], rtol=SAME, atol=SAME)
+        np.testing.assert_allclose(predicted[f"db{k + 1}"], db[k], rtol=SAME, atol=SAME)
+
+
+def test_nothing_is_predicted_of_what_is_not_known():
+    net = deep()
+    noise = 1 + 0.3 * np.random.default_rng(1).normal(size=(5, 7))
+    with pytest.raises(InputError, match="dW2, db2"):
+        net.check(*net.backward(slopes={1: lambda z, a: noise})[:2]).predicted(*at(net))
+
+
+def test_a_constant_that_may_be_made_of_m_is_not_predicted_with_another_m():
+    net, other = Net((4, 5, 3), ["tanh", "softmax"], 8), Net((4, 5, 3), ["tanh", "softmax"], 11, seed=3)
+    dW, db, _ = net.backward(delta=2 * net.delta())  # 2, or 8/4: m over the number of inputs
+    report = net.check(dW, db)
+    report.predicted(*at(net))
+    with pytest.raises(InputError, match="number of examples"):
+        report.predicted(*at(other))
+
+
+def test_the_statement_in_the_users_file_is_pointed_to(tmp_path):
+    source = tmp_path / "mine.py"
+    source.write_text(
+        "import numpy as np\n\n\ndef backward(parameters, X, Y):\n"
+        "    d = (X @ parameters['W1'].T + parameters['b1'] - Y) / len(X)\n    grads = {}\n"
+        "    grads['dW1'] = 2 * d.T @ X\n    grads['db1'] = d.sum(0)\n    return grads\n"
+    )
+    space = {}
+    exec(compile(source.read_text(), str(source), "exec"), space)
+    draw = np.random.default_rng(0)
+    parameters = {"W1": draw.normal(size=(3, 4)), "b1": draw.normal(size=3)}
+    X, Y = draw.normal(size=(7, 4)), draw.normal(size=(7, 3))
+    options = {"output": "identity", "loss": "squared_error", "layout": "rows,out_in"}
+    report = fastgrad.check(parameters, backward=space["backward"], X=X, Y=Y, **options)
+    assert report.trials[0].report.findings[0].where == "mine.py:7: grads['dW1'] = 2 * d.T @ X"
+    assert "mine.py:7" in str(report)
+
+
+def test_with_a_function_a_cause_must_hold_at_the_other_points():
+    def backward(parameters, X, Y):
+        a = np.tanh(X @ parameters["W1"].T + parameters["b1"])
+        d = (a @ parameters["W2"].T + parameters["b2"] - Y) / len(X)
+        below = (d @ parameters["W2"]) * (1 - a * a)
+        stray = round(1.0 + abs(float(X[0, 0])), 2)  # looks like a constant at one point
+        return {"dW1": below.T @ X, "db1": below.sum(0), "dW2": stray * d.T @ a, "db2": d.sum(0)}
+
+    draw = np.random.default_rng(0)
+    parameters = {
+        "W1": draw.normal(size=(5, 4)),
+        "b1": draw.normal(size=5),
+        "W2": draw.normal(size=(3, 5)),
+        "b2": draw.normal(size=3),
+    }
+    options = {"hidden": "tanh", "output": "identity", "loss": "squared_error", "layout": "rows,out_in"}
+    report = fastgrad.check(parameters, backward=backward, X=draw.normal(size=(7, 4)), Y=draw.normal(size=(7, 3)), **options)
+    (finding,) = report.trials[0].report.findings
+    assert finding.code == "factor.constant"
+    assert not finding.confident
