@@ -113,7 +113,7 @@ class _Trials:
                     predicted = trial.report.prediction.values(answer.problem)
                 except InputError:  # nothing is asserted of that point
                     continue
-                unlike |= set(_different(answer.problem, answer.claimed - predicted, [answer.claimed, predicted]))
+                unlike |= set(_different(answer.problem, answer.claimed, predicted, [answer.claimed, predicted]))
         findings = tuple(
             replace(finding, confident=finding.confident and not unlike & set(finding.concerns))
             for finding in trial.report.findings
