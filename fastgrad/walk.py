@@ -245,8 +245,7 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
     report = summed_up(ruling, ruling.numerical.audit, None, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
-    is_named = how.diagnosis and report.verdict == "wrong"
-    return _named_from_entries(report, ruling.problem, how) if is_named else report
+    return _named_from_entries(report, ruling.problem, how) if how.diagnosis and report.verdict == "wrong" else report
 
 
 def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:
