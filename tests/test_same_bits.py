@@ -101,9 +101,8 @@ def test_real_cases_are_as_they_were(name):
 
 
 if __name__ == "__main__":
-    found: dict[str, Any] = {str(seed): of_network(seed) for seed in SEEDS} | {
-        case.values[0]: of_case(case.values[0]) for case in cases.names()
-    }
+    real = [case.values[0] for case in cases.names()]
+    found: dict[str, Any] = {str(seed): of_network(seed) for seed in SEEDS} | {name: of_case(name) for name in real}
     RECORD.parent.mkdir(exist_ok=True)
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in {"machine": machine(), **found}.items()]
     RECORD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
