@@ -103,7 +103,7 @@ def _rate(problem: Problem, numerical: Numerical, claimed: Array, here: Array, d
 
     def improved(rate: float, rest: Array) -> float:
         slope = (off(rate + small) - rest) / small
-        return rate - float(rest @ slope) / float(slope @ slope)
+        return rate - float((rest @ slope) / (slope @ slope))  # nan, which fits nothing, where nothing moves
 
     small = SMALL * max(norm(problem.theta), SMALL) / norm(direction)
     with np.errstate(all="ignore"):
