@@ -29,8 +29,7 @@ from fastgrad.model.network import Problem
 from fastgrad.numerical import load_kernels
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.how import How
-from fastgrad.numerical.methods import FAST
-from fastgrad.numerical.parameter import PARAMETER
+from fastgrad.numerical.methods import FAST, USUAL
 from fastgrad.numerical.tracking import Progress
 from fastgrad.reading import Description, completed, interpret_parts, read_for_others
 from fastgrad.reading.description import Items
@@ -197,7 +196,7 @@ def check_inferred(problem: Problem, described: Description, how: How) -> Report
     from fastgrad.diagnosis.declaration import inferred
 
     require_gradient(problem)
-    load_kernels(PARAMETER)
+    load_kernels(USUAL)
     with np.errstate(all="ignore"):
         found = inferred(problem, described.said())
     report = check_as(found, how)
@@ -245,8 +244,7 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
     report = summed_up(ruling, ruling.numerical.audit, None, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
-    is_named = how.diagnosis and report.verdict == "wrong"
-    return _named_from_entries(report, ruling.problem, how) if is_named else report
+    return _named_from_entries(report, ruling.problem, how) if how.diagnosis and report.verdict == "wrong" else report
 
 
 def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:

@@ -257,4 +257,4 @@ def test_walk_is_the_order_of_steps_without_mathematics_or_wording_of_its_own():
         assert not any(isinstance(node, ast.JoinedStr) for node in ast.walk(function)), f"{function.name} has words of its own"
     attributes = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute))
     assert {node.attr for node in attributes if ast.unparse(node.value) == "np"} <= {"errstate"}
-    assert len(source.splitlines()) <= 290
+    assert len(source.splitlines()) <= 300

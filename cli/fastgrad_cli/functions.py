@@ -57,6 +57,11 @@ class UserFunction:
     timeout : float, optional
         Seconds that a call, and importing the module, may take; 0 for no limit, None for one that grows with the network.
 
+    Attributes
+    ----------
+    source : str
+        Its file, where that was named.
+
     Raises
     ------
     InputError
@@ -65,6 +70,7 @@ class UserFunction:
 
     def __init__(self, text: str, timeout: float | None = None) -> None:
         self._place, self._name = _named(text)
+        self.source = self._place if self._place.endswith(".py") else ""
         self._timeout = timeout
         self._ended: str | None = None
         self._gone = False

@@ -436,7 +436,8 @@ class Scene:
                 raise UnfitError
             code, parameter = network.activation_codes[self.layer], network.activation_parameters[self.layer]
         else:
-            code, parameter = ACTIVATION_CODES[function.split("'")[0]], 0.0
+            name, parameter = parse_activation(function.split("'")[0])
+            code = ACTIVATION_CODES[name]
         which = 1 if function == "slope" or function.endswith("'") else 0
         return lambda x: tabulated(code, parameter, np.ascontiguousarray(np.atleast_2d(x)))[which]
 

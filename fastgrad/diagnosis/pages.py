@@ -129,7 +129,7 @@ PAGES: dict[str, Page] = {
     "slope.of_flow": Page(
         "The derivative of an activation is taken where the activation was: at z, which the forward pass computed. What flows "
         "back is multiplied by it, and is no place at which anything is evaluated.",
-        "dZ2 = dA2 * slope(dA2)",
+        "dZ2 = np.tanh(dA2)",
         _DZ2,
     ),
     "slope.other_activation": Page(

@@ -114,7 +114,7 @@ class Prediction:
         arrays: dict[str, Array] = {}
         for tensor in self.problem.tensors:
             if tensor.gradient_name is not None:
-                array = arrays.setdefault(tensor.gradient_name.removesuffix(" (bias)"), np.zeros(tensor.shape))
+                array = arrays.setdefault(tensor.gradient_array, np.zeros(tensor.shape))
                 place_entries(tensor, values[tensor.start : tensor.stop], array)
         return arrays
 

@@ -123,8 +123,12 @@ class _Trials:
     def located(self, trial: Trial) -> Trial:
         """Return a trial whose findings say where the line stands in the user's own file, as far as its name is found."""
         found = trial.report.findings
-        findings = tuple(replace(one, where=statement(self.backward, (*_names(one), *one.concerns))) for one in found)
+        findings = tuple(replace(one, where=self.place(one)) for one in found)
         return replace(trial, report=replace(trial.report, findings=findings))
+
+    def place(self, finding: Finding) -> str:
+        """Return the statement that a finding is about; of what is no mistake in a line there is none."""
+        return statement(self.backward, (*_names(finding), *finding.concerns)) if finding.formula else ""
 
     def see(self, kind: str, text: str) -> None:
         """Note an observation, once."""

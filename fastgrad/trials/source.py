@@ -12,10 +12,11 @@ from typing import Any
 def statement(function: Callable[..., Any], names: Iterable[str]) -> str:
     """Return where the first of some names is assigned that is, as "file.py:34: dZ2 = dA2 * A2"; empty where none is.
 
-    Looked for in the whole file of the function: what makes a gradient may stand in a function that it calls.
+    Looked for in the whole file of the function: what makes a gradient may stand in a function that it calls. One that is
+    called elsewhere than here names its file as `source`.
     """
     try:
-        path = inspect.getsourcefile(inspect.unwrap(function))
+        path = getattr(function, "source", None) or inspect.getsourcefile(inspect.unwrap(function))
         text = Path(path).read_text(encoding="utf-8") if path else ""
         statements = list(_assignments(ast.parse(text)))
     except (OSError, TypeError, ValueError, SyntaxError):  # no file, or none that can be read
