@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastgrad.report import Report
 
 ADVICE_LINES = 3
-"""Blind spots that the report for a person shows."""
+"""Blind spots that the report of right gradients shows; beside a mistake one is enough."""
 CLEARLY = 100.0
 """How many times further off the next best hypothesis is where it is worth a word."""
 COARSER = 100.0
@@ -156,8 +156,7 @@ def sentences(report: Report, ascii_only: bool) -> Iterator[str]:
     if report.directions is None:
         yield from _kink_sentences(report.tensors)
     yield from _sensitivity_sentences(report)
-    if report.verdict == "right":
-        yield from _advice_sentences(report.advice)
+    yield from _advice_sentences(report.advice, ADVICE_LINES if report.verdict == "right" else 1)
     if report.audit is not None and not report.audit.disagreements:
         yield _audit_sentence(report.audit) if report.directions is None else _direction_audit_sentence(report.audit)
 
@@ -190,12 +189,12 @@ def _sensitivity_sentences(report: Report) -> Iterator[str]:
     yield f"The tolerance is {significant(tolerance)} roundings{chosen} of {what} in {precisions}; {bound}."
 
 
-def _advice_sentences(advice: tuple[str, ...]) -> Iterator[str]:
+def _advice_sentences(advice: tuple[str, ...], most: int) -> Iterator[str]:
     """Yield the first pieces of advice, and the number of the rest."""
-    for sentence in advice[:ADVICE_LINES]:
+    for sentence in advice[:most]:
         yield f"Blind spot: {closed(sentence)}"
-    if len(advice) > ADVICE_LINES:
-        more = counted(len(advice) - ADVICE_LINES, "more blind spot")
+    if len(advice) > most:
+        more = counted(len(advice) - most, "more blind spot")
         yield f"This test point has {more}, which report.advice and --json list."
 
 
