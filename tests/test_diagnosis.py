@@ -601,7 +601,7 @@ def test_a_picture_that_cannot_be_written(wrong_report, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(figures.Figure, "savefig", refuse)
-    with pytest.raises(fastgrad.InputError, match="Permission denied; give another name"):
+    with pytest.raises(fastgrad.InputError, match="cannot be written: Permission denied"):
         pictures.draw_errors(wrong_report[0], tmp_path / "x.svg")
     (tmp_path / "y.svg").mkdir()
     with pytest.raises(fastgrad.InputError, match="is a folder"):
