@@ -128,8 +128,8 @@ def test_tensor_whose_gradient_is_zero_is_named():
     assert report.advice[0].startswith("The gradient is zero to rounding (dW1, db1, dW2)")
 
 
-def test_wrong_gradients_are_not_followed_by_advice():
+def test_wrong_gradients_are_followed_by_one_piece_of_advice():
     case = with_widths((5, 7, 3), samples=1)
     report = check_problem(problems.problem(case, 2.0 * reference.gradient(case)))
-    assert report.advice
-    assert "Blind spot" not in str(report)
+    assert len(report.advice) > 1
+    assert str(report).count("Blind spot: ") == 1
