@@ -131,5 +131,5 @@ def test_tensor_whose_gradient_is_zero_is_named():
 def test_wrong_gradients_are_followed_by_one_piece_of_advice():
     case = with_widths((5, 7, 3), samples=1)
     report = check_problem(problems.problem(case, 2.0 * reference.gradient(case)))
-    assert len(report.advice) > 1
+    assert report.advice
     assert str(report).count("Blind spot: ") == 1
