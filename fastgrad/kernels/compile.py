@@ -5,6 +5,7 @@ Called by the files of kernels, none of which is imported but to compile: `kerne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -108,6 +109,22 @@ def _call_address(typing_context: Any, address: Any, arguments: Any) -> Any:
 
 call = _call_directly if config.DISABLE_JIT else intrinsic(_call_address)
 """Call a worker from a kernel, as in call(address, (first, second)); the types must be those of its signature."""
+
+
+def _without_raising(function: Callable[[float], float]) -> Callable[[float], float]:
+    """Return a function of Python's that gives infinity where its result is beyond the range, as compiled code does."""
+
+    def bounded(x: float) -> float:
+        try:
+            return function(x)
+        except OverflowError:
+            return math.inf
+
+    return bounded
+
+
+exp, expm1 = map(_without_raising, (math.exp, math.expm1)) if config.DISABLE_JIT else (math.exp, math.expm1)
+"""The exponentials of kernels; what they are compiled from is Python's own, which raises where they are not compiled."""
 
 
 def _no_matter() -> None:
