@@ -112,19 +112,22 @@ call = _call_directly if config.DISABLE_JIT else intrinsic(_call_address)
 
 
 def _without_raising(function: Callable[[float], float]) -> Callable[[float], float]:
-    """Return a function of Python's that gives infinity where its result is beyond the range, as compiled code does."""
+    """Return a function of Python's that gives infinity beyond the range and nan where it has no value, as compiled code does."""
 
     def bounded(x: float) -> float:
         try:
             return function(x)
         except OverflowError:
             return math.inf
+        except ValueError:
+            return math.nan
 
     return bounded
 
 
-exp, expm1 = map(_without_raising, (math.exp, math.expm1)) if config.DISABLE_JIT else (math.exp, math.expm1)
-"""The exponentials of kernels; what they are compiled from is Python's own, which raises where they are not compiled."""
+_RAISING = (math.exp, math.expm1, math.sin, math.cos)
+exp, expm1, sin, cos = map(_without_raising, _RAISING) if config.DISABLE_JIT else _RAISING
+"""Functions of kernels; what they are compiled from is Python's own, which raises where it is not compiled."""
 
 
 def _no_matter() -> None:
