@@ -9,7 +9,7 @@ roundoffs of the terms. Four more cost what rounding an argument costs: GELU's �
 below e^−700 may be lost. p is the activation's parameter: the slope of leaky ReLU, α of ELU, the slope of hard sigmoid.
 """
 
-from math import atan, atan2, erf, erfc, inf, log, log1p, pi, sqrt, tanh
+from math import atan, atan2, erf, erfc, inf, pi, sqrt, tanh
 from typing import Any, NamedTuple
 
 from fastgrad.kernels.codes import (
@@ -40,7 +40,7 @@ from fastgrad.kernels.codes import (
     SOFTSIGN,
     TANH,
 )
-from fastgrad.kernels.compile import apart, by_code, cos, exp, expm1, once, outlined, sin
+from fastgrad.kernels.compile import apart, by_code, cos, exp, expm1, log, log1p, once, outlined, sin
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 """G. Klambauer et al., Self-normalizing neural networks, 2017."""

@@ -112,7 +112,7 @@ call = _call_directly if config.DISABLE_JIT else intrinsic(_call_address)
 
 
 def _without_raising(function: Callable[[float], float]) -> Callable[[float], float]:
-    """Return a function of Python's that gives infinity beyond the range and nan where it has no value, as compiled code does."""
+    """Return a function of Python's that gives infinity beyond the range and nan where it has no value, as compiled."""
 
     def bounded(x: float) -> float:
         try:
@@ -120,13 +120,14 @@ def _without_raising(function: Callable[[float], float]) -> Callable[[float], fl
         except OverflowError:
             return math.inf
         except ValueError:
-            return math.nan
+            return -math.inf if (function, x) in _POLES else math.nan
 
     return bounded
 
 
-_RAISING = (math.exp, math.expm1, math.sin, math.cos)
-exp, expm1, sin, cos = map(_without_raising, _RAISING) if config.DISABLE_JIT else _RAISING
+_POLES = ((math.log, 0.0), (math.log1p, -1.0))
+_RAISING = (math.exp, math.expm1, math.sin, math.cos, math.log, math.log1p)
+exp, expm1, sin, cos, log, log1p = map(_without_raising, _RAISING) if config.DISABLE_JIT else _RAISING
 """Functions of kernels; what they are compiled from is Python's own, which raises where it is not compiled."""
 
 

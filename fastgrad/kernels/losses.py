@@ -7,7 +7,7 @@ differences are right to a few unit roundoffs of what is added up in them, that 
 way, or of the change itself where only one term is left.
 """
 
-from math import cosh, inf, log, log1p, sinh, tanh
+from math import cosh, inf, sinh, tanh
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,7 +34,7 @@ from fastgrad.kernels.codes import (
     SQUARED_HINGE,
     TARGET,
 )
-from fastgrad.kernels.compile import by_code, exp, expm1, helper, once, outlined
+from fastgrad.kernels.compile import by_code, exp, expm1, helper, log, log1p, once, outlined
 
 
 @outlined
