@@ -64,6 +64,8 @@ def diagnosed(problem: Problem, numerical: Numerical) -> Diagnosis:
     ground = Ground(problem, numerical)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         states = search(ground)
+    if not states:  # numbers near the ends of the range, of which no distance is a number: nothing is said
+        return Diagnosis((), None)
     best, *rivals = states
     groups = grouped(best)
     findings = tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
