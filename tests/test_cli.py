@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from fastgrad import walk
 from fastgrad.errors import InputError
 from fastgrad.reading import modelfile
+from fastgrad.reading.formats import load_arrays
 from fastgrad.teaching import demo
 from fastgrad_cli import terminal
 from fastgrad_cli.main import main
@@ -245,7 +246,7 @@ def test_info_needs_no_gradients_and_speaks_json():
 def test_gradient_is_written_in_the_users_names_and_shapes(name, ratio):
     result = run("gradient", write(name))
     assert result.exit_code == 0, result.output
-    found = modelfile.load_arrays(f"{name}_gradient.npz")
+    found = load_arrays(f"{name}_gradient.npz")
     claimed = {k: v for k, v in demo.find(name).build()[0].items() if k.startswith("d")}
     assert found.keys() == claimed.keys()
     for key, array in claimed.items():
@@ -257,7 +258,7 @@ def test_gradient_of_a_file_without_gradients():
     result = run("gradient", write("repaired", leave_out="d"), "-o", "out.npz", "--sample", "10", "--json")
     assert result.exit_code == 0
     assert document(result)["written"] == "out.npz"
-    found = modelfile.load_arrays("out.npz")
+    found = load_arrays("out.npz")
     assert sorted(found) == ["dW1", "dW2", "dW3", "db1", "db2", "db3"]
     assert np.isnan(found["dW1"]).any()
 

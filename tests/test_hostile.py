@@ -25,9 +25,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
 import fastgrad
+from fastgrad import machine
 from fastgrad.errors import InputError
 from fastgrad.model import forward
 from fastgrad.reading import modelfile
+from fastgrad.reading.formats import npy
 from fastgrad.walk import check_problem
 from fastgrad_cli.main import main
 
@@ -207,7 +209,7 @@ def test_a_bomb_of_zeros_is_refused_before_it_goes_off(path, monkeypatch):
                 member.write(bytes(2**20))
         archive.writestr("X.npy", fuzz.members({"X": np.ones((3, 1))})["X.npy"])
     assert path.stat().st_size < 2**19
-    monkeypatch.setattr(modelfile, "available_memory", lambda: 2**30)
+    monkeypatch.setattr(machine, "available_memory", lambda: 2**30)
     complaint, peak = refused(path)
     assert "its arrays need 4.3 GiB, 1.0 GiB of memory are free; the largest is W1 (268435456, 1)" in complaint
     assert peak < 2**24
@@ -224,7 +226,7 @@ def test_examples_times_units_are_refused_before_they_are_tabulated(path, monkey
 
 
 def test_more_arrays_than_a_network_has_are_refused(path, monkeypatch):
-    monkeypatch.setattr(modelfile, "MOST_ARRAYS", 10)
+    monkeypatch.setattr(npy, "MOST_ARRAYS", 10)
     assert "it holds 13 arrays; a model file has 10 at most" in refused(path, fuzz.wrong_model())[0]
 
 

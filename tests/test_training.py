@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from fastgrad.errors import InputError
-from fastgrad.reading.modelfile import load_arrays
+from fastgrad.reading.formats import load_arrays
 from fastgrad.report.pictures import require
 from fastgrad.teaching import digits, pictures, training
 from fastgrad.teaching.training import Comparison, Moment, Training

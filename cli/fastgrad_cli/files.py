@@ -12,6 +12,7 @@ from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, shortened
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import modelfile, place_entries
+from fastgrad.reading.formats import STDIN, load_arrays
 from fastgrad.teaching.demo import Demo
 from fastgrad.writing import replaceable
 
@@ -26,6 +27,8 @@ def free_target(source: str, target: str | None, force: bool) -> Path:
     InputError
         If it is the source, or is there already and may not be replaced.
     """
+    if target is None and source == STDIN:
+        raise InputError("what comes in by the standard input has no name: say with --to which file to write")
     path = Path(target) if target is not None else Path(f"{Path(source).stem}_gradient.npz")
     replaceable(path, follow=force)
     if path.exists() and Path(source).exists() and path.samefile(source):
@@ -72,7 +75,7 @@ def write_demo(demo: Demo) -> Path:
 def _holds(path: Path, contents: dict[str, Any]) -> bool:
     """Whether a file holds exactly these arrays."""
     try:
-        found = modelfile.load_arrays(path)
+        found = load_arrays(path)
     except InputError:
         return False
     return found.keys() == contents.keys() and all(np.array_equal(found[key], contents[key]) for key in contents)

@@ -87,6 +87,11 @@ def main() -> None:
 )
 @file_argument
 @click.option(
+    "--gradients",
+    metavar="FILE",
+    help="The gradients stand in this file, under names of their own or those of the parameters in the first.",
+)
+@click.option(
     "--backward",
     metavar="FUNCTION",
     help="Try this function, module:function or file.py:function, called as function(parameters, X, Y), at FILE's point and "
@@ -118,6 +123,7 @@ def main() -> None:
 @json_option
 def check(
     file: str,
+    gradients: str | None,
     backward: str | None,
     timeout: float | None,
     picture: str | None,
@@ -131,9 +137,9 @@ def check(
 ) -> int:
     """Check the gradients in FILE.
 
-    FILE is an .npz that holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y. Each
-    gradient is compared with the numerical one of the loss. The description of the network stands in FILE as well, or is
-    given with options.
+    FILE holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y: an .npz, a folder of .npy
+    files, .json, .safetensors, .mat or .h5, or - for an .npz or JSON from the standard input. Each gradient is compared
+    with the numerical one of the loss. The description of the network stands in FILE as well, or is given with options.
 
     Exit codes: 0 right; 1 wrong; 2 the command, a file or fastgrad itself is at fault; 3 not judged; 130 interrupted.
     """
@@ -143,10 +149,12 @@ def check(
     how, code = {**method, "directions": directions, "tolerance": tolerance, "diagnosis": not no_diagnosis}, None
     if timeout is not None and backward is None:
         raise click.UsageError("--timeout goes with --backward: it is the time for each call of that function.")
+    if gradients is not None and backward is not None:
+        raise click.UsageError("--gradients has no meaning with --backward, which computes them.")
     report: Report | BackwardReport
     try:
         if backward is None:
-            report = _infer(file, description, how) if infer else _check_file(file, description, how)
+            report = (_infer if infer else _check_file)(file, gradients, description, how)
         else:
             report = _try(backward, timeout, file, description, {**how, "infer": infer})
     except Interrupted as stop:
@@ -407,11 +415,11 @@ def _check_demo(name: str | None, as_json: bool) -> int:
     return terminal.RIGHT if as_planted else terminal.FAILED
 
 
-def _load(file: str, description: dict[str, Any]) -> Problem:
+def _load(file: str, description: dict[str, Any], gradients: str | None = None) -> Problem:
     """Read a file with the items of the description that were given."""
     from fastgrad.reading import Description, modelfile
 
-    return modelfile.load(file, Description(**description))
+    return modelfile.load(file, Description(**description), gradients)
 
 
 def _require_gradients(problem: Problem, file: str) -> None:
@@ -446,20 +454,20 @@ def _check(problem: Problem, method: dict[str, Any]) -> Report:
         return check_problem(problem, **method, progress=progress)
 
 
-def _check_file(file: str, description: dict[str, Any], how: dict[str, Any]) -> Report:
-    """Check the gradients in a file."""
-    problem = _load(file, description)
+def _check_file(file: str, gradients: str | None, description: dict[str, Any], how: dict[str, Any]) -> Report:
+    """Check the gradients in a file, or in a second one."""
+    problem = _load(file, description, gradients)
     _require_gradients(problem, file)
     return _check(problem, how)
 
 
-def _infer(file: str, description: dict[str, Any], how: dict[str, Any]) -> Report:
+def _infer(file: str, gradients: str | None, description: dict[str, Any], how: dict[str, Any]) -> Report:
     """Check the gradients in a file under the network that they tell."""
     from fastgrad.numerical.how import How
     from fastgrad.reading import Description, modelfile
     from fastgrad.walk import check_inferred
 
-    problem, said, _ = modelfile.load_completed(file, Description(**description))
+    problem, said, _ = modelfile.load_completed(file, Description(**description), gradients)
     _require_gradients(problem, file)
     with _working() as progress:
         return check_inferred(problem, said, How(**how, progress=progress))

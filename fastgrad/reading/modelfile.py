@@ -1,27 +1,22 @@
-"""The .npz file, read and written.
+"""The model file: read in any of the formats, written as .npz.
 
-Called by the command line and, as fastgrad.save, by people. What the arrays mean is interpret's business. Nothing is
-ever unpickled; every header is judged before memory is taken for its array, by what Python and NumPy will make of it.
+Called by the command line and, as fastgrad.save, by people. What the arrays mean is interpret's business; how they come out of
+a file, and what is refused there, is that of `formats`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
-import math
 import os
 import shlex
-import stat
-import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple, Unpack
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import IO, Any, Unpack
 
 import numpy as np
-import numpy.typing as npt
 
-from fastgrad.errors import InputError, quoted, shortened
-from fastgrad.machine import available_memory
+from fastgrad.errors import InputError
 from fastgrad.model.network import Problem
 from fastgrad.reading import (
     LIST_ITEMS,
@@ -36,46 +31,23 @@ from fastgrad.reading import (
     separate,
 )
 from fastgrad.reading.description import Items
-from fastgrad.reading.names import LONGEST_NAME
+from fastgrad.reading.formats import called, load_arrays
+from fastgrad.reading.formats.npy import EXAMPLE_WEIGHTS, Raw
+from fastgrad.reading.names import is_parameter
 from fastgrad.writing import PathLike, written_whole
 
-Raw = npt.NDArray[Any]
 
-CHUNK = 1 << 20
-MOST_ARRAYS = 10_000
-"""Arrays that a file may hold: a network of thousands of layers has that many, a hostile file has more."""
-DEFLATE_LIMIT = 1040
-"""A deflated byte becomes at most 1032; a directory that claims more is not honest."""
-
-LONGEST_HEADER = 10_000
-"""Bytes of an array's header, which NumPy would read whole before it judges them; plain numbers need 128."""
-MOST_DIMENSIONS = 32
-"""Axes that any supported NumPy can give an array."""
-LARGEST_ITEM = 1 << 20
-"""Bytes of an item of the description, which becomes Python's own texts and numbers: the names of 5,000 arrays, each of fifty
-characters, or a weight for each of 131,072 classes. Weights of examples are as many as the examples, and are counted so."""
-MOST_EMPTY_TEXTS = 10_000
-"""Entries of an array of texts without a character: it takes no bytes in a file, and some for every entry in memory."""
-PYTHON_NUMBER = 64
-"""Bytes of a number in a tuple, while the list that it is made from is there as well: twice a pointer and a float."""
-LAST_CHARACTER = 0x10FFFF
-"""The last code point of Unicode; NumPy keeps any number of 32 bits as a character, and Python then fails."""
-
-EXAMPLE_WEIGHTS = ("example_weights", "sample_weights", "sample_weight")
-"""Names of a column or row of weights that are none of a layer."""
-
-_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-
-
-def load(path: PathLike, overrides: Description | None = None) -> Problem:
+def load(path: PathLike, overrides: Description | None = None, gradients: PathLike | None = None) -> Problem:
     """Read a model file.
 
     Parameters
     ----------
     path : str or path
-        An .npz with parameters, gradients, X, Y and, perhaps, the items of a `Description`.
+        Parameters, gradients, X, Y and, perhaps, the items of a `Description`, in any of the formats.
     overrides : Description, optional
         What takes the place of the file's own items.
+    gradients : str or path, optional
+        A second file with the gradients, under names of their own or those of the parameters.
 
     Returns
     -------
@@ -87,14 +59,14 @@ def load(path: PathLike, overrides: Description | None = None) -> Problem:
     InputError
         If the file cannot be read safely, or if its arrays make no network; the message begins with the file.
     """
-    arrays = load_arrays(path)
-    with _naming(path), _with_command(path, overrides or Description()):
-        items = _description_items(arrays)
-        description = Description(**items).overlaid(overrides or Description())
+    arrays, description = _read(path, overrides, gradients)
+    with _naming(path), _with_command(path, overrides or Description(), gradients):
         return interpret(arrays, description)
 
 
-def load_completed(path: PathLike, overrides: Description | None = None) -> tuple[Problem, Description, tuple[str, ...]]:
+def load_completed(
+    path: PathLike, overrides: Description | None = None, gradients: PathLike | None = None
+) -> tuple[Problem, Description, tuple[str, ...]]:
     """Read a model file with stand-ins for what nobody said; return what was said, and the items that nobody did.
 
     Raises
@@ -102,9 +74,8 @@ def load_completed(path: PathLike, overrides: Description | None = None) -> tupl
     InputError
         As from `load`.
     """
-    arrays = load_arrays(path)
+    arrays, description = _read(path, overrides, gradients)
     with _naming(path):
-        description = Description(**_description_items(arrays)).overlaid(overrides or Description())
         problem, missing = completed(lambda said: interpret(arrays, said), description)
         return problem, description, missing
 
@@ -119,35 +90,9 @@ def load_parts(
     InputError
         As from `load`.
     """
-    arrays = load_arrays(path)
+    arrays, description = _read(path, overrides, None)
     with _naming(path), _with_command(path, overrides or Description()):
-        items = _description_items(arrays)
-        description = Description(**items).overlaid(overrides or Description())
         return *separate(arrays, description), description
-
-
-def load_arrays(path: PathLike) -> dict[str, Raw]:
-    """Read every array of an .npz.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-
-    Returns
-    -------
-    dict of str to ndarray
-        By name, in the file's order.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, it is no .npz, is damaged, holds a pickle, or needs more memory than there is.
-    """
-    with _naming(path), _archive(path) as archive:
-        members = [_member(archive, info) for info in _array_infos(archive)]
-        _require_memory(members)
-        return {member.name: _read(archive, member) for member in members}
 
 
 def save(
@@ -218,6 +163,20 @@ def save_arrays(path: PathLike, arrays: Mapping[str, Any], follow: bool = False)
         _write(stream, contents)
 
 
+def _read(path: PathLike, overrides: Description | None, gradients: PathLike | None) -> tuple[dict[str, Raw], Description]:
+    """Return the arrays of a file, and of a second one with the gradients, and what is said of the network."""
+    arrays, claimed = load_arrays(path), {} if gradients is None else load_arrays(gradients)
+    with _naming(path):
+        items = _description_items(arrays)
+        description = Description(**{**_description_items(claimed), **items}).overlaid(overrides or Description())
+    named = description.params or ()
+    renamed = {name: f"grad.{name}" for name in claimed if name in named or (name in arrays and is_parameter(name))}
+    if named and description.grads is None and set(named) <= renamed.keys():
+        description = replace(description, grads=tuple(renamed[name] for name in named))
+    beside = {renamed.get(name, name): array for name, array in claimed.items() if name in renamed or name not in arrays}
+    return arrays | beside, description
+
+
 def _plain(name: str, value: Any) -> Raw:
     """Return an array that a file may hold."""
     try:
@@ -269,241 +228,32 @@ def _as_text(key: str, array: Raw) -> Raw:
         raise InputError(f"{key} must be text; it holds bytes that are none") from None
 
 
-# Reading safely.
-
-
-class _Member(NamedTuple):
-    """One array of the archive, by its header."""
-
-    name: str
-    info: zipfile.ZipInfo
-    start: int
-    shape: tuple[int, ...]
-    fortran_order: bool
-    dtype: np.dtype[Any]
-    size: int
-
-
 @contextlib.contextmanager
 def _naming(path: PathLike) -> Iterator[None]:
     """Begin every complaint with the file."""
     try:
         yield
     except QuestionError as question:
-        raise question.saying(f"{shortened(os.fspath(path))}: {question}") from None
+        raise question.saying(f"{called(path)}: {question}") from None
     except InputError as error:
-        raise InputError(f"{shortened(os.fspath(path))}: {error}") from None
+        raise InputError(f"{called(path)}: {error}") from None
 
 
 @contextlib.contextmanager
-def _with_command(path: PathLike, said: Description) -> Iterator[None]:
+def _with_command(path: PathLike, said: Description, gradients: PathLike | None = None) -> Iterator[None]:
     """Add to a question the whole command that answers it, with what was said already."""
     try:
         yield
     except QuestionError as question:
         items = {key: _typed(value) for key, value in said.said().items() if key not in question.examples}
         options = " ".join(as_option(key, value) for key, value in (items | question.examples).items())
-        command = f"fastgrad check {shlex.quote(os.fspath(path))} {options}"
+        files = shlex.quote(os.fspath(path)) + (
+            "" if gradients is None else f" --gradients {shlex.quote(os.fspath(gradients))}"
+        )
+        command = f"fastgrad check {files} {options}"
         raise question.saying(f"{question}. The whole command: {command}") from None
 
 
 def _typed(value: Any) -> str:
     """Return an item as it is typed after its option."""
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-@contextlib.contextmanager
-def _archive(path: PathLike) -> Iterator[zipfile.ZipFile]:
-    """Open the zip, and turn whatever the system or the zip library raises into a complaint."""
-    try:
-        with _regular(path) as stream:
-            try:
-                archive = zipfile.ZipFile(stream)
-            except zipfile.BadZipFile as error:
-                raise InputError(f"{_what_instead(stream)} ({shortened(str(error))})") from None
-            with archive:
-                yield archive
-    except FileNotFoundError:
-        raise InputError("there is no such file") from None
-    except IsADirectoryError:
-        raise InputError("this is a folder, not an .npz file") from None
-    except zipfile.BadZipFile as error:
-        raise InputError(f"this .npz is truncated or damaged ({shortened(str(error))})") from None
-    except MemoryError:
-        raise InputError("there is not enough memory for its arrays") from None
-    except OSError as error:
-        raise InputError(f"it cannot be read: {error.strerror or error}") from None
-    except (NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
-        raise InputError(f"it cannot be read: {shortened(str(error))}") from None
-
-
-def _regular(path: PathLike) -> IO[bytes]:
-    """Open a regular file; anything else might never end, or wait for somebody to write into it."""
-    try:
-        stream = open(path, "rb", opener=_without_waiting)  # noqa: SIM115  (closed by the caller)
-    except ValueError as error:  # a zero byte in the name
-        raise InputError(f"it cannot be read: {error}") from None
-    if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-        return stream
-    stream.close()
-    raise InputError("this is a device, a pipe or a socket; an .npz is read from a regular file, so write it into one first")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file, also a pipe that nobody writes into."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def _what_instead(stream: IO[bytes]) -> str:
-    """Return what a file that zipfile refuses seems to be."""
-    stream.seek(0)
-    beginning = stream.read(6)
-    if beginning == b"\x93NUMPY":
-        return "this is a single array (.npy); write all of them with np.savez or fastgrad.save"
-    if beginning[:2] == b"PK":
-        return "this .npz is truncated or damaged"
-    if beginning[:1] == b"\x80":
-        return "this looks like a pickle, which is never loaded; write an .npz with np.savez or fastgrad.save"
-    return "this is not an .npz file (a zip of arrays); write one with np.savez or fastgrad.save"
-
-
-def _array_infos(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Return the directory's entries of arrays, each judged as far as the directory tells."""
-    infos = [info for info in archive.infolist() if info.filename.endswith(".npy")]
-    if not infos:
-        raise InputError("there are no arrays in it")
-    if len(infos) > MOST_ARRAYS:
-        raise InputError(f"it holds {len(infos):,} arrays; a model file has {MOST_ARRAYS:,} at most")
-    seen: set[str] = set()
-    for info in infos:
-        name = info.filename.removesuffix(".npy")
-        if len(name) > LONGEST_NAME:
-            raise InputError(f"the name {quoted(name)} is longer than the {LONGEST_NAME} characters that a name may have")
-        if name in seen:
-            raise InputError(f"it holds {name} twice")
-        seen.add(name)
-        if info.flag_bits & 1:
-            raise InputError(f"{name} is encrypted")
-        if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise InputError(f"{name} is compressed in a way that .npz files do not use")
-        if info.file_size > info.compress_size * DEFLATE_LIMIT + CHUNK:
-            raise InputError(f"{name} is damaged: {info.compress_size:,} bytes cannot hold {info.file_size:,}")
-    return infos
-
-
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
-    """Read the header of one array and hold it against the directory."""
-    name = info.filename.removesuffix(".npy")
-    with _reading(name), archive.open(info) as stream:
-        shape, fortran_order, dtype = _header(name, stream)
-        start = stream.tell()
-    if dtype.hasobject:
-        raise InputError(
-            f"{name} holds Python objects (a pickle), which are never loaded; save it as an array of numbers, or each "
-            "of its entries under a name of its own"
-        )
-    if dtype.fields is not None or dtype.subdtype is not None or not _is_shape(shape, dtype):
-        raise InputError(f"{name} is not a plain array (dtype {shortened(str(dtype))}, shape {quoted(shape)})")
-    size = math.prod(shape) * dtype.itemsize
-    if start + size != info.file_size:
-        there = info.file_size - start
-        raise InputError(f"{name} is damaged: its header declares {size:,} bytes for {shape}, {there:,} are there")
-    member = _Member(name, info, start, shape, fortran_order, dtype, size)
-    _require_modest(member)
-    return member
-
-
-def _header(name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read a header, whose length is judged before it is read."""
-    version = np.lib.format.read_magic(stream)
-    if version not in _HEADERS:
-        raise InputError(f"{name} is in a version of the .npy format that plain numbers and text do not need")
-    prefix = stream.read(2 if version == (1, 0) else 4)
-    length = int.from_bytes(prefix, "little")
-    if length > LONGEST_HEADER:
-        raise InputError(f"{name} is not a plain array: its header has {length:,} bytes, where 128 are usual")
-    try:
-        return _HEADERS[version](io.BytesIO(prefix + stream.read(length)))
-    except (MemoryError, RecursionError):  # of Python's parser, by thousands of brackets
-        raise InputError(f"{name} is truncated or damaged (its header cannot be read)") from None
-
-
-def _is_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Whether NumPy can make an array of this shape; it counts the other axes even where one of them is empty."""
-    if len(shape) > MOST_DIMENSIONS or any(isinstance(n, bool) or n < 0 for n in shape):
-        return False
-    # Texts without a byte become texts of one character, and a character of bytes becomes one of four.
-    return 4 * math.prod(max(n, 1) for n in shape) * max(dtype.itemsize, 1) <= sys.maxsize
-
-
-def _require_modest(member: _Member) -> None:
-    """Refuse an item of the description, or texts without a character, that would become too many of Python's objects."""
-    count = math.prod(member.shape)
-    if member.dtype.itemsize == 0 and count > MOST_EMPTY_TEXTS:
-        raise InputError(f"{member.name} holds {count:,} entries without a byte; there may be {MOST_EMPTY_TEXTS:,} at most")
-    taken = max(member.size, member.dtype.itemsize)  # to show an empty array of long texts takes some of them
-    if taken > LARGEST_ITEM and _is_item(member):
-        raise InputError(
-            f"{member.name} takes {taken:,} bytes, where an item of a description takes {LARGEST_ITEM:,} at most; if it "
-            "is data, give it another name"
-        )
-
-
-@contextlib.contextmanager
-def _reading(name: str) -> Iterator[None]:
-    """Turn what a damaged member raises, in the zip, in its compression or in NumPy's parser, into a complaint."""
-    try:
-        yield
-    except (InputError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        raise InputError(f"{name} is truncated or damaged ({shortened(str(error))})") from None
-
-
-def _is_item(member: _Member) -> bool:
-    """Whether an array is taken for an item of the description, weights of examples left out; see `_description_items`."""
-    if member.dtype.kind in "US":
-        return member.name in TEXT_ITEMS | LIST_ITEMS | NUMBER_ITEMS | set(EXAMPLE_WEIGHTS)
-    return member.name in LIST_ITEMS - set(EXAMPLE_WEIGHTS) and len(member.shape) < 2
-
-
-def _require_memory(members: Sequence[_Member]) -> None:
-    """Refuse what would not fit: the arrays as they are, and twice as double precision numbers, read and worked on.
-
-    Weights of examples become Python's numbers beside.
-    """
-    each = {member.name: PYTHON_NUMBER if member.name in EXAMPLE_WEIGHTS else 16 for member in members}
-    total = sum(member.size + each[member.name] * math.prod(member.shape) for member in members)
-    available = available_memory()
-    if total > available:
-        largest = max(members, key=lambda member: math.prod(member.shape))
-        raise InputError(
-            f"its arrays need {total / 2**30:,.1f} GiB, {available / 2**30:,.1f} GiB of memory are free; the largest "
-            f"is {largest.name} {largest.shape}"
-        )
-
-
-def _read(archive: zipfile.ZipFile, member: _Member) -> Raw:
-    """Read one array whose header has been judged."""
-    if member.dtype.itemsize == 0:  # NumPy would make room for a character
-        return np.zeros(member.shape, dtype=member.dtype)
-    flat = np.empty(math.prod(member.shape), dtype=member.dtype)
-    buffer, done = flat.view(np.uint8).data if member.size else memoryview(b""), 0
-    with _reading(member.name), archive.open(member.info) as stream:
-        stream.read(member.start)
-        while done < member.size:
-            chunk = stream.read(min(CHUNK, member.size - done))
-            if not chunk:
-                raise EOFError(f"{member.size - done:,} bytes are missing")
-            buffer[done : done + len(chunk)] = chunk
-            done += len(chunk)
-    _require_characters(member, flat)
-    return flat.reshape(member.shape[::-1]).T if member.fortran_order else flat.reshape(member.shape)
-
-
-def _require_characters(member: _Member, flat: Raw) -> None:
-    """Refuse a text whose numbers are not those of characters."""
-    if member.dtype.kind == "U" and flat.size:
-        points = flat.view(np.dtype(np.uint32).newbyteorder(member.dtype.byteorder))
-        if points.max() > LAST_CHARACTER:
-            raise InputError(f"{member.name} is damaged: it holds numbers that are no characters")

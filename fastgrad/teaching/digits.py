@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fastgrad.errors import InputError
 from fastgrad.machine import available_memory
 from fastgrad.model.network import Array, Offsets
-from fastgrad.reading.modelfile import load_arrays
+from fastgrad.reading.formats import load_arrays
 
 OWN = Path(__file__).parents[1] / "data" / "digits.npz"
 """The 1,797 digits of 8 × 8 pixels that are the test set of: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten
