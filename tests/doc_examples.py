@@ -2,9 +2,9 @@
 
 A block ``python`` is run, all blocks of a page in one namespace; where its first line is a comment with a file's name, the file
 is written as well. A block ``text`` right after it is what it prints. In a block ``console`` every line after ``$`` is a
-command, what follows is what it prints. A block ``c`` begins with a comment that names its file. In expected output ``…``
-stands for anything; times, threads and what rounding leaves are not compared. ``python tests/doc_examples.py PAGE...`` writes
-today's output into pages.
+command, what follows is what it prints. A block ``c`` or ``javascript`` begins with a comment that names its file. In expected
+output ``…`` stands for anything; times, threads and what rounding leaves are not compared. ``python tests/doc_examples.py
+PAGE...`` writes today's output into pages.
 """
 
 import contextlib
@@ -23,7 +23,8 @@ from click.testing import CliRunner
 from fastgrad_cli.main import main
 
 FENCE = re.compile(r"^```(?P<language>.*)\n(?P<text>(?s:.*?))^```$", re.M)
-RUN = {"python", "text", "console", "c"}
+WRITTEN = {"c", "javascript"}
+RUN = {"python", "text", "console", *WRITTEN}
 SHOWN = {"sh", "toml", "yaml", "json", "diff"}
 """Languages of blocks that are read and not run: installation, settings of other programs, parts of a document."""
 DRIFTING = (
@@ -84,7 +85,7 @@ def run_page(page, folder):
                     outcomes.append(Outcome(block.text, following.text, printed, (following.start, following.end)))
                 elif printed:
                     raise AssertionError(f"a block printed something and no block text follows:\n{block.text}\n{printed}")
-            elif block.language == "c":
+            elif block.language in WRITTEN:
                 Path(block.text.split()[1]).write_text(block.text, encoding="utf-8")
             elif block.language == "console":
                 outcomes += run_console(block)
@@ -124,7 +125,8 @@ def run_command(command):
         return result.output
     if words[0] == "python":
         command = shlex.join([sys.executable, *words[1:]])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+    places = {"PYTHONPATH": map(os.path.abspath, sys.path), "PATH": (str(Path(sys.executable).parent), os.environ["PATH"])}
+    environment = os.environ | {name: os.pathsep.join(folders) for name, folders in places.items()}
     return subprocess.run(command, shell=True, capture_output=True, text=True, check=True, env=environment).stdout
 
 

@@ -33,7 +33,7 @@ from fastgrad.reading import (
 from fastgrad.reading.description import Items
 from fastgrad.reading.formats import called, load_arrays
 from fastgrad.reading.formats.npy import EXAMPLE_WEIGHTS, Raw
-from fastgrad.reading.names import is_parameter
+from fastgrad.reading.names import is_parameter, split
 from fastgrad.writing import PathLike, written_whole
 
 
@@ -169,12 +169,13 @@ def _read(path: PathLike, overrides: Description | None, gradients: PathLike | N
     with _naming(path):
         items = _description_items(arrays)
         description = Description(**{**_description_items(claimed), **items}).overlaid(overrides or Description())
+    if split(claimed, description)[1]:  # its names say which are gradients
+        return arrays | split(claimed, description)[1], description
     named = description.params or ()
-    renamed = {name: f"grad.{name}" for name in claimed if name in named or (name in arrays and is_parameter(name))}
+    renamed = {name: f"grad.{name}" for name in claimed if name in named or is_parameter(name)}
     if named and description.grads is None and set(named) <= renamed.keys():
         description = replace(description, grads=tuple(renamed[name] for name in named))
-    beside = {renamed.get(name, name): array for name, array in claimed.items() if name in renamed or name not in arrays}
-    return arrays | beside, description
+    return arrays | {new: claimed[name] for name, new in renamed.items()}, description
 
 
 def _plain(name: str, value: Any) -> Raw:
