@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from fastgrad.functions.check import check_function
     from fastgrad.functions.gradient import derivative, numerical_gradient
     from fastgrad.functions.report import FunctionReport
+    from fastgrad.questions import NetworkGradient, compare, gradient, info, selftest, sweep
+    from fastgrad.questions.comparison import Comparison
+    from fastgrad.questions.understood import Understood
     from fastgrad.reading.modelfile import save
     from fastgrad.report import GradientError, Report
     from fastgrad.report.pictures import draw_errors
@@ -24,35 +27,51 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackwardReport",
+    "Comparison",
     "FunctionReport",
     "GradientError",
     "InputError",
     "Interrupted",
+    "NetworkGradient",
     "Report",
+    "Understood",
     "__version__",
     "check",
     "check_function",
+    "compare",
     "derivative",
     "draw_errors",
+    "gradient",
     "gradient_descent",
+    "info",
     "numerical_gradient",
     "save",
+    "selftest",
+    "sweep",
 ]
 
 _HOMES = {
     "BackwardReport": "fastgrad.trials",
+    "Comparison": "fastgrad.questions.comparison",
     "FunctionReport": "fastgrad.functions.report",
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
     "Interrupted": "fastgrad.errors",
+    "NetworkGradient": "fastgrad.questions",
     "Report": "fastgrad.report",
+    "Understood": "fastgrad.questions.understood",
     "check": "fastgrad.walk",
     "check_function": "fastgrad.functions.check",
+    "compare": "fastgrad.questions",
     "derivative": "fastgrad.functions.gradient",
     "draw_errors": "fastgrad.report.pictures",
+    "gradient": "fastgrad.questions",
     "gradient_descent": "fastgrad.teaching.descent",
+    "info": "fastgrad.questions",
     "numerical_gradient": "fastgrad.functions.gradient",
     "save": "fastgrad.reading.modelfile",
+    "selftest": "fastgrad.questions",
+    "sweep": "fastgrad.questions",
 }
 
 

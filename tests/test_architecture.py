@@ -21,6 +21,7 @@ ROOMS = (
     {"diagnosis", "trials"},
     {"walk"},
     {"teaching"},
+    {"questions"},
     {"__main__"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""

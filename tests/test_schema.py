@@ -31,6 +31,7 @@ def folder(tmp_path, monkeypatch):
     np.savez("planted.npz", **arrays, **description)
     np.savez("repaired.npz", **demo.repaired()[0], **description)
     np.savez("strange.npz", **{**arrays, "dW1": arrays["dW1"] * np.nan, "b2": arrays["b2"] * 0}, **description)
+    np.savez("missing.npz", dW1=arrays["dW1"] * np.nan)
     rng = np.random.default_rng(0)
     np.savez("rows.npz", W1=rng.normal(size=(3, 2)), X=rng.normal(size=(5, 3)), Y=rng.normal(size=(5, 2)))
     masked = {"D1": np.ones((5, 3)), "keep_prob": 0.8, "example_weights": np.ones(3), "l2": 0.1}
@@ -59,6 +60,8 @@ COMMANDS = [
     ("info", "info planted.npz"),
     ("info", "info masked.npz"),
     ("selftest", "selftest rows.npz --output identity --loss squared_error"),
+    ("compare", "compare planted.npz repaired.npz"),
+    ("compare", "compare planted.npz missing.npz"),
     ("sweep", "sweep planted.npz --from 1e-2 --to 1e-4"),
     ("explain", "explain"),
     ("explain", "explain slope.missing"),

@@ -10,13 +10,15 @@ import numpy.typing as npt
 
 from fastgrad._version import SCHEMA
 from fastgrad.errors import InputError, shortened
-from fastgrad.model.network import Array, Problem
-from fastgrad.reading import modelfile, place_entries
+from fastgrad.reading import LIST_ITEMS, NUMBER_ITEMS, TEXT_ITEMS, Description, modelfile
 from fastgrad.reading.formats import STDIN, load_arrays
+from fastgrad.reading.names import split
 from fastgrad.teaching.demo import Demo
 from fastgrad.writing import replaceable
 
 Arrays = dict[str, npt.NDArray[Any]]
+ITEMS = TEXT_ITEMS | NUMBER_ITEMS | LIST_ITEMS
+"""Names of what describes the network, which is taken from the first of two files."""
 
 
 def free_target(source: str, target: str | None, force: bool) -> Path:
@@ -38,14 +40,19 @@ def free_target(source: str, target: str | None, force: bool) -> Path:
     return path
 
 
-def gradient_arrays(problem: Problem, values: Array) -> Arrays:
-    """Return a flat gradient as the user's own arrays, under the names of the user's gradients."""
-    arrays: Arrays = {}
-    for tensor in problem.tensors:
-        # W and b of one array have one name between them.
-        array = arrays.setdefault(tensor.gradient_array, np.full(tensor.shape, np.nan))
-        place_entries(tensor, values[tensor.start : tensor.stop], array)
-    return arrays
+def require_same_point(first: str, second: str) -> None:
+    """Raise InputError where two files hold other parameters, or other data, under the same names."""
+    ours, theirs = load_arrays(first), load_arrays(second)
+    gradients = split(theirs, Description())[1]
+    if not gradients:  # gradients under the parameters' names
+        return
+    for name in ours.keys() & theirs.keys() - gradients.keys():
+        same = ours[name].shape == theirs[name].shape and np.array_equal(ours[name], theirs[name])
+        if not same and name not in ITEMS:
+            raise InputError(
+                f"{shortened(second)} has another {shortened(name)} than {shortened(first)}; two gradients are compared at one "
+                "point: the same parameters, X and Y"
+            )
 
 
 def written(path: Path, arrays: Arrays) -> dict[str, Any]:

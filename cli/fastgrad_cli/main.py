@@ -23,6 +23,7 @@ from fastgrad_cli.options import (
 if TYPE_CHECKING:
     from fastgrad.model.network import Problem
     from fastgrad.report import Report
+    from fastgrad.report.base import BaseReport
     from fastgrad.teaching.demo import Demo
     from fastgrad.trials import BackwardReport
 
@@ -174,8 +175,8 @@ def info(file: str, description: dict[str, Any], as_json: bool) -> int:
     It prints the layers, the loss and its value, every array with its shape and layout, which gradient belongs to which
     parameter, and how long a check will take. What nobody said of the network is named.
     """
+    from fastgrad.questions.understood import Understood
     from fastgrad.reading import Description, modelfile
-    from fastgrad_cli.understood import Understood
 
     problem, _, missing = modelfile.load_completed(file, Description(**description))
     understood = Understood.of(problem, missing)
@@ -208,20 +209,49 @@ def gradient(
     Entries that --sample left out are nan.
     """
     from fastgrad import numerical
+    from fastgrad.questions import as_arrays
     from fastgrad.reading import modelfile
-    from fastgrad_cli.files import free_target, gradient_arrays, written
+    from fastgrad_cli.files import free_target, written
 
     path = free_target(file, target, force)
     problem = _load(file, description)
     with _working() as progress:
         result = numerical.numerical_gradient(problem, **method, progress=progress)
-    arrays = gradient_arrays(problem, result.values)
+    arrays = as_arrays(problem, result.values)
     modelfile.save_arrays(path, arrays, follow=force)
     if as_json:
         terminal.show_json(written(path, arrays))
     else:
         click.echo(f"Wrote {terminal.printable(str(path))}: {', '.join(map(terminal.printable, arrays))}.")
     return terminal.RIGHT
+
+
+@main.command(epilog=_examples("fastgrad compare numpy.npz cpp.npz", "fastgrad compare model.npz torch_gradients.npz --json"))
+@click.argument("first", metavar="FILE", type=click.Path())
+@click.argument("second", metavar="OTHER", type=click.Path())
+@description_options
+@click.option("--no-diagnosis", is_flag=True, help="Do not look for the mistake that makes a gradient wrong.")
+@json_option
+def compare(first: str, second: str, description: dict[str, Any], no_diagnosis: bool, as_json: bool) -> int:
+    """Hold the gradients in FILE against those in OTHER, and both against the numerical one.
+
+    OTHER holds gradients of the same network at the same point: gradients alone, or a whole model file with the same
+    parameters, X and Y. It says which of the two is right, and how far apart they are in units of rounding.
+
+    Exit codes: 0 both are right; 1 at least one is wrong; 2 the command, a file or fastgrad itself is at fault; 3 not judged.
+    """
+    from fastgrad.numerical.how import How
+    from fastgrad.questions.comparison import compared
+    from fastgrad_cli.files import require_same_point
+
+    require_same_point(first, second)
+    problems = _load(first, description), _load(first, description, second)
+    for problem, file in zip(problems, (first, second), strict=True):
+        _require_gradients(problem, file)
+    with _working() as progress:
+        found = compared((first, second), problems, How(diagnosis=not no_diagnosis, progress=progress))
+    _show_report(found, as_json)
+    return terminal.EXIT_CODES[found.verdict]
 
 
 @main.command(
@@ -525,7 +555,7 @@ def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
     return draw
 
 
-def _show_report(report: Report | BackwardReport, as_json: bool) -> None:
+def _show_report(report: BaseReport, as_json: bool) -> None:
     """Print a report for a person or for a machine."""
     if as_json:
         terminal.show_json(report.to_dict())

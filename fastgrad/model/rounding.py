@@ -150,3 +150,14 @@ def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
             spread = squared(np.hypot(error, growth(W.shape[0]) * delta))
             error = np.hypot(root_product_of(spread, W), growth(W.shape[0]) * flow)
     return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(deltas)))
+
+
+def rounding_of_entries(problem: Problem, base: BasePoint, values: Array) -> Array:
+    """R of every entry of a gradient with these values, the sum over the samples included, shape (P,)."""
+    network, scale = problem.network, rounding_scale(problem, base)
+    whole = np.empty(network.size)
+    for layer in range(network.depth):
+        whole[network.weight_slice(layer)] = scale.rows(layer, 0, network.widths[layer + 1]).ravel()
+        if network.biases[layer]:
+            whole[network.bias_slice(layer)] = scale.bias(layer)
+    return np.asarray(whole + growth(problem.samples) * np.abs(values))

@@ -169,10 +169,23 @@ def _read(path: PathLike, overrides: Description | None, gradients: PathLike | N
     with _naming(path):
         items = _description_items(arrays)
         description = Description(**{**_description_items(claimed), **items}).overlaid(overrides or Description())
-    if split(claimed, description)[1]:  # its names say which are gradients
-        return arrays | split(claimed, description)[1], description
+    return (arrays, description) if gradients is None else _joined(arrays, claimed, called(gradients), description)
+
+
+def _joined(
+    arrays: dict[str, Raw], claimed: dict[str, Raw], source: str, description: Description
+) -> tuple[dict[str, Raw], Description]:
+    """Return arrays with the gradients of a second file, and the description that then holds.
+
+    Gradients of the first file are left out: they would fill the gaps of the second.
+    """
+    arrays = split(arrays, replace(description, grads=None))[0]
+    if own := split(claimed, description)[1]:  # whose names say that they are gradients
+        return arrays | own, description
     named = description.params or ()
     renamed = {name: f"grad.{name}" for name in claimed if name in named or is_parameter(name)}
+    if not renamed:
+        raise InputError(f"{source}: there are no gradients in it, neither dW1, db1, … nor under the names of the parameters")
     if named and description.grads is None and set(named) <= renamed.keys():
         description = replace(description, grads=tuple(renamed[name] for name in named))
     return arrays | {new: claimed[name] for name, new in renamed.items()}, description

@@ -1,4 +1,4 @@
-"""What a file was understood to be, for the command `info`: as text and as a JSON document."""
+"""What a network was understood to be: as text and as a JSON document."""
 
 from __future__ import annotations
 
@@ -17,13 +17,27 @@ from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical.methods import METHODS, estimate_check
 from fastgrad.reading.description import EXAMPLES
-from fastgrad.report.formatting import counted, duration, listed, printable, significant
+from fastgrad.report.formatting import counted, duration, listed, plain_text, printable, significant
 from fastgrad.report.table import columns
 
 
 @dataclass(frozen=True)
 class Understood:
-    """A problem, its loss and the estimated work; the loss is None where something is missing that decides it."""
+    """A network as it was read, its loss and the estimated work; prints as text.
+
+    Attributes
+    ----------
+    problem : Problem
+        The network, its parameters and data.
+    loss : float or None
+        Its value; None where something is missing that decides it.
+    loss_note : str or None
+        Where the user's value is another one: what reproduces it.
+    seconds : dict of str to float
+        The estimated time of a check by each method.
+    missing : tuple of str
+        What nobody said and has to be said: "hidden", "output", "loss".
+    """
 
     problem: Problem
     loss: float | None
@@ -72,6 +86,10 @@ class Understood:
             "notes": list(self.problem.notes),
             "tensors": [_tensor_to_dict(tensor, network) for tensor in self.problem.tensors],
         }
+
+    def __str__(self) -> str:
+        """Return the text, 100 columns wide."""
+        return plain_text(self)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the text for a person."""
