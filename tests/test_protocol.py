@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib import import_module
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -103,8 +104,9 @@ def test_findings_of_trials_are_those_of_its_points_once():
 
 
 def test_what_reports_share_is_written_once():
+    import_module("fastgrad.questions.comparison")
     reports = BaseReport.__subclasses__()
-    assert {report.__name__ for report in reports} == {"Report", "BackwardReport", "FunctionReport", "SelfTest"}
+    assert {report.__name__ for report in reports} == {"Report", "BackwardReport", "FunctionReport", "SelfTest", "Comparison"}
     for report in reports:
         assert set(vars(report)).isdisjoint(SHARED), report
 

@@ -11,11 +11,13 @@ import click
 from fastgrad._version import SCHEMA
 from fastgrad_cli import terminal
 from fastgrad_cli.options import (
+    Grouped,
     description_options,
     directions_option,
     draw_options,
     file_argument,
     json_option,
+    loudness_options,
     method_options,
     tolerance_option,
 )
@@ -75,6 +77,7 @@ def main() -> None:
 
 
 @main.command(
+    cls=Grouped,
     epilog=_examples(
         "fastgrad check model.npz --hidden relu --output sigmoid --loss binary_crossentropy",
         "fastgrad check model.npz --activations tanh,relu,softmax --l2 0.01",
@@ -84,7 +87,7 @@ def main() -> None:
         "fastgrad check model.npz --backward network.py:backward",
         "fastgrad check model.npz --plot errors.svg",
         "fastgrad check model.npz --infer",
-    )
+    ),
 )
 @file_argument
 @click.option(
@@ -120,6 +123,7 @@ def main() -> None:
 @method_options
 @directions_option
 @tolerance_option
+@loudness_options
 @click.option("--no-diagnosis", is_flag=True, help="Do not look for the mistake that makes a gradient wrong.")
 @json_option
 def check(
@@ -133,6 +137,7 @@ def check(
     method: dict[str, Any],
     directions: int | None,
     tolerance: float | None,
+    loudness: str,
     no_diagnosis: bool,
     as_json: bool,
 ) -> int:
@@ -160,12 +165,12 @@ def check(
             report = _try(backward, timeout, file, description, {**how, "infer": infer})
     except Interrupted as stop:
         report, code = stop.finished, terminal.INTERRUPTED
-    _show_report(report, as_json)
+    _show_report(report, as_json, loudness)
     code = terminal.EXIT_CODES[report.verdict] if code is None else code
     return code if draw is None else _draw(draw, report, as_json, code)
 
 
-@main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
+@main.command(cls=Grouped, epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
 @file_argument
 @description_options
 @json_option
@@ -188,10 +193,11 @@ def info(file: str, description: dict[str, Any], as_json: bool) -> int:
 
 
 @main.command(
+    cls=Grouped,
     epilog=_examples(
         "fastgrad gradient model.npz",
         "fastgrad gradient model.npz -o numerical.npz --hidden relu --output sigmoid",
-    )
+    ),
 )
 @file_argument
 @click.option("-o", "--to", "target", metavar="NPZ", help="File to write; by default FILE's name with _gradient.")
@@ -226,7 +232,9 @@ def gradient(
     return terminal.RIGHT
 
 
-@main.command(epilog=_examples("fastgrad compare numpy.npz cpp.npz", "fastgrad compare model.npz torch_gradients.npz --json"))
+@main.command(
+    cls=Grouped, epilog=_examples("fastgrad compare numpy.npz cpp.npz", "fastgrad compare model.npz torch_gradients.npz --json")
+)
 @click.argument("first", metavar="FILE", type=click.Path())
 @click.argument("second", metavar="OTHER", type=click.Path())
 @description_options
@@ -255,11 +263,12 @@ def compare(first: str, second: str, description: dict[str, Any], no_diagnosis: 
 
 
 @main.command(
+    cls=Grouped,
     epilog=_examples(
         "fastgrad sweep model.npz",
         "fastgrad sweep model.npz --plot curves.svg",
         "fastgrad sweep model.npz --from 1e-3 --to 1e-9 --sample 50",
-    )
+    ),
 )
 @file_argument
 @click.option("--from", "largest", type=float, default=1e-1, metavar="H", show_default=True, help="The largest step.")
@@ -302,7 +311,7 @@ def sweep(
     return terminal.RIGHT
 
 
-@main.command(epilog=_examples("fastgrad selftest model.npz", "fastgrad selftest model.npz --hidden tanh --json"))
+@main.command(cls=Grouped, epilog=_examples("fastgrad selftest model.npz", "fastgrad selftest model.npz --hidden tanh --json"))
 @file_argument
 @description_options
 @json_option
@@ -555,12 +564,12 @@ def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
     return draw
 
 
-def _show_report(report: BaseReport, as_json: bool) -> None:
-    """Print a report for a person or for a machine."""
+def _show_report(report: BaseReport, as_json: bool, loudness: str = "") -> None:
+    """Print a report for a person, as loudly as asked for, or for a machine."""
     if as_json:
         terminal.show_json(report.to_dict())
     else:
-        terminal.show(report)
+        terminal.show(report if loudness == "verbose" else report.headline() if loudness == "quiet" else report.shortly())
 
 
 def _conclusion(chosen: Demo, as_planted: bool) -> str:

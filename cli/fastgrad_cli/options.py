@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import click
@@ -14,6 +15,17 @@ Decorator = Callable[[Command], Command]
 file_argument = click.argument("file", metavar="FILE", type=click.Path())
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 
+
+def loudness_options(command: Command) -> Command:
+    """Add --quiet and --verbose; a command gets ``loudness``: "quiet", "verbose", or "" for what is usual."""
+    for name, what in (
+        ("quiet", "Print one line."),
+        ("verbose", "Print the table and the fine print of right gradients, too."),
+    ):
+        command = click.option(f"-{name[0]}", f"--{name}", "loudness", flag_value=name, default="", help=what)(command)
+    return command
+
+
 tolerance_option = click.option(
     "--tolerance",
     type=float,
@@ -21,10 +33,22 @@ tolerance_option = click.option(
     help="How many times the rounding of an entry its gradient may be off; by default a derived number, stated in the report.",
 )
 
+
+def _names_of(table: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Return what completes the name of an activation or a loss in the shell."""
+
+    def complete(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+        rows = import_module(f"fastgrad.model.{table}").ROWS
+        return [row.name for row in rows if row.name.startswith(begun)]
+
+    return complete
+
+
 _DESCRIPTION: dict[str, Decorator] = {
     "hidden": click.option(
         "--hidden",
         metavar="NAME",
+        shell_complete=_names_of("activations"),
         help="Activation of all hidden layers: relu, tanh, gelu, leaky_relu:0.2, ...",
     ),
     "activations": click.option(
@@ -35,11 +59,13 @@ _DESCRIPTION: dict[str, Decorator] = {
     "output": click.option(
         "--output",
         metavar="NAME",
+        shell_complete=_names_of("activations"),
         help="Activation of the last layer: sigmoid, softmax, identity, ...",
     ),
     "loss": click.option(
         "--loss",
         metavar="NAME",
+        shell_complete=_names_of("losses"),
         help="binary_crossentropy, softmax_crossentropy, squared_error (half the sum over outputs), mse (mean), hinge, "
         "huber:0.7, absolute_error, log_cosh, poisson, kl_divergence, ...",
     ),
@@ -223,6 +249,32 @@ directions_option = click.option(
     metavar="N",
     help="How many directions method directional takes, up to 1000; by default 8.",
 )
+
+
+class Grouped(click.Command):
+    """A command whose help has its options in groups."""
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each group under its heading, in the order of `GROUPS`, and what is in none of them first."""
+        grouped: dict[str, list[tuple[str, str]]] = {"Options": [], **{heading: [] for heading in GROUPS}}
+        for option in self.get_params(context):
+            record = option.get_help_record(context)
+            if record is not None and isinstance(option, click.Option):
+                heading = next((heading for heading, names in GROUPS.items() if option.name in names), "Options")
+                grouped[heading].append(record)
+        for heading, records in grouped.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
+
+GROUPS = {
+    "What the network is": set(_DESCRIPTION) - {"params", "grads", "frozen", "inputs", "labels", "bias_column", "layout"},
+    "Which array is which": {"params", "grads", "frozen", "inputs", "labels", "bias_column", "layout"},
+    "How it is checked": {*_METHOD, "directions", "tolerance"},
+    "What is printed": {"loudness", "as_json", "picture", "no_diagnosis", "help"},
+}
+"""The headings of a command's help, each with the parameters below it."""
 
 
 def _gathered(name: str, options: dict[str, Decorator]) -> Decorator:

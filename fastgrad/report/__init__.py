@@ -19,7 +19,15 @@ from fastgrad.report.base import GradientError as GradientError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
 from fastgrad.report.formatting import closed, plain_text, printable
 from fastgrad.report.parts import Audit, ErrorMap, Finding, TensorReport
-from fastgrad.report.sentences import colored, finding_lines, headline_sentence, provenance, sentences
+from fastgrad.report.sentences import (
+    colored,
+    finding_lines,
+    headline_sentence,
+    provenance,
+    sentences,
+    short_provenance,
+    short_sentences,
+)
 from fastgrad.report.table import table_of
 
 
@@ -198,9 +206,21 @@ class Report(BaseReport):
         yield Text(printable(self.description), style="dim")
         yield Text()
         yield Padding(table_of(self.tensors, ascii_only), (0, 0, 0, 1))
+        for finding in self.findings:
+            yield Text()
+            yield from (colored(line) for line in finding_lines(finding, ascii_only))
         yield Text()
-        yield from (colored(sentence) for sentence in sentences(self, ascii_only))
+        yield from (colored(sentence) for sentence in sentences(self))
         yield Text(provenance(self), style="dim")
+
+    def brief(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield of right gradients what counts, in lines; of others everything."""
+        if not self.passed:
+            yield from self.body(ascii_only)
+            return
+        yield Text(printable(self.description), style="dim")
+        yield from (colored(sentence) for sentence in short_sentences(self))
+        yield Text(short_provenance(self), style="dim")
 
     def _concerned(self) -> Iterator[RenderableType]:
         """Yield the tensors that are not right and what was found of them."""

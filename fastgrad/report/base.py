@@ -25,6 +25,18 @@ class GradientError(AssertionError):
     """A gradient that was checked and is not right; the message is the short report."""
 
 
+class Shortly:
+    """A report without its fine print."""
+
+    def __init__(self, report: BaseReport) -> None:
+        self._report = report
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the headline and the short text for a terminal."""
+        yield self._report.headline(options.ascii_only)
+        yield from self._report.brief(options.ascii_only)
+
+
 class BaseReport(ABC):
     """A report with a verdict; it is true where it passed, so that ``assert fastgrad.check(...)`` holds its promise."""
 
@@ -89,6 +101,14 @@ class BaseReport(ABC):
         """Yield the report for a terminal."""
         yield self.headline(options.ascii_only)
         yield from self.body(options.ascii_only)
+
+    def shortly(self) -> RenderableType:
+        """Return what a person in a hurry reads: of what is right a dozen lines at most, of the rest everything."""
+        return Shortly(self)
+
+    def brief(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield what stands below the headline in short."""
+        return self.body(ascii_only)
 
     @abstractmethod
     def sentence(self) -> str:

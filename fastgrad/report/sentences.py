@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from fastgrad.report.formatting import above, allowed_threads, closed, counted, duration, listed, printable, significant
@@ -139,11 +141,10 @@ def _all(count: int) -> str:
     return "The gradient is" if count == 1 else "Both gradients are" if count == 2 else f"All {count:,} gradients are"
 
 
-def sentences(report: Report, ascii_only: bool) -> Iterator[str]:
-    """Yield what stands below the table, most important first: another loss than the declared one makes all else doubtful."""
+def sentences(report: Report) -> Iterator[str]:
+    """Yield what stands below the findings; another loss than the declared one, which makes all else doubtful, comes first."""
     if report.loss_note is not None:
         yield _loss_sentence(report)
-    yield from (line for finding in report.findings for line in finding_lines(finding, ascii_only))
     if report.directions is not None and not report.findings:
         yield from _ratio_sentences(report.tensors)
     yield from _located_sentences(report.tensors)
@@ -159,6 +160,38 @@ def sentences(report: Report, ascii_only: bool) -> Iterator[str]:
     yield from _advice_sentences(report.advice, ADVICE_LINES if report.verdict == "right" else 1)
     if report.audit is not None and not report.audit.disagreements:
         yield _audit_sentence(report.audit) if report.directions is None else _direction_audit_sentence(report.audit)
+
+
+def short_sentences(report: Report) -> Iterator[str]:
+    """Yield what is to be said of right gradients in a line or two each; the rest is fine print."""
+    yield _loss_sentence(report)
+    yield from (closed(note) for note in report.notes)
+    yield from _sample_sentences(report)
+    yield from _direction_sentences(report)
+    if report.directions is None:
+        yield from _kink_sentences(report.tensors)
+    yield from _caught_sentences(report)
+    yield from _advice_sentences(report.advice, 1)
+
+
+def _caught_sentences(report: Report) -> Iterator[str]:
+    """Say how far off the gradients are, and what error would have been caught."""
+    judged = [tensor for tensor in report.tensors if tensor.sensitivity is not None and tensor.verdict != "not judged"]
+    caught = [tensor.sensitivity.entry for tensor in judged if tensor.sensitivity and tensor.sensitivity.entry]
+    largest = max((t.relative_difference for t in judged if not math.isnan(t.relative_difference)), default=math.nan)
+    finite = [entry for entry in caught if sys.float_info.min < entry < math.inf]
+    above_what = f"; errors over {above(max(finite))} of a typical entry are caught" if finite else ""
+    if not math.isnan(largest):
+        yield f"The relative difference of each is at most {significant(largest, 2)}{above_what}."
+
+
+def short_provenance(report: Report) -> str:
+    """Say how much was done in what time and how, and that it was looked at a second time."""
+    checked = f"{counted(report.parameters_checked, 'parameter')} checked"
+    how = f"by method {report.method}{'' if report.scheme == 'central' else f' with {report.scheme} differences'}"
+    known = report.audit is not None and report.audit.compared and report.directions is None
+    again = f", {report.audit.compared:,} again by plain passes" if known and report.audit is not None else ""
+    return f"{checked} in {duration(report.seconds)} {how}{again}; -v says more."
 
 
 def _kink_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:
@@ -234,9 +267,14 @@ def finding_lines(finding: Finding, ascii_only: bool) -> Iterator[str]:
         yield printable(line.translate(_PLAIN) if ascii_only else line)
 
 
-def colored(line: str) -> Text:
-    """Return a line of a report, in colour where it is a line of the backward pass as it should be, or as it is."""
-    return Text(line, style="green" if line.startswith("    - ") else "red" if line.startswith("    + ") else "")
+def colored(line: str) -> RenderableType:
+    """Return a line of a report, in colour where it is a line of the backward pass as it should be, or as it is.
+
+    What is indented stays so where it does not fit into one line of the terminal.
+    """
+    text = line.lstrip(" ")
+    style = "green" if line.startswith("    - ") else "red" if line.startswith("    + ") else ""
+    return Padding(Text(text, style=style), (0, 0, 0, len(line) - len(text)))
 
 
 _PLAIN = str.maketrans(

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import zip_longest
 
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -34,12 +39,55 @@ def gradient_label(tensor: TensorReport) -> str:
     return label(tensor.gradient_name or tensor.name)
 
 
-def columns(*headings: str, right: tuple[str, ...] = ()) -> Table:
-    """Return an empty table without lines, some of its columns aligned to the right.
+GAP = 2
+"""Columns between two cells."""
+HEAD = 3
+"""Cells of a row beside its name that stand in its first line where a table is too wide."""
 
-    All fold where the terminal is narrow: a value cut short would be another value.
-    """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+
+class FittingTable(Table):
+    """A table that becomes lines where it is wider than the terminal: no number is ever broken."""
+
+    def __init__(self) -> None:
+        super().__init__(box=None, padding=(0, GAP, 0, 0), header_style="dim", pad_edge=False)
+        self.lines: list[tuple[Text, ...]] = []
+
+    def add_row(self, *cells: Text | str, style: str = "") -> None:  # type: ignore[override]
+        """Add a row; cells at its end may be left out."""
+        texts = tuple(cell if isinstance(cell, Text) else Text(cell) for cell in cells)
+        self.lines.append(tuple(Text(text.plain, style=style) if style else text for text in texts))
+        super().add_row(*texts, style=style)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table, or a line or two for each row."""
+        headings = [str(column.header) for column in self.columns]
+        if self._width(headings) <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        for first, *others in self.lines:
+            told = [_told(heading, cell) for heading, cell in zip(headings[1:], others, strict=False) if cell.plain.strip()]
+            yield Text("  ").join([first, *told[:HEAD]])
+            if told[HEAD:]:
+                yield Padding(Text("; ").join(told[HEAD:]), (0, 0, 0, 4))
+
+    def _width(self, headings: list[str]) -> int:
+        """Return the columns of the terminal that the widest cells take, side by side."""
+        cells = zip_longest(headings, *([cell.plain for cell in line] for line in self.lines), fillvalue="")
+        return sum(max(map(cell_len, column)) + GAP for column in cells) - GAP
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Return that it takes any width."""
+        return Measurement(1, options.max_width)
+
+
+def _told(heading: str, cell: Text) -> Text:
+    """Return a cell with what it is in front: "claimed 0.25"; a verdict says so itself."""
+    return cell if heading in ("verdict", "off") else Text(f"{heading} ", style="dim").append_text(cell)
+
+
+def columns(*headings: str, right: tuple[str, ...] = ()) -> FittingTable:
+    """Return an empty table without lines, some of its columns aligned to the right."""
+    table = FittingTable()
     for heading in headings:
         table.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
     return table
