@@ -2,8 +2,8 @@
 
 import json
 import re
-from importlib import import_module
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 

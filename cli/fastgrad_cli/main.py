@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from fastgrad.trials import BackwardReport
 
 
+MORE = "-v shows the table of gradients, the tolerance and the audit."
+
+
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     """Print the version and leave."""
     if wanted:
@@ -569,7 +572,7 @@ def _show_report(report: BaseReport, as_json: bool, loudness: str = "") -> None:
     if as_json:
         terminal.show_json(report.to_dict())
     else:
-        terminal.show(report if loudness == "verbose" else report.headline() if loudness == "quiet" else report.shortly())
+        terminal.show(report if loudness == "verbose" else report.headline() if loudness == "quiet" else report.shortly(MORE))
 
 
 def _conclusion(chosen: Demo, as_planted: bool) -> str:

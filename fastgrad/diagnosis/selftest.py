@@ -51,7 +51,7 @@ class Row:
     misled: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SelfTest(BaseReport):
     """The outcome of a self-test; prints as a table, and is true where it passed."""
 

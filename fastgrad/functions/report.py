@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.report.base import BaseReport
+from fastgrad.report.base import BaseReport, Case
 from fastgrad.report.documents import number
 from fastgrad.report.formatting import above, both, counted, duration, printable, significant
 from fastgrad.report.parts import Finding
@@ -87,7 +87,7 @@ class Counts(NamedTuple):
     kinks: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FunctionReport(BaseReport):
     """What a check of a function's gradient found; true where it passed.
 
@@ -205,6 +205,14 @@ class FunctionReport(BaseReport):
                 for entry in self.entries
             ],
         }
+
+    def cases(self) -> Iterator[Case]:
+        """Yield the arrays of x, or the gradient as a whole."""
+        whole = self.complaint()
+        if not self.tensors:
+            yield Case("gradient", self.verdict, whole)
+        for tensor in self.tensors:
+            yield Case(tensor.name, tensor.verdict, whole)
 
     def sentence(self) -> str:
         """Return the verdict as a sentence."""

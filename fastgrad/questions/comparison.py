@@ -49,7 +49,7 @@ class Pair:
     verdicts: tuple[str, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(BaseReport):
     """Two gradients, each judged, and how far they are apart; true where both are right.
 

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from fastgrad.errors import InputError
-from fastgrad.report.base import BaseReport
+from fastgrad.report.base import BaseReport, Case
 from fastgrad.report.base import GradientError as GradientError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
 from fastgrad.report.formatting import closed, plain_text, printable
@@ -28,7 +28,10 @@ from fastgrad.report.sentences import (
     short_provenance,
     short_sentences,
 )
-from fastgrad.report.table import table_of
+from fastgrad.report.table import gradient_label, table_of
+
+PASSING = ("right", "right in float32", "at a kink")
+"""Verdicts on a gradient that is as it should be."""
 
 
 class Prediction(Protocol):
@@ -41,7 +44,7 @@ class Prediction(Protocol):
         """Return one array in theta's order."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(BaseReport):
     """What a check found; true where it passed.
 
@@ -143,6 +146,14 @@ class Report(BaseReport):
     def complaint(self) -> str:
         """Return the headline, the tensors concerned and what was found of them."""
         return plain_text(Group(self.headline(), *self._concerned()))
+
+    def cases(self) -> Iterator[Case]:
+        """Yield the gradients, each with the findings that concern it."""
+        for tensor in self.tensors:
+            name = gradient_label(tensor)
+            told = [line for f in self.findings if name in f.concerns for line in finding_lines(f, ascii_only=False)]
+            off = f"{name}: {tensor.wrong:,} of {tensor.checked:,} entries are wrong"
+            yield Case(name, "right" if tensor.verdict in PASSING else tensor.verdict, "\n".join([off, *told]))
 
     def predicted(self, parameters: Any, X: Any, Y: Any) -> dict[str, Any]:
         """Return what the named mistakes give at another point, to be held against the backward pass there.

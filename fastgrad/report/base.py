@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
@@ -25,16 +25,26 @@ class GradientError(AssertionError):
     """A gradient that was checked and is not right; the message is the short report."""
 
 
+class Case(NamedTuple):
+    """One thing that was judged, as a test of a CI: its name, its verdict, and what to say where it is not right."""
+
+    name: str
+    verdict: str
+    message: str
+
+
 class Shortly:
     """A report without its fine print."""
 
-    def __init__(self, report: BaseReport) -> None:
-        self._report = report
+    def __init__(self, report: BaseReport, hint: str) -> None:
+        self._report, self._hint = report, hint
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the headline and the short text for a terminal."""
         yield self._report.headline(options.ascii_only)
         yield from self._report.brief(options.ascii_only)
+        if self._report.passed and type(self._report).brief is not BaseReport.brief:
+            yield Text(self._hint, style="dim")
 
 
 class BaseReport(ABC):
@@ -102,9 +112,29 @@ class BaseReport(ABC):
         yield self.headline(options.ascii_only)
         yield from self.body(options.ascii_only)
 
-    def shortly(self) -> RenderableType:
-        """Return what a person in a hurry reads: of what is right a dozen lines at most, of the rest everything."""
-        return Shortly(self)
+    def cases(self) -> Iterator[Case]:
+        """Yield what was judged, one by one; here the report as a whole."""
+        yield Case("gradient", self.verdict, self.complaint())
+
+    def __repr__(self) -> str:
+        """Return the verdict and the headline."""
+        return f"<{type(self).__name__}: {self.verdict}. {self.sentence()}>"
+
+    def to_html(self) -> str:
+        """Return the report as a page of HTML that needs nothing else."""
+        from fastgrad.report import html
+
+        return html.page(self)
+
+    def _repr_html_(self) -> str:
+        """Return the report as notebooks show it."""
+        from fastgrad.report import html
+
+        return html.fragment(self)
+
+    def shortly(self, hint: str) -> RenderableType:
+        """Return what a person in a hurry reads: of what is right a dozen lines at most and a hint, of the rest everything."""
+        return Shortly(self, hint)
 
     def brief(self, ascii_only: bool) -> Iterator[RenderableType]:
         """Yield what stands below the headline in short."""

@@ -191,7 +191,7 @@ def short_provenance(report: Report) -> str:
     how = f"by method {report.method}{'' if report.scheme == 'central' else f' with {report.scheme} differences'}"
     known = report.audit is not None and report.audit.compared and report.directions is None
     again = f", {report.audit.compared:,} again by plain passes" if known and report.audit is not None else ""
-    return f"{checked} in {duration(report.seconds)} {how}{again}; -v says more."
+    return f"{checked} in {duration(report.seconds)} {how}{again}."
 
 
 def _kink_sentences(tensors: tuple[TensorReport, ...]) -> Iterator[str]:

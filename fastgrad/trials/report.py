@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from fastgrad.report import Report
-from fastgrad.report.base import BaseReport
+from fastgrad.report.base import BaseReport, Case
 from fastgrad.report.formatting import counted, listed, printable
 from fastgrad.report.parts import Finding
 from fastgrad.report.sentences import left_out as left_out_in_words
@@ -43,7 +43,7 @@ class Observation:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BackwardReport(BaseReport):
     """What trying a backward function found; true where it passed.
 
@@ -85,6 +85,14 @@ class BackwardReport(BaseReport):
             "observations": [{"kind": seen.kind, "text": seen.text} for seen in self.observations],
             "points": [{"point": trial.point, **trial.report.to_dict()} for trial in self.trials],
         }
+
+    def cases(self) -> Iterator[Case]:
+        """Yield the gradients at every point, and what else was seen of the function."""
+        for trial in self.trials:
+            for case in trial.report.cases():
+                yield case._replace(name=f"{case.name}, {trial.point}")
+        for seen in self.observations:
+            yield Case(seen.kind, {"wrong": "wrong", "failed": "not judged"}.get(seen.kind, "right"), seen.text)
 
     def sentence(self) -> str:
         """Return the verdict as a sentence."""
