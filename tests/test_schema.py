@@ -57,6 +57,7 @@ COMMANDS = [
     ("check", "check planted.npz --method textbook --scheme forward --step 1e-3 --sample 5"),
     ("check", "demo repaired"),
     ("trials", "check rows.npz --output identity --loss squared_error --backward network.py:backward"),
+    ("files", "check planted.npz repaired.npz nowhere.npz"),
     ("info", "info planted.npz"),
     ("info", "info masked.npz"),
     ("selftest", "selftest rows.npz --output identity --loss squared_error"),

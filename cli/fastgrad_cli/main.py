@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastgrad._version import SCHEMA
-from fastgrad_cli import terminal
+from fastgrad_cli import checking, terminal
 from fastgrad_cli.options import (
     Grouped,
     description_options,
@@ -23,14 +22,8 @@ from fastgrad_cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fastgrad.model.network import Problem
-    from fastgrad.report import Report
     from fastgrad.report.base import BaseReport
     from fastgrad.teaching.demo import Demo
-    from fastgrad.trials import BackwardReport
-
-
-MORE = "-v shows the table of gradients, the tolerance and the audit."
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -92,7 +85,7 @@ def main() -> None:
         "fastgrad check model.npz --infer",
     ),
 )
-@file_argument
+@click.argument("files", metavar="FILE...", nargs=-1, type=click.Path())
 @click.option(
     "--gradients",
     metavar="FILE",
@@ -109,6 +102,11 @@ def main() -> None:
     type=float,
     metavar="SECONDS",
     help="Time for each call of that function, and for importing it; 0 for no limit. If not said, it grows with the network.",
+)
+@click.option(
+    "--network",
+    metavar="NAME",
+    help="Check the network of this name in [tool.fastgrad.networks] of pyproject.toml.",
 )
 @click.option(
     "--plot",
@@ -128,12 +126,22 @@ def main() -> None:
 @tolerance_option
 @loudness_options
 @click.option("--no-diagnosis", is_flag=True, help="Do not look for the mistake that makes a gradient wrong.")
+@click.option(
+    "--format",
+    "forms",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help="text, concise, json, junit, github or html, printed or written into a file; may be said several times.",
+)
 @json_option
+@click.pass_context
 def check(
-    file: str,
+    context: click.Context,
+    files: tuple[str, ...],
     gradients: str | None,
     backward: str | None,
     timeout: float | None,
+    network: str | None,
     picture: str | None,
     infer: bool,
     description: dict[str, Any],
@@ -142,35 +150,35 @@ def check(
     tolerance: float | None,
     loudness: str,
     no_diagnosis: bool,
+    forms: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Check the gradients in FILE.
+    """Check the gradients in one FILE or several.
 
     FILE holds W1, b1, W2, b2, ..., the gradients dW1, db1, ..., the inputs X and the labels Y: an .npz, a folder of .npy
     files, .json, .safetensors, .mat or .h5, or - for an .npz or JSON from the standard input. Each gradient is compared
-    with the numerical one of the loss. The description of the network stands in FILE as well, or is given with options.
+    with the numerical one of the loss. The description of the network stands in FILE as well, or is given with options. A
+    folder of such files, or a pattern, stands for all of them.
 
-    Exit codes: 0 right; 1 wrong; 2 the command, a file or fastgrad itself is at fault; 3 not judged; 130 interrupted.
+    Exit codes: 0 right; 1 wrong; 2 the command, a file or fastgrad itself is at fault; 3 not judged; 130 interrupted. Of
+    several files it is the gravest: 1 before 2 before 3 before 0.
     """
-    from fastgrad.errors import Interrupted
+    from fastgrad_cli import outputs, targets
 
+    how = {**method, "directions": directions, "tolerance": tolerance, "diagnosis": not no_diagnosis}
+    asked = checking.Asked(files, gradients, backward, timeout, infer, description, how)
+    asked = checking.with_settings(asked, context, network)
+    wanted = outputs.read(forms, as_json)
+    names = targets.expanded(asked.files)
+    checking.require_usable(asked, names, picture)
+    outputs.require_writable(wanted)
     draw = None if picture is None else _pencil(picture)
-    how, code = {**method, "directions": directions, "tolerance": tolerance, "diagnosis": not no_diagnosis}, None
-    if timeout is not None and backward is None:
-        raise click.UsageError("--timeout goes with --backward: it is the time for each call of that function.")
-    if gradients is not None and backward is not None:
-        raise click.UsageError("--gradients has no meaning with --backward, which computes them.")
-    report: Report | BackwardReport
-    try:
-        if backward is None:
-            report = (_infer if infer else _check_file)(file, gradients, description, how)
-        else:
-            report = _try(backward, timeout, file, description, {**how, "infer": infer})
-    except Interrupted as stop:
-        report, code = stop.finished, terminal.INTERRUPTED
-    _show_report(report, as_json, loudness)
-    code = terminal.EXIT_CODES[report.verdict] if code is None else code
-    return code if draw is None else _draw(draw, report, as_json, code)
+    results, interrupted = checking.checked(names, asked)
+    sources = [asked.backward.rpartition(":")[0]] if asked.backward else []
+    outputs.give(results, wanted, loudness, sources)
+    code = terminal.INTERRUPTED if interrupted else outputs.gravest(results)
+    report = results[0].report
+    return code if draw is None or isinstance(report, str) else _draw(draw, report, wanted[0].form == "text", code)
 
 
 @main.command(cls=Grouped, epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
@@ -223,8 +231,8 @@ def gradient(
     from fastgrad_cli.files import free_target, written
 
     path = free_target(file, target, force)
-    problem = _load(file, description)
-    with _working() as progress:
+    problem = checking.load(file, description)
+    with terminal.working() as progress:
         result = numerical.numerical_gradient(problem, **method, progress=progress)
     arrays = as_arrays(problem, result.values)
     modelfile.save_arrays(path, arrays, follow=force)
@@ -256,10 +264,10 @@ def compare(first: str, second: str, description: dict[str, Any], no_diagnosis: 
     from fastgrad_cli.files import require_same_point
 
     require_same_point(first, second)
-    problems = _load(first, description), _load(first, description, second)
+    problems = checking.load(first, description), checking.load(first, description, second)
     for problem, file in zip(problems, (first, second), strict=True):
-        _require_gradients(problem, file)
-    with _working() as progress:
+        checking.require_gradients(problem, file)
+    with terminal.working() as progress:
         found = compared((first, second), problems, How(diagnosis=not no_diagnosis, progress=progress))
     _show_report(found, as_json)
     return terminal.EXIT_CODES[found.verdict]
@@ -300,8 +308,8 @@ def sweep(
     from fastgrad.teaching.sweep import sweep_steps
 
     path = None if plot is None else require(plot)
-    problem = _load(file, description)
-    with _working("steps") as progress:
+    problem = checking.load(file, description)
+    with terminal.working("steps") as progress:
         found = sweep_steps(problem, largest=largest, smallest=smallest, **draw, progress=progress)
     if path is not None:
         pictures.draw_sweep(found, path)
@@ -327,8 +335,8 @@ def selftest(file: str, description: dict[str, Any], as_json: bool) -> int:
     """
     from fastgrad.diagnosis.selftest import selftest as plant_and_look
 
-    problem = _load(file, description)
-    with _working("mistakes planted") as progress:
+    problem = checking.load(file, description)
+    with terminal.working("mistakes planted") as progress:
         found = plant_and_look(problem, progress)
     if as_json:
         terminal.show_json(found.to_dict())
@@ -405,7 +413,7 @@ def train(data: str | None, iterations: int, seed: int, plot: str | None, as_jso
     digits = load_digits(data, seed)
     if not as_json:
         click.echo(demos.training_heading(digits, seed))
-    with _working("training"):
+    with terminal.working("training"):
         found = training.compare(digits, iterations, seed=seed, watch=None if as_json else demos.show_moment)
     if path is not None:
         pictures.draw_training(found, path)
@@ -448,7 +456,7 @@ def _check_demo(name: str | None, as_json: bool) -> int:
     path = write_demo(chosen)
     if not as_json:
         click.echo(f"{chosen.name}: {chosen.summary}.\nThe file is {path}. Check it yourself: fastgrad check {path}\n")
-    report = _check(_load(str(path), {}), {})
+    report = checking.check(checking.load(str(path), {}), {})
     _show_report(report, as_json)
     found = tuple(tensor.name for tensor in report.tensors if tensor.verdict == "wrong")
     as_planted = found == chosen.wrong and report.verdict != "not judged"
@@ -457,87 +465,7 @@ def _check_demo(name: str | None, as_json: bool) -> int:
     return terminal.RIGHT if as_planted else terminal.FAILED
 
 
-def _load(file: str, description: dict[str, Any], gradients: str | None = None) -> Problem:
-    """Read a file with the items of the description that were given."""
-    from fastgrad.reading import Description, modelfile
-
-    return modelfile.load(file, Description(**description), gradients)
-
-
-def _require_gradients(problem: Problem, file: str) -> None:
-    """Raise InputError where a file holds no gradient at all."""
-    from fastgrad.errors import InputError
-
-    if problem.claimed is None and not any(tensor.frozen for tensor in problem.tensors):
-        raise InputError(
-            f"there is nothing to check: {file} holds no gradients (dW1, db1, ...). "
-            f"Write the numerical ones to compare with:\n  fastgrad gradient {file}"
-        )
-
-
-@contextlib.contextmanager
-def _working(doing: str = "numerical gradient") -> Iterator[terminal.ProgressBar]:
-    """Announce that kernels are compiled where they are, and give a progress bar."""
-    from fastgrad.kernels import kernel
-
-    def say() -> None:
-        remembered = " and is remembered" if kernel.is_remembered() else ""
-        terminal.note(f"Compiling kernels for this machine. This takes up to a quarter of a minute{remembered}.")
-
-    with kernel.announcing(say), terminal.ProgressBar(doing) as progress:
-        yield progress
-
-
-def _check(problem: Problem, method: dict[str, Any]) -> Report:
-    """Check a problem, and show a person who waits how far it is."""
-    from fastgrad.walk import check_problem
-
-    with _working() as progress:
-        return check_problem(problem, **method, progress=progress)
-
-
-def _check_file(file: str, gradients: str | None, description: dict[str, Any], how: dict[str, Any]) -> Report:
-    """Check the gradients in a file, or in a second one."""
-    problem = _load(file, description, gradients)
-    _require_gradients(problem, file)
-    return _check(problem, how)
-
-
-def _infer(file: str, gradients: str | None, description: dict[str, Any], how: dict[str, Any]) -> Report:
-    """Check the gradients in a file under the network that they tell."""
-    from fastgrad.numerical.how import How
-    from fastgrad.reading import Description, modelfile
-    from fastgrad.walk import check_inferred
-
-    problem, said, _ = modelfile.load_completed(file, Description(**description), gradients)
-    _require_gradients(problem, file)
-    with _working() as progress:
-        return check_inferred(problem, said, How(**how, progress=progress))
-
-
-def _try(
-    backward: str, timeout: float | None, file: str, description: dict[str, Any], method: dict[str, Any]
-) -> BackwardReport:
-    """Try a function on what a file holds."""
-    from fastgrad.errors import require
-    from fastgrad_cli.functions import UserFunction
-
-    if timeout is not None:
-        require("timeout", timeout, float, "a finite number of seconds, 0 for no limit", lambda s: 0.0 <= s < float("inf"))
-    with UserFunction(backward, timeout) as function:  # its process starts while this one imports and reads
-        from fastgrad import walk
-        from fastgrad.reading import Description, modelfile
-
-        parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
-        function.load()
-        with _working() as progress:
-            tried: BackwardReport = walk.check(
-                parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
-            )
-    return tried
-
-
-def _draw(draw: Callable[[Report | BackwardReport], str], report: Report | BackwardReport, as_json: bool, code: int) -> int:
+def _draw(draw: Callable[[BaseReport], str], report: BaseReport, say: bool, code: int) -> int:
     """Draw a report that has been shown; a picture that fails takes back neither the document nor a verdict of wrong."""
     try:
         drawn = draw(report)
@@ -547,18 +475,20 @@ def _draw(draw: Callable[[Report | BackwardReport], str], report: Report | Backw
     except Exception as error:
         terminal.complain(error)
         return terminal.FAILED if code == terminal.RIGHT else code
-    if not as_json:
+    if say:
         click.echo(drawn)
     return code
 
 
-def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
+def _pencil(picture: str) -> Callable[[BaseReport], str]:
     """Return what draws a report's errors and says what it did, once it is sure that there can be such a picture."""
-    from fastgrad.report import pictures
+    from fastgrad.report import Report, pictures
+    from fastgrad.trials import BackwardReport
 
     path = pictures.require(picture)
 
-    def draw(report: Report | BackwardReport) -> str:
+    def draw(report: BaseReport) -> str:
+        assert isinstance(report, Report | BackwardReport)
         if pictures.drawable(report) is None:
             return "No picture was written: nothing was found wrong, entry by entry."
         pictures.draw_errors(report, path)
@@ -567,12 +497,12 @@ def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
     return draw
 
 
-def _show_report(report: BaseReport, as_json: bool, loudness: str = "") -> None:
-    """Print a report for a person, as loudly as asked for, or for a machine."""
+def _show_report(report: BaseReport, as_json: bool) -> None:
+    """Print a report for a person or for a machine."""
     if as_json:
         terminal.show_json(report.to_dict())
     else:
-        terminal.show(report if loudness == "verbose" else report.headline() if loudness == "quiet" else report.shortly(MORE))
+        terminal.show(report.shortly(terminal.MORE))
 
 
 def _conclusion(chosen: Demo, as_planted: bool) -> str:

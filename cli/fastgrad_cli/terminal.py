@@ -6,6 +6,7 @@ Nothing here, nor in `main` and `options`, may import numpy, numba or rich befor
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -13,7 +14,8 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -37,6 +39,9 @@ WIDEST = 120
 
 WIDTH_WITHOUT_TERMINAL = 100
 
+MORE = "-v shows the table of gradients, the tolerance and the audit."
+"""The hint below a report in short."""
+
 PATIENCE = 1.0
 """Seconds that may pass before a progress bar appears."""
 
@@ -52,7 +57,7 @@ class Commands(click.Group):
         """Run a command and leave with its exit code."""
         arguments = list(sys.argv[1:] if args is None else args)
         # Seen before click parses, since a usage error has to be a JSON document as well.
-        as_json = "--json" in arguments
+        as_json = _wants_json(arguments)
         try:
             make_streams_safe()
             code = super().main(args=arguments, prog_name=prog_name or "fastgrad", **{**extra, "standalone_mode": False})
@@ -68,10 +73,16 @@ class Commands(click.Group):
             raise _PassedError from error
 
 
+def _wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a JSON document is to be printed, by what was typed."""
+    follows = any(first == "--format" and second == "json" for first, second in pairwise(arguments))
+    return "--json" in arguments or "--format=json" in arguments or follows
+
+
 def leave_interrupted() -> NoReturn:
     """Leave as after Ctrl-C, before any command was run."""
     make_streams_safe()
-    sys.exit(_told_of_loss(_explain(KeyboardInterrupt(), "--json" in sys.argv[1:])))
+    sys.exit(_told_of_loss(_explain(KeyboardInterrupt(), _wants_json(sys.argv[1:]))))
 
 
 def show(renderable: RenderableType) -> None:
@@ -88,16 +99,21 @@ def show(renderable: RenderableType) -> None:
 
 def show_json(document: dict[str, Any]) -> None:
     """Print one JSON document on stdout; JSON has no nan and no infinity, which stand in it as text: "nan", "inf", "-inf"."""
-    _write(json.dumps(_in_json(document), indent=2, allow_nan=False) + "\n")
+    _write(json.dumps(in_json(document), indent=2, allow_nan=False) + "\n")
 
 
-def _in_json(value: Any) -> Any:
+def error_document(message: str) -> dict[str, Any]:
+    """Return the JSON document of what ended with an error."""
+    return {"schema": SCHEMA, "passed": False, "verdict": "not judged", "error": message}
+
+
+def in_json(value: Any) -> Any:
     """Return what a document may hold: a number that JSON lacks becomes text, wherever it stands."""
     if isinstance(value, float):
         return value if math.isfinite(value) else str(float(value))
     if isinstance(value, dict):
-        return {key: _in_json(entry) for key, entry in value.items()}
-    return [_in_json(entry) for entry in value] if isinstance(value, list | tuple) else value
+        return {key: in_json(entry) for key, entry in value.items()}
+    return [in_json(entry) for entry in value] if isinstance(value, list | tuple) else value
 
 
 def note(text: str) -> None:
@@ -137,6 +153,19 @@ class ProgressBar:
             self._bar = _start_bar(self._doing, total)
         progress, task = self._bar
         progress.update(task, completed=done)
+
+
+@contextlib.contextmanager
+def working(doing: str = "numerical gradient") -> Iterator[ProgressBar]:
+    """Announce that kernels are compiled where they are, and give a progress bar."""
+    from fastgrad.kernels import kernel
+
+    def say() -> None:
+        remembered = " and is remembered" if kernel.is_remembered() else ""
+        note(f"Compiling kernels for this machine. This takes up to a quarter of a minute{remembered}.")
+
+    with kernel.announcing(say), ProgressBar(doing) as progress:
+        yield progress
 
 
 def _start_bar(doing: str, total: int) -> tuple[Progress, TaskID]:
@@ -189,7 +218,7 @@ def _explain(error: BaseException, as_json: bool) -> int:
         traceback.print_exception(error)
     if as_json:
         message = "interrupted" if interrupted else _message(error)
-        show_json({"schema": SCHEMA, "passed": False, "verdict": "not judged", "error": message})
+        show_json(error_document(message))
     elif interrupted:
         note("Interrupted.")
     elif isinstance(error, click.ClickException):
@@ -199,6 +228,11 @@ def _explain(error: BaseException, as_json: bool) -> int:
     else:
         complain(error)
     return INTERRUPTED if interrupted else FAILED
+
+
+def message_of(error: BaseException) -> str:
+    """Return what went wrong, for a person."""
+    return _message(error)
 
 
 def complain(error: BaseException) -> None:

@@ -16,7 +16,7 @@ from rich.style import Style
 from rich.text import Text
 
 from fastgrad.report.base import BaseReport
-from fastgrad.report.formatting import plain_text
+from fastgrad.report.formatting import plain_text, printable
 from fastgrad.report.parts import ErrorMap
 from fastgrad.report.table import FittingTable
 
@@ -60,9 +60,14 @@ def page(report: BaseReport, title: str = "fastgrad") -> str:
     return PAGE.format(title=escape(title), body=fragment(report))
 
 
-def pages(reports: Iterable[tuple[str, BaseReport]], title: str = "fastgrad") -> str:
-    """Return several reports, each under its name, as one page."""
-    return PAGE.format(title=escape(title), body="\n".join(f"<h2>{escape(n)}</h2>\n{fragment(r)}" for n, r in reports))
+def pages(reports: Iterable[tuple[str, BaseReport | str]], title: str = "fastgrad") -> str:
+    """Return several reports, each under its name, as one page; in place of a report may stand what kept it from being made."""
+    parts = (f"<h2>{escape(printable(name))}</h2>\n{_or_error(report)}" for name, report in reports)
+    return PAGE.format(title=escape(title), body="\n".join(parts))
+
+
+def _or_error(report: BaseReport | str) -> str:
+    return fragment(report) if isinstance(report, BaseReport) else f"<p>Error: {escape(printable(report))}</p>"
 
 
 def _folded(summary: str, blocks: Iterable[str]) -> Iterator[str]:

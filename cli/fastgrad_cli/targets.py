@@ -1,0 +1,41 @@
+"""Which files a command means: files, folders of them, patterns."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastgrad.errors import InputError, quoted
+
+SUFFIXES = (".npz", ".json", ".safetensors", ".mat", ".h5", ".hdf5")
+
+
+def expanded(given: Sequence[str]) -> list[str]:
+    """Return the model files that are meant, each once, those of a folder or a pattern in the order of their names.
+
+    Raises
+    ------
+    InputError
+        If a folder or a pattern holds none.
+    """
+    return list(dict.fromkeys(file for text in given for file in _files(text)))
+
+
+def _files(text: str) -> list[str]:
+    path = Path(text)
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, ValueError):  # a name that no file can have; opening it says so
+        return [text]
+    if is_folder and not any(path.glob("*.npy")):
+        found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        if not found:
+            raise InputError(f"{quoted(text)} holds neither .npy files nor model files ({', '.join(SUFFIXES)})")
+        return found
+    if exists or not glob.has_magic(text):
+        return [text]
+    found = sorted(glob.glob(text, recursive=True))
+    if not found:
+        raise InputError(f"no file matches {quoted(text)}")
+    return found
