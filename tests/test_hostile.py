@@ -34,7 +34,7 @@ from fastgrad_cli.main import main
 import fuzz
 import problems
 
-EXAMPLES = 30 if problems.JIT else 8
+EXAMPLES = 15 if problems.JIT else 8
 quick = settings(  # no deadline, which is by the clock: fuzz.outcome counts the processor's time
     max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
