@@ -753,8 +753,8 @@ def _show(seed: int) -> None:
 
 def _told() -> Callable[[str], object]:
     """Return what prints a line at once, to the output as it is now: `_heard` takes that of the program under attack."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", errors="backslashreplace")
-    return lambda line: print(line, file=stream, flush=True)
+    copy = os.dup(1)
+    return lambda line: os.write(copy, f"{line}\n".encode("utf-8", "backslashreplace"))
 
 
 def _print(found: Results, seconds: float) -> None:

@@ -414,7 +414,7 @@ def test_only_a_regular_file_is_read(tmp_path, kind):
     if kind == "pipe":
         os.mkfifo(tmp_path / "pipe")
     command = [sys.executable, "-m", "fastgrad_cli", "check", str(tmp_path / kind), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, start_new_session=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True)
     complaint = json.loads(done.stdout)["error"]
     assert "is a device, a pipe or a socket" in complaint
 
