@@ -8,11 +8,20 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
+from fastgrad.kernels import kernel, launch
 from fastgrad.model.network import Network, Problem, Tensor
 
 EXTRAS_ARE_HERE = os.environ.get("FASTGRAD_TEST_EXTRAS", "") not in {"", "0"}
 """Whether a package or a program that a test needs and that is missing is a failure, not a reason to skip."""
 JIT_DISABLED = os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session):
+    """Compile the kernels before several processes begin, each of which would compile them for itself."""
+    if session.config.getoption("numprocesses", None) and not JIT_DISABLED:
+        with kernel.announcing(lambda: None):  # so that a second process helps
+            kernel.load_together(*(one for one in vars(launch).values() if isinstance(one, kernel.Kernel)))
 
 
 def pytest_collection_modifyitems(items):

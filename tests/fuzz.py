@@ -1,12 +1,14 @@
 """Attacks on the door: files that nobody would write on purpose, given to the whole program, in this process.
 
-``python tests/fuzz.py --seconds 120 --seed 1`` prints what came of each kind of attack, how many there were in a second, and
-every kind of failure with its seeds; ``--only SEED`` writes one attack to a file and shows what the program says of it. The
-exit code is 1 where anything failed. A failure is
+``python tests/fuzz.py --count 100000 --seed 1`` makes the attacks of the seeds 1 to 100000, or ``--seconds 120`` as many as
+there is time for. It tells on the way how far it is and what failed, and at the end what came of each kind of attack, how many
+there were in a second, and every kind of failure with its seeds. Two processes share the work where their seeds are
+different ones: ``--seed 1 --count 50000`` and ``--seed 50001 --count 50000``. ``--only SEED`` writes one attack to a file and
+shows what the program says of it. The exit code is 1 where anything failed. A failure is
 
 - an exception, an "internal error", an exit code that no verdict has, output that is no JSON or too long, a message that
   came from below Python;
-- more than `SECONDS` or more than `MEMORY`;
+- more than `SECONDS` of the processor's time, or more than `MEMORY`;
 - a verdict of "right" that an independent check does not confirm: the exact gradient of tests/reference.py, which shares
   nothing with fastgrad, at the numbers that NumPy reads from the file.
 
@@ -31,6 +33,7 @@ import warnings
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +47,11 @@ from fastgrad_cli.main import main
 import reference
 
 SECONDS = 10.0
+"""What one file may take of the processor, on all threads together: a busy machine does not make a failure."""
+WAITS = 60.0
+"""Times `SECONDS` that an attack may take by the clock, where it waits for something that never comes."""
+TOLD = 1000
+"""Attacks from one line about the progress to the next."""
 MEMORY = 2**30
 """Bytes that one file may make the program take."""
 LONGEST = 2**16
@@ -469,17 +477,17 @@ def outcome(path: Path, arguments: tuple[str, ...] = ("check",)) -> str:
         If the program fails in any way, or calls right what the independent check does not.
     """
     command, *options = arguments
-    began, memory = time.perf_counter(), _Memory()
-    with _ended_after(3 * SECONDS):
+    began, memory = time.process_time(), _Memory()
+    with _ended_after(3 * SECONDS, WAITS * SECONDS):
         result = CliRunner().invoke(main, [command, str(path), "--json", *options])
-    took, grown = time.perf_counter() - began, memory.grown()
+    took, grown = time.process_time() - began, memory.grown()
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise FaultError(f"exception {type(result.exception).__name__}: {result.exception}")
     for words in ("internal error", "Traceback", "enough memory"):  # of a file this small
         if words in result.output:
             raise FaultError(f"{words}: {result.output.partition(words)[2].splitlines()[0][:150]}")
     if took > SECONDS:
-        raise FaultError(f"{took:.0f} s")
+        raise FaultError(f"{took:.0f} s of the processor")
     if grown > MEMORY:
         raise FaultError(f"memory: {grown / 2**30:.1f} GiB")
     if len(result.output) > LONGEST:
@@ -621,8 +629,8 @@ class _Memory:
 
 
 @contextlib.contextmanager
-def _ended_after(seconds: float) -> Iterator[None]:
-    """Do not wait for ever: end what takes this long, where the system can."""
+def _ended_after(worked: float, waited: float) -> Iterator[None]:
+    """Do not wait for ever: end what takes so many seconds of the processor or by the clock, where the system can."""
     if not hasattr(signal, "setitimer"):
         yield
         return
@@ -630,15 +638,18 @@ def _ended_after(seconds: float) -> Iterator[None]:
     def end(*_: object) -> None:
         raise _TooLongError
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = ((signal.ITIMER_PROF, signal.SIGPROF, worked), (signal.ITIMER_REAL, signal.SIGALRM, waited))
+    before = [signal.signal(number, end) for _, number, _ in timers]
+    for timer, _, seconds in timers:
+        signal.setitimer(timer, seconds)
     try:
         yield
     except _TooLongError:
-        raise FaultError(f"more than {seconds:.0f} s") from None
+        raise FaultError(f"no end after {worked:.0f} s of the processor, or {waited:.0f} s by the clock") from None
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for (timer, number, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -666,11 +677,23 @@ def _heard() -> Iterator[Callable[[], str]]:
                 os.close(copy)
 
 
-class Results(NamedTuple):
-    """How many attacks of each kind had which outcome, and the seeds of each failure."""
+@dataclass
+class Results:
+    """How many attacks of each kind had which outcome, the seeds of each failure, and what took longest, with its seed."""
 
-    counts: Counter[tuple[str, str]]
-    failures: dict[tuple[str, str], list[int]]
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failures: defaultdict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    slowest: tuple[float, int] = (0.0, 0)
+
+    def add(self, seed: int, kind: str, said: str, took: float) -> None:
+        """Add what came of one attack, and how many seconds of the processor it and its check took."""
+        self.counts[kind, said] += 1
+        self.slowest = max(self.slowest, (took, seed))
+
+    @property
+    def total(self) -> int:
+        """How many attacks there were."""
+        return self.counts.total()
 
 
 def fuzz(
@@ -678,35 +701,43 @@ def fuzz(
     seed: int = 0,
     *,
     seconds: float = float("inf"),
-    number: int = sys.maxsize,
+    count: int = sys.maxsize,
     kinds: Sequence[str] = tuple(KINDS),
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Results:
-    """Attack from a seed on, for some seconds or a number of times."""
-    found = Results(Counter(), defaultdict(list))
+    """Attack from a seed on, for some seconds or a number of times; tell of failures and of the progress."""
+    found = Results()
     path, end = folder / "attack.npz", time.perf_counter() + seconds
     sys.stdout.flush()
     with _heard() as heard:
-        for current in range(seed, seed + number):
+        for current in range(seed, seed + count):
             if time.perf_counter() > end:
                 break
-            kind, data, arguments = attack(current, kinds)
-            path.write_bytes(data)
+            attacked, began = attack(current, kinds), time.process_time()
+            path.write_bytes(attacked.data)
             try:
-                said = outcome(path, arguments)
+                said = outcome(path, attacked.arguments)
                 if text := heard():
                     raise FaultError(f"from below Python: {text.strip()[:80]}")
             except FaultError as fault:
                 heard()
                 said = "FAILED"
-                found.failures[kind, _likened(fault)].append(current)
-            found.counts[kind, said] += 1
+                found.failures[attacked.kind, _likened(fault)].append(current)
+                tell(f"FAILED {attacked.kind}: {_said(fault)}; seed {current}")
+            found.add(current, attacked.kind, said, time.process_time() - began)
+            if found.total % TOLD == 0:
+                tell(f"{found.total:,} attacks, to seed {current}: {sum(map(len, found.failures.values())):,} failed")
     return found
 
 
 def _likened(fault: FaultError) -> str:
     """Return what a fault says, numbers left out, so that faults of one kind are one."""
-    said = str(fault).partition("\\nSet FASTGRAD")[0]
+    said = _said(fault)
     return re.sub(r"0x[0-9a-f]{2}|\d+(\.\d+)?(e[+-]?\d+)?", "#", said)
+
+
+def _said(fault: FaultError) -> str:
+    return str(fault).partition("\\nSet FASTGRAD")[0]
 
 
 def _show(seed: int) -> None:
@@ -720,23 +751,30 @@ def _show(seed: int) -> None:
     print(result.output[:5000], f"exit code {result.exit_code}", result.exception or "", sep="\n")
 
 
+def _told() -> Callable[[str], object]:
+    """Return what prints a line at once, to the output as it is now: `_heard` takes that of the program under attack."""
+    copy = os.dup(1)
+    return lambda line: os.write(copy, f"{line}\n".encode("utf-8", "backslashreplace"))
+
+
 def _print(found: Results, seconds: float) -> None:
     """Print the outcomes as a table, and the failures with their seeds."""
     outcomes = sorted({said for _, said in found.counts})
     print(f"{'':12}" + "".join(f"{said[:16]:>18}" for said in outcomes))
     for kind in KINDS:
         print(f"{kind:12}" + "".join(f"{found.counts[kind, said]:18,}" for said in outcomes))
-    total = sum(found.counts.values())
-    print(f"{total:,} attacks, {total / seconds:.0f} a second")
+    took, seed = found.slowest
+    rates = f"{found.total / seconds:.1f} a second, {found.total / time.process_time():.1f} a second of the processor"
+    print(f"{found.total:,} attacks, {rates}; the longest took {took:.1f} s of it, seed {seed}")
     for (kind, what), seeds in sorted(found.failures.items(), key=lambda pair: -len(pair[1])):
         print(f"FAILED {len(seeds):6,} {kind}: {what}; seeds {', '.join(map(str, seeds[:3]))}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--number", type=int, default=sys.maxsize)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seconds", type=float, help="stop after so long; without --count and this, after 60")
+    parser.add_argument("--count", type=int, help="stop after so many attacks")
+    parser.add_argument("--seed", type=int, default=0, help="that of the first attack; each further one has the next seed")
     parser.add_argument("--only", type=int, metavar="SEED")
     chosen = parser.parse_args()
     if chosen.only is not None:
@@ -745,6 +783,8 @@ if __name__ == "__main__":
     warnings.simplefilter("error")  # a person should see none
     with tempfile.TemporaryDirectory() as temporary:
         began = time.perf_counter()
-        results = fuzz(Path(temporary), chosen.seed, seconds=chosen.seconds, number=chosen.number)
+        seconds = chosen.seconds or (float("inf") if chosen.count else 60.0)
+        count = chosen.count or sys.maxsize
+        results = fuzz(Path(temporary), chosen.seed, seconds=seconds, count=count, tell=_told())
         _print(results, time.perf_counter() - began)
     sys.exit(bool(results.failures))

@@ -6,6 +6,7 @@ for the network, from 0.01 (all but linear) to 30 (saturated), whatever the inpu
 """
 
 import math
+import os
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -23,6 +24,8 @@ from fastgrad.model.rounding import UNDERFLOW, rounding_scale
 import reference
 
 JIT = not numba.config.DISABLE_JIT
+NETWORKS = int(os.environ.get("FASTGRAD_TEST_NETWORKS", "60" if JIT else "4"))
+"""Random networks of a test; FASTGRAD_TEST_NETWORKS=1000 draws as many as the project's figures stand for."""
 WIDEST, DEEPEST, MOST_SAMPLES = (40, 6, 50) if JIT else (4, 3, 3)
 SMOOTH = ("identity", "sigmoid", "tanh", "softplus", "silu", "gelu", "gelu_tanh", "mish", "arctan", "sin")
 ALL = (*ACTIVATION_CODES, "leaky_relu:0.2", "elu:1.5", "hard_sigmoid:0.2")

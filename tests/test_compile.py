@@ -183,7 +183,7 @@ def test_after_a_fork_the_child_has_threads_of_its_own(problem_of, monkeypatch):
     expected = numerical.numerical_gradient(problem, threads=2).values
     child = os.fork()
     if not child:
-        signal.alarm(30)  # a child that waits for threads which are not there would wait for ever
+        signal.alarm(120)  # a child that waits for threads which are not there would wait for ever
         os._exit(0 if np.array_equal(numerical.numerical_gradient(problem, threads=2).values, expected) else 1)
     assert os.waitpid(child, 0)[1] == 0
 

@@ -181,7 +181,7 @@ def test_a_child_of_fork_calls_compiled_functions_too(x, monkeypatch):
     expected = fastgrad.numerical_gradient(compiled_sines, x, step=1e-5)
     child = os.fork()
     if not child:
-        signal.alarm(30)  # a child that waits for threads which are not there would wait for ever
+        signal.alarm(120)  # a child that waits for threads which are not there would wait for ever
         os._exit(0 if np.array_equal(fastgrad.numerical_gradient(compiled_sines, x, step=1e-5), expected) else 1)
     assert os.waitpid(child, 0)[1] == 0
 

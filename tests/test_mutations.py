@@ -9,7 +9,7 @@ sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
 import mutations
 
-CUT = 4
+CUT = 3
 """Mutants of each source."""
 
 

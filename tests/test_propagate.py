@@ -1,9 +1,4 @@
-"""The numerical gradient of random networks against the reference, and its bits, which no thread or tile may change.
-
-FASTGRAD_TEST_NETWORKS=1000 draws as many networks as the project's figures stand for.
-"""
-
-import os
+"""The numerical gradient of random networks against the reference, and its bits, which no thread or tile may change."""
 
 import numpy as np
 import pytest
@@ -19,7 +14,6 @@ import problems
 import reference
 
 UNIT_ROUNDOFF = 2.0**-53
-NETWORKS = int(os.environ.get("FASTGRAD_TEST_NETWORKS", "60" if problems.JIT else "4"))
 BLOCK = 20
 BOUND = 4.0
 """Largest |numerical − exact| / (u·R) that counts as rounding; a right gradient may be off by rounding.TOLERANCE.
@@ -36,10 +30,10 @@ def in_roundoffs(problem, result, exact):
     return problems.roundoffs(problem, result.base, nearest, exact)
 
 
-@pytest.mark.parametrize("block", range(0, NETWORKS, BLOCK))
+@pytest.mark.parametrize("block", range(0, problems.NETWORKS, BLOCK))
 def test_random_networks_are_right_to_rounding(block):
     worst = dict.fromkeys(METHODS, (0.0,))
-    for seed in range(block, min(block + BLOCK, NETWORKS)):
+    for seed in range(block, min(block + BLOCK, problems.NETWORKS)):
         case, exact = problems.case_and_gradient(seed)
         problem = problems.problem(case)
         for method in METHODS:
@@ -52,7 +46,7 @@ def test_random_networks_are_right_to_rounding(block):
 
 def test_relative_difference_of_smooth_networks():
     worst = dict.fromkeys(METHODS, (0.0,))
-    for seed in range(1000, 1000 + min(NETWORKS, 40)):
+    for seed in range(1000, 1000 + min(problems.NETWORKS, 40)):
         case = problems.random_case(seed, activations=problems.SMOOTH, largest_scale=2.0, inputs="normal")
         exact = problems.exact_gradient(case)
         problem = problems.problem(case)

@@ -21,6 +21,8 @@ from fastgrad_cli import terminal
 from fastgrad_cli.main import main
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs processes and signals of POSIX")
+FAR = 300
+"""Seconds after which something hangs, on the busiest machine; functions that do not return take twice as long."""
 
 MODULE = """
 import os, signal, subprocess, sys, time
@@ -34,7 +36,7 @@ def calls_sys_exit(p, X, Y): sys.exit(0)
 def raises_base(p, X, Y): raise BaseException("of another kind")
 def raises_interrupt(p, X, Y): raise KeyboardInterrupt
 def leaves(p, X, Y): os._exit(0)
-def sleeps(p, X, Y): time.sleep(60)
+def sleeps(p, X, Y): time.sleep(600)
 def loops(p, X, Y):
     while True: pass
 
@@ -67,7 +69,7 @@ def comes_back_twice(p, X, Y):
 def interrupts(p, X, Y):
     assert __name__ != "mine", "never in the process of the tests"
     os.kill(os.getppid(), signal.SIGINT)
-    time.sleep(60)
+    time.sleep(600)
 
 kept = {}
 
@@ -165,7 +167,7 @@ def test_a_function_that_ends_or_crashes_its_process_is_not_judged(folder):
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     names = ["leaves", "crashes"]
     runs = [started("check", "model.npz", "--backward", f"mine.py:{name}", "--json", **options) for name in names]
-    left, crashed = (json.loads(process.communicate(timeout=60)[0]) for process in runs)
+    left, crashed = (json.loads(process.communicate(timeout=FAR)[0]) for process in runs)
     assert [process.returncode for process in runs] == [3, 3]
     assert "ended the process that it ran in, with exit code 0" in reason(left)
     assert "SIGSEGV" in reason(crashed)
@@ -177,7 +179,7 @@ def test_a_function_that_never_returns_is_not_judged(folder, name):
     code, document, _ = tried(name, "--timeout", "0.3")
     assert code == 3
     assert "took longer than 0.3 s; --timeout SECONDS allows more" in reason(document)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < FAR
 
 
 @pytest.mark.parametrize(
@@ -187,12 +189,12 @@ def test_a_function_that_never_returns_is_not_judged(folder, name):
         ("raise BaseException('odd')", "BaseException: odd"),
         ("import numpy_", "ModuleNotFoundError: No module named 'numpy_' (odd.py, line 1"),
         ("def f(:", "SyntaxError"),
-        ("import time; time.sleep(60)", "importing odd.py took longer than 0.5 s; --timeout SECONDS"),
+        ("import time; time.sleep(600)", "importing odd.py took longer than 0.5 s; --timeout SECONDS"),
     ],
 )
 def test_a_module_that_fails_is_not_judged(folder, source, said):
     Path("odd.py").write_text(source)
-    code, document, _ = tried("odd.py:f", "--timeout", "0.5")
+    code, document, _ = tried("odd.py:f", *(("--timeout", "0.5") if "sleep" in source else ()))
     assert code == 3
     assert said in reason(document)
 
@@ -256,7 +258,7 @@ def test_children_that_a_function_leaves_are_ended(folder):
         assert tried("forks")[0] == 0
         children = [int(word) for word in Path("children").read_text().split()]
         assert len(children) > 2
-        until = time.monotonic() + 5
+        until = time.monotonic() + 30  # less than they sleep
         while any(map(alive, children)) and time.monotonic() < until:
             time.sleep(0.05)
         assert not any(map(alive, children))
@@ -377,7 +379,7 @@ def test_lost_output_is_told_and_never_turns_an_answer_round(folder):
     os.close(writer)
     closed = f'"{sys.executable}" -P -m fastgrad_cli check right.npz >&- 2>&- <&-'
     runs.append(subprocess.Popen(["sh", "-c", closed]))
-    told = [process.communicate(timeout=90)[1] for process in runs]
+    told = [process.communicate(timeout=FAR)[1] for process in runs]
     assert [process.returncode for process in runs] == [2, 1, 0, 0]
     assert "Error: the output could not be written: No space left on device" in told[0]
 
@@ -407,7 +409,7 @@ def test_ctrl_c_during_imports_is_one_document(tmp_path, module):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     for arguments, output in ((["check", "model.npz"], ""), (["check", "model.npz", "--json"], "interrupted")):
         command = [sys.executable, "-P", "-m", module, *arguments]
-        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=FAR)
         assert (result.returncode, "Traceback" in result.stderr) == (130, False), result.stderr
         assert (json.loads(result.stdout)["error"] if output else result.stdout) == output
 
@@ -417,7 +419,7 @@ def test_ctrl_c_while_the_function_runs_is_one_document(folder):
     began = time.monotonic()
     code, document, _ = tried("interrupts")
     assert (code, document["error"]) == (130, "interrupted")
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < FAR
 
 
 @pytest.mark.parametrize("command", [("gradient",), ("sweep",), ("selftest",), ("demo", "train", "--iterations", "2")])
