@@ -246,7 +246,10 @@ def _notes(report: LayerReport) -> Iterator[str]:
             f"{counted(kinks, 'entry')} {'is' if kinks == 1 else 'are'} on a kink, where any value between the one-sided "
             "slopes is right by itself."
         )
-    yield from (_elsewhere(point) for point in report.elsewhere)
+    well = [point.point for point in report.elsewhere if point.tried and not point.wrong]
+    if well:
+        yield f"With {' and with '.join(well)} nothing is wrong along a few random directions."
+    yield from (_elsewhere(point) for point in report.elsewhere if point.point not in well)
     yield from (f"Blind spot: {spot}" for spot in report.blind_spots)
     yield from report.remarks
 
@@ -254,9 +257,8 @@ def _notes(report: LayerReport) -> Iterator[str]:
 def _elsewhere(point: Elsewhere) -> str:
     if not point.tried:
         return f"Not tried with {point.point}: {point.reason}"
-    if point.wrong:
-        return f"With {point.point} wrong: {listed(list(point.wrong))}. {point.reason}".rstrip()
-    return f"With {point.point} nothing is wrong along some random directions.{' ' if point.reason else ''}{point.reason}"
+    verb = "is" if len(point.wrong) == 1 else "are"
+    return f"With {point.point} {listed(list(point.wrong))} {verb} wrong. {point.reason}"
 
 
 def _sentences(report: LayerReport) -> Iterator[str]:
