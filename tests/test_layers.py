@@ -528,6 +528,13 @@ def test_wrong_calls_are_told_what_to_write(name):
         call()
 
 
+def test_a_function_of_several_values_is_told_what_there_is_for_it():
+    with pytest.raises(fastgrad.InputError, match=r"fastgrad\.check_layer\(.*fastgrad\.check_jacobian\("):
+        fastgrad.check_function(np.tanh, lambda x: 1 - np.tanh(x) ** 2, X)
+    with pytest.raises(fastgrad.InputError, match="x is complex; give its real and its imaginary part as two arrays"):
+        fastgrad.check_function(lambda z: float(abs(z).sum()), lambda z: z / abs(z), np.array([1 + 2j]))
+
+
 # Objects.
 
 
