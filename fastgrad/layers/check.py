@@ -17,8 +17,7 @@ from fastgrad.functions.arguments import Array, real_number, whole_number
 from fastgrad.functions.check import MOST_ENTRIES, Case, judge_entries
 from fastgrad.functions.claim import Claim
 from fastgrad.functions.directions import DIRECTIONS, SEEN, Search
-from fastgrad.functions.evaluation import Function
-from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise, scale_of
+from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, scale_of
 from fastgrad.functions.report import EntryReport, FunctionTensor
 from fastgrad.functions.tensors import tensor_lines
 from fastgrad.layers.along import Directions
@@ -27,7 +26,7 @@ from fastgrad.layers.calling import Pair, guarded
 from fastgrad.layers.elsewhere import blind_spots, other_numbers, other_rows, reaches_one
 from fastgrad.layers.objects import Object, owner_of, require_layer
 from fastgrad.layers.report import Elsewhere, LayerReport, LayerTensor
-from fastgrad.layers.upstream import Upstream, Weighted, upstream_of, widened
+from fastgrad.layers.upstream import LayerFunction, LayerNoise, Upstream, Weighted, upstream_of, widened
 from fastgrad.report.formatting import listed
 
 FEW = 4
@@ -177,7 +176,7 @@ def point_at(subject: Pair | Object, inputs: Inputs, upstream: Any, options: Opt
     weights = upstream_of(upstream, outputs, seed)
     claims = claims_of(subject, inputs, weights, options)
     function, claim = _posed(subject, inputs, outputs, weights, claims, options)
-    return Point(inputs, outputs, weights, claims, Case(function, claim, Noise(function), scale_of(function.x)))
+    return Point(inputs, outputs, weights, claims, Case(function, claim, LayerNoise(function), scale_of(function.x)))
 
 
 def examine(subject: Pair | Object, upstream: Any, options: Options, began: float) -> LayerReport:
@@ -411,14 +410,14 @@ def _fitted(array: Any, shape: tuple[int, ...], name: str) -> tuple[Array | None
 
 def _posed(
     subject: Pair | Object, inputs: Inputs, outputs: Outputs, weights: Upstream, claims: Claims, options: Options
-) -> tuple[Function, Claim]:
+) -> tuple[LayerFunction, Claim]:
     """Return the weighted sum of outputs as a function, and the claim of its gradient."""
     places = {name: inputs.names.index(name) for name in claims.arrays}
     if not places:
         raise InputError("backward gives no gradient that could be judged: " + "; ".join(_reasons(claims)))
     weighted = Weighted(subject, inputs.values, places, outputs, weights)
     point = {name: widened(inputs.values[place]) for name, place in places.items()}
-    function = Function(weighted, point, reset=options.reset, name="forward")
+    function = LayerFunction(weighted, point, options.reset)
     values = np.concatenate([claims.arrays[name].ravel() for name in places])
     return function, Claim(values, SINGLE_ROUNDOFF if claims.is_single else UNIT_ROUNDOFF, options.tolerance)
 
