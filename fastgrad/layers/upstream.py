@@ -5,7 +5,6 @@ Called by everything here that judges a backward pass.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,9 +13,8 @@ from numpy.typing import NDArray
 
 from fastgrad.errors import InputError
 from fastgrad.functions.arguments import Array
-from fastgrad.functions.claim import ROUNDINGS
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.noise import Noise
+from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise
 from fastgrad.layers.arguments import Outputs, Raw, described
 
 Values = Sequence[Any]
@@ -100,10 +98,6 @@ def _like(values: Any, array: Raw) -> Any:
     return np.asarray(values, dtype=array.dtype).reshape(array.shape)
 
 
-STEPS = 128.0
-"""Roundings of one term of a gradient: an exponential has a few, a chain of gates some dozens."""
-
-
 class LayerFunction(Function):
     """The weighted sum of a layer's outputs at a point, which takes note of how much of it every entry moves.
 
@@ -114,12 +108,14 @@ class LayerFunction(Function):
         change for a move of size one.
     terms, count : float, int
         All terms of the sum, and their number.
+    spread : float
+        Twice the root of the sum of their squares: their roundings are independent of each other.
     """
 
     def __init__(self, weighted: Weighted, point: Mapping[str, Any], reset: Callable[[], object]) -> None:
         self._weighted, self.touched = weighted, np.zeros(0)
         super().__init__(weighted, point, reset=reset, name="forward")
-        self.terms, self.count = weighted.terms, weighted.count
+        self.terms, self.count, self.spread = weighted.terms, weighted.count, weighted.spread
         self.touched = np.full(self.x.size, self.terms / max(1, self.count))
 
     def _one(self, point: NDArray[Any], forgiving: bool, dtype: Any) -> Any:
@@ -142,17 +138,19 @@ class LayerNoise(Noise):
 
     @property
     def entry_terms(self) -> Array:
-        """Sizes of the terms that an entry changes, times what more cancels within them, as the noise of their sum tells.
-
-        Notes
-        -----
-        `claim` allows as many roundings as sums of a million terms make. How many there are is known here: no sum is over more
-        than all inputs or outputs, N, whose roundings add up to √N of them, of which eight times as many are allowed, and
-        each term has gone through fewer than STEPS.
-        """
+        """Sizes of the terms that an entry changes, times what more cancels within them, as the noise of their sum tells."""
         within = self.terms / self._layer.terms if self._layer.terms else 1.0
-        known = STEPS + 8.0 * math.sqrt(max(self._layer.x.size, self._layer.count))
-        return np.asarray(min(1.0, known / ROUNDINGS) * max(1.0, within) * self._layer.touched)
+        return np.asarray(max(1.0, within) * self._layer.touched)
+
+    @property
+    def floor(self) -> float:
+        """The rounding of terms and of their sum, which may be much smaller than they are."""
+        return UNIT_ROUNDOFF * (self._layer.spread + abs(self._layer.value))
+
+    @property
+    def level(self) -> float:
+        """The measured level, or that floor."""
+        return max(super().level, self.floor)
 
 
 class Weighted:
@@ -173,8 +171,8 @@ class Weighted:
 
     Attributes
     ----------
-    terms, count : float, int
-        The sizes of all terms of the sum at the point together, and their number.
+    terms, count, spread : float, int, float
+        The sizes of all terms of the sum at the point together, their number, and twice the root of the sum of their squares.
     touched, change : float
         Of the latest call: the sizes at the point of the terms that differ from those there, and by how much they differ.
     """
@@ -189,6 +187,8 @@ class Weighted:
         self.touched = self.change = 0.0
         self.terms = float(sum((size * np.abs(base)).sum() for size, base in zip(self._sizes, self._base, strict=True)))
         self.count = sum(base.size for base in self._base)
+        squares = (float(((size * base) ** 2).sum()) for size, base in zip(self._sizes, self._base, strict=True))
+        self.spread = 2.0 * float(np.sqrt(sum(squares)))
         self._casts = False
         self._casts = self._needs_single()
 
