@@ -355,7 +355,27 @@ def test_single_precision_is_judged_as_such(name):
 
     watched.__signature__ = __import__("inspect").signature(backward)
     assert fastgrad.check_layer(forward, watched, inputs).passed
-    assert set(kinds) == {np.dtype(np.float32)}
+    assert set(kinds) == {np.dtype(np.float32), np.dtype(np.float64)}
+
+
+def test_single_precision_is_judged_to_the_digits_of_double_where_backward_takes_that():
+    single = {name: value.astype(np.float32) for name, value in NORM.items()}
+    slightly = lambda d, cache: (batch_norm_backward(d, cache)[0] * 1.00001, *batch_norm_backward(d, cache)[1:])  # noqa: E731
+    report = fastgrad.check_layer(batch_norm, slightly, single)
+    assert wrong_tensors(report) == {"x"}
+    assert max(tensor.sensitivity for tensor in report.tensors) < 1e-9
+    assert any("as backward gives them in double precision" in remark for remark in report.remarks)
+
+
+@pytest.mark.parametrize("method", ["entries", "directions"])
+def test_what_is_wrong_in_single_precision_alone_is_found(method):
+    def backward(dout, x):
+        return (dout * (1 - np.tanh(x) ** 2) + (0.01 if x.dtype == np.float32 else 0.0)).astype(x.dtype)
+
+    assert fastgrad.check_layer(np.tanh, backward, X, method=method).passed
+    report = fastgrad.check_layer(np.tanh, backward, X.astype(np.float32), method=method)
+    assert wrong_tensors(report) == {"x"}
+    assert "in single precision" in str(report)
 
 
 def test_a_layer_that_takes_single_precision_alone():

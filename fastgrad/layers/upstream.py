@@ -143,6 +143,12 @@ class LayerNoise(Noise):
         return np.asarray(max(1.0, within) * self._layer.touched)
 
     @property
+    def all_terms(self) -> Array:
+        """The same, and at least a sum of all terms whose signs are independent."""
+        within = self.terms / self._layer.terms if self._layer.terms else 1.0
+        return np.fmax(self.entry_terms, max(1.0, within) * self._layer.spread)
+
+    @property
     def floor(self) -> float:
         """The rounding of terms and of their sum, which may be much smaller than they are."""
         return UNIT_ROUNDOFF * (self._layer.spread + abs(self._layer.value))
