@@ -292,6 +292,22 @@ def test_windows_that_do_not_overlap_are_a_blind_spot():
     assert any("reaches more than one output" in spot for spot in apart.blind_spots)
 
 
+@pytest.mark.parametrize("seed", [27, 31, 52])
+def test_values_that_nearly_tie_accuse_no_right_gradient(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(2, 5, 5))
+    for _ in range(6):  # kinks beside the point, at distances of 1e-7 to 1e-5
+        i, j, k = rng.integers(0, 2), rng.integers(0, 5), rng.integers(0, 4)
+        x[i, j, k + 1] = x[i, j, k] + rng.choice([-1, 1]) * 10.0 ** rng.uniform(-7, -5)
+    for method in ("entries", "directions"):
+        assert fastgrad.check_layer(real_pool, max_pool_backward, x, seed=seed, method=method).verdict != "wrong"
+
+
+def real_pool(x):
+    assert not np.iscomplexobj(x)
+    return max_pool(x)
+
+
 def test_ties_of_max_are_told():
     x = np.array([[1.0, 1.0, 0.0], [2.0, 1.0, 0.5]])
     backward = lambda dout, x: dout[:, None] * (x == x.max(axis=1, keepdims=True))  # noqa: E731

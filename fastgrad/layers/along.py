@@ -89,6 +89,16 @@ class Directions:
         found, _ = self.search.locate(slopes.directions[row], MOST_LOCATED)
         return [self.search.entry(entry) for entry in found]
 
+    def is_confirmed(self, slopes: Slopes) -> bool:
+        """Whether a tensor that is wrong along a direction has an entry that is wrong by itself, or the slopes are exact.
+
+        Kinks of several entries, each a little beside the point, leave no slope along a direction that could be extrapolated.
+        """
+        if self._analytic:
+            return True
+        row = int(np.nanargmax(np.abs(slopes.off) - slopes.bound))
+        return bool(self.search.locate(slopes.directions[row], 1)[0])
+
     def _of_tensor(self, start: int, stop: int) -> Slopes:
         signs = random_signs(self._seed, self._count, stop - start)
         directions = np.zeros((self._count, self.search.scale.size))

@@ -283,11 +283,14 @@ def along_directions(point: Point, options: Options) -> Found:
     single = _wrong_in_single(point, options)
     for name, slopes in zip(point.claims.arrays, search.slopes(), strict=True):
         located = search.located(slopes) if slopes.is_wrong else []
+        is_wrong = bool(located) or (slopes.is_wrong and search.is_analytic)
         entries += located
-        verdict: Any = "wrong" if slopes.is_wrong or name in single else "inconclusive" if slopes.is_open else "right"
+        is_open = slopes.is_open or (slopes.is_wrong and not is_wrong)
+        verdict: Any = "wrong" if is_wrong or name in single else "inconclusive" if is_open else "right"
         array = point.claims.arrays[name]
-        reason = IN_SINGLE if name in single and not slopes.is_wrong else ""
-        reason = reason or "noise of forward hides its slopes, or they have no limit" if verdict == "inconclusive" else ""
+        reason = IN_SINGLE if name in single and not is_wrong else ""
+        if verdict == "inconclusive":
+            reason = "noise of forward hides its slopes, or kinks beside the point leave none"
         lines[name] = LayerTensor(
             name, array.shape, verdict, array.size, len(located), relative_difference=slopes.difference, reason=reason
         )
@@ -325,8 +328,9 @@ def _tried(subject: Pair | Object, inputs: Inputs, told: str, options: Options) 
             single = _wrong_in_single(point, options)
     except InputError as error:
         return Elsewhere(told, (), False, f"{error}."), 0
-    wrong = [name for name, found in slopes.items() if found.is_wrong]
-    reason = ""
+    wrong = [name for name, found in slopes.items() if found.is_wrong and search.is_confirmed(found)]
+    unclear = [name for name, found in slopes.items() if found.is_wrong and name not in wrong]
+    reason = f"Kinks beside the point leave {listed(unclear)} open." if unclear else ""
     if not wrong and single:
         wrong, reason = single, f"{IN_SINGLE.capitalize()}."
     elif wrong:

@@ -255,7 +255,7 @@ def _notes(report: LayerReport) -> Iterator[str]:
             f"{counted(kinks, 'entry')} {'is' if kinks == 1 else 'are'} on a kink, where any value between the one-sided "
             "slopes is right by itself."
         )
-    well = [point.point for point in report.elsewhere if point.tried and not point.wrong]
+    well = [point.point for point in report.elsewhere if point.tried and not point.wrong and not point.reason]
     if well:
         yield f"With {' and with '.join(well)} nothing is wrong along a few random directions."
     yield from (_elsewhere(point) for point in report.elsewhere if point.point not in well)
@@ -266,6 +266,8 @@ def _notes(report: LayerReport) -> Iterator[str]:
 def _elsewhere(point: Elsewhere) -> str:
     if not point.tried:
         return f"Not tried with {point.point}: {point.reason}"
+    if not point.wrong:
+        return f"With {point.point} nothing was found wrong. {point.reason}"
     verb = "is" if len(point.wrong) == 1 else "are"
     return f"With {point.point} {listed(list(point.wrong))} {verb} wrong. {point.reason}"
 
