@@ -292,7 +292,7 @@ def test_windows_that_do_not_overlap_are_a_blind_spot():
     assert any("reaches more than one output" in spot for spot in apart.blind_spots)
 
 
-@pytest.mark.parametrize("seed", [27, 31, 52])
+@pytest.mark.parametrize("seed", [18, 27, 31, 52])
 def test_values_that_nearly_tie_accuse_no_right_gradient(seed):
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(2, 5, 5))
@@ -567,7 +567,7 @@ def test_wrong_calls_are_told_what_to_write(name):
 def test_a_function_of_several_values_is_told_what_there_is_for_it():
     with pytest.raises(fastgrad.InputError, match=r"fastgrad\.check_layer\(.*fastgrad\.check_jacobian\("):
         fastgrad.check_function(np.tanh, lambda x: 1 - np.tanh(x) ** 2, X)
-    with pytest.raises(fastgrad.InputError, match="x is complex; give its real and its imaginary part as two arrays"):
+    with pytest.raises(fastgrad.InputError, match="x is complex; .*give its real and its imaginary part as two arrays"):
         fastgrad.check_function(lambda z: float(abs(z).sum()), lambda z: z / abs(z), np.array([1 + 2j]))
 
 

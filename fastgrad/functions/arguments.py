@@ -203,7 +203,10 @@ def _numbers(value: Any, what: str) -> Array:
     try:
         array = np.array(value)
         if array.dtype.kind == "c":
-            raise InputError(f"{what} is complex; give its real and its imaginary part as two arrays, x = [z.real, z.imag]")
+            raise InputError(
+                f"{what} is complex; expected real numbers: give its real and its imaginary part as two arrays, "
+                "x = [z.real, z.imag]"
+            )
         if array.dtype.kind not in "fiu":
             raise TypeError
         return array.astype(np.float64)

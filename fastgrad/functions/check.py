@@ -41,6 +41,12 @@ BLIND = 0.25
 BEND = 0.125
 """Share of the largest slope by which the slopes of the two sides may differ before extrapolation looks for a kink."""
 
+NEAR = 20.0
+"""Noise, in a step times what a claim is off by, at which a difference tells the claim from the extrapolated value."""
+
+NEARER = 2.0**-20
+"""Share of the usual steps with which extrapolation begins again where smaller ones contradict it."""
+
 SHARP = 1e-3
 """Share of an entry that noise may hide from the screen; of others extrapolation, with larger steps, sees more."""
 
@@ -209,9 +215,45 @@ def _second_look(case: Case, look: Look, entries: NDArray[np.int64]) -> Extrapol
     """Look again at entries in question; complex steps are exact, unless a difference contradicts them."""
     values = look.values[entries]
     if look.scheme != "complex" or _contradicted(case, look.values, entries):
-        return extrapolate(case.function, case.noise, entry_prober(case.function, entries), case.scale[entries])
+        found = extrapolate(case.function, case.noise, entry_prober(case.function, entries), case.scale[entries])
+        return _nearer(case, entries, found)
     exact, none = 16.0 * UNIT_ROUNDOFF * np.abs(values), np.zeros(entries.size, dtype=bool)
     return Extrapolated(values, exact, look.steps[entries], values, values, 0.0 * exact, np.abs(values), none, none)
+
+
+def _nearer(case: Case, entries: NDArray[np.int64], found: Extrapolated) -> Extrapolated:
+    """Look again, from smaller steps on, at entries whose accusation the smallest steps that can tell contradict.
+
+    A kink a little beside x bends every difference across it, and several at several distances bend those that are
+    extrapolated from each other. At a step h whose noise is a twentieth of what the claim is off by, and at 4h, differences
+    that both have the claim for their value have seen none of them. Curvature makes 16 times as much of the second as of the
+    first.
+    """
+    with np.errstate(invalid="ignore"):
+        off = np.abs(case.claim.values[entries] - found.value)
+        accused = off > case.rounding(np.nan_to_num(case.claim.values))[entries] + EXTRAPOLATION_NOISE * found.error
+    rows = np.flatnonzero(accused & np.isfinite(off) & ~found.kink & ~found.unsettled)
+    if rows.size == 0:
+        return found
+    scale = case.scale[entries[rows]]
+    steps = np.clip(NEAR * case.noise.level / off[rows], LEAST_STEP * scale, scale)
+    probe = entry_prober(case.function, entries[rows])
+    near = [probe(np.arange(rows.size), factor * steps) for factor in (1.0, 4.0)]
+    slopes = np.array([(one.upper - one.lower) / (one.above + one.below) for one in near])
+    rows = rows[(np.abs(slopes - case.claim.values[entries[rows]]) <= 0.25 * off[rows]).all(axis=0)]
+    if rows.size == 0:
+        return found
+    again = extrapolate(
+        case.function, case.noise, entry_prober(case.function, entries[rows]), NEARER * case.scale[entries[rows]]
+    )
+    return Extrapolated(*(_replaced(part, rows, new) for part, new in zip(found, again, strict=True)))
+
+
+def _replaced(values: NDArray[Any], places: NDArray[np.int64], new: NDArray[Any]) -> NDArray[Any]:
+    """Return values with some of them replaced."""
+    values = values.copy()
+    values[places] = new
+    return values
 
 
 def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool:
