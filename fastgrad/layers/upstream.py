@@ -5,7 +5,7 @@ Called by everything here that judges a backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,19 +113,28 @@ class LayerFunction(Function):
     """
 
     def __init__(self, weighted: Weighted, point: Mapping[str, Any], reset: Callable[[], object]) -> None:
-        self._weighted, self.touched = weighted, np.zeros(0)
+        self._weighted = weighted
+        self._moving: tuple[int, float] | None = None
         super().__init__(weighted, point, reset=reset, name="forward")
         self.terms, self.count, self.spread = weighted.terms, weighted.count, weighted.spread
         self.touched = np.full(self.x.size, self.terms / max(1, self.count))
 
+    def _points(
+        self, entries: NDArray[np.int64], offsets: NDArray[Any], x: NDArray[Any] | None = None
+    ) -> Iterator[NDArray[Any]]:
+        for entry, offset, point in zip(
+            entries.tolist(), np.abs(offsets).tolist(), super()._points(entries, offsets, x), strict=True
+        ):
+            self._moving = (entry, offset)  # one thread asks for a point, and then for its value
+            yield point
+
     def _one(self, point: NDArray[Any], forgiving: bool, dtype: Any) -> Any:
-        moved = np.flatnonzero(point != self.x) if self.touched.size else np.zeros(0, dtype=np.int64)
-        offset = abs(point[moved[0]] - self.x[moved[0]]) if moved.size == 1 else 0.0
+        moving, self._moving = self._moving, None
         value = super()._one(point, forgiving, dtype)
-        if offset:
-            scale = max(1.0, abs(float(self.x[moved[0]])))
-            found = self._weighted.touched + self._weighted.change * scale / float(offset)
-            self.touched[moved[0]] = np.fmax(self.touched[moved[0]], found)
+        if moving is not None and moving[1] > 0.0:
+            entry, offset = moving
+            found = self._weighted.touched + self._weighted.change * max(1.0, abs(float(self.x[entry]))) / offset
+            self.touched[entry] = max(self.touched[entry], found)
         return value
 
 
@@ -185,21 +194,23 @@ class Weighted:
 
     def __init__(self, subject: Any, values: Values, places: dict[str, int], outputs: Outputs, upstream: Upstream) -> None:
         self._subject, self._values, self._places = subject, list(values), places
+        self._held = {*range(len(self._values))} - {*places.values()}
         self._shapes = outputs.shapes
         self._weights = [None if part is None else np.asarray(part, dtype=np.float64) for part in upstream.parts]
         kept = [place for place, weight in enumerate(self._weights) if weight is not None]
         self._base = [np.asarray(outputs.arrays[place], dtype=np.float64) for place in kept]
         self._sizes = [np.abs(weight) for weight in self._weights if weight is not None]
+        self._terms = [(size * np.abs(base)).ravel() for size, base in zip(self._sizes, self._base, strict=True)]
         self.touched = self.change = 0.0
-        self.terms = float(sum((size * np.abs(base)).sum() for size, base in zip(self._sizes, self._base, strict=True)))
+        self.terms = float(sum(terms.sum() for terms in self._terms))
         self.count = sum(base.size for base in self._base)
-        squares = (float(((size * base) ** 2).sum()) for size, base in zip(self._sizes, self._base, strict=True))
-        self.spread = 2.0 * float(np.sqrt(sum(squares)))
+        self.spread = 2.0 * float(np.sqrt(sum(float(terms @ terms) for terms in self._terms)))
         self._casts = False
         self._casts = self._needs_single()
 
     def __call__(self, moved: Mapping[str, Any]) -> Any:
         """Return the weighted sum; nan where an output is not finite."""
+        self.touched = self.change = 0.0
         outputs = self._subject.run(self.at(moved))
         if outputs.shapes != self._shapes:
             raise InputError(
@@ -212,15 +223,17 @@ class Weighted:
 
     def _take_note(self, arrays: list[Raw]) -> None:
         """Take note of the terms that differ from those at the point, and by how much."""
-        self.touched = self.change = 0.0
-        for weight, base, array in zip(self._sizes, self._base, arrays, strict=True):
-            off = np.abs(array.imag) if np.iscomplexobj(array) else np.abs(array - base)
-            self.touched += float((weight * np.abs(base))[off != 0.0].sum())
-            self.change += float((weight * off).sum())
+        for size, terms, base, array in zip(self._sizes, self._terms, self._base, arrays, strict=True):
+            off = np.abs(array.imag if array.dtype.kind == "c" else array - base).ravel()
+            self.touched += float(terms @ (off != 0.0))
+            self.change += float(size.ravel() @ off)
 
     def at(self, moved: Mapping[str, Any]) -> list[Any]:
         """Return all inputs, those that move with the numbers given, the others as copies."""
-        values = [value.copy() if isinstance(value, np.ndarray) else value for value in self._values]
+        values = [
+            value.copy() if place in self._held and isinstance(value, np.ndarray) else value
+            for place, value in enumerate(self._values)
+        ]
         for name, place in self._places.items():
             value = moved[name]
             values[place] = _cast(value, self._values[place]) if self._casts and not np.iscomplexobj(value) else value
