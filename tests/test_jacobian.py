@@ -142,6 +142,19 @@ def test_kinks_and_single_precision():
     assert fastgrad.check_jacobian(f, J * np.float32(1.01), x).verdict == "wrong"
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_values_that_nearly_tie_accuse_no_right_jacobian(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=8)
+    x[1::2] = x[::2] + rng.choice([-1, 1], size=4) * 10.0 ** rng.uniform(-7, -5, size=4)
+    pairs = np.array([[0, 1], [2, 3], [4, 5], [6, 7], [0, 2], [1, 3]])
+    jacobian = np.zeros((6, 8))
+    jacobian[np.arange(6), pairs[np.arange(6), x[pairs].argmax(axis=1)]] = 1.0
+    assert fastgrad.check_jacobian(real(lambda x: x[pairs].max(axis=1)), jacobian, x).verdict != "wrong"
+    jacobian[0] = jacobian[0][::-1]
+    assert fastgrad.check_jacobian(real(lambda x: x[pairs].max(axis=1)), jacobian, x).verdict == "wrong"
+
+
 def test_noise_leaves_an_entry_open_and_never_green():
     def f(x):
         return np.array([1e-9 * x[0] + 1.0 + 1e-4 * np.sin(1e9 * x[0]), x[1]])
