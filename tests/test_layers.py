@@ -453,6 +453,16 @@ def test_nothing_that_was_given_is_modified():
     assert all(np.array_equal(inputs[name], AFFINE[name]) for name in inputs)
 
 
+def test_what_backward_changes_in_place_is_told():
+    def backward(dout, x):
+        dout *= 1 - np.tanh(x) ** 2
+        return dout
+
+    report = fastgrad.check_layer(np.tanh, backward, X)
+    assert report.passed
+    assert any(remark.startswith("backward changes the upstream gradient in place") for remark in report.remarks)
+
+
 # Forms.
 
 

@@ -154,6 +154,8 @@ class Claims:
         The coarsest unit roundoff among inputs and gradients.
     single : dict
         Where `arrays` are what backward gives in double precision, what it gives in single precision; else empty.
+    remarks : tuple of str
+        What backward does beside.
     """
 
     arrays: dict[str, Array]
@@ -161,6 +163,7 @@ class Claims:
     is_single: bool
     unit_roundoff: float = UNIT_ROUNDOFF
     single: dict[str, Array] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 class Point(NamedTuple):
@@ -244,7 +247,7 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
         evaluations=point.case.function.evaluations,
         seconds=time.perf_counter() - began,
         tolerance=options.tolerance,
-        remarks=(IN_BOTH,) if point.claims.single else (),
+        remarks=((IN_BOTH,) if point.claims.single else ()) + point.claims.remarks,
         blind_spots=tuple(_blind_spots(subject, point, found, others, options)),
     )
     return report, point, found
@@ -383,7 +386,7 @@ def copies(inputs: Inputs) -> list[Any]:
 
 def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options: Options) -> Claims:
     """Call backward twice, each time after forward, and bring what it returns into the form of the inputs."""
-    first, second = (_returned(subject, inputs, weights, options) for _ in range(2))
+    (first, remarks), (second, _) = (_returned(subject, inputs, weights, options) for _ in range(2))
     for name, value in first.items():
         if value is not None and not np.array_equal(np.asarray(value), np.asarray(second[name]), equal_nan=True):
             raise InputError(
@@ -411,7 +414,7 @@ def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options
                 told[name] = LayerTensor(name, np.shape(value), "wrong", np.size(value), np.size(value), reason=reason)
             if fitted is not None:
                 arrays[name] = fitted
-    return Claims(arrays, told, roundoff > UNIT_ROUNDOFF, roundoff)
+    return Claims(arrays, told, roundoff > UNIT_ROUNDOFF, roundoff, remarks=remarks)
 
 
 def in_double(subject: Pair | Object, inputs: Inputs, weights: Upstream, claims: Claims, options: Options) -> Claims:
@@ -448,14 +451,28 @@ def off_in_single(point: Point, tolerance: float) -> dict[int, tuple[float, floa
     return {int(entry): (float(single[entry]), float(bound[entry])) for entry in off}
 
 
-def _returned(subject: Pair | Object, inputs: Inputs, weights: Upstream, options: Options) -> dict[str, Any]:
+def _returned(
+    subject: Pair | Object, inputs: Inputs, weights: Upstream, options: Options
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return what backward gives, and what it changes in place."""
     values = copies(inputs)
     options.reset()
     outputs = guarded("forward", lambda: subject.run(values))
     parts = [None if part is None else part.copy() for part in weights.parts]
     found = subject.gradients(values, outputs, parts)
+    changed = [name for name, ours, given in zip(inputs.names, values, inputs.values, strict=True) if not _same(ours, given)]
+    changed += [] if all(map(_same, parts, weights.parts)) else ["the upstream gradient"]
+    told = (
+        [f"backward changes {listed(changed)} in place, which others may still need; let it work on a copy."] if changed else []
+    )
     # A copy: what the next call changes in place is not what this one returned.
-    return {name: None if value is None else _array(value, name).copy() for name, value in found.items()}
+    copied = {name: None if value is None else _array(value, name).copy() for name, value in found.items()}
+    return copied, tuple(told)
+
+
+def _same(ours: Any, given: Any) -> bool:
+    """Whether an array is still as it was given."""
+    return not isinstance(ours, np.ndarray) or ours.dtype.kind not in "fiub" or np.array_equal(ours, given, equal_nan=True)
 
 
 def _array(value: Any, name: str) -> Any:
