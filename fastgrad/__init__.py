@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from fastgrad.functions.check import check_function
     from fastgrad.functions.gradient import derivative, numerical_gradient
     from fastgrad.functions.report import FunctionReport
+    from fastgrad.layers.chain import check_chain
+    from fastgrad.layers.check import check_layer
+    from fastgrad.layers.jacobian import check_jacobian
+    from fastgrad.layers.report import ChainReport, JacobianReport, LayerReport
     from fastgrad.questions import NetworkGradient, compare, gradient, info, selftest, sweep
     from fastgrad.questions.comparison import Comparison
     from fastgrad.questions.understood import Understood
@@ -27,17 +31,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackwardReport",
+    "ChainReport",
     "Comparison",
     "FunctionReport",
     "GradientError",
     "InputError",
     "Interrupted",
+    "JacobianReport",
+    "LayerReport",
     "NetworkGradient",
     "Report",
     "Understood",
     "__version__",
     "check",
+    "check_chain",
     "check_function",
+    "check_jacobian",
+    "check_layer",
     "compare",
     "derivative",
     "draw_errors",
@@ -53,16 +63,22 @@ __all__ = [
 _HOMES = {
     "BackwardReport": "fastgrad.trials",
     "Comparison": "fastgrad.questions.comparison",
+    "ChainReport": "fastgrad.layers.report",
     "FunctionReport": "fastgrad.functions.report",
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
     "Interrupted": "fastgrad.errors",
     "NetworkGradient": "fastgrad.questions",
+    "JacobianReport": "fastgrad.layers.report",
+    "LayerReport": "fastgrad.layers.report",
     "Report": "fastgrad.report",
     "Understood": "fastgrad.questions.understood",
     "check": "fastgrad.walk",
+    "check_chain": "fastgrad.layers.chain",
     "check_function": "fastgrad.functions.check",
     "compare": "fastgrad.questions",
+    "check_jacobian": "fastgrad.layers.jacobian",
+    "check_layer": "fastgrad.layers.check",
     "derivative": "fastgrad.functions.gradient",
     "draw_errors": "fastgrad.report.pictures",
     "gradient": "fastgrad.questions",
