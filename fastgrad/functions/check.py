@@ -110,7 +110,20 @@ def check_function(
     seed = 0 if callable(seed) else whole_number(seed, "seed", 0)
     began = time.perf_counter()
     function = Function(f, x, workers, batched, bounds, reset)
-    claim = claim_of(gradient, function, tolerance)
+    try:
+        claim = claim_of(gradient, function, tolerance)
+    except InputError:  # a gradient may take x in its own precision only
+        if not function.to_own_precision():
+            raise
+        claim = claim_of(gradient, function, tolerance)
+    return judged(function, claim, method, step, seed, began)
+
+
+def judged(
+    function: Function, claim: Claim, method: str = "auto", step: float | None = None, seed: int = 0, began: float | None = None
+) -> FunctionReport:
+    """Judge a claim of a function's gradient; the options are those of `check_function`."""
+    began = time.perf_counter() if began is None else began
     noise = Noise(function)
     if method == "directions" or (method == "auto" and function.x.size > MOST_ENTRIES):
         report = directions.check(function, claim, noise, seed, began)
@@ -197,7 +210,7 @@ def _findings(
     natural = np.maximum(found.swing, max(largest, abs(case.function.value)))
     room = np.maximum(BLIND * claim.size(numerical)[entries], NEGLIGIBLE * natural)
     room = np.maximum(room, claim.zeros(case.noise, case.scale)[entries])
-    coarse = np.maximum(room, 2.0 * ROUNDINGS * claim.unit_roundoff * largest)
+    coarse = np.maximum(room, 2.0 * claim.roundings * claim.unit_roundoff * largest)
     allowed, rounding = claim.allowed(numerical)[entries], case.rounding(numerical)[entries]
     columns = (claim.values[entries], found.value, bound[entries], allowed, rounding, room, coarse)
     sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)
