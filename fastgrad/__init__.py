@@ -56,9 +56,14 @@ _HOMES = {
 }
 
 
+_DOORS = ("jax", "torch")
+"""Modules for other packages, imported when they are first used."""
+
 if not TYPE_CHECKING:  # a type checker would take any name for one of them
 
     def __getattr__(name: str) -> Any:
+        if name in _DOORS:
+            return import_module(f"fastgrad.{name}")
         if name not in _HOMES:
             raise AttributeError(f"module 'fastgrad' has no attribute {name!r}")
         value = getattr(import_module(_HOMES[name]), name)
@@ -67,4 +72,4 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of them
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_DOORS])

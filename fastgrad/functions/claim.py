@@ -26,9 +26,9 @@ HALF_ROUNDINGS = 8.0
 """The same in half precision, where sums are made in single precision: the roundings of a chain of some dozens of operations,
 each of which may go either way."""
 
-TREMBLE = 8.0
-"""Times the largest of four differences by which a gradient trembled that it may be off: rounding errors of one size, of which
-four are seen, are beyond six times the largest by a chance of less than 1e-6."""
+TREMBLE = 6.0
+"""Times its trembling that a gradient may be off. With rounding errors of deviation σ, the largest of four differences is 2σ on
+average, and no less than σ is taken, half of that: six times as much is reached by chance once in 10⁹."""
 
 UNITS = {"float32": SINGLE_ROUNDOFF, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Unit roundoffs of the types of numbers that have fewer digits than float64."""
