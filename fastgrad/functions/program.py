@@ -59,6 +59,7 @@ class Program(ABC):
 
     point: dict[str, Array]
     precision: str
+    is_constant = False  # whether its gradient is the same wherever it is asked for, as one that was given
 
     @abstractmethod
     def outputs(self, x: Numbers, wide: bool) -> list[NDArray[Any]]:
@@ -164,7 +165,7 @@ def _claim(program: Program, how: Options, wide: bool) -> Claim:
     allowed = how.wobble if how.wobble is not None else claim.roundings * unit * float(np.nanmax(np.abs(first), initial=0.0))
     if np.nanmax(apart, initial=0.0) > allowed or not np.array_equal(np.isnan(first), np.isnan(second)):
         raise UnsteadyError(_unsteady(program, apart, allowed))
-    return claim if wide else replace(claim, trembling=_trembling(program, first))
+    return claim if wide or program.is_constant else replace(claim, trembling=_trembling(program, first))
 
 
 def _unsteady(program: Program, apart: Array, allowed: float) -> str:

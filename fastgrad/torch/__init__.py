@@ -9,5 +9,6 @@ except ImportError as error:
 
 from fastgrad.torch.checks import check_layer
 from fastgrad.torch.gradcheck import GradcheckError, gradcheck
+from fastgrad.torch.network import check
 
-__all__ = ["GradcheckError", "check_layer", "gradcheck"]
+__all__ = ["GradcheckError", "check", "check_layer", "gradcheck"]

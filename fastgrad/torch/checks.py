@@ -15,7 +15,7 @@ from fastgrad.torch import demands
 from fastgrad.torch.layer import Layer, arguments_of
 from fastgrad.torch.state import Undisturbed
 
-__all__ = ["check_layer"]
+__all__ = ["check_layer", "examined", "options_of"]
 
 
 def check_layer(
@@ -37,8 +37,8 @@ def check_layer(
     inputs : Tensor, tuple, list or mapping
         Its arguments, by place or, in a mapping, by keyword. Tensors that require a gradient are checked, or all of real and
         complex numbers where none does; the others, and what is no tensor, are held fixed.
-    upstream : Tensor, tuple, list or mapping, optional
-        The upstream gradient in the form of the outputs; by default it is drawn.
+    upstream : Tensor, number, tuple, list or mapping, optional
+        The upstream gradient in the form of the outputs, a number for all its entries; by default it is drawn.
     seed : int
         Seed of that draw, and of random directions.
     tolerance : float
@@ -63,16 +63,21 @@ def check_layer(
     >>> fastgrad.torch.check_layer(torch.nn.Linear(3, 2), torch.ones(4, 3)).passed
     True
     """
+    how = options_of(method, tolerance, seed)
+    args, kwargs = arguments_of(inputs)
+    with Undisturbed(function, [*args, *kwargs.values()]) as state:
+        layer = Layer(function, inputs, state, upstream, how.seed)
+        return examined(layer, how, _upstream_told(layer, upstream is None, how.seed))
+
+
+def options_of(method: Any, tolerance: Any, seed: Any) -> Options:
+    """Return the options that checks share, or complain of them."""
     if method not in ("auto", "entries", "directions"):
         raise InputError(f"method is {quoted(method)}; expected auto, entries or directions")
     share = real_number(tolerance, "tolerance")
     if share < 0.0:
         raise InputError(f"tolerance is {quoted(tolerance)}; expected a share of an entry, 0 or more")
-    how = Options(method=method, tolerance=share, seed=whole_number(seed, "seed", 0))
-    args, kwargs = arguments_of(inputs)
-    with Undisturbed(function, [*args, *kwargs.values()]) as state:
-        layer = Layer(function, inputs, state, upstream, how.seed)
-        return examined(layer, how, _upstream_told(layer, upstream is None, how.seed))
+    return Options(method=method, tolerance=share, seed=whole_number(seed, "seed", 0))
 
 
 def examined(layer: Layer, how: Options, told: str) -> FunctionReport:

@@ -135,9 +135,9 @@ def _same(layer: Layer, expected: Callable[[], Gradients], weights: Weigh, what:
 
 def _with_other_strides(tensor: torch.Tensor) -> torch.Tensor:
     """Return the same numbers, every other place in memory left free, and the axes the other way round."""
-    turned = tensor.permute(*reversed(range(tensor.dim())))
-    spread = torch.stack([turned, torch.zeros_like(turned)], -1)[..., 0]
-    return spread.permute(*reversed(range(tensor.dim())))
+    backwards = tuple(reversed(range(tensor.dim())))
+    turned = tensor.permute(backwards)
+    return torch.stack([turned, torch.zeros_like(turned)], -1)[..., 0].permute(backwards)
 
 
 def _sum(gradients: Gradients) -> torch.Tensor | None:

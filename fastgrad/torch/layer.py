@@ -22,6 +22,7 @@ from fastgrad.torch.tensors import Part, copied, is_differentiable, require_dens
 
 Gradients = Sequence[torch.Tensor | None]
 Weigh = Callable[[torch.Tensor, int], torch.Tensor]
+Then = Callable[[Any, Callable[[Any], Any]], Any]
 
 GRAIN = 64.0
 """Weights are whole multiples of 1/64 between 1/2 and 3/2: numbers of every precision, and none is next to nothing."""
@@ -47,14 +48,26 @@ class Layer(Program):
         Inputs and parameters of real numbers that require no gradient.
     unused : set of str
         Parts for which backward gave no gradient at all.
+
+    Parameters
+    ----------
+    then : callable, optional
+        What becomes of the function's outputs, a loss: from these, and from what copies other tensors in the precision of the
+        call, to the outputs of the layer. Then inputs are checked only where they require a gradient.
     """
 
     def __init__(
-        self, function: Callable[..., Any], inputs: Any, state: Undisturbed, upstream: Any = None, seed: int = 0
+        self,
+        function: Callable[..., Any],
+        inputs: Any,
+        state: Undisturbed,
+        upstream: Any = None,
+        seed: int = 0,
+        then: Then | None = None,
     ) -> None:
         if not callable(function):
             raise InputError(f"expected a function of tensors or a module, found {type(function).__name__}")
-        self._function, self._state = function, state
+        self._function, self._state, self._then = function, state, then
         self._args, self._kwargs = arguments_of(inputs)
         self.parts, self.left_out = self._parts()
         self.point = {name: array for part in self.parts for name, array in part.numbers(part.tensor).items()}
@@ -219,11 +232,8 @@ class Layer(Program):
         try:
             if wide:
                 torch.set_default_dtype(torch.float64)
-            if not isinstance(self._function, torch.nn.Module):
-                return self._function(*args, **kwargs)
-            rest = {**dict(self._function.named_parameters()), **dict(self._function.named_buffers())}
-            held = {**{name: other(value) for name, value in rest.items() if name not in held}, **held}
-            return torch.func.functional_call(self._function, held, tuple(args), kwargs)
+            returned = called(self._function, held, other, args, kwargs)
+            return returned if self._then is None else self._then(returned, other)
         finally:
             torch.set_default_dtype(before)
 
@@ -254,7 +264,7 @@ class Layer(Program):
         inputs = [Part(name, key, value) for name, key, value in called if is_differentiable(value)]
         for part in inputs:
             require_dense(part.name, part.tensor)
-        chosen = [part for part in inputs if part.tensor.requires_grad] or inputs
+        chosen = [part for part in inputs if part.tensor.requires_grad] or ([] if self._then else inputs)
         held = self._function.named_parameters() if isinstance(self._function, torch.nn.Module) else ()
         parameters = [Part(_apart(name, inputs), name, parameter) for name, parameter in held]
         trained = [part for part in parameters if part.tensor.requires_grad]
@@ -280,6 +290,17 @@ def _grad(graph: Graph, upstream: Sequence[torch.Tensor], **options: bool) -> Gr
 
 def _apart(name: str, inputs: Sequence[Part]) -> str:
     return f"module.{name}" if any(part.name == name for part in inputs) else name
+
+
+def called(
+    function: Any, held: Mapping[str, torch.Tensor], other: Callable[[Any], Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Call a function; a module with other tensors in the places of its parameters and buffers, so that it is not changed."""
+    if not isinstance(function, torch.nn.Module):
+        return function(*args, **kwargs)
+    own = {**dict(function.named_parameters()), **dict(function.named_buffers())}
+    rest = {name: other(value) for name, value in own.items() if name not in held}
+    return torch.func.functional_call(function, {**rest, **held}, tuple(args), dict(kwargs))
 
 
 def arguments_of(inputs: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -335,6 +356,8 @@ def read_upstream(upstream: Any, outputs: Sequence[torch.Tensor]) -> list[NDArra
     if len(given) != len(outputs):
         raise InputError(f"upstream has {len(given)} parts, and there are {len(outputs)} outputs; one is needed for each")
     arrays = [to_numpy(value) if isinstance(value, torch.Tensor) else np.asarray(value) for value in given]
+    pairs = zip(arrays, outputs, strict=True)
+    arrays = [np.broadcast_to(array, output.shape) if array.ndim == 0 else array for array, output in pairs]
     for array, output in zip(arrays, outputs, strict=True):
         if array.shape != tuple(output.shape):
             raise InputError(f"upstream has shape {array.shape}, the output {tuple(output.shape)}; both must have the same")
