@@ -42,7 +42,7 @@ NEGLIGIBLE = 1e-6
 
 @dataclass(frozen=True)
 class Claim:
-    """A claimed gradient, flat, shape (size,), the unit roundoff it was computed with, and the share of it that may be off.
+    """A claimed gradient, flat, shape (size,), the unit roundoff it was computed with, the share of it and how much may be off.
 
     Where it was computed at neighbouring points too, `trembling` holds by how much each entry then differed: what rounding does
     to it need not be estimated from f.
@@ -52,6 +52,7 @@ class Claim:
     unit_roundoff: float
     tolerance: float = 0.0
     trembling: Array | None = None
+    absolute: float = 0.0
 
     @property
     def roundings(self) -> float:
@@ -79,7 +80,7 @@ class Claim:
 
     def allowed(self, numerical: Array) -> Array:
         """Return how far off an entry may be by the tolerance."""
-        return self.tolerance * self.size(numerical)
+        return self.tolerance * self.size(numerical) + self.absolute
 
     def agrees(self, numerical: Array, bound: Array) -> NDArray[np.bool_]:
         """Return where both values differ by no more than rounding, noise and tolerance explain."""

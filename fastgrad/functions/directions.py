@@ -62,7 +62,9 @@ class Search:
         )
         terms = self.claimed * direction
         rounding = self.claim.rounding_along(direction, self.noise)
-        bound = rounding + self.claim.tolerance * float(np.abs(terms).sum())
+        bound = (
+            rounding + self.claim.tolerance * float(np.abs(terms).sum()) + self.claim.absolute * float(np.abs(direction).sum())
+        )
         if found.unsettled[0]:
             return np.nan, math.inf, found
         if found.kink[0]:  # whatever lies between the slopes of the two sides is right

@@ -29,6 +29,9 @@ from fastgrad.functions.report import FunctionReport
 NEIGHBOURS = 4
 """Points beside x at which a gradient of less than double precision is computed, to see how it trembles."""
 
+GRAIN = 64.0
+"""Weights are whole multiples of 1/64 between 1/2 and 3/2: numbers of every precision, and none is next to nothing."""
+
 Numbers = Mapping[str, NDArray[Any]]
 
 
@@ -37,11 +40,16 @@ class UnsteadyError(InputError):
 
 
 class Options(NamedTuple):
-    """How a program is judged, as in `check_function`; `wobble` is how far two calls may differ, by default by rounding."""
+    """How a program is judged, as in `check_function`.
+
+    Beside the share of an entry by which it may be off, `absolute` is a number; `wobble` is how far two calls may differ, by
+    default by rounding.
+    """
 
     method: Literal["auto", "entries", "directions"] = "auto"
     step: float | None = None
     tolerance: float = 0.0
+    absolute: float = 0.0
     seed: int = 0
     wobble: float | None = None
 
@@ -88,6 +96,12 @@ def seeded_alike() -> Callable[[], None]:
         np.random.set_state(legacy)
 
     return reset
+
+
+def weights_for(generator: np.random.Generator, shape: tuple[int, ...], is_complex: bool) -> NDArray[Any]:
+    """Draw what an output is weighed by, its upstream gradient."""
+    draws = [generator.integers(32, 97, shape) * generator.choice([-1.0, 1.0], shape) for _ in range(1 + is_complex)]
+    return np.asarray((draws[0] + 1j * draws[1] if is_complex else draws[0]) / GRAIN)
 
 
 def coarsest(values: list[Any]) -> str:
@@ -159,7 +173,7 @@ def _claim(program: Program, how: Options, wide: bool) -> Claim:
     """Return the gradient that the library computes, which has to be the same in a second call."""
     first, second = (_flat(program.gradient(program.point, wide)) for _ in range(2))
     unit = UNIT_ROUNDOFF if wide else program.unit_roundoff
-    claim = Claim(first, unit, how.tolerance)
+    claim = Claim(first, unit, how.tolerance, absolute=how.absolute)
     with np.errstate(invalid="ignore"):
         apart = np.abs(first - second)
     allowed = how.wobble if how.wobble is not None else claim.roundings * unit * float(np.nanmax(np.abs(first), initial=0.0))

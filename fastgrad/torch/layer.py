@@ -16,16 +16,13 @@ from numpy.typing import NDArray
 
 from fastgrad.errors import InputError, told
 from fastgrad.functions.arguments import Layout, read
-from fastgrad.functions.program import Numbers, Program, coarsest
+from fastgrad.functions.program import Numbers, Program, coarsest, weights_for
 from fastgrad.torch.state import Undisturbed
 from fastgrad.torch.tensors import Part, copied, is_differentiable, require_dense, to_numpy, widened
 
 Gradients = Sequence[torch.Tensor | None]
 Weigh = Callable[[torch.Tensor, int], torch.Tensor]
 Then = Callable[[Any, Callable[[Any], Any]], Any]
-
-GRAIN = 64.0
-"""Weights are whole multiples of 1/64 between 1/2 and 3/2: numbers of every precision, and none is next to nothing."""
 
 
 class Graph(NamedTuple):
@@ -270,7 +267,8 @@ class Layer(Program):
         trained = [part for part in parameters if part.tensor.requires_grad]
         if not chosen and not trained:
             raise InputError("there is no input of real or complex numbers, and no parameter; expected a tensor of floats")
-        rest = [part.name for part in [*inputs, *parameters] if part not in chosen and part not in trained]
+        candidates = [*([] if self._then else inputs), *parameters]
+        rest = [part.name for part in candidates if part not in chosen and part not in trained]
         return (*chosen, *trained), tuple(rest)
 
 
@@ -339,15 +337,7 @@ def named_outputs(returned: Any, name: str = "output") -> Iterator[tuple[str, An
 def drawn(outputs: Sequence[torch.Tensor], seed: int) -> list[NDArray[Any]]:
     """Draw an upstream gradient."""
     generator = np.random.default_rng(seed)
-    return [_weights(generator, output) for output in outputs]
-
-
-def _weights(generator: np.random.Generator, output: torch.Tensor) -> NDArray[Any]:
-    shape = tuple(output.shape)
-    sizes = [
-        generator.integers(32, 97, shape) / GRAIN * generator.choice([-1.0, 1.0], shape) for _ in range(1 + output.is_complex())
-    ]
-    return sizes[0] + 1j * sizes[1] if output.is_complex() else np.asarray(sizes[0])
+    return [weights_for(generator, tuple(output.shape), output.is_complex()) for output in outputs]
 
 
 def read_upstream(upstream: Any, outputs: Sequence[torch.Tensor]) -> list[NDArray[Any]]:

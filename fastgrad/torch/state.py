@@ -16,6 +16,9 @@ import torch
 
 from fastgrad.functions.program import seeded_alike
 
+SMALL = 1 << 16
+"""Numbers in all tensors up to which one thread is used: several would wait for each other longer than they work."""
+
 
 def modules_of(function: Any) -> list[torch.nn.Module]:
     """Return the modules that a function is, is a method of, or refers to by its closure and its globals."""
@@ -59,6 +62,7 @@ class Undisturbed:
         self._torch_drawn = torch.get_rng_state()
         self._devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         self._dtype = torch.get_default_dtype()
+        self._size, self._threads = sum(tensor.numel() for tensor, _ in self._tensors), torch.get_num_threads()
         self._deterministic = torch.are_deterministic_algorithms_enabled()
         self._only_warns = torch.is_deterministic_algorithms_warn_only_enabled()
 
@@ -66,6 +70,8 @@ class Undisturbed:
         self._grad_modes = [torch.inference_mode(False), torch.enable_grad()]
         for mode in self._grad_modes:
             mode.__enter__()
+        if self._size <= SMALL:
+            torch.set_num_threads(1)
         return self
 
     def reset(self) -> None:
@@ -83,6 +89,7 @@ class Undisturbed:
             kept.restore(tensor)
         for module, training in self._modules:
             module.training = training
+        torch.set_num_threads(self._threads)
         torch.set_default_dtype(self._dtype)
         torch.use_deterministic_algorithms(self._deterministic, warn_only=self._only_warns)
         for mode in reversed(self._grad_modes):
