@@ -33,7 +33,7 @@ def as_numpy(value: Any) -> Any:
         value = getattr(value, step)() if can(value, step) else value
     if str(getattr(value, "dtype", "")).endswith("bfloat16"):
         wide = value.float() if can(value, "float") else value.astype(np.float32)
-        return np.array(wide, dtype=np.float32).view(_FROM_BFLOAT16)
+        return np.array(np.asarray(wide), dtype=np.float32).view(_FROM_BFLOAT16)
     return value.to_numpy() if can(value, "to_numpy") else np.asarray(value)
 
 

@@ -210,7 +210,7 @@ def _findings(
     natural = np.maximum(found.swing, max(largest, abs(case.function.value)))
     room = np.maximum(BLIND * claim.size(numerical)[entries], NEGLIGIBLE * natural)
     room = np.maximum(room, claim.zeros(case.noise, case.scale)[entries])
-    coarse = np.maximum(room, 2.0 * claim.roundings * claim.unit_roundoff * largest)
+    coarse = np.maximum(room, claim.hidden * largest)
     allowed, rounding = claim.allowed(numerical)[entries], case.rounding(numerical)[entries]
     columns = (claim.values[entries], found.value, bound[entries], allowed, rounding, room, coarse)
     sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)

@@ -26,9 +26,13 @@ HALF_ROUNDINGS = 8.0
 """The same in half precision, where sums are made in single precision: the roundings of a chain of some dozens of operations,
 each of which may go either way."""
 
-TREMBLE = 6.0
-"""Times its trembling that a gradient may be off. With rounding errors of deviation σ, the largest of four differences is 2σ on
-average, and no less than σ is taken, half of that: six times as much is reached by chance once in 10⁹."""
+TREMBLE = 4.0
+"""Times its trembling that a gradient may be off. Differences of rounding errors with the deviation σ have √2·σ, the largest of
+four is 1.5 times that on average, and no less than half as much is taken: 4·σ is reached by chance once in 16,000, and by an
+entry that was still in all four besides far more rarely."""
+
+HIDDEN = 0.25
+"""Share of the largest entry that rounding may hide in half precision, where no more can be seen; what is caught is told."""
 
 UNITS = {"float32": SINGLE_ROUNDOFF, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 """Unit roundoffs of the types of numbers that have fewer digits than float64."""
@@ -58,6 +62,11 @@ class Claim:
     def roundings(self) -> float:
         """How many roundings of its precision it may be off by."""
         return ROUNDINGS if self.unit_roundoff <= SINGLE_ROUNDOFF else HALF_ROUNDINGS
+
+    @property
+    def hidden(self) -> float:
+        """Share of the largest entry that its rounding may hide."""
+        return HIDDEN if self.unit_roundoff > SINGLE_ROUNDOFF else 2.0 * ROUNDINGS * self.unit_roundoff
 
     def rounding(self, numerical: Array, noise: Noise, scale: Array) -> Array:
         """Return how far a correct gradient may be off by its own rounding.
