@@ -76,8 +76,9 @@ def beyond(
     wide = runs_in_double(layer)
     found = [entry for number in numbers for entry in _entries(layer, rows, number, (step, wide), allowance)]
     worst = sorted((entry for entry in found if not entry.off <= entry.allowed), key=lambda entry: -entry.off)
-    more = [f"{len(worst) - SHOWN:,} more entries of the Jacobian are off."] if len(worst) > SHOWN else []
-    return [entry.text for entry in worst[:SHOWN]] + more
+    more = len(worst) - SHOWN
+    rest = "1 more entry of the Jacobian is off." if more == 1 else f"{more:,} more entries of the Jacobian are off."
+    return [entry.text for entry in worst[:SHOWN]] + ([rest] if more > 0 else [])
 
 
 def _entries(
