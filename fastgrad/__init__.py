@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from fastgrad._version import __version__
 
 if TYPE_CHECKING:
+    import fastgrad.jax as jax  # noqa: F401
+    import fastgrad.torch as torch  # noqa: F401
     from fastgrad.errors import InputError, Interrupted
     from fastgrad.functions.check import check_function
     from fastgrad.functions.gradient import derivative, numerical_gradient

@@ -15,8 +15,6 @@ from fastgrad.torch import demands
 from fastgrad.torch.layer import Layer, arguments_of
 from fastgrad.torch.state import Undisturbed
 
-__all__ = ["check_layer", "examined", "options_of"]
-
 
 def check_layer(
     function: Callable[..., Any],

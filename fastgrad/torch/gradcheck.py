@@ -20,8 +20,6 @@ from fastgrad.torch.jacobian import MOST_ROWS, Allowance, beyond
 from fastgrad.torch.layer import BackwardError, Layer, arguments_of
 from fastgrad.torch.state import Undisturbed
 
-__all__ = ["GradcheckError", "gradcheck"]
-
 
 class GradcheckError(GradientError, TheirError):  # type: ignore[misc]
     """A gradient that is not right; caught by whoever catches torch's error of that name, or fastgrad's."""

@@ -20,8 +20,6 @@ from fastgrad.torch.layer import Layer, called
 from fastgrad.torch.state import Undisturbed
 from fastgrad.walk import check as check_network
 
-__all__ = ["check"]
-
 ACTIVATIONS: dict[type[Any], Callable[[Any], str | None]] = {
     nn.ReLU: lambda layer: "relu",
     nn.LeakyReLU: lambda layer: f"leaky_relu:{layer.negative_slope}",

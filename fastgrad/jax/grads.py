@@ -1,4 +1,4 @@
-"""fastgrad for JAX: check_grads with JAX's signature, custom_vjp and custom_jvp included."""
+"""check_grads with JAX's signature: what is given is obeyed, and the rest judged by what noise and rounding explain."""
 
 from __future__ import annotations
 
@@ -8,21 +8,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
-
-try:
-    import jax
-    import jax.numpy as jnp
-except ImportError as error:
-    raise ImportError("fastgrad.jax needs JAX: pip install 'fastgrad[jax]'") from error
 
 from fastgrad.errors import InputError, quoted, told
 from fastgrad.functions.arguments import real_number, whole_number
 from fastgrad.functions.program import Numbers, Options, Program, UnsteadyError, coarsest, judge, seeded_alike, weights_for
 from fastgrad.report import GradientError
-
-__all__ = ["check_grads"]
 
 MODES = {"fwd": "forward mode (jvp)", "rev": "reverse mode (vjp)", "lin": "linearize"}
 """Modes in which JAX differentiates, and what they are called in messages."""
