@@ -252,19 +252,17 @@ def _numbers(value: Any, what: str) -> Array:
     """Return a copy as float64."""
     try:
         array = np.array(as_numpy(value))
+        if array.dtype.kind == "c":
+            raise InputError(f"{what} is complex; give its real and its imaginary part as two arrays, x = [z.real, z.imag]")
         if array.dtype.kind not in "fiu":
             raise TypeError
+    except InputError:
+        raise
     except (TypeError, ValueError):
         raise InputError(
-            f"{what} is {_shown(value)}; expected real numbers: a number, an array, a dict or list of arrays{_parted(value)}"
+            f"{what} is {_shown(value)}; expected real numbers: a number, an array, a dict or list of arrays"
         ) from None
     return array.astype(np.float64)
-
-
-def _parted(value: Any) -> str:
-    """Say what complex numbers have to be given as."""
-    is_complex = isinstance(value, complex) or getattr(as_numpy(value), "dtype", np.dtype(float)).kind == "c"
-    return ". Give complex numbers as a pair, their real and imaginary parts" if is_complex else ""
 
 
 def _shown(value: Any) -> str:

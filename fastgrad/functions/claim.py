@@ -78,7 +78,7 @@ class Claim:
         """
         if self.trembling is not None:
             return self.roundings * self.unit_roundoff * self.size(numerical) + TREMBLE * self.trembling
-        return self.roundings * self.unit_roundoff * (self.size(numerical) + noise.terms / scale)
+        return self.roundings * self.unit_roundoff * (self.size(numerical) + noise.entry_terms / scale)
 
     def rounding_along(self, direction: Array, noise: Noise) -> float:
         """Return how far off the slope of a correct gradient along a direction may be by rounding."""
@@ -102,7 +102,7 @@ class Claim:
         That f's slope is 0 as well is then all that can be seen: its own rounding is of that size, and hides no mistake in
         what is no more than rounding.
         """
-        terms = noise.terms / scale
+        terms = noise.entry_terms / scale
         unit = max(self.unit_roundoff, noise.unit_roundoff)
         is_zero = np.abs(self.values) <= ZERO * self.unit_roundoff * terms
         return np.asarray(np.where(is_zero, 2.0 * ROUNDINGS * unit * terms, 0.0))

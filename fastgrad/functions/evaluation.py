@@ -35,8 +35,9 @@ AGAIN = 4
 """Values at x itself that tell whether f draws random numbers: with masks of one bit they are the same by a chance of 1/16."""
 
 SEVERAL = (
-    ". Give several outputs fixed random weights: f = lambda x: (layer(x) * dout).sum(), whose gradient is what a layer's "
-    "backward pass makes of dout, and dout @ J of a Jacobian J"
+    ". For a layer, whose backward(dout, cache) or backward(dout, x) returns gradients, there is "
+    "fastgrad.check_layer(forward, backward, x), for a Jacobian with a row for each output "
+    "fastgrad.check_jacobian(f, jacobian, x)"
 )
 
 FAILED = object()
@@ -68,9 +69,10 @@ class Function:
         batched: bool = False,
         bounds: Any = None,
         reset: Callable[[], object] | None = None,
+        name: str = "f",
     ) -> None:
         if not callable(f):
-            raise InputError(f"f is of type {type(f).__name__}; expected a function")
+            raise InputError(f"{name} is of type {type(f).__name__}; expected a function")
         threads = 1 if workers is None else whole_number(workers, "workers", 1)
         if batched and workers is not None:
             raise InputError("a batched function is called with many points at once; give either workers or batched")
@@ -84,7 +86,7 @@ class Function:
         self.reset = reset or _nothing
         self.evaluations = 0
         self.failure: InputError | None = None
-        self._f, self._workers, self._batched = f, threads, batched
+        self._f, self._name, self._workers, self._batched = f, name, threads, batched
         self._compiled = not batched and reset is None and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
         try:
             self.value = self._base()
@@ -178,9 +180,9 @@ class Function:
         first, second = (self._at(iter([self.x.copy()]), 1, False)[0] for _ in range(2))
         if first != second:
             raise InputError(
-                f"f gives {float(first)!r} and then {float(second)!r} for the same x; a derivative needs one value for one "
-                "point: seed what it draws anew in each call, and let it keep nothing from one call to the next. "
-                "check_function(…, seed=reset) calls reset(), lambda: np.random.seed(0) for example, before each call"
+                f"{self._name} gives {float(first)!r} and then {float(second)!r} for the same x; a derivative needs one value "
+                "for one point: seed what it draws anew in each call, and let it keep nothing from one call to the next. "
+                "seed=reset calls reset(), lambda: np.random.seed(0) for example, before each call"
             )
         return float(first)
 
@@ -238,7 +240,7 @@ class Function:
             array = np.empty(0, dtype=object)
         if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
             hint = "; is its return missing?" if value is None else SEVERAL if array.size > 1 else ""
-            raise InputError(f"f gives {_described(value)} at {self._where(point)}; expected one real number{hint}")
+            raise InputError(f"{self._name} gives {_described(value)} at {self._where(point)}; expected one real number{hint}")
         return array.reshape(()).item()
 
     def _call(self, argument: Any, kept: NDArray[Any], forgiving: bool) -> Any:
@@ -253,7 +255,7 @@ class Function:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # exit() included: a test that ends with code 0 would count as passed
-            failure = InputError(f"f raises {type(error).__name__}: {error}; at {self._where(kept)}")
+            failure = InputError(f"{self._name} raises {type(error).__name__}: {error}; at {self._where(kept)}")
             if forgiving and isinstance(error, (ArithmeticError, ValueError)):
                 self.failure = self.failure or failure
                 return FAILED
@@ -262,7 +264,9 @@ class Function:
     def _finite(self, value: Any, point: NDArray[Any], forgiving: bool) -> Any:
         if np.isfinite(value):
             return value
-        failure = InputError(f"f gives {value} at {self._where(point)}; a derivative needs finite values there and nearby")
+        failure = InputError(
+            f"{self._name} gives {value} at {self._where(point)}; a derivative needs finite values there and nearby"
+        )
         if not forgiving:
             raise failure
         self.failure = self.failure or failure
@@ -324,7 +328,7 @@ class Function:
         if changed.size:
             entry = int(changed[0])
             what = f"{self.layout.label(entry)} was {kept[entry]} and is {point[entry]} after the call"
-        return InputError(f"f modifies its argument: {what}; let it work on a copy (x = x.copy())")
+        return InputError(f"{self._name} modifies its argument: {what}; let it work on a copy (x = x.copy())")
 
     def _where(self, point: NDArray[Any]) -> str:
         """Name a point: by its numbers if they are few, else by how it differs from x."""
@@ -369,7 +373,7 @@ def _bound(value: Any, none: float, layout: Layout, what: str) -> Array:
 
 def _spread(chosen: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[Any]:
     """Return values at the chosen places, nan elsewhere."""
-    spread = np.full(chosen.size, np.nan)
+    spread = np.full((chosen.size, *values.shape[1:]), np.nan)
     spread[chosen] = values
     return spread
 

@@ -1,0 +1,451 @@
+"""Whether a layer's backward pass is right: the public `check_layer`, and the judgement of each of its gradients."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from fastgrad.errors import InputError, quoted
+from fastgrad.functions.arguments import Array, real_number, whole_number
+from fastgrad.functions.check import MOST_ENTRIES, Case, judge_entries
+from fastgrad.functions.claim import Claim
+from fastgrad.functions.directions import DIRECTIONS, SEEN, Search
+from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, scale_of
+from fastgrad.functions.report import EntryReport, FunctionTensor
+from fastgrad.functions.tensors import tensor_lines
+from fastgrad.layers.along import Directions
+from fastgrad.layers.arguments import Inputs, Outputs, described
+from fastgrad.layers.calling import Pair, guarded
+from fastgrad.layers.elsewhere import blind_spots, other_numbers, other_rows, reaches_one
+from fastgrad.layers.objects import Object, owner_of, require_layer
+from fastgrad.layers.report import Elsewhere, LayerReport, LayerTensor
+from fastgrad.layers.upstream import LayerFunction, LayerNoise, Upstream, Weighted, upstream_of, widened
+from fastgrad.report.formatting import listed
+
+FEW = 4
+"""Directions of each tensor at other points."""
+
+
+def check_layer(
+    forward: Any,
+    backward: Callable[..., Any] | None,
+    inputs: Any,
+    *,
+    upstream: Any = None,
+    seed: int | Callable[[], object] = 0,
+    frozen: Sequence[str] = (),
+    returns_cache: bool | None = None,
+    tolerance: float = 0.0,
+    method: Literal["auto", "entries", "directions"] = "auto",
+) -> LayerReport:
+    """Check the backward pass of a layer: all gradients that it returns, under a random upstream gradient.
+
+    Parameters
+    ----------
+    forward : callable or object
+        From the inputs to the output, ``forward(**inputs)`` for a dict, ``forward(*inputs)`` for a tuple or list,
+        ``forward(x)`` for an array. It returns an array, several as a tuple or dict, or ``(output, cache)``. Or an object with
+        methods ``forward`` and ``backward`` whose parameters and their gradients are attributes, as ``W`` and ``dW``.
+    backward : callable or None
+        ``backward(dout, cache)``, or ``backward(dout, *inputs)`` by the names of its parameters. It returns the gradients in
+        the form of the inputs, a tuple in their order, or a dict of ``dx`` or ``x``. None where `forward` is an object.
+    inputs : array_like, tuple, list or mapping
+        The point. Whole numbers, masks and settings are held fixed; they are not modified.
+    upstream : array_like, tuple or mapping, optional
+        The upstream gradient in the form of the outputs; by default it is drawn.
+    seed : int or callable
+        Seed of what is drawn. A function is called before each call of forward, so that a mask of dropout is the same every
+        time: ``seed=lambda: np.random.seed(0)``.
+    frozen : sequence of str
+        Inputs that need no gradient.
+    returns_cache : bool, optional
+        Whether the last of what forward returns is the cache of backward; needed only where that cannot be told.
+    tolerance : float
+        Share of an entry, of the larger of both values, by which it may be off and is right all the same.
+    method : {"auto", "entries", "directions"}
+        Each entry by itself, or random directions of each tensor; "auto" checks up to 20,000 entries by themselves.
+
+    Returns
+    -------
+    LayerReport
+        ``report.passed``, ``print(report)``, ``report.raise_if_wrong()``, and a line for each gradient in ``report.tensors``.
+
+    Raises
+    ------
+    InputError
+        If forward or backward fails, or it cannot be told how they are called; the message says what to write.
+
+    Examples
+    --------
+    >>> import fastgrad
+    >>> import numpy as np
+    >>> forward = lambda x, w: (x @ w, (x, w))
+    >>> backward = lambda dout, cache: (dout @ cache[1].T, cache[0].T @ dout)
+    >>> inputs = {"x": np.arange(6.0).reshape(2, 3), "w": np.ones((3, 4))}
+    >>> fastgrad.check_layer(forward, backward, inputs).passed
+    True
+    """
+    began = time.perf_counter()
+    options = options_of(seed, frozen, returns_cache, tolerance, method)
+    return examine(subject_of(forward, backward, inputs, returns_cache, options.frozen), upstream, options, began)
+
+
+def subject_of(
+    forward: Any, backward: Any, inputs: Any, returns_cache: bool | None = None, frozen: Sequence[str] = ()
+) -> Pair | Object:
+    """Return what can be asked for outputs and gradients: two functions, or an object with methods."""
+    layer = owner_of(forward, backward)
+    if layer is not None:
+        return Object(layer, inputs, returns_cache, frozen)
+    if backward is None:
+        require_layer(forward)
+    return Pair(forward, backward, inputs, returns_cache, frozen)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose, checked: arguments of `check_layer`, the seed parted into a number and a function."""
+
+    seed: int
+    reset: Callable[[], object]
+    frozen: tuple[str, ...]
+    tolerance: float
+    method: str
+
+
+def options_of(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, method: Any) -> Options:
+    """Return what a user chose, or complain of it by name."""
+    if method not in ("auto", "entries", "directions"):
+        raise InputError(f"method is {quoted(method)}; expected auto, entries or directions")
+    if returns_cache not in (None, True, False):
+        raise InputError(f"returns_cache is {quoted(returns_cache)}; expected True, False, or None, where it can be told")
+    share = real_number(tolerance, "tolerance")
+    if share < 0.0:
+        raise InputError(f"tolerance is {quoted(tolerance)}; expected a share of an entry, 0 or more")
+    names = (frozen,) if isinstance(frozen, str) else tuple(frozen)
+    reset = seed if callable(seed) else (lambda: None)
+    return Options(0 if callable(seed) else whole_number(seed, "seed", 0), reset, names, share, method)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What backward returned: gradients of the inputs that are judged, and tensors about which that is all there is to say.
+
+    Attributes
+    ----------
+    arrays : dict
+        Gradients by name, in the shapes of their inputs.
+    told : dict
+        Lines of tensors that are not judged, and what is wrong with the shape of those that are.
+    is_single : bool
+        Whether anything was computed in single precision.
+    """
+
+    arrays: dict[str, Array]
+    told: dict[str, LayerTensor]
+    is_single: bool
+
+
+class Point(NamedTuple):
+    """A layer at a point: inputs, outputs, the upstream gradient, what backward claims, and that as a case to be judged."""
+
+    inputs: Inputs
+    outputs: Outputs
+    weights: Upstream
+    claims: Claims
+    case: Case
+
+
+def point_at(subject: Pair | Object, inputs: Inputs, upstream: Any, options: Options, seed: int) -> Point:
+    """Call forward and backward at a point.
+
+    Raises
+    ------
+    InputError
+        If one of them fails, or there is nothing to judge.
+    """
+    options.reset()
+    outputs = guarded("forward", lambda: subject.run(copies(inputs)))
+    weights = upstream_of(upstream, outputs, seed)
+    claims = claims_of(subject, inputs, weights, options)
+    function, claim = _posed(subject, inputs, outputs, weights, claims, options)
+    return Point(inputs, outputs, weights, claims, Case(function, claim, LayerNoise(function), scale_of(function.x)))
+
+
+def examine(subject: Pair | Object, upstream: Any, options: Options, began: float) -> LayerReport:
+    """Check a layer; arguments as they were understood."""
+    return _examined(subject, upstream, options, began)[0]
+
+
+def examine_under(subject: Pair | Object, upstream: Any, options: Options) -> tuple[LayerReport, dict[str, Array]]:
+    """Check a layer of a chain; return the true gradients as well: the claimed that are right, else the numerical ones."""
+    report, point, found = _examined(subject, upstream, options, time.perf_counter())
+    right = {tensor.name for tensor in report.tensors if tensor.verdict == "right"}
+    true = {name: array for name, array in point.claims.arrays.items() if name in right}
+    if found.numerical is not None:
+        for (name, array), (start, stop) in zip(
+            point.claims.arrays.items(), pairwise(point.case.function.layout.starts), strict=True
+        ):
+            true.setdefault(name, found.numerical[start:stop].reshape(array.shape))
+    return report, {name: array for name, array in true.items() if np.isfinite(array).all()}
+
+
+def _examined(subject: Pair | Object, upstream: Any, options: Options, began: float) -> tuple[LayerReport, Point, Found]:
+    inputs = subject.inputs
+    unknown = [name for name in options.frozen if name not in inputs.names]
+    if unknown:
+        raise InputError(f"frozen names {listed(unknown)}, and the inputs are {listed(list(inputs.names))}")
+    point = point_at(subject, inputs, upstream, options, options.seed)
+    is_large = options.method == "directions" or (options.method == "auto" and point.case.function.x.size > MOST_ENTRIES)
+    found = along_directions(point, options) if is_large else by_entries(point, options)
+    others = _elsewhere(subject, point, upstream, options)
+    if found.scheme != "complex" and _verdict(found.tensors) != "right" and not point.case.function.settles():
+        raise InputError(
+            "forward gives different values for the same inputs from call to call: it draws random numbers, a dropout mask for "
+            "example. seed=reset calls reset() before each call of forward: seed=lambda: np.random.seed(0)"
+        )
+    wrong_elsewhere = any(other.wrong for other in others)
+    report = LayerReport(
+        verdict="wrong" if wrong_elsewhere else _verdict(found.tensors),
+        tensors=found.tensors,
+        entries=found.entries,
+        elsewhere=others,
+        findings=(),
+        inputs=inputs.shown(),
+        outputs=point.outputs.shown(),
+        method="directions" if is_large else "entries",
+        scheme=found.scheme,
+        noise=point.case.noise.level,
+        directions=DIRECTIONS if is_large else 0,
+        miss=(1.0 - SEEN) ** DIRECTIONS if is_large else 0.0,
+        smallest=found.smallest,
+        upstream=point.weights.told,
+        seed=options.seed,
+        evaluations=point.case.function.evaluations,
+        seconds=time.perf_counter() - began,
+        tolerance=options.tolerance,
+        blind_spots=tuple(_blind_spots(subject, point, found, others, options)),
+    )
+    return report, point, found
+
+
+class Found(NamedTuple):
+    """What was found at the given point."""
+
+    tensors: tuple[LayerTensor, ...]
+    entries: tuple[EntryReport, ...]
+    scheme: str
+    smallest: float
+    numerical: Array | None
+    bound: Array | None
+
+
+def by_entries(point: Point, options: Options) -> Found:
+    """Judge every entry by itself."""
+    case = point.case
+    judged = judge_entries(case, None, options.seed)
+    allowed = judged.bound + case.claim.allowed(judged.numerical)
+    lines = tensor_lines(case.function.layout, case.claim, judged.numerical, allowed, judged.plain, judged.entries)
+    tensors = _lines(point, {line.name: _of_line(line, point) for line in lines})
+    return Found(tensors, tuple(judged.notable(case)), judged.look.scheme, 0.0, judged.numerical, judged.bound)
+
+
+def along_directions(point: Point, options: Options) -> Found:
+    """Judge every tensor along random directions; halving finds wrong entries."""
+    case = point.case
+    search = Directions(Search(case.function, case.claim, case.noise), options.seed, DIRECTIONS)
+    lines, entries, smallest = {}, [], 0.0
+    for name, slopes in zip(point.claims.arrays, search.slopes(), strict=True):
+        located = search.located(slopes) if slopes.is_wrong else []
+        entries += located
+        verdict: Any = "wrong" if slopes.is_wrong else "inconclusive" if slopes.is_open else "right"
+        array = point.claims.arrays[name]
+        reason = "noise of forward hides its slopes, or they have no limit" if verdict == "inconclusive" else ""
+        lines[name] = LayerTensor(
+            name, array.shape, verdict, array.size, len(located), relative_difference=slopes.difference, reason=reason
+        )
+        smallest = max(smallest, slopes.smallest)
+    scheme = "complex" if search.is_analytic else "extrapolated"
+    return Found(_lines(point, lines), tuple(entries), scheme, smallest, None, None)
+
+
+def _elsewhere(subject: Pair | Object, point: Point, upstream: Any, options: Options) -> tuple[Elsewhere, ...]:
+    """Try other numbers and another number of rows along a few directions of each tensor."""
+    places = [("other numbers", other_numbers(point.inputs, options.frozen, options.seed))]
+    rows = other_rows(point.inputs, point.outputs, lambda values: _run(subject, values, options))
+    places += [] if rows is None else [rows]
+    # What a given upstream gradient hides, a drawn one shows.
+    places += [] if upstream is None else [("a drawn upstream gradient", point.inputs)]
+    tried = [_tried(subject, inputs, told, options) for told, inputs in places]
+    point.case.function.evaluations += sum(count for _, count in tried)
+    return tuple(other for other, _ in tried)
+
+
+def _run(subject: Pair | Object, values: Sequence[Any], options: Options) -> Outputs:
+    options.reset()
+    return guarded("forward", lambda: subject.run(values))
+
+
+def _tried(subject: Pair | Object, inputs: Inputs, told: str, options: Options) -> tuple[Elsewhere, int]:
+    """Return what a few directions of each tensor say at another point, and how often forward was called."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            case = point_at(subject, inputs, None, options, options.seed + 1).case
+            search = Directions(Search(case.function, case.claim, case.noise), options.seed + 1, FEW)
+            slopes = dict(zip(case.function.layout.names, search.slopes(), strict=True))
+    except InputError as error:
+        return Elsewhere(told, (), False, f"{error}."), 0
+    wrong = [name for name, found in slopes.items() if found.is_wrong]
+    reason = ""
+    if wrong:
+        claimed, numerical = slopes[wrong[0]].worst()
+        reason = f"Along a direction of {wrong[0]} the claim has the slope {claimed:.7g}, and forward {numerical:.7g}."
+    return Elsewhere(told, tuple(wrong), True, reason), case.function.evaluations
+
+
+def _blind_spots(
+    subject: Pair | Object, point: Point, found: Found, others: Sequence[Elsewhere], options: Options
+) -> Iterator[str]:
+    """Yield what the given point hides and no other point has shown."""
+    if point.weights.hides:
+        yield (
+            "all entries, or all rows, of the upstream gradient are equal. Gradients of normalisations and of softmax vanish "
+            "under it, and an axis that is missing or exchanged does not show. Leave upstream out, and one is drawn."
+        )
+    tried = [other.point for other in others if other.tried]
+    yield from blind_spots(
+        point.inputs, options.frozen, "other numbers" in tried, any("in the place of" in place for place in tried)
+    )
+    if found.numerical is not None and found.bound is not None:
+        for name, (start, stop) in zip(point.claims.arrays, pairwise(point.case.function.layout.starts), strict=True):
+            if bool((np.abs(found.numerical[start:stop]) <= found.bound[start:stop]).all()):
+                yield f"the gradient of {name} is 0 here, to rounding, so that many mistakes in it pass. Take another point."
+    with contextlib.suppress(InputError):
+        pooled = reaches_one(lambda values: _run(subject, values, options), point.inputs, point.outputs)
+        if pooled is not None:
+            yield (
+                f"no entry of {pooled} reaches more than one output, as where windows do not overlap: a backward pass that "
+                "writes where it should add passes. Let them overlap."
+            )
+
+
+def copies(inputs: Inputs) -> list[Any]:
+    """Return inputs that forward may do with as it likes."""
+    return [value.copy() if isinstance(value, np.ndarray) else value for value in inputs.values]
+
+
+def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options: Options) -> Claims:
+    """Call backward twice, each time after forward, and bring what it returns into the form of the inputs."""
+    first, second = (_returned(subject, inputs, weights, options) for _ in range(2))
+    for name, value in first.items():
+        if value is not None and not np.array_equal(np.asarray(value), np.asarray(second[name]), equal_nan=True):
+            raise InputError(
+                f"backward gives two gradients of {name} for the same inputs: set what it adds to back to 0 in every call, and "
+                "seed what is drawn; seed=reset calls reset() before each call of forward"
+            )
+    arrays: dict[str, Array] = {}
+    told: dict[str, LayerTensor] = {}
+    is_single = False
+    for place, name in enumerate(inputs.names):
+        value, gradient = inputs.values[place], first.get(name)
+        if place not in inputs.moving or name in options.frozen:
+            if isinstance(value, np.ndarray):
+                reason = "frozen" if name in options.frozen else "held fixed: no real numbers"
+                told[name] = LayerTensor(name, value.shape, "left out", value.size, reason=reason)
+        elif gradient is None:
+            reason = "backward gives no gradient of it; frozen= names what needs none"
+            told[name] = LayerTensor(name, np.shape(value), "not judged", np.size(value), reason=reason)
+        else:
+            array = _array(gradient, name)
+            is_single |= bool({array.dtype, np.asarray(value).dtype} & {np.dtype(np.float32), np.dtype(np.float16)})
+            fitted, reason = _fitted(array, np.shape(value), name)
+            if reason:
+                told[name] = LayerTensor(name, np.shape(value), "wrong", np.size(value), np.size(value), reason=reason)
+            if fitted is not None:
+                arrays[name] = fitted
+    return Claims(arrays, told, is_single)
+
+
+def _returned(subject: Pair | Object, inputs: Inputs, weights: Upstream, options: Options) -> dict[str, Any]:
+    values = copies(inputs)
+    options.reset()
+    outputs = guarded("forward", lambda: subject.run(values))
+    parts = [None if part is None else part.copy() for part in weights.parts]
+    found = subject.gradients(values, outputs, parts)
+    # A copy: what the next call changes in place is not what this one returned.
+    return {name: None if value is None else _array(value, name).copy() for name, value in found.items()}
+
+
+def _array(value: Any, name: str) -> Any:
+    try:
+        array = np.asarray(value)
+    except Exception:
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"backward gives {described(value)} as the gradient of {name}; expected an array of real numbers")
+    return array
+
+
+def _fitted(array: Any, shape: tuple[int, ...], name: str) -> tuple[Array | None, str]:
+    """Return a gradient in the shape of its input, if it has as many numbers, and what is wrong with its own shape."""
+    values = array.astype(np.float64)
+    if array.shape == shape or (array.size == 1 and int(np.prod(shape)) == 1):
+        return values.reshape(shape), ""
+    told = f"its shape is {array.shape}, and that of {name} {shape}"
+    if array.size == int(np.prod(shape)):
+        return values.reshape(shape), f"{told}: reshape it"
+    extra = array.ndim - len(shape)
+    summed = extra > 0 and array.shape[extra:] == shape
+    axes = ", ".join(str(axis) for axis in range(extra))
+    return None, f"{told}{f': is a sum over axis {axes} missing?' if summed else ''}"
+
+
+def _posed(
+    subject: Pair | Object, inputs: Inputs, outputs: Outputs, weights: Upstream, claims: Claims, options: Options
+) -> tuple[LayerFunction, Claim]:
+    """Return the weighted sum of outputs as a function, and the claim of its gradient."""
+    places = {name: inputs.names.index(name) for name in claims.arrays}
+    if not places:
+        raise InputError("backward gives no gradient that could be judged: " + "; ".join(_reasons(claims)))
+    weighted = Weighted(subject, inputs.values, places, outputs, weights)
+    point = {name: widened(inputs.values[place]) for name, place in places.items()}
+    function = LayerFunction(weighted, point, options.reset)
+    values = np.concatenate([claims.arrays[name].ravel() for name in places])
+    return function, Claim(values, SINGLE_ROUNDOFF if claims.is_single else UNIT_ROUNDOFF, options.tolerance)
+
+
+def _reasons(claims: Claims) -> list[str]:
+    return [f"{tensor.name}, {tensor.reason}" for tensor in claims.told.values() if tensor.verdict != "left out"]
+
+
+def _of_line(line: FunctionTensor, point: Point) -> LayerTensor:
+    """Return a line of a function's tensor as one of a layer's."""
+    values = asdict(line)
+    return LayerTensor(shape=point.claims.arrays[line.name].shape, **values)
+
+
+def _lines(point: Point, found: dict[str, LayerTensor]) -> tuple[LayerTensor, ...]:
+    """Return a line for each tensor: what was found of its entries, and of its shape."""
+    tensors = []
+    for name in point.inputs.names:
+        told, line = point.claims.told.get(name), found.get(name)
+        if told is not None and line is not None:
+            right = "; its numbers are right" if line.verdict == "right" else ""
+            tensors.append(replace(line, verdict=told.verdict, reason=told.reason + right))
+        elif told is not None or line is not None:
+            tensors.append(line or told)  # type: ignore[arg-type]
+    return tuple(tensors)
+
+
+def _verdict(tensors: Sequence[LayerTensor]) -> Any:
+    """Return the verdict on the whole: what was not judged keeps it from being green."""
+    found = {tensor.verdict for tensor in tensors}
+    return next((verdict for verdict in ("wrong", "not judged", "inconclusive") if verdict in found), "right")
