@@ -153,7 +153,9 @@ def test_an_upstream_gradient_that_is_not_contiguous_is_tried():
     raw = function(lambda x: 2 * x, lambda x, g: 2 * torch.as_strided(g, g.shape, (3, 1)))
     report = fastgrad.torch.check_layer(raw, point(2, 3))
     assert report.verdict == "wrong"
-    assert str(report).startswith("✗ WRONG  The numbers of the gradient are right, and backward is wrong all the same.")
+    assert str(report).startswith(
+        "✗ WRONG  The numbers of the gradient at this point are right, and backward is wrong all the same."
+    )
     assert "as if it were contiguous" in report.faults[0]
     assert report.to_dict()["faults"] == list(report.faults)
 
@@ -329,6 +331,38 @@ def test_ones_upstream_hide_what_a_random_gradient_shows():
     drawn = fastgrad.torch.check_layer(wrong, point(2, 3))
     assert drawn.verdict == "wrong"
     assert isinstance(drawn, BaseReport)
+
+
+def test_weights_of_one_do_not_hide_what_is_missing():
+    """The gradient of the input lacks the factor weight, which is 1 where a normalisation begins."""
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x, weight):
+            ctx.save_for_backward(x)
+            return x * weight
+
+        @staticmethod
+        def backward(ctx, grad):
+            (x,) = ctx.saved_tensors
+            return grad, (grad * x).sum(0)
+
+    class Scale(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            return Scaled.apply(x, self.weight)
+
+    report = fastgrad.torch.check_layer(Scale(), point(2, 3, dtype="float32"))
+    assert report.verdict == "wrong"
+    assert report.counts.wrong == 0
+    assert report.faults[0].startswith("The gradient is right here, and with other numbers in the tensors it is wrong: x[")
+    assert report.faults[0].endswith("] and 3 more.")
+    edge = fastgrad.torch.check_layer(lambda x: torch.sqrt(1 - x**2), torch.tensor([0.9, -0.9, 0.99]))
+    assert edge.passed
+    assert any(remark.startswith("Not tried with other numbers: f gives nan") for remark in edge.remarks)
 
 
 def modules():

@@ -231,7 +231,7 @@ class FunctionReport(BaseReport):
 def _sentence(report: FunctionReport) -> str:
     total, wrong, inconclusive, _ = report.counts
     if report.faults and not wrong:
-        return "The numbers of the gradient are right, and backward is wrong all the same."
+        return "The numbers of the gradient at this point are right, and backward is wrong all the same."
     if report.method == "directions":
         found = f"halving found {wrong:,} wrong {'entry' if wrong == 1 else 'entries'}" if wrong else "no entry is by itself"
         kinks = 'Kinks at x leave the gradient open along some directions; method="entries" judges them.'

@@ -6,14 +6,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
+
 from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import real_number, whole_number
 from fastgrad.functions.program import Options, judge
 from fastgrad.functions.report import FunctionReport
+from fastgrad.layers.elsewhere import moved_array
 from fastgrad.report.formatting import listed
 from fastgrad.torch import demands
 from fastgrad.torch.layer import Layer, arguments_of
 from fastgrad.torch.state import Undisturbed
+
+FEW = 256
+"""Numbers up to which each is looked at elsewhere too; of more, random directions are."""
+
+NAMED = 3
+"""Wrong entries that are named there."""
 
 
 def check_layer(
@@ -81,9 +90,31 @@ def options_of(method: Any, tolerance: Any, seed: Any) -> Options:
 def examined(layer: Layer, how: Options, told: str) -> FunctionReport:
     """Return what is found of a layer; demands that it does not meet make it wrong."""
     report = judge(layer, how)
-    unmet = tuple(demands.unmet(layer, (demands.repeats, demands.takes_any_layout, demands.takes_undefined)))
-    remarks = (*report.remarks, *_on_parts(layer), *filter(None, [told]))
-    return replace(report, verdict="wrong" if unmet else report.verdict, remarks=remarks, faults=unmet)
+    faults = list(demands.unmet(layer, (demands.repeats, demands.takes_any_layout, demands.takes_undefined)))
+    remarks = [*report.remarks, *_on_parts(layer), *filter(None, [told])]
+    if report.passed and not faults:
+        sentence, is_fault = _elsewhere(layer, how)
+        (faults if is_fault else remarks).append(sentence)
+    verdict = "wrong" if faults else report.verdict
+    return replace(report, verdict=verdict, remarks=tuple(remarks), faults=tuple(faults))
+
+
+def _elsewhere(layer: Layer, how: Options) -> tuple[str, bool]:
+    """Say what is found at another point, and whether it is a fault: weights of 1 and biases of 0 hide what is missing."""
+    rng = np.random.default_rng([how.seed, 1])
+    other = layer.at({name: moved_array(array, rng) for name, array in layer.point.items()})
+    few = sum(array.size for array in other.point.values()) <= FEW
+    try:
+        report = judge(other, how if few else how._replace(method="directions"))
+    except InputError as error:
+        return f"Not tried with other numbers: {error}.", False
+    if report.verdict != "wrong":
+        hidden = "" if report.passed else ", though not all of it could be judged"
+        return f"With other numbers in the tensors nothing is wrong either{hidden}.", False
+    named = [entry.name for entry in report.entries if entry.verdict == "wrong"]
+    more = f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
+    where = f": {', '.join(named[:NAMED])}{more}" if named else ""
+    return f"The gradient is right here, and with other numbers in the tensors it is wrong{where}.", True
 
 
 def _upstream_told(layer: Layer, is_drawn: bool, seed: int) -> str:

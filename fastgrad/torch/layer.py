@@ -5,6 +5,7 @@ Called by the package's own face.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -73,6 +74,12 @@ class Layer(Program):
         given = self._first_call()
         self.upstream = drawn(given, seed) if upstream is None else read_upstream(upstream, given)
         self.output_names = tuple(self._names)
+
+    def at(self, x: Numbers) -> Layer:
+        """Return the same layer at another point, whose numbers are rounded to its precision."""
+        other = copy.copy(self)
+        other.point = {name: array for part in self.parts for name, array in part.numbers(part.made(x, False)).items()}
+        return other
 
     def outputs(self, x: Numbers, wide: bool) -> list[NDArray[Any]]:
         """Return the outputs that have a gradient."""
