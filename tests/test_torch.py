@@ -112,6 +112,20 @@ def test_single_and_half_precision_are_judged_as_such(dtype):
     assert not fastgrad.torch.gradcheck(cube(lambda x: slope * x**2), x, raise_exception=False)
 
 
+def test_what_rounding_may_explain_is_not_accused():
+    """Half a period of the sine is less than the last bit of its argument, in the gradient and in the function."""
+    report = fastgrad.torch.check_layer(lambda x: (1e6 * x).sin(), point(3, dtype="float32"))
+    assert report.verdict == "inconclusive"
+    assert fastgrad.torch.check_layer(lambda x: (1e6 * x).sin(), point(3)).passed
+
+
+def test_kinks_of_single_precision_are_right_on_both_sides():
+    x = torch.tensor([0.1, 0.3, 0.3, -0.0])
+    assert fastgrad.torch.check_layer(lambda x: torch.relu(3 * x - 0.9), x).passed
+    assert fastgrad.torch.check_layer(torch.relu, x).passed
+    assert fastgrad.torch.check_layer(lambda x: x.amax(), x).passed
+
+
 def test_a_function_that_takes_single_precision_only_is_judged_in_it():
     def only_single(factor):
         def forward(x):

@@ -198,11 +198,13 @@ def judge_entries(case: Case, step: float | None, seed: int) -> Judged:
     """Screen every entry, hand those in doubt to extrapolation, and judge what it found."""
     function, claim, noise, _ = case
     look = _first_look(function, noise, step)
-    numerical, bound = look.values.copy(), case.rounding(look.values)
-    if look.scheme != "complex":
-        bound += SCREEN_NOISE * noise.level / look.steps
+    numerical, rounding = look.values.copy(), case.rounding(look.values)
+    trembles = 0.0 if look.scheme == "complex" else SCREEN_NOISE * noise.level / look.steps
+    bound = rounding + trembles
     largest = float(np.nanmax(np.abs(np.append(numerical, 0.0))))
-    sharp = bound <= np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
+    clear = np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
+    # Extrapolation sees more where noise hides an entry, and no more where the rounding of the claim does.
+    sharp = (trembles <= clear) & (rounding <= np.maximum(clear, claim.hidden * largest))
     entries = np.flatnonzero(~(claim.agrees(numerical, bound) & sharp & ~look.bent))
     judged: dict[int, EntryReport] = {}
     if entries.size:
