@@ -1,5 +1,6 @@
 """fastgrad.jax: verdicts beside those of JAX's own check_grads, planted mistakes in custom rules, and x64 left as it was."""
 
+import doctest
 import importlib
 import inspect
 import subprocess
@@ -186,3 +187,9 @@ def test_check_function_takes_jax_arrays():
 def test_plain_import_reaches_it_and_does_not_import_it():
     code = "import sys, fastgrad; assert 'jax' not in sys.modules; fastgrad.jax.check_grads; assert 'jax' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_example_of_the_docstring_runs():
+    (found,) = doctest.DocTestFinder(recurse=False).find(fastgrad.jax.check_grads, "check_grads", globs={})
+    assert found.examples
+    assert doctest.DocTestRunner(verbose=False).run(found).failed == 0

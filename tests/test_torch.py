@@ -1,5 +1,6 @@
 """fastgrad.torch: verdicts beside those of torch's own gradcheck, planted mistakes, and all that must stay as it was."""
 
+import doctest
 import importlib
 import inspect
 import random
@@ -589,3 +590,11 @@ def test_check_function_tells_what_a_tensor_must_not_be():
 def test_plain_import_reaches_it_and_does_not_import_it():
     code = "import sys, fastgrad; assert 'torch' not in sys.modules; fastgrad.torch.gradcheck; assert 'torch' in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("name", ["check", "check_layer", "gradcheck"])
+def test_the_examples_of_a_docstring_run(name):
+    (found,) = doctest.DocTestFinder(recurse=False).find(getattr(fastgrad.torch, name), name, globs={})
+    assert found.examples
+    assert doctest.DocTestRunner(verbose=False).run(found).failed == 0
