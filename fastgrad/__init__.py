@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from fastgrad._version import __version__
 
 if TYPE_CHECKING:
+    import fastgrad.jax as jax  # noqa: F401
+    import fastgrad.torch as torch  # noqa: F401
     from fastgrad.errors import InputError, Interrupted
     from fastgrad.functions.check import check_function
     from fastgrad.functions.gradient import derivative, numerical_gradient
@@ -91,9 +93,14 @@ _HOMES = {
 }
 
 
+_DOORS = ("jax", "torch")
+"""Modules for other packages, imported when they are first used."""
+
 if not TYPE_CHECKING:  # a type checker would take any name for one of them
 
     def __getattr__(name: str) -> Any:
+        if name in _DOORS:
+            return import_module(f"fastgrad.{name}")
         if name not in _HOMES:
             raise AttributeError(f"module 'fastgrad' has no attribute {name!r}")
         value = getattr(import_module(_HOMES[name]), name)
@@ -102,4 +109,4 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of them
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_DOORS])

@@ -33,7 +33,9 @@ def imported_packages(path):
 def test_every_import_is_declared_and_every_declaration_used():
     imported = {package for path in SOURCES for package in imported_packages(path)}
     foreign = imported - set(sys.stdlib_module_names) - {"fastgrad", "fastgrad_cli"}
-    optional = requirement_names(PROJECT["optional-dependencies"]["plot"])
+    optional = {
+        name for extra in ("plot", "torch", "jax") for name in requirement_names(PROJECT["optional-dependencies"][extra])
+    }
     assert foreign - optional == requirement_names(PROJECT["dependencies"])
 
 

@@ -278,11 +278,29 @@ def split_at_and(words):
 
 def test_every_name_of_the_library_in_the_text_exists():
     """In a process of its own, since here a module may be an attribute because some test has imported it."""
-    names = sorted(set(re.findall(r"\bfastgrad(?:\.[A-Za-z_]\w*)+", README)))
+    names = {name for name in names_in_the_text() if name.split(".")[0] not in DOORS}
     assert len(names) > 5
+    all_exist(names)
+
+
+DOORS = ("jax", "torch")
+
+
+@pytest.mark.parametrize("door", [pytest.param(door, marks=pytest.mark.extra(door)) for door in DOORS])
+def test_every_name_of_a_door_in_the_text_exists(door):
+    names = {name for name in names_in_the_text() if name.split(".")[0] == door}
+    assert names
+    all_exist(names)
+
+
+def names_in_the_text():
+    """Return what stands after `fastgrad.` in the text."""
+    return set(re.findall(r"\bfastgrad\.([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)", README))
+
+
+def all_exist(names):
     script = "import fastgrad, operator, sys\nfor name in sys.argv[1:]: operator.attrgetter(name)(fastgrad)"
-    command = [sys.executable, "-c", script, *(name.removeprefix("fastgrad.") for name in names)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script, *sorted(names)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -6,7 +6,7 @@ Called by everything in this package that calls the user's function or gradient;
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.errors import InputError, is_finite, quoted
+from fastgrad.foreign import HALVES, Maker, as_numpy, maker, precision_of
 
 Array = NDArray[np.float64]
 
@@ -36,12 +37,19 @@ class Layout:
         Shape of each part.
     numbers : tuple of bool
         Whether a part was a plain number, and is handed over as one.
+    makers : tuple of callable or None
+        What makes a part an array of the package it came from, a tensor for example; none for NumPy's.
+    precisions : tuple of str
+        Type of the numbers of such a part as it was given; it is made in double precision at first.
     """
 
     kind: Literal["number", "array", "dict", "list", "tuple"]
     names: tuple[Any, ...]
     shapes: tuple[tuple[int, ...], ...]
     numbers: tuple[bool, ...]
+    makers: tuple[Maker | None, ...] = ()
+    precisions: tuple[str, ...] = ()
+    own_makers: tuple[Maker | None, ...] = ()
 
     @cached_property
     def starts(self) -> list[int]:
@@ -53,22 +61,49 @@ class Layout:
         """Numbers in the argument."""
         return self.starts[-1]
 
+    def in_own_precision(self) -> Layout | None:
+        """Return the layout whose foreign arrays are made in the precision in which they were given; None where that is double.
+
+        Raises
+        ------
+        InputError
+            If it is half precision.
+        """
+        half = [precision for precision in self.precisions if precision in HALVES]
+        if half and self.own_makers:
+            raise InputError(
+                f"x is given in {half[0]}, in which differences of f have hardly a digit, and f fails with float64; "
+                "give float32 or float64. fastgrad.torch.check_layer judges gradients in half precision"
+            )
+        if not self.own_makers or not set(self.precisions) & {"float32"}:
+            return None
+        return replace(self, makers=self.own_makers, own_makers=())
+
     def build(self, flat: NDArray[Any]) -> Any:
         """Return the argument whose numbers are the flat vector's; arrays in it are views of that vector."""
         parts = [
             flat[start].item() if is_number else flat[start:stop].reshape(shape)
             for (start, stop), shape, is_number in zip(pairwise(self.starts), self.shapes, self.numbers, strict=True)
         ]
-        return self._assemble(parts)
+        return self._assemble(self._made(parts))
+
+    @cached_property
+    def is_foreign(self) -> bool:
+        """Whether a part is an array of another package, whose numbers lie elsewhere than in the flat vector."""
+        return any(make is not None for make in self.makers)
+
+    def kept(self, argument: Any, built: Any) -> bool:
+        """Whether a function left an argument's foreign arrays as they were built."""
+        pairs = zip(self._parts(argument), self._parts(built), self.makers, strict=True)
+        return all(make is None or np.array_equal(as_numpy(one), as_numpy(other)) for one, other, make in pairs)
 
     def build_many(self, flat: NDArray[Any]) -> Any:
         """Return many arguments at once, of flat vectors in rows: every array has an axis in front, over them."""
-        return self._assemble(
-            [
-                flat[:, start:stop].reshape(len(flat), *shape)
-                for (start, stop), shape in zip(pairwise(self.starts), self.shapes, strict=True)
-            ]
-        )
+        parts = [
+            flat[:, start:stop].reshape(len(flat), *shape)
+            for (start, stop), shape in zip(pairwise(self.starts), self.shapes, strict=True)
+        ]
+        return self._assemble(self._made(parts))
 
     def flatten(self, value: Any, what: str) -> Array:
         """Return the numbers of something that ought to have this layout, a gradient for example.
@@ -107,6 +142,17 @@ class Layout:
         if self.kind == "dict":
             return str(self.names[part])
         return f"x[{self.names[part]}]" if self.kind in ("list", "tuple") else "x"
+
+    def _made(self, parts: list[Any]) -> list[Any]:
+        """Return parts as arrays of the packages that they came from."""
+        if not self.is_foreign:
+            return parts
+        return [part if make is None else make(part) for part, make in zip(parts, self.makers, strict=True)]
+
+    def _parts(self, argument: Any) -> list[Any]:
+        if self.kind == "dict":
+            return list(argument.values())
+        return list(argument) if self.kind in ("list", "tuple") else [argument]
 
     def _assemble(self, parts: list[Any]) -> Any:
         """Put parts into the dict, list or tuple; or take the only one."""
@@ -186,7 +232,11 @@ def _parts(x: Any, what: str) -> tuple[Layout, list[Array]]:
 
 
 def _layout(kind: Any, names: tuple[Any, ...], parts: list[Array], values: Any) -> Layout:
-    return Layout(kind, names, tuple(part.shape for part in parts), tuple(_is_number(value) for value in values))
+    values = list(values)
+    makers, own = tuple(map(maker, values)), tuple(maker(value, wide=False) for value in values)
+    precisions = tuple("" if make is None else precision_of(value) for make, value in zip(makers, values, strict=True))
+    shapes, numbers = tuple(part.shape for part in parts), tuple(map(_is_number, values))
+    return Layout(kind, names, shapes, numbers, makers, precisions, own)
 
 
 def _is_array(value: Any) -> bool:
@@ -201,7 +251,7 @@ def _is_number(value: Any) -> bool:
 def _numbers(value: Any, what: str) -> Array:
     """Return a copy as float64."""
     try:
-        array = np.array(value)
+        array = np.array(as_numpy(value))
         if array.dtype.kind == "c":
             raise InputError(
                 f"{what} is complex; expected real numbers: give its real and its imaginary part as two arrays, "
@@ -209,13 +259,13 @@ def _numbers(value: Any, what: str) -> Array:
             )
         if array.dtype.kind not in "fiu":
             raise TypeError
-        return array.astype(np.float64)
     except InputError:
         raise
     except (TypeError, ValueError):
         raise InputError(
             f"{what} is {_shown(value)}; expected real numbers: a number, an array, a dict or list of arrays"
         ) from None
+    return array.astype(np.float64)
 
 
 def _shown(value: Any) -> str:

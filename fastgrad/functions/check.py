@@ -116,7 +116,20 @@ def check_function(
     seed = 0 if callable(seed) else whole_number(seed, "seed", 0)
     began = time.perf_counter()
     function = Function(f, x, workers, batched, bounds, reset)
-    claim = claim_of(gradient, function, tolerance)
+    try:
+        claim = claim_of(gradient, function, tolerance)
+    except InputError:  # a gradient may take x in its own precision only
+        if not function.to_own_precision():
+            raise
+        claim = claim_of(gradient, function, tolerance)
+    return judged(function, claim, method, step, seed, began)
+
+
+def judged(
+    function: Function, claim: Claim, method: str = "auto", step: float | None = None, seed: int = 0, began: float | None = None
+) -> FunctionReport:
+    """Judge a claim of a function's gradient; the options are those of `check_function`."""
+    began = time.perf_counter() if began is None else began
     noise = Noise(function)
     if method == "directions" or (method == "auto" and function.x.size > MOST_ENTRIES):
         report = directions.check(function, claim, noise, seed, began)
@@ -191,11 +204,13 @@ def judge_entries(case: Case, step: float | None, seed: int) -> Judged:
     """Screen every entry, hand those in doubt to extrapolation, and judge what it found."""
     function, claim, noise, _ = case
     look = _first_look(function, noise, step)
-    numerical, bound = look.values.copy(), case.rounding(look.values)
-    if look.scheme != "complex":
-        bound += SCREEN_NOISE * noise.level / look.steps
+    numerical, rounding = look.values.copy(), case.rounding(look.values)
+    trembles = 0.0 if look.scheme == "complex" else SCREEN_NOISE * noise.level / look.steps
+    bound = rounding + trembles
     largest = float(np.nanmax(np.abs(np.append(numerical, 0.0))))
-    sharp = bound <= np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
+    clear = np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
+    # Extrapolation sees more where noise hides an entry, and no more where the rounding of the claim does.
+    sharp = (trembles <= clear) & (rounding <= np.maximum(clear, claim.hidden * largest))
     entries = np.flatnonzero(~(claim.agrees(numerical, bound) & sharp & ~look.bent))
     judged: dict[int, EntryReport] = {}
     if entries.size:
@@ -279,7 +294,7 @@ def _findings(
     natural = np.maximum(found.swing, max(largest, abs(case.function.value)))
     room = np.maximum(BLIND * claim.size(numerical)[entries], NEGLIGIBLE * natural)
     room = np.maximum(room, claim.zeros(case.noise, case.scale)[entries])
-    coarse = np.maximum(room, 2.0 * ROUNDINGS * claim.unit_roundoff * largest)
+    coarse = np.maximum(room, claim.hidden * largest)
     allowed, rounding = claim.allowed(numerical)[entries], case.rounding(numerical)[entries]
     columns = (claim.values[entries], found.value, bound[entries], allowed, rounding, room, coarse)
     sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastgrad.functions import kinks
 from fastgrad.functions.arguments import Array
-from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, relative_difference
+from fastgrad.functions.claim import NEGLIGIBLE, Claim, relative_difference
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import Extrapolated, direction_prober, entry_prober, extrapolate
 from fastgrad.functions.kinks import ERRORS, SLACK
@@ -61,8 +61,10 @@ class Search:
             self.function, self.noise, direction_prober(self.function, direction[None]), np.array([moved**-0.5])
         )
         terms = self.claimed * direction
-        rounding = self.claim.unit_roundoff * (float(np.linalg.norm(terms)) + self.noise.terms)
-        bound = ROUNDINGS * rounding + self.claim.tolerance * float(np.abs(terms).sum())
+        rounding = self.claim.rounding_along(direction, self.noise)
+        bound = (
+            rounding + self.claim.tolerance * float(np.abs(terms).sum()) + self.claim.absolute * float(np.abs(direction).sum())
+        )
         if found.unsettled[0]:
             return np.nan, math.inf, found
         if found.kink[0]:  # whatever lies between the slopes of the two sides is right

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.errors import InputError
+from fastgrad.foreign import as_numpy
 from fastgrad.functions import compiled
 from fastgrad.functions.arguments import Array, Layout, bound_number, read, whole_number
 
@@ -87,7 +88,20 @@ class Function:
         self.failure: InputError | None = None
         self._f, self._name, self._workers, self._batched = f, name, threads, batched
         self._compiled = not batched and reset is None and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
+        try:
+            self.value = self._base()
+        except InputError:
+            if not self.to_own_precision():
+                raise
+
+    def to_own_precision(self) -> bool:
+        """Call f with foreign arrays in the precision in which they were given; False where that makes no difference."""
+        layout = self.layout.in_own_precision()
+        if layout is None:
+            return False
+        self.layout = layout
         self.value = self._base()
+        return True
 
     def go_to(self, x: Array) -> None:
         """Make another point the function's point; its value is asked for once."""
@@ -210,6 +224,8 @@ class Function:
         value = self._call(argument, kept, forgiving)
         if not np.array_equal(point, kept) or not _same(_members(argument), parts):
             raise self._modified(point, kept)
+        if self.layout.is_foreign and not self.layout.kept(argument, self.layout.build(kept)):
+            raise InputError("f modifies its argument in place; let it work on a copy (x = x.clone())")
         if value is FAILED:
             return np.nan
         if isinstance(value, float):
@@ -219,7 +235,7 @@ class Function:
     def _number(self, value: Any, point: NDArray[Any], dtype: Any) -> Any:
         """Return a function's value as one number, or complain of what it is."""
         try:
-            array = np.asarray(value)
+            array = np.asarray(as_numpy(value))
         except Exception:
             array = np.empty(0, dtype=object)
         if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
@@ -269,7 +285,7 @@ class Function:
         if values is FAILED:
             # One point of the batch is outside the domain; which, only single calls tell.
             return [np.nan] if len(points) == 1 else [self._batch([point], True, dtype)[0] for point in kept]
-        found = np.asarray(values)
+        found = np.asarray(as_numpy(values))
         if found.shape != (len(points),) or found.dtype.kind not in "fiuc":
             raise InputError(
                 f"f, batched, gives {_described(values)} for {len(points)} points; expected an array of shape ({len(points)},)"

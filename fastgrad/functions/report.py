@@ -132,6 +132,8 @@ class FunctionReport(BaseReport):
         A line for each array where x is a dict or list of several.
     remarks : tuple of str
         What else there is to say of f at this point.
+    faults : tuple of str
+        What makes the gradient wrong beside its entries, each a sentence; only of what a library computes.
     """
 
     verdict: Verdict
@@ -154,6 +156,7 @@ class FunctionReport(BaseReport):
     sensitivity: float | None = None
     tensors: tuple[FunctionTensor, ...] = ()
     remarks: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -185,6 +188,7 @@ class FunctionReport(BaseReport):
             "tolerance": number(self.tolerance),
             "sensitivity": number(self.sensitivity),
             "remarks": list(self.remarks),
+            "faults": list(self.faults),
             "tensors": [
                 {
                     **asdict(tensor),
@@ -234,6 +238,8 @@ class FunctionReport(BaseReport):
 
 def _sentence(report: FunctionReport) -> str:
     total, wrong, inconclusive, _ = report.counts
+    if report.faults and not wrong:
+        return "The numbers of the gradient at this point are right, and backward is wrong all the same."
     if report.method == "directions":
         found = f"halving found {wrong:,} wrong {'entry' if wrong == 1 else 'entries'}" if wrong else "no entry is by itself"
         kinks = 'Kinks at x leave the gradient open along some directions; method="entries" judges them.'
@@ -282,6 +288,7 @@ def _tensor_table(tensors: tuple[FunctionTensor, ...], ascii_only: bool) -> Tabl
 
 def _sentences(report: FunctionReport) -> Iterator[str]:
     """Yield what stands below the table."""
+    yield from report.faults
     yield from report.notes
     yield f"The relative difference is {significant(report.relative_difference)}."
     yield from _direction_sentences(report)

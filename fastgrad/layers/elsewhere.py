@@ -40,13 +40,14 @@ def other_numbers(inputs: Inputs, frozen: Sequence[str], seed: int) -> Inputs:
     values = []
     for place, (name, value) in enumerate(zip(inputs.names, inputs.values, strict=True)):
         if place in inputs.moving and name not in frozen:
-            values.append(_moved(np.asarray(value), rng).astype(np.asarray(value).dtype))
+            values.append(moved_array(np.asarray(value), rng).astype(np.asarray(value).dtype))
         else:
             values.append(_exchanged(value, rng))
     return replace(inputs, values=tuple(_as_given(new, old) for new, old in zip(values, inputs.values, strict=True)))
 
 
-def _moved(value: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+def moved_array(value: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Return an array of other numbers."""
     places = rng.permutation(value.ravel()).reshape(value.shape)
     shares = rng.uniform(0.4, 1.0, value.shape) * rng.choice([-SPREAD, SPREAD], value.shape)
     return np.asarray(np.where(places == 0.0, 2.0 * SHIFT * shares / SPREAD, places * (1.0 + shares)))

@@ -1,25 +1,19 @@
-"""Whatever holds numbers becomes a NumPy array: lists, torch tensors, JAX and pandas arrays, by what they can do.
-
-No such package is imported. Numbers in bfloat16, which NumPy has no type for, become float32 with a mark of their origin.
-"""
+"""Whatever holds numbers becomes a NumPy array of real numbers, or a complaint that says what it is instead."""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections.abc import Mapping
-from numbers import Number
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError, told
+from fastgrad.foreign import as_numpy
 
 Raw = npt.NDArray[Any]
-
-_FROM_BFLOAT16 = np.dtype(np.float32, metadata={"precision": "bfloat16"})
-"""float32 whose numbers came in bfloat16; views and transposes keep the mark."""
 
 
 def number_array(name: str, value: Any) -> Raw:
@@ -39,37 +33,6 @@ def number_array(name: str, value: Any) -> Raw:
         what = {"c": "complex numbers", "O": "Python objects", "U": "text", "S": "text"}.get(array.dtype.kind, "others")
         raise InputError(f"{name} must hold real numbers, found {what} (dtype {array.dtype})")
     return array
-
-
-def as_numpy(value: Any) -> Any:
-    """Return what NumPy takes as an array: of a tensor its numbers without its graph, of a frame its values."""
-    if isinstance(value, list | tuple):
-        return [as_numpy(entry) for entry in value] if any(map(is_array, value)) else value
-    if not is_array(value) or isinstance(value, np.ndarray):
-        return value
-    for step in ("detach", "cpu"):
-        value = getattr(value, step)() if can(value, step) else value
-    if str(getattr(value, "dtype", "")).endswith("bfloat16"):
-        wide = value.float() if can(value, "float") else value.astype(np.float32)
-        return np.array(wide, dtype=np.float32).view(_FROM_BFLOAT16)
-    return value.to_numpy() if can(value, "to_numpy") else np.asarray(value)
-
-
-def is_array(value: Any) -> bool:
-    """Tell whether something is an array of some package; numbers and lists are none."""
-    if isinstance(value, np.ndarray):
-        return True
-    if isinstance(value, Number | str | bytes | list | tuple | Mapping | type):
-        return False
-    return any(can(value, word) for word in ("__array__", "detach", "to_numpy"))
-
-
-def can(value: Any, method: str) -> bool:
-    """Tell whether something has a method; one with code of its own may raise anything when it is asked."""
-    try:
-        return callable(getattr(value, method, None))
-    except Exception:
-        return False
 
 
 def shape_of(value: Any) -> tuple[int, ...] | None:
@@ -92,26 +55,6 @@ def size_of(value: Any) -> int:
     """Return the number of entries, 0 of a ragged list; a tensor's own `size` is something else."""
     shape = shape_of(value)
     return 0 if shape is None else math.prod(shape)
-
-
-def like(original: Any, array: Raw) -> Any:
-    """Return numbers in the form of what was given: in lists, as a tensor, a frame, an array, or one number."""
-    if isinstance(original, list | tuple):
-        return array.tolist()
-    if can(original, "new_tensor"):
-        tensor = original.new_tensor(array)
-        return tensor.requires_grad_() if getattr(original, "requires_grad", False) else tensor
-    if hasattr(original, "to_numpy") and hasattr(original, "index"):
-        names = {key: getattr(original, key) for key in ("index", "columns", "name") if hasattr(original, key)}
-        if np.shape(original) != array.shape:  # other examples than the given ones have no labels
-            names.pop("index")
-        return type(original)(array, **names)
-    if np.ndim(original) > 0 or array.size > 1:
-        return np.array(array, order="C")
-    number = array.reshape(())
-    if isinstance(original, np.ndarray):
-        return number.copy()
-    return number[()] if isinstance(original, np.generic) else number.item()
 
 
 def require_finite(values: Raw, name: str, original: Raw) -> None:

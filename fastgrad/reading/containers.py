@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 from fastgrad.errors import InputError, quoted
-from fastgrad.reading.arrays import Raw, can, is_array, like, number_array, shape_of
+from fastgrad.foreign import can, is_array, like
+from fastgrad.reading.arrays import Raw, number_array, shape_of
 from fastgrad.reading.description import Description, ask
 from fastgrad.reading.layout import is_vector
 from fastgrad.reading.names import LONGEST_NAME, Kind, Name, Part, is_parameter, listed, named_parts, parse, ranks

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastgrad.errors import InputError
-from fastgrad.reading.arrays import Raw, is_array, like, number_array, size_of
+from fastgrad.foreign import is_array, like
+from fastgrad.reading.arrays import Raw, number_array, size_of
 from fastgrad.reading.containers import Leaf, opened, rebuilt
 from fastgrad.reading.description import Description, layout_words, unrolled_words
 from fastgrad.reading.layout import is_vector

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from fastgrad.errors import FunctionError, InputError, told
+from fastgrad.foreign import as_numpy, is_array, like
 from fastgrad.model.network import Array, Problem
 from fastgrad.reading import Description, Reading, interpret_parts, place_entries, put_back, read_parts, settled, target_form
-from fastgrad.reading.arrays import Raw, as_numpy, is_array, like, size_of
+from fastgrad.reading.arrays import Raw, size_of
 from fastgrad.reading.containers import opened
 from fastgrad.reading.names import listed
 from fastgrad.trials.returned import in_order, parted

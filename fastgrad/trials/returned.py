@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastgrad.errors import FunctionError, quoted, told
-from fastgrad.reading.arrays import as_numpy, is_array, size_of
+from fastgrad.foreign import as_numpy, is_array
+from fastgrad.reading.arrays import size_of
 from fastgrad.reading.containers import has_attributes, opened
 from fastgrad.reading.layout import Role
 from fastgrad.reading.names import listed
