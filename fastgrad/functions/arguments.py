@@ -59,11 +59,11 @@ class Layout:
             flat[start].item() if is_number else flat[start:stop].reshape(shape)
             for (start, stop), shape, is_number in zip(pairwise(self.starts), self.shapes, self.numbers, strict=True)
         ]
-        return self._assemble(parts)
+        return self.assemble(parts)
 
     def build_many(self, flat: NDArray[Any]) -> Any:
         """Return many arguments at once, of flat vectors in rows: every array has an axis in front, over them."""
-        return self._assemble(
+        return self.assemble(
             [
                 flat[:, start:stop].reshape(len(flat), *shape)
                 for (start, stop), shape in zip(pairwise(self.starts), self.shapes, strict=True)
@@ -108,7 +108,7 @@ class Layout:
             return str(self.names[part])
         return f"x[{self.names[part]}]" if self.kind in ("list", "tuple") else "x"
 
-    def _assemble(self, parts: list[Any]) -> Any:
+    def assemble(self, parts: list[Any]) -> Any:
         """Put parts into the dict, list or tuple; or take the only one."""
         if self.kind == "dict":
             return dict(zip(self.names, parts, strict=True))

@@ -93,6 +93,16 @@ class Function:
         self.value = float(self._at(iter([x.copy()]), 1, False)[0])
 
     @property
+    def called(self) -> Callable[..., Any]:
+        """The user's function itself."""
+        return self._f
+
+    @property
+    def can_be_followed(self) -> bool:
+        """Whether exact differences may be tried: machine code takes plain numbers, and a batch has an axis of its own."""
+        return not self._compiled and not self._batched
+
+    @property
     def can_be_complex(self) -> bool:
         """Whether complex arguments may be tried: a compiled function would be compiled anew for them."""
         return not self._compiled

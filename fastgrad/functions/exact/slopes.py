@@ -1,0 +1,167 @@
+"""The gradient of a function by exact differences, and what keeps it from being one.
+
+Called by `gradient` and `check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.functions.arguments import Array
+from fastgrad.functions.evaluation import Function
+from fastgrad.functions.exact.following import Followed, Output
+from fastgrad.functions.exact.tile import NotExact, Tile
+
+EXPONENT = -108
+"""Of the step, in units of the entry's own power of two.
+
+Nothing cancels, so that the step is as small as truncation asks. f(x + h) - f(x) is h·f′(x)·(1 + h·f″/(2f′) + …). A function
+that bends by a share of order one within L of x has f″/f′ of the order 1/L, and L is more than u·|x|, u = 2⁻⁵³: within that, x
+itself is not known, and no derivative could be claimed. With h = 2⁻¹⁰⁸·|x| the truncation h/2L is less than 2⁻⁵⁶, below rounding,
+and the difference to one side is enough. At x = 0, L counts in units of 1.
+"""
+
+LEAST_EXPONENT = -400
+"""Of an entry that counts as larger, so that products of differences stay far from the smallest numbers."""
+
+SAME = 2.0**-40
+"""Share by which the slopes of both sides may differ at a tie that is no kink."""
+
+TILE = 1 << 16
+"""Numbers in the largest differences of a tile: half a megabyte, which the cache of a core holds."""
+
+FIRST = 7
+"""Entries in the first tile, along with a direction: how large a function's arrays are is seen there."""
+
+SUMS = 2.0**-30
+"""Share by which the slopes of entries may add up to another slope than that along a direction."""
+
+
+class Slopes(NamedTuple):
+    """What exact differences say of a gradient.
+
+    Attributes
+    ----------
+    values : ndarray, shape (size,)
+        Slopes, right to the rounding of f's own derivative; nan where they are open.
+    open : ndarray of bool, shape (size,)
+        Entries on kinks, or beside jumps.
+    along : float
+        The slope along the direction that was asked for, with the open entries left out of it.
+    """
+
+    values: Array
+    open: NDArray[np.bool_]
+    along: float
+
+
+def steps_of(x: Array) -> Array:
+    """Return the step of each entry, a power of two."""
+    exponents = np.where(x == 0.0, 0, np.maximum(np.frexp(x)[1] - 1, LEAST_EXPONENT))
+    return np.ldexp(1.0, exponents + EXPONENT)
+
+
+class Moves:
+    """A function's point, and moves from it that are followed through the function."""
+
+    def __init__(self, function: Function) -> None:
+        layout = function.layout
+        self._function, self._layout = function, layout
+        self._followed = Followed(function.called, layout.assemble, function.reset)
+        self._parts = [slice(*ends) for ends in pairwise(layout.starts)]
+        self._values = [
+            function.x[part].reshape(() if is_number else shape)
+            for part, shape, is_number in zip(self._parts, layout.shapes, layout.numbers, strict=True)
+        ]
+        self.largest = 1
+
+    def along(self, direction: Array, step: float) -> tuple[float, bool]:
+        """Return the difference along a direction, and whether it may be used: there is no kink and no jump."""
+        tile, difference = self._followed_by(step * direction[None])
+        is_smooth = not (tile.tied | tile.doubted).any() and bool(np.isfinite(difference[0]))
+        return float(difference[0]), is_smooth
+
+    def entries(self, entries: NDArray[np.int64], steps: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Return f's differences for steps of some entries, nan where they must not be used, and which have a tie."""
+        differences, tied = np.full(entries.size, np.nan), np.zeros(entries.size, dtype=bool)
+        for chunk in self._chunks(entries):
+            tile, found = self._of_entries(entries[chunk], steps[chunk])
+            differences[chunk] = np.where(tile.doubted | ~np.isfinite(found), np.nan, found)
+            tied[chunk] = tile.tied
+        return differences, tied
+
+    def _chunks(self, entries: NDArray[np.int64]) -> Iterator[slice]:
+        """Yield runs of entries, which are in order: as many as fit in a tile, and of one part of the argument."""
+        ends = np.searchsorted(entries, self._layout.starts)
+        for start, stop in pairwise(ends.tolist()):
+            done = start
+            while done < stop:
+                chunk = slice(done, min(stop, done + max(1, TILE // self.largest)))
+                yield chunk
+                done = chunk.stop
+
+    def _of_entries(self, entries: NDArray[np.int64], steps: Array) -> tuple[Tile, Array]:
+        moves = np.zeros((entries.size, self._function.x.size))
+        moves[np.arange(entries.size), entries] = steps
+        return self._followed_by(moves)
+
+    def _followed_by(self, moves: Array) -> tuple[Tile, Array]:
+        """Return f's differences for moves of x, shape (count, size)."""
+        count = len(moves)
+        deltas = [
+            moves[:, part].reshape(count, *value.shape) if moves[:, part].any() else None
+            for part, value in zip(self._parts, self._values, strict=True)
+        ]
+        tile, outputs = self._followed(self._values, deltas, count)
+        self.largest = max(self.largest, tile.largest)
+        self._function.evaluations += count
+        return tile, self._number(outputs, count)
+
+    def _number(self, outputs: list[Output], count: int) -> Array:
+        if len(outputs) != 1 or outputs[0].value.size != 1:
+            raise NotExact("it returns more than one number")
+        value, delta = outputs[0]
+        if float(value.reshape(())) != self._function.value:
+            raise NotExact("its value is another when it is followed")
+        return np.zeros(count) if delta is None else delta.reshape(count)
+
+
+def exact_slopes(function: Function, direction: Array) -> Slopes:
+    """Return the gradient by exact differences, and the slope along a direction by one more.
+
+    Raises
+    ------
+    NotExact
+        If the function cannot be followed, or what it does along the direction contradicts what it does by entries.
+    """
+    moves, x = Moves(function), function.x
+    step = 2.0**EXPONENT
+    along, is_smooth = moves.along(direction, step)
+    entries, steps = np.arange(x.size), steps_of(x)
+    differences, tied = moves.entries(entries, steps)
+    values = differences / steps
+    values[tied] = _of_ties(moves, np.flatnonzero(tied), steps[tied], values[tied])
+    is_open = ~np.isfinite(values)
+    if is_open.all():
+        raise NotExact("it has a kink in every entry")
+    kept = np.where(is_open, 0.0, direction)
+    if is_open.any():
+        along, is_smooth = moves.along(kept, step)
+    terms = np.where(is_open, 0.0, values) * kept
+    if not is_smooth or abs(terms.sum() - along / step) > SUMS * np.abs(terms).sum():
+        raise NotExact("its slopes do not add up to that along a direction")
+    return Slopes(values, is_open, along / step)
+
+
+def _of_ties(moves: Moves, entries: NDArray[np.int64], steps: Array, right: Array) -> Array:
+    """Return the slopes of entries that have a tie on their way, nan where that is a kink."""
+    if entries.size == 0:
+        return right
+    differences, _ = moves.entries(entries, -steps)
+    left = differences / -steps
+    return np.where(np.abs(right - left) <= SAME * np.maximum(np.abs(right), np.abs(left)), 0.5 * (right + left), np.nan)
