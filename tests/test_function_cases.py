@@ -315,7 +315,8 @@ def test_an_infinite_claim_of_a_finite_slope_is_wrong():
 # Complex steps are not measured again
 
 
-def test_complex_steps_are_the_last_word():
+@pytest.mark.parametrize(("kind", "scheme"), [(np.asarray, "exact"), (lambda x: np.fft.ifft(np.fft.fft(x)), "complex")])
+def test_what_has_no_noise_is_the_last_word(kind, scheme):
     x = np.random.default_rng(9).normal(size=(12, 12))
     f = lambda x: (np.exp(x) * np.arange(144.0).reshape(12, 12)).sum()  # noqa: E731
     gradient = lambda x: np.exp(x) * np.arange(144.0).reshape(12, 12)  # noqa: E731

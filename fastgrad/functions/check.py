@@ -17,13 +17,13 @@ from fastgrad.errors import InputError, quoted
 from fastgrad.functions import directions, kinks
 from fastgrad.functions.arguments import Array, real_number, whole_number
 from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, claim_of, relative_difference
-from fastgrad.functions.difference import both_sides, try_complex
+from fastgrad.functions.difference import both_sides
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
-from fastgrad.functions.gradient import check_scheme
+from fastgrad.functions.gradient import FOLLOWED_FROM, check_scheme, without_noise
 from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport, Verdict
-from fastgrad.functions.step import COMPLEX_STEP, choose_steps
+from fastgrad.functions.step import WITHOUT_NOISE, choose_steps
 from fastgrad.functions.tensors import domain_remark, lines
 
 MOST_ENTRIES = 20_000
@@ -116,7 +116,7 @@ def check_function(
         report = directions.check(function, claim, noise, seed, began)
     else:
         report = _check_entries(Case(function, claim, noise, scale_of(function.x)), step, seed, began)
-    if report.passed or report.scheme == "complex":
+    if report.passed or report.scheme in WITHOUT_NOISE:
         return report
     if not function.settles():
         raise InputError(
@@ -145,7 +145,7 @@ def _check_entries(case: Case, step: float | None, seed: int, began: float) -> F
     function, claim, noise, _ = case
     look = _first_look(function, noise, step)
     numerical, bound = look.values.copy(), case.rounding(look.values)
-    if look.scheme != "complex":
+    if look.scheme not in WITHOUT_NOISE:
         bound += SCREEN_NOISE * noise.level / look.steps
     largest = float(np.nanmax(np.abs(np.append(numerical, 0.0))))
     sharp = bound <= np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
@@ -166,16 +166,29 @@ def _check_entries(case: Case, step: float | None, seed: int, began: float) -> F
 
 
 def _second_look(case: Case, look: Look, entries: NDArray[np.int64]) -> Extrapolated:
-    """Look again at entries in question; complex steps are exact, unless a difference contradicts them."""
+    """Look again at entries in question; what has no noise is exact but where it is open, unless a difference contradicts it."""
     values = look.values[entries]
-    if look.scheme != "complex" or _contradicted(case, look.values, entries):
+    if look.scheme not in WITHOUT_NOISE or _contradicted(case, look.values, entries):
         return extrapolate(case.function, case.noise, entry_prober(case.function, entries), case.scale[entries])
     exact, none = 16.0 * UNIT_ROUNDOFF * np.abs(values), np.zeros(entries.size, dtype=bool)
-    return Extrapolated(values, exact, look.steps[entries], values, values, 0.0 * exact, np.abs(values), none, none)
+    found = (values, exact, look.steps[entries], values, values, 0.0 * exact, np.abs(values), none, none)
+    is_open = look.bent[entries]
+    if not is_open.any():
+        return Extrapolated(*found)
+    probed = entries[is_open]
+    others = extrapolate(case.function, case.noise, entry_prober(case.function, probed), case.scale[probed])
+    return Extrapolated(*(_filled(array, is_open, part) for array, part in zip(found, others, strict=True)))
+
+
+def _filled(array: NDArray[Any], places: NDArray[np.bool_], part: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy of an array with others in some places."""
+    filled = array.copy()
+    filled[places] = part
+    return filled
 
 
 def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool:
-    """Whether a difference along all entries that complex steps accuse, each moved towards its claim, says another slope."""
+    """Whether a difference along all entries that the first look accuses, each moved towards its claim, says another slope."""
     off = np.nan_to_num(case.claim.values - values, posinf=1.0, neginf=-1.0)
     accused = entries[np.abs(off[entries]) > case.rounding(values)[entries]]
     if accused.size == 0:
@@ -184,7 +197,7 @@ def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool
     direction[accused] = case.function.inward(np.sign(off) * case.scale)[accused]
     prober = direction_prober(case.function, direction[None])
     plain = extrapolate(case.function, case.noise, prober, np.array([accused.size**-0.5]))
-    terms = values * direction
+    terms = np.nan_to_num(values) * direction
     room = ROUNDINGS * UNIT_ROUNDOFF * np.abs(terms).sum() + EXTRAPOLATION_NOISE * plain.error[0]
     return bool(plain.kink[0] or abs(plain.value[0] - terms.sum()) > room)
 
@@ -215,7 +228,7 @@ def _wrong_together(
 
 
 class Look(NamedTuple):
-    """A value for each entry, its step, how it was taken, and whether one-sided differences lie far apart."""
+    """A value for each entry, its step, how it was taken, and whether one-sided differences lie far apart; nan where open."""
 
     values: Array
     steps: Array
@@ -224,11 +237,11 @@ class Look(NamedTuple):
 
 
 def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
-    """Look at each entry by complex steps where the function allows it, else by a central difference."""
+    """Look at each entry without noise where the function allows it, else by a central difference."""
     entries = np.arange(function.x.size)
-    value = try_complex(function) if step is None else None
-    if value is not None:
-        return Look(value, np.full(entries.size, COMPLEX_STEP), "complex", np.zeros(entries.size, dtype=bool))
+    plain = without_noise(function) if step is None else None
+    if plain is not None:
+        return Look(*plain)
     steps = choose_steps(function, noise, "central") if step is None else np.full(entries.size, step)
     upper, lower = both_sides(function, steps, entries, forgiving=True)
     slopes = np.abs(np.append(upper - function.value, function.value - lower)) / np.append(steps, steps)
@@ -375,6 +388,8 @@ def _remarks(function: Function, is_flat: bool) -> Iterator[str]:
             "pass. Check at another point, or weigh the outputs that f sums by random numbers."
         )
     yield from domain_remark(function)
+    if function.not_followed and function.x.size >= FOLLOWED_FROM:
+        yield f"Exact differences could not be carried through f, since {function.not_followed}; others were taken."
 
 
 def _concern(entry: EntryReport) -> tuple[int, float]:

@@ -57,6 +57,8 @@ class Function:
         Calls so far, each point of a batch counted.
     failure : InputError or None
         The first failure that was forgiven.
+    not_followed : str or None
+        Why exact differences, if they were tried, could not be carried through it.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Function:
         self.reset = reset or _nothing
         self.evaluations = 0
         self.failure: InputError | None = None
+        self.not_followed: str | None = None
         self._f, self._workers, self._batched = f, threads, batched
         self._compiled = not batched and reset is None and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
         self.value = self._base()

@@ -13,7 +13,10 @@ from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import Noise, random_signs, scale_of
 
-Scheme = Literal["forward", "central", "five-point", "complex"]
+Scheme = Literal["forward", "central", "five-point", "complex", "exact"]
+
+WITHOUT_NOISE = ("complex", "exact")
+"""Schemes that subtract nothing: neither noise nor truncation is left in what they give, but the rounding of its own terms."""
 
 COMPLEX_STEP = 1e-20
 """Nothing is subtracted, so the step may be so small that truncation, its square, vanishes beside rounding."""

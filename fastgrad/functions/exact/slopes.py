@@ -5,7 +5,7 @@ Called by `gradient` and `check`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,9 +35,6 @@ SAME = 2.0**-40
 TILE = 1 << 16
 """Numbers in the largest differences of a tile: half a megabyte, which the cache of a core holds."""
 
-FIRST = 7
-"""Entries in the first tile, along with a direction: how large a function's arrays are is seen there."""
-
 SUMS = 2.0**-30
 """Share by which the slopes of entries may add up to another slope than that along a direction."""
 
@@ -51,13 +48,10 @@ class Slopes(NamedTuple):
         Slopes, right to the rounding of f's own derivative; nan where they are open.
     open : ndarray of bool, shape (size,)
         Entries on kinks, or beside jumps.
-    along : float
-        The slope along the direction that was asked for, with the open entries left out of it.
     """
 
     values: Array
     open: NDArray[np.bool_]
-    along: float
 
 
 def steps_of(x: Array) -> Array:
@@ -131,17 +125,20 @@ class Moves:
         return np.zeros(count) if delta is None else delta.reshape(count)
 
 
-def exact_slopes(function: Function, direction: Array) -> Slopes:
-    """Return the gradient by exact differences, and the slope along a direction by one more.
+def exact_slopes(function: Function, direction: Array, confirms: Callable[[Array, float], bool]) -> Slopes:
+    """Return the gradient by exact differences, held against the slope along a direction, which something else confirms.
 
     Raises
     ------
     NotExact
-        If the function cannot be followed, or what it does along the direction contradicts what it does by entries.
+        If the function cannot be followed, if what it does along the direction contradicts what it does by entries, or if
+        the slope along it is not confirmed.
     """
     moves, x = Moves(function), function.x
     step = 2.0**EXPONENT
     along, is_smooth = moves.along(direction, step)
+    if is_smooth and not confirms(direction, along / step):
+        raise NotExact("differences of its values contradict them")
     entries, steps = np.arange(x.size), steps_of(x)
     differences, tied = moves.entries(entries, steps)
     values = differences / steps
@@ -150,12 +147,27 @@ def exact_slopes(function: Function, direction: Array) -> Slopes:
     if is_open.all():
         raise NotExact("it has a kink in every entry")
     kept = np.where(is_open, 0.0, direction)
-    if is_open.any():
+    if not is_smooth:
         along, is_smooth = moves.along(kept, step)
+        if not confirms(kept, along / step):
+            raise NotExact("differences of its values contradict them")
     terms = np.where(is_open, 0.0, values) * kept
     if not is_smooth or abs(terms.sum() - along / step) > SUMS * np.abs(terms).sum():
         raise NotExact("its slopes do not add up to that along a direction")
-    return Slopes(values, is_open, along / step)
+    return Slopes(values, is_open)
+
+
+def central_differences(function: Function, steps: Array) -> Array:
+    """Return central differences with steps that somebody chose, truncation included; nan where f takes another branch.
+
+    Raises
+    ------
+    NotExact
+        If the function cannot be followed.
+    """
+    moves, entries = Moves(function), np.arange(function.x.size)
+    upper, lower = (moves.entries(entries, sign * steps)[0] for sign in (1.0, -1.0))
+    return np.asarray((upper - lower) / (2.0 * steps))
 
 
 def _of_ties(moves: Moves, entries: NDArray[np.int64], steps: Array, right: Array) -> Array:
