@@ -234,9 +234,7 @@ def without_noise(function: Function) -> Plain | None:
     return None if slopes is None else Plain(slopes.values, steps_of(function.x), "exact", slopes.open)
 
 
-def _extrapolated(
-    function: Function, noise: Noise, entries: NDArray[np.int64], with_error: bool
-) -> tuple[Array, Array, Array]:
+def _extrapolated(function: Function, noise: Noise, entries: NDArray[np.int64], with_error: bool) -> tuple[Array, Array, Array]:
     """Return values, errors and steps of entries by extrapolation."""
     if entries.size >= MEASURED_FROM:
         _ = noise.level

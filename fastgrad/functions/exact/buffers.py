@@ -6,6 +6,7 @@ differences.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ class Buffers:
         }
         for name in ("array", "asarray", "asanyarray", "ascontiguousarray"):
             self.functions[name] = self._taking(getattr(np, name), copies=name == "array")
-        self.numpy = Stand(np, {**self.functions, "ndarray": ndarray, "lib": Stand(np.lib, {"stride_tricks": self._stride_tricks()})})
+        self.numpy = Stand(
+            np, {**self.functions, "ndarray": ndarray, "lib": Stand(np.lib, {"stride_tricks": self._stride_tricks()})}
+        )
 
     def replacements(self) -> dict[int, Any]:
         """Return what stands for objects of NumPy, by their identity."""
@@ -61,14 +64,15 @@ class Buffers:
 
 
 class Stand:
-    """Stands for a module, some of whose functions are others."""
+    """Stands for a module, some of whose functions are others, or all of what is asked for."""
 
-    def __init__(self, module: Any, others: dict[str, Any]) -> None:
+    def __init__(self, module: Any, others: dict[str, Any], of: Callable[[Any], Any] | None = None) -> None:
         self.__dict__.update(others)
-        self._module = module
+        self._module, self._of = module, of
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._module, name)
+        found = getattr(self._module, name)
+        return found if self._of is None else self._of(found)
 
 
 class _Arrays(type):

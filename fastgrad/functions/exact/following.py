@@ -1,4 +1,4 @@
-"""A user's function, called with arrays that carry differences: as it is, or rewritten, whichever it can be followed in.
+"""A user's function, called with arrays that carry differences.
 
 Called by `slopes`. What happens in such a call stays in it: no exception comes out but `NotExact`, with the reason.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastgrad.functions.exact import rules  # noqa: F401 - fills the table of functions
 from fastgrad.functions.exact.buffers import Buffers
-from fastgrad.functions.exact.moved import Delta, Moved, fresh, is_moved
+from fastgrad.functions.exact.moved import Delta, Moved, fresh, is_moved, of_tile
 from fastgrad.functions.exact.rewritten import Rewriting
 from fastgrad.functions.exact.tile import NotExact, Tile
 
@@ -29,7 +29,7 @@ class Output(NamedTuple):
 
 
 class Followed:
-    """A function to be followed.
+    """A copy of a function, to be followed.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ class Followed:
     """
 
     def __init__(self, f: Callable[[Any], Any], build: Build, reset: Callable[[], object]) -> None:
-        self._f, self._build, self._reset = f, build, reset
-        self._buffers: Buffers | None = None
+        self._buffers, self._build, self._reset = Buffers(), build, reset
+        self._f = _rewritten(f, self._buffers)
 
     def __call__(self, values: list[NDArray[np.float64]], deltas: list[Delta], count: int) -> tuple[Tile, list[Output]]:
         """Return what the function returns, in the order in which it holds its arrays, and what was noted of the moves.
@@ -53,17 +53,7 @@ class Followed:
         NotExact
             If it cannot be followed.
         """
-        if self._buffers is None:
-            try:
-                return self._called(Tile(count), values, deltas)
-            except NotExact:
-                # Mostly it makes an array first and fills it then: the array has to be one that carries differences.
-                self._buffers = Buffers()
-                self._f = _rewritten(self._f, self._buffers)
-        self._buffers.tile = Tile(count)
-        return self._called(self._buffers.tile, values, deltas)
-
-    def _called(self, tile: Tile, values: list[NDArray[np.float64]], deltas: list[Delta]) -> tuple[Tile, list[Output]]:
+        tile = self._buffers.tile = Tile(count)
         parts = [fresh(tile, value.copy(), delta) for value, delta in zip(values, deltas, strict=True)]
         for part, value in zip(parts, values, strict=True):
             part.is_scalar = value.ndim == 0
@@ -92,7 +82,7 @@ def _rewritten(f: Any, buffers: Buffers) -> Any:
 
 def _output(tile: Tile, leaf: Any) -> Output:
     if is_moved(leaf):
-        return Output(leaf.value, leaf.delta)
+        return Output(leaf.value, of_tile(tile, leaf).delta)
     value = np.asarray(leaf)
     if value.dtype.kind not in "fiub":
         tile.refuse(f"it returns {type(leaf).__name__}")

@@ -41,13 +41,13 @@ def _square(_: Notes, _v: Array, a: Array, d: Array) -> Array:
 
 def _sqrt(notes: Notes, v: Array, a: Array, d: Array) -> Array:
     _doubt_at(notes, a == 0.0, d)
-    return d / (np.sqrt(a + d) + v)
+    return np.asarray(d / _not_zero(np.sqrt(a + d) + v))
 
 
 def _cbrt(notes: Notes, v: Array, a: Array, d: Array) -> Array:
     _doubt_at(notes, a == 0.0, d)
     moved = np.cbrt(a + d)
-    return d / (moved * moved + moved * v + v * v)
+    return np.asarray(d / _not_zero(moved * moved + moved * v + v * v))
 
 
 def _reciprocal(_: Notes, v: Array, a: Array, d: Array) -> Array:
@@ -229,8 +229,9 @@ def _moving_power(notes: Notes, v: Array, a: Array, da: Delta, b: Array, db: Arr
     return v * np.expm1(ratio + db * np.log(a))  # type: ignore[no-any-return]
 
 
-def _logaddexp(_: Notes, v: Array, a: Array, da: Delta, b: Array, db: Delta) -> Array:
-    terms = (np.exp(x - v) * np.expm1(d) for x, d in ((a, da), (b, db)) if d is not None)
+def _logaddexp(_: Notes, _v: Array, a: Array, da: Delta, b: Array, db: Delta) -> Array:
+    # Each share of the sum of exponentials from the distance of both, as a softmax has it.
+    terms = (np.expm1(d) / (1.0 + np.exp(gap)) for gap, d in ((b - a, da), (a - b, db)) if d is not None)
     return np.log1p(sum(terms))
 
 
@@ -238,7 +239,7 @@ def _hypot(notes: Notes, v: Array, a: Array, da: Delta, b: Array, db: Delta) -> 
     squares = sum(d * (2.0 * x + d) for x, d in ((a, da), (b, db)) if d is not None)
     moved = np.hypot(a if da is None else a + da, b if db is None else b + db)
     _tie_at(notes, v == 0.0, moved)
-    return np.asarray(squares / np.where(moved + v == 0.0, 1.0, moved + v))
+    return np.asarray(squares / _not_zero(moved + v))
 
 
 BINARY: dict[Any, Callable[..., Delta]] = {
@@ -291,6 +292,12 @@ def _after(a: Array, v: Array, d: Delta) -> Array:
     """Return a + δ - v, where v is a, or far from it beside δ."""
     gap = a - v
     return gap if d is None else gap + d  # type: ignore[no-any-return]
+
+
+def _not_zero(divisor: Any) -> Any:
+    """Return a divisor of differences that are 0 where it is, with 1 in these places."""
+    zero = divisor == 0.0
+    return np.where(zero, 1.0, divisor) if np.any(zero) else divisor
 
 
 def _tie(notes: Notes, a: Array, da: Delta, b: Array, db: Delta) -> None:

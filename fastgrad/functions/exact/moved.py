@@ -113,10 +113,10 @@ class Moved(NDArrayOperatorsMixin):
         return rule(*inputs, **options)
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        self.tile.refuse("it makes a plain array of one that depends on x")
+        self.tile.refuse("it makes a plain array or number of what depends on x")
 
     def __float__(self) -> float:
-        self.tile.refuse("it makes a plain number of one that depends on x")
+        self.tile.refuse("it makes a plain array or number of what depends on x")
 
     __int__ = __complex__ = __index__ = __hash__ = __float__  # type: ignore[assignment]
 
@@ -228,10 +228,10 @@ class Moved(NDArrayOperatorsMixin):
     def fill(self, number: Any) -> None:
         self[...] = number
 
-    def astype(self, dtype: Any, **_: Any) -> Moved:
+    def astype(self, dtype: Any, *, copy: bool = True) -> Moved:
         if np.dtype(dtype) != np.float64:
             self.tile.refuse(f"it converts numbers to {np.dtype(dtype)}")
-        return rearranged(self, np.copy)
+        return rearranged(self, np.copy) if copy else self
 
 
 def _rearranging(name: str) -> Any:
@@ -250,7 +250,22 @@ def _dispatched(name: str, function: Any) -> Any:
 
 for _name in ("reshape", "transpose", "ravel", "flatten", "squeeze", "swapaxes", "repeat", "take", "diagonal", "copy"):
     setattr(Moved, _name, _rearranging(_name))
-for _name in ("sum", "mean", "max", "min", "std", "var", "prod", "cumsum", "argmax", "argmin", "argsort", "dot", "clip", "trace"):
+for _name in (
+    "sum",
+    "mean",
+    "max",
+    "min",
+    "std",
+    "var",
+    "prod",
+    "cumsum",
+    "argmax",
+    "argmin",
+    "argsort",
+    "dot",
+    "clip",
+    "trace",
+):
     setattr(Moved, _name, _dispatched(_name, getattr(np, _name)))
 
 
@@ -291,10 +306,17 @@ def _order(value: NDArray[np.float64]) -> list[int] | None:
 def as_moved(tile: Tile, value: Any) -> Moved:
     """Return values with their differences, of plain ones none."""
     if is_moved(value):
-        return value  # type: ignore[no-any-return]
+        return of_tile(tile, value)
     if isinstance(value, (list, tuple)) and holds_moved(value):
         return assembled(tile, np.array, value)
     return fresh(tile, np.array(value, dtype=np.float64))
+
+
+def of_tile(tile: Tile, array: Moved) -> Moved:
+    """Return an array whose differences are those of the tile's moves."""
+    if array.tile is not tile:
+        tile.refuse("it keeps an array from one call to the next")
+    return array
 
 
 def holds_moved(value: Any) -> bool:
@@ -348,7 +370,7 @@ def assembled(tile: Tile, function: Callable[[Any], Any], parts: Any) -> Moved:
 
     def places(part: Any) -> Any:
         nonlocal start
-        delta = part.delta if is_moved(part) else None
+        delta = of_tile(tile, part).delta if is_moved(part) else None
         if delta is None:
             return np.full(np.shape(plain(part)), -1)
         deltas.append(delta.reshape(tile.count, -1))
@@ -371,7 +393,7 @@ def gathered(tile: Tile, deltas: list[NDArray[np.float64]], places: NDArray[np.i
 def elementwise(tile: Tile, ufunc: Any, inputs: tuple[Any, ...]) -> Any:
     """Return the value of one of NumPy's elementwise functions with its differences."""
     values = [plain(value) for value in inputs]
-    deltas = [value.delta if is_moved(value) else None for value in inputs]
+    deltas = [of_tile(tile, value).delta if is_moved(value) else None for value in inputs]
     value = ufunc(*values)
     if isinstance(value, tuple):
         tile.refuse(f"it calls numpy.{ufunc.__name__}")
@@ -408,7 +430,7 @@ def _spread(delta: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
 
 def _into(tile: Tile, out: Any, found: Any) -> Any:
     """Write a result into an array that was there."""
-    if not is_moved(out) or not is_moved(found):
+    if not is_moved(out) or not is_moved(found) or out.tile is not tile:
         tile.refuse("it adds to a plain array, or writes into one")
     if np.shape(found.value) != out.shape:
         tile.refuse("it writes a result into an array of another shape")
@@ -418,7 +440,7 @@ def _into(tile: Tile, out: Any, found: Any) -> Any:
 
 def _at(tile: Tile, ufunc: Any, array: Any, index: Any, added: Any = None) -> None:
     """Add, or subtract, at an index, once for every time that it names a place."""
-    if ufunc not in AT or not is_moved(array):
+    if ufunc not in AT or not is_moved(array) or array.tile is not tile:
         tile.refuse(f"it calls numpy.{ufunc.__name__}.at, or with a plain array")
     index, moved = plain_index(tile, index), as_moved(tile, added)
     places = array.places()[index]

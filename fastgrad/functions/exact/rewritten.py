@@ -1,23 +1,28 @@
-"""A copy of a user's function that takes NumPy from elsewhere, along with the functions and classes that it uses.
+"""A copy of a user's function that takes NumPy from elsewhere, along with the functions, classes and objects that it uses.
 
 Called by `following`. Nothing that is the user's is touched: functions are made again from their code, with other globals, and
-objects are copied. What is not found out this way keeps the plain NumPy, and the caller falls back.
+objects, lists and dicts are copied, so that what a followed call keeps in them stays there. What is not found this way is used as
+it is; then the caller falls back.
 """
 
 from __future__ import annotations
 
-import copy
 import sysconfig
+from collections.abc import Iterator
 from functools import partial
-from types import CellType, FunctionType, MethodType, ModuleType
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+
+from fastgrad.functions.exact.buffers import Stand
 
 NOT_THEIRS = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 """Folders of Python itself and of what was installed: that is not rewritten."""
 
-
 OURS = "fastgrad.layers."
 """What calls a user's layer, and makes arrays of what it returns, is rewritten along with it."""
+
+MOST_HELD = 1000
+"""Things in a list or a dict that is looked through; what is longer holds data."""
 
 
 def is_theirs(names: dict[str, Any]) -> bool:
@@ -42,20 +47,18 @@ class Rewriting:
         if id(value) in self._done:
             return self._done[id(value)]
         if isinstance(value, FunctionType):
-            return self._function(value)
+            return self._function(value) if is_theirs(value.__globals__) else value
         if isinstance(value, MethodType):
             return MethodType(self.of(value.__func__), self.of(value.__self__))
-        if isinstance(value, partial):
+        if type(value) is partial:
             return partial(self.of(value.func), *map(self.of, value.args), **self._mapped(value.keywords))
         if isinstance(value, ModuleType):
-            return self._module(value) if is_theirs(vars(value)) and hasattr(value, "__file__") else value
+            return self._module(value)
         if type(value) is type:
-            return self._class(value)
-        if type(type(value)) is type and self._is_their_class(type(value)):
-            return self._instance(value)
-        if type(value) in (list, tuple, dict):
+            return self._class(value) if _is_their_class(value) else value
+        if type(value) in (list, tuple, dict, set):
             return self._container(value)
-        return value
+        return self._instance(value) if _is_their_class(type(value)) else value
 
     def _keep(self, value: Any, new: Any) -> Any:
         self._done[id(value)] = new
@@ -65,23 +68,18 @@ class Rewriting:
     def _mapped(self, values: dict[Any, Any]) -> dict[Any, Any]:
         return {name: self.of(value) for name, value in values.items()}
 
-    def _globals(self, names: dict[str, Any]) -> dict[str, Any]:
-        if id(names) not in self._done:
-            new: dict[str, Any] = self._keep(names, dict(names))
-            new.update(self._mapped(names))
-        return self._done[id(names)]  # type: ignore[no-any-return]
-
     def _function(self, function: FunctionType) -> Any:
         names, cells = function.__globals__, function.__closure__
-        if not is_theirs(names):
-            return function
-        others = self._globals(names)
-        if id(function) in self._done:  # its globals hold it
-            return self._done[id(function)]
+        others = self._done.get(id(names)) or self._keep(names, dict(names))
         closure = None if cells is None else tuple(CellType() for _ in cells)
-        new = FunctionType(function.__code__, others, function.__name__, function.__defaults__, closure)
+        new = FunctionType(function.__code__, others, function.__name__, None, closure)
         self._keep(function, new)
-        new.__kwdefaults__ = function.__kwdefaults__
+        new.__defaults__ = self.of(function.__defaults__)
+        new.__kwdefaults__ = self.of(function.__kwdefaults__)
+        new.__dict__.update(self._mapped(function.__dict__))
+        for name in _names_in(function.__code__):
+            if name in names and others[name] is names[name]:
+                others[name] = self.of(names[name])
         for cell, old in zip(closure or (), cells or (), strict=True):
             try:
                 cell.cell_contents = self.of(old.cell_contents)
@@ -90,42 +88,57 @@ class Rewriting:
         return new
 
     def _module(self, module: ModuleType) -> Any:
-        new = self._keep(module, ModuleType(module.__name__))
-        vars(new).update(self._globals(vars(module)))
-        return new
-
-    def _is_their_class(self, kind: type) -> bool:
-        methods = [value for value in vars(kind).values() if isinstance(value, FunctionType)]
-        return any(is_theirs(method.__globals__) for method in methods)
+        if not is_theirs(vars(module)) or not hasattr(module, "__file__"):
+            return module
+        return self._keep(module, Stand(module, {}, self.of))
 
     def _class(self, kind: type) -> Any:
-        if not self._is_their_class(kind):
-            return kind
-        new = type(kind.__name__, (kind,), {"__slots__": ()} if "__slots__" in vars(kind) else {})
-        self._keep(kind, new)
-        for name, value in vars(kind).items():
+        new = self._keep(kind, type(kind.__name__, (kind,), {"__slots__": ()} if "__slots__" in vars(kind) else {}))
+        for name, value in list(vars(kind).items()):
             if isinstance(value, FunctionType):
                 setattr(new, name, self.of(value))
             elif isinstance(value, (staticmethod, classmethod)):
                 setattr(new, name, type(value)(self.of(value.__func__)))
-            elif isinstance(value, property) and value.fget is not None:
-                setattr(new, name, property(self.of(value.fget), value.fset, value.fdel))
+            elif isinstance(value, property):
+                setattr(new, name, property(self.of(value.fget), self.of(value.fset), self.of(value.fdel)))
         return new
 
     def _instance(self, value: Any) -> Any:
-        new = self._keep(value, copy.copy(value))
-        # The class may forbid that its attributes are set.
-        object.__setattr__(new, "__class__", self.of(type(value)))
-        if hasattr(new, "__dict__"):
-            new.__dict__.update(self._mapped(vars(value)))
+        """Return a copy of an object, made without a call of its methods; itself where it holds more than attributes."""
+        kind = type(value)
+        if hasattr(kind, "__del__") or not hasattr(value, "__dict__"):
+            return value
+        try:
+            new = object.__new__(self.of(kind))
+        except TypeError:  # of a list, an array or an exception
+            return value
+        self._keep(value, new)
+        vars(new).update(self._mapped(vars(value)))
         return new
 
     def _container(self, value: Any) -> Any:
-        """Return a list, tuple or dict with what stands for what it holds; itself where all is as it was."""
-        items = list(value.values()) if isinstance(value, dict) else list(value)
-        self._keep(value, value)
-        others = [self.of(item) for item in items]
-        if all(new is old for new, old in zip(others, items, strict=True)):
+        """Return a copy of a list, tuple, dict or set, with what stands for what it holds."""
+        if len(value) > MOST_HELD:
             return value
-        new = dict(zip(value, others, strict=True)) if isinstance(value, dict) else type(value)(others)
-        return self._keep(value, new)
+        if type(value) in (tuple, set):
+            return self._keep(value, type(value)(self.of(item) for item in value))
+        new = self._keep(value, type(value)())
+        if isinstance(new, dict):
+            new.update(self._mapped(value))
+        else:
+            new.extend(map(self.of, value))
+        return new
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    """Yield the names that a function looks up, those within it included."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
+
+
+def _is_their_class(kind: type) -> bool:
+    """Whether a class has methods of a user's module."""
+    methods = (value for value in vars(kind).values() if isinstance(value, FunctionType))
+    return kind.__module__ != "builtins" and any(is_theirs(method.__globals__) for method in methods)

@@ -308,6 +308,8 @@ def _truth(a: Any, *rest: Any, **options: Any) -> Any:
 @stands_for(np.einsum)
 def _einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Moved:
     tile = _tile_of(*operands)
+    if len(operands) == 1 and np.may_share_memory(np.einsum(subscripts, operands[0].value), operands[0].value):
+        return rearranged(operands[0], lambda array: np.einsum(subscripts, array))  # type: ignore[no-any-return]
     full = products.explicit(subscripts) if isinstance(subscripts, str) else None
     if full is None:
         tile.refuse("it calls numpy.einsum with subscripts that are not written out")
@@ -403,15 +405,21 @@ def _inv(a: Any) -> Moved:
 # What puts numbers elsewhere.
 
 
+ONE_EACH = (np.atleast_1d, np.atleast_2d, np.atleast_3d)
+"""Functions that take any number of arrays, each by itself."""
+
+
 def _rearranging(function: Any, a: Any, *rest: Any, **options: Any) -> Any:
+    if holds_moved(rest) or holds_moved(list(options.values())) or (rest and function in ONE_EACH):
+        _tile_of(a, rest, list(options.values())).refuse(f"it calls numpy.{function.__name__} with several arrays")
     return rearranged(_moved(a), lambda array: function(array, *rest, **options))
 
 
 for _function in (
     np.reshape, np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims, np.broadcast_to,
     np.flip, np.fliplr, np.flipud, np.roll, np.rot90, np.repeat, np.tile, np.take, np.take_along_axis, np.diagonal, np.copy,
-    np.atleast_1d, np.atleast_2d, np.atleast_3d, np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit, np.real, np.compress,
-    np.extract, np.delete, np.lib.stride_tricks.sliding_window_view, np.resize, np.matrix_transpose,
+    np.atleast_1d, np.atleast_2d, np.atleast_3d, np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit, np.real, np.delete,
+    np.lib.stride_tricks.sliding_window_view, np.resize, np.matrix_transpose,
 ):  # fmt: skip
     FUNCTIONS[_function] = partial(_rearranging, _function)
 
@@ -419,9 +427,12 @@ for _function in (
 def _filling(function: Any, a: Any, *rest: Any, **options: Any) -> Any:
     """Return what puts numbers elsewhere and zeros between them."""
     a = _moved(a)
+    value = function(a.value, *rest, **options)
+    if np.may_share_memory(value, a.value):  # the diagonal of a matrix
+        return _rearranging(function, a, *rest, **options)
     places = function(a.places() + 1, *rest, **options) - 1
     deltas = [] if a.delta is None else [a.block.delta]
-    return fresh(a.tile, function(a.value, *rest, **options), gathered(a.tile, deltas, places))
+    return fresh(a.tile, value, gathered(a.tile, deltas, places))
 
 
 for _function in (np.tril, np.triu, np.diag, np.diagflat):

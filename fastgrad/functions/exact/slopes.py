@@ -32,8 +32,11 @@ LEAST_EXPONENT = -400
 SAME = 2.0**-40
 """Share by which the slopes of both sides may differ at a tie that is no kink."""
 
-TILE = 1 << 16
-"""Numbers in the largest differences of a tile: half a megabyte, which the cache of a core holds."""
+TILE = 1 << 17
+"""Numbers in the largest differences of a tile: a megabyte, which the cache of a core holds."""
+
+NOTHING = 2.0**-60
+"""Share of the largest slope that is nothing: at a tie with a slope of 0, a difference to one side is its step times curvature."""
 
 SUMS = 2.0**-30
 """Share by which the slopes of entries may add up to another slope than that along a direction."""
@@ -142,16 +145,18 @@ def exact_slopes(function: Function, direction: Array, confirms: Callable[[Array
     entries, steps = np.arange(x.size), steps_of(x)
     differences, tied = moves.entries(entries, steps)
     values = differences / steps
-    values[tied] = _of_ties(moves, np.flatnonzero(tied), steps[tied], values[tied])
+    largest = np.abs(values[~tied & np.isfinite(values)]).max(initial=0.0)
+    values[tied] = _of_ties(moves, np.flatnonzero(tied), steps[tied], values[tied], NOTHING * largest)
     is_open = ~np.isfinite(values)
-    if is_open.all():
+    beside = is_open | tied
+    if beside.all():
         raise NotExact("it has a kink in every entry")
-    kept = np.where(is_open, 0.0, direction)
+    kept = np.where(beside, 0.0, direction)
     if not is_smooth:
         along, is_smooth = moves.along(kept, step)
         if not confirms(kept, along / step):
             raise NotExact("differences of its values contradict them")
-    terms = np.where(is_open, 0.0, values) * kept
+    terms = np.where(beside, 0.0, values) * kept
     if not is_smooth or abs(terms.sum() - along / step) > SUMS * np.abs(terms).sum():
         raise NotExact("its slopes do not add up to that along a direction")
     return Slopes(values, is_open)
@@ -170,10 +175,11 @@ def central_differences(function: Function, steps: Array) -> Array:
     return np.asarray((upper - lower) / (2.0 * steps))
 
 
-def _of_ties(moves: Moves, entries: NDArray[np.int64], steps: Array, right: Array) -> Array:
+def _of_ties(moves: Moves, entries: NDArray[np.int64], steps: Array, right: Array, nothing: float) -> Array:
     """Return the slopes of entries that have a tie on their way, nan where that is a kink."""
     if entries.size == 0:
         return right
     differences, _ = moves.entries(entries, -steps)
     left = differences / -steps
-    return np.where(np.abs(right - left) <= SAME * np.maximum(np.abs(right), np.abs(left)), 0.5 * (right + left), np.nan)
+    room = np.maximum(SAME * np.maximum(np.abs(right), np.abs(left)), nothing)
+    return np.where(np.abs(right - left) <= room, 0.5 * (right + left), np.nan)
