@@ -1,4 +1,4 @@
-"""Exact differences of NumPy code: identities held against many digits, NumPy's values bit for bit, kinks, views, and falling back."""
+"""Exact differences of NumPy code: held against many digits; NumPy's values bit for bit, kinks, views, and falling back."""
 
 import math
 import re
@@ -12,7 +12,7 @@ import fastgrad
 from fastgrad.functions.exact import identities, slopes
 from fastgrad.functions.exact.following import Followed
 from fastgrad.functions.exact.moved import FUNCTIONS, fresh
-from fastgrad.functions.exact.tile import NotExact, Tile
+from fastgrad.functions.exact.tile import NotFollowedError, Tile
 
 U = 2.0**-53
 DIGITS = 400
@@ -666,5 +666,5 @@ def test_several_outputs_are_followed_together():
     assert outputs[0].delta[2].tolist() == [0.0, 0.0, 2.0**-60 * (4.0 + 2.0**-60)]
     assert outputs[1].delta.tolist() == [2.0**-60] * 3
     assert outputs[2].delta is None
-    with pytest.raises(NotExact, match="plain array or number"):
+    with pytest.raises(NotFollowedError, match="plain array or number"):
         Followed(lambda x: math.sin(x[0]), lambda parts: parts[0], lambda: None)([x], [deltas], 3)

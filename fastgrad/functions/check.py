@@ -166,7 +166,7 @@ def _check_entries(case: Case, step: float | None, seed: int, began: float) -> F
 
 
 def _second_look(case: Case, look: Look, entries: NDArray[np.int64]) -> Extrapolated:
-    """Look again at entries in question; what has no noise is exact but where it is open, unless a difference contradicts it."""
+    """Look again at entries in question; what has no noise is exact unless open, or contradicted by a difference."""
     values = look.values[entries]
     if look.scheme not in WITHOUT_NOISE or _contradicted(case, look.values, entries):
         return extrapolate(case.function, case.noise, entry_prober(case.function, entries), case.scale[entries])

@@ -11,11 +11,11 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fastgrad.functions.arguments import Array
 from fastgrad.errors import InputError
+from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.exact.slopes import Slopes, central_differences, exact_slopes
-from fastgrad.functions.exact.tile import NotExact
+from fastgrad.functions.exact.tile import NotFollowedError
 from fastgrad.functions.noise import UNIT_ROUNDOFF, random_signs, scale_of
 from fastgrad.functions.step import COMPLEX_STEP, Scheme
 
@@ -61,7 +61,7 @@ def _exact_differences(function: Function, steps: Array) -> Array:
     """
     try:
         found = central_differences(function, steps)
-    except NotExact as reason:
+    except NotFollowedError as reason:
         raise InputError(f"f cannot be followed by exact differences, since {reason}; leave scheme= out") from None
     if not np.isfinite(found).all():
         entry = function.layout.label(int(np.flatnonzero(~np.isfinite(found))[0]))
@@ -82,7 +82,7 @@ def try_exact(function: Function, seed: int = 0) -> Slopes | None:
     direction = function.inward(random_signs(seed, 1, function.x.size)[0] * scale_of(function.x))
     try:
         return exact_slopes(function, direction, partial(_is_confirmed, function))
-    except NotExact as reason:
+    except NotFollowedError as reason:
         function.not_followed = str(reason)
         return None
 

@@ -40,7 +40,7 @@ class NumericalGradient:
     evaluations : int
         Points at which the function was evaluated for it, those that measured noise and error included.
     noise : float or None
-        Noise level of the function at x; None where exact differences or complex steps, which noise does not disturb, were taken.
+        Noise level of the function at x; None where it does not disturb, for exact differences and complex steps.
     step : the same form
         Step of each entry; where steps shrank, the last that the value rests on.
     scheme : str

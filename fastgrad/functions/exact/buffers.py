@@ -82,5 +82,5 @@ class _Arrays(type):
         return isinstance(instance, np.ndarray) or is_moved(instance)
 
 
-class ndarray(np.ndarray, metaclass=_Arrays):  # type: ignore[type-arg]  # noqa: N801 - NumPy's name
+class ndarray(np.ndarray, metaclass=_Arrays):  # noqa: N801 - NumPy's name
     """Stands for NumPy's class."""

@@ -1,6 +1,6 @@
 """A user's function, called with arrays that carry differences.
 
-Called by `slopes`. What happens in such a call stays in it: no exception comes out but `NotExact`, with the reason.
+Called by `slopes`. What happens in such a call stays in it: no exception comes out but `NotFollowedError`, with the reason.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastgrad.functions.exact import rules  # noqa: F401 - fills the table of fu
 from fastgrad.functions.exact.buffers import Buffers
 from fastgrad.functions.exact.moved import Delta, Moved, fresh, is_moved, of_tile
 from fastgrad.functions.exact.rewritten import Rewriting
-from fastgrad.functions.exact.tile import NotExact, Tile
+from fastgrad.functions.exact.tile import NotFollowedError, Tile
 
 Build = Callable[[list[Moved]], Any]
 
@@ -50,7 +50,7 @@ class Followed:
 
         Raises
         ------
-        NotExact
+        NotFollowedError
             If it cannot be followed.
         """
         tile = self._buffers.tile = Tile(count)
@@ -62,14 +62,14 @@ class Followed:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 outputs = [_output(tile, leaf) for leaf in leaves(self._f(self._build(parts)))]
-        except NotExact:
+        except NotFollowedError:
             raise
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # exit() included, as for f itself
-            raise NotExact(tile.refusal or f"it raises {type(error).__name__}: {error}") from error
+            raise NotFollowedError(tile.refusal or f"it raises {type(error).__name__}: {error}") from error
         if tile.refusal is not None:  # which the function has caught
-            raise NotExact(tile.refusal)
+            raise NotFollowedError(tile.refusal)
         return tile, outputs
 
 
@@ -77,7 +77,7 @@ def _rewritten(f: Any, buffers: Buffers) -> Any:
     try:
         return Rewriting(buffers.replacements()).of(f)
     except Exception as error:  # of objects that cannot be copied
-        raise NotExact(f"it cannot be rewritten: {error}") from error
+        raise NotFollowedError(f"it cannot be rewritten: {error}") from error
 
 
 def _output(tile: Tile, leaf: Any) -> Output:

@@ -55,11 +55,11 @@ def _reciprocal(_: Notes, v: Array, a: Array, d: Array) -> Array:
 
 
 def _exp(_: Notes, v: Array, _a: Array, d: Array) -> Array:
-    return v * np.expm1(d)
+    return np.asarray(v * np.expm1(d))
 
 
 def _exp2(_: Notes, v: Array, _a: Array, d: Array) -> Array:
-    return v * np.expm1(np.log(2.0) * d)
+    return np.asarray(v * np.expm1(np.log(2.0) * d))
 
 
 def _expm1(_: Notes, _v: Array, a: Array, d: Array) -> Array:
@@ -71,11 +71,11 @@ def _log(_: Notes, _v: Array, a: Array, d: Array) -> Array:
 
 
 def _log2(_: Notes, _v: Array, a: Array, d: Array) -> Array:
-    return np.log1p(d / a) / np.log(2.0)
+    return np.asarray(np.log1p(d / a) / np.log(2.0))
 
 
 def _log10(_: Notes, _v: Array, a: Array, d: Array) -> Array:
-    return np.log1p(d / a) / np.log(10.0)
+    return np.asarray(np.log1p(d / a) / np.log(10.0))
 
 
 def _log1p(_: Notes, _v: Array, a: Array, d: Array) -> Array:
@@ -123,7 +123,7 @@ def _abs(notes: Notes, v: Array, a: Array, d: Array) -> Array:
     found = np.maximum(signed, -signed - 2.0 * v)
     zero = a == 0.0
     if not zero.any():
-        return found  # type: ignore[no-any-return]
+        return found
     notes.tie(zero & (d != 0.0))
     return np.where(zero, np.abs(d), found)
 
@@ -219,14 +219,14 @@ def _power(notes: Notes, v: Array, a: Array, da: Delta, b: Array, db: Delta) -> 
     if zero.any():
         _doubt_at(notes, zero & ((b != np.rint(b)) | (b < 0.0)), da)
         found = np.where(zero, np.power(da, b) - v, found)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _moving_power(notes: Notes, v: Array, a: Array, da: Delta, b: Array, db: Array) -> Array:
     """Return the difference of a power whose exponent moves; of a positive number only."""
     _doubt_at(notes, ~np.asarray(a > 0.0), np.ones_like(db))
     ratio = 0.0 if da is None else (b + db) * np.log1p(da / a)
-    return v * np.expm1(ratio + db * np.log(a))  # type: ignore[no-any-return]
+    return v * np.expm1(ratio + db * np.log(a))
 
 
 def _logaddexp(_: Notes, _v: Array, a: Array, da: Delta, b: Array, db: Delta) -> Array:
@@ -291,7 +291,7 @@ def doubt_crossing(notes: Notes, gap: Array, d: Delta) -> None:
 def _after(a: Array, v: Array, d: Delta) -> Array:
     """Return a + δ - v, where v is a, or far from it beside δ."""
     gap = a - v
-    return gap if d is None else gap + d  # type: ignore[no-any-return]
+    return gap if d is None else gap + d
 
 
 def _not_zero(divisor: Any) -> Any:

@@ -8,6 +8,7 @@ is therefore a view of the differences as well, and what is written to one is wr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NoReturn
 
 import numpy as np
@@ -22,7 +23,7 @@ Delta = NDArray[np.float64] | None
 FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 """What stands for each of NumPy's functions that take arrays as they are; `rules` fills it."""
 
-AT = {np.add: np.add, np.subtract: np.subtract}
+AT: dict[Any, Any] = {np.add: np.add, np.subtract: np.subtract}
 """Functions whose `at` is linear."""
 
 _places = np.arange(1 << 12)
@@ -80,7 +81,7 @@ class Moved(NDArrayOperatorsMixin):
 
     def places(self) -> NDArray[np.int64]:
         """Return where each number lies in the block, an array with the shape and the strides of the value."""
-        global _places  # noqa: PLW0603 - it only grows
+        global _places
         if _places.size < self.block.values.size:
             _places = np.arange(2 * self.block.values.size)
         return np.ndarray(self.value.shape, _places.dtype, _places, self._offset(), self.value.strides)
@@ -136,10 +137,10 @@ class Moved(NDArrayOperatorsMixin):
         return repr(self.value)
 
     def __copy__(self) -> Moved:
-        return rearranged(self, np.copy)
+        return rearranged(self, np.copy)  # type: ignore[no-any-return]
 
     def __deepcopy__(self, _: Any) -> Moved:
-        return rearranged(self, np.copy)
+        return rearranged(self, np.copy)  # type: ignore[no-any-return]
 
     def __getitem__(self, index: Any) -> Any:
         index = plain_index(self.tile, index)
@@ -192,43 +193,54 @@ class Moved(NDArrayOperatorsMixin):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Its shape."""
         return self.value.shape
 
     @property
     def ndim(self) -> int:
+        """Its number of axes."""
         return self.value.ndim
 
     @property
     def size(self) -> int:
+        """How many numbers it has."""
         return self.value.size
 
     @property
     def dtype(self) -> Any:
+        """The type of its numbers."""
         return self.value.dtype
 
     @property
     def itemsize(self) -> int:
+        """Bytes of a number."""
         return self.value.itemsize
 
     @property
     def strides(self) -> tuple[int, ...]:
+        """Bytes from one number to the next, along each axis."""
         return self.value.strides
 
     @property
     def T(self) -> Moved:
-        return rearranged(self, lambda array: array.T)
+        """A view with the axes the other way round."""
+        return rearranged(self, lambda array: array.T)  # type: ignore[no-any-return]
 
     @property
     def real(self) -> Moved:
+        """Itself."""
         return self
 
     def item(self, *index: Any) -> Any:
+        """Return a number of it."""
         return rearranged(self, lambda array: np.asarray(array.item(*index))[()])
 
     def fill(self, number: Any) -> None:
+        """Write a number everywhere."""
         self[...] = number
 
     def astype(self, dtype: Any, *, copy: bool = True) -> Moved:
+        """Return a copy, or itself, of the type that it has."""
         if np.dtype(dtype) != np.float64:
             self.tile.refuse(f"it converts numbers to {np.dtype(dtype)}")
         return rearranged(self, np.copy) if copy else self
@@ -356,7 +368,7 @@ def rearranged(array: Moved, function: Callable[[NDArray[Any]], Any]) -> Any:
 def _rearranged(array: Moved, found: Any, places: Callable[[], Any]) -> Any:
     if isinstance(found, (list, tuple)):
         others = places()
-        return [_rearranged(array, part, lambda other=other: other) for part, other in zip(found, others, strict=True)]
+        return [_rearranged(array, part, partial(np.asarray, other)) for part, other in zip(found, others, strict=True)]
     block = array.block
     if isinstance(found, np.ndarray) and found.size and np.may_share_memory(found, block.values):
         return Moved(block, found)

@@ -1,8 +1,8 @@
 """A copy of a user's function that takes NumPy from elsewhere, along with the functions, classes and objects that it uses.
 
 Called by `following`. Nothing that is the user's is touched: functions are made again from their code, with other globals, and
-objects, lists and dicts are copied, so that what a followed call keeps in them stays there. What is not found this way is used as
-it is; then the caller falls back.
+objects, lists and dicts are copied, so that what a followed call keeps in them stays there. What is not found this way is
+used as it is; then the caller falls back.
 """
 
 from __future__ import annotations

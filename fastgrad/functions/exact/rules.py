@@ -131,7 +131,7 @@ def _root(tile: Tile, value: Any, squares: Delta) -> Delta:
 
 
 @stands_for(np.linalg.norm)
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Moved:  # noqa: A002 - NumPy's name
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Moved:
     a = _moved(x)
     if ord not in (None, 2, "fro") or (ord == 2 and axis is None and a.ndim != 1):
         a.tile.refuse(f"it calls numpy.linalg.norm with the order {ord}")
@@ -268,7 +268,7 @@ def _sort(a: Any, axis: int = -1, kind: Any = None) -> Moved:
 
 
 @stands_for(np.clip)
-def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None) -> Any:
     a = _moved(a)
     _same_type(a, None, out)
     lower, upper = (min if a_min is None else a_min), (max if a_max is None else a_max)
@@ -415,6 +415,7 @@ def _rearranging(function: Any, a: Any, *rest: Any, **options: Any) -> Any:
     return rearranged(_moved(a), lambda array: function(array, *rest, **options))
 
 
+_function: Any
 for _function in (
     np.reshape, np.ravel, np.transpose, np.swapaxes, np.moveaxis, np.rollaxis, np.squeeze, np.expand_dims, np.broadcast_to,
     np.flip, np.fliplr, np.flipud, np.roll, np.rot90, np.repeat, np.tile, np.take, np.take_along_axis, np.diagonal, np.copy,
@@ -464,7 +465,8 @@ for _function in (np.concatenate, np.stack, np.vstack, np.hstack, np.dstack, np.
 
 @stands_for(np.append)
 def _append(arr: Any, values: Any, axis: int | None = None) -> Moved:
-    return assembled(_tile_of(arr, values), lambda pair: np.append(*pair, axis=axis), [arr, values])
+    append: Any = np.append
+    return assembled(_tile_of(arr, values), lambda pair: append(*pair, axis=axis), [arr, values])
 
 
 # Arrays like others, and what does not depend on numbers.

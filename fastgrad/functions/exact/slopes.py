@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.exact.following import Followed, Output
-from fastgrad.functions.exact.tile import NotExact, Tile
+from fastgrad.functions.exact.tile import NotFollowedError, Tile
 
 EXPONENT = -108
 """Of the step, in units of the entry's own power of two.
 
 Nothing cancels, so that the step is as small as truncation asks. f(x + h) - f(x) is h·f′(x)·(1 + h·f″/(2f′) + …). A function
 that bends by a share of order one within L of x has f″/f′ of the order 1/L, and L is more than u·|x|, u = 2⁻⁵³: within that, x
-itself is not known, and no derivative could be claimed. With h = 2⁻¹⁰⁸·|x| the truncation h/2L is less than 2⁻⁵⁶, below rounding,
-and the difference to one side is enough. At x = 0, L counts in units of 1.
+itself is not known, and no derivative could be claimed. With h = 2⁻¹⁰⁸·|x| the truncation h/2L is less than 2⁻⁵⁵, below
+rounding, and the difference to one side is enough. At x = 0, L counts in units of 1.
 """
 
 LEAST_EXPONENT = -400
@@ -36,7 +36,7 @@ TILE = 1 << 17
 """Numbers in the largest differences of a tile: a megabyte, which the cache of a core holds."""
 
 NOTHING = 2.0**-60
-"""Share of the largest slope that is nothing: at a tie with a slope of 0, a difference to one side is its step times curvature."""
+"""Share of the largest slope that is nothing: of a slope of 0, a difference to one side is curvature times the step."""
 
 SUMS = 2.0**-30
 """Share by which the slopes of entries may add up to another slope than that along a direction."""
@@ -60,7 +60,7 @@ class Slopes(NamedTuple):
 def steps_of(x: Array) -> Array:
     """Return the step of each entry, a power of two."""
     exponents = np.where(x == 0.0, 0, np.maximum(np.frexp(x)[1] - 1, LEAST_EXPONENT))
-    return np.ldexp(1.0, exponents + EXPONENT)
+    return np.asarray(np.ldexp(1.0, exponents + EXPONENT))
 
 
 class Moves:
@@ -121,10 +121,10 @@ class Moves:
 
     def _number(self, outputs: list[Output], count: int) -> Array:
         if len(outputs) != 1 or outputs[0].value.size != 1:
-            raise NotExact("it returns more than one number")
+            raise NotFollowedError("it returns more than one number")
         value, delta = outputs[0]
         if float(value.reshape(())) != self._function.value:
-            raise NotExact("its value is another when it is followed")
+            raise NotFollowedError("its value is another when it is followed")
         return np.zeros(count) if delta is None else delta.reshape(count)
 
 
@@ -133,7 +133,7 @@ def exact_slopes(function: Function, direction: Array, confirms: Callable[[Array
 
     Raises
     ------
-    NotExact
+    NotFollowedError
         If the function cannot be followed, if what it does along the direction contradicts what it does by entries, or if
         the slope along it is not confirmed.
     """
@@ -141,7 +141,7 @@ def exact_slopes(function: Function, direction: Array, confirms: Callable[[Array
     step = 2.0**EXPONENT
     along, is_smooth = moves.along(direction, step)
     if is_smooth and not confirms(direction, along / step):
-        raise NotExact("differences of its values contradict them")
+        raise NotFollowedError("differences of its values contradict them")
     entries, steps = np.arange(x.size), steps_of(x)
     differences, tied = moves.entries(entries, steps)
     values = differences / steps
@@ -150,15 +150,15 @@ def exact_slopes(function: Function, direction: Array, confirms: Callable[[Array
     is_open = ~np.isfinite(values)
     beside = is_open | tied
     if beside.all():
-        raise NotExact("it has a kink in every entry")
+        raise NotFollowedError("it has a kink in every entry")
     kept = np.where(beside, 0.0, direction)
     if not is_smooth:
         along, is_smooth = moves.along(kept, step)
         if not confirms(kept, along / step):
-            raise NotExact("differences of its values contradict them")
+            raise NotFollowedError("differences of its values contradict them")
     terms = np.where(beside, 0.0, values) * kept
     if not is_smooth or abs(terms.sum() - along / step) > SUMS * np.abs(terms).sum():
-        raise NotExact("its slopes do not add up to that along a direction")
+        raise NotFollowedError("its slopes do not add up to that along a direction")
     return Slopes(values, is_open)
 
 
@@ -167,7 +167,7 @@ def central_differences(function: Function, steps: Array) -> Array:
 
     Raises
     ------
-    NotExact
+    NotFollowedError
         If the function cannot be followed.
     """
     moves, entries = Moves(function), np.arange(function.x.size)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class NotExact(TypeError):
+class NotFollowedError(TypeError):
     """What a function does has no exact difference here; it is evaluated in another way."""
 
 
@@ -49,7 +49,7 @@ class Tile:
     def refuse(self, why: str) -> NoReturn:
         """Give up, with a reason that continues "exact differences end where ..."."""
         self.refusal = self.refusal or why
-        raise NotExact(why)
+        raise NotFollowedError(why)
 
     def _moves(self, where: Any) -> NDArray[np.bool_]:
         return np.asarray(where.reshape(self.count, -1).any(axis=1))
