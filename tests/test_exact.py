@@ -549,6 +549,30 @@ class Layer:
         return self.out
 
 
+class Twice(Layer):
+    """A layer that is derived from another, and counts what it was made of."""
+
+    def __init__(self, w):
+        self.parts = []
+        super().__init__(w)
+        self.parts.append(self.w)
+
+    def forward(self, x):
+        return super().forward(x) * len(self.parts) + self.forward_again(x)
+
+    def forward_again(self, x):
+        return Layer.forward(self, x)
+
+
+class Thrice(Twice):
+    """A layer that adds nothing of its own but a factor."""
+
+    FACTOR = 3.0
+
+    def scaled(self, x):
+        return self.forward_again(x) * self.FACTOR
+
+
 def columns(x):
     shape, strides = (x.shape[0] - 1, 2, x.shape[1]), (x.strides[0], x.strides[0], x.strides[1])
     return np.lib.stride_tricks.as_strided(np.asarray(x), shape, strides)
@@ -570,6 +594,7 @@ def filled_in_order(x):
     [
         lambda x: (LAYER.forward(x) * WEIGHTS).sum(),
         lambda x: (Layer(WEIGHTS[:4]).forward(x) * WEIGHTS).sum(),
+        lambda x: (Thrice(WEIGHTS[:4]).scaled(x) * WEIGHTS).sum(),
         lambda x: (columns(x) ** 3).sum(),
         lambda x: (x.copy() ** 2).sum() if isinstance(np.zeros(3), np.ndarray) and isinstance(x, np.ndarray) else 0.0,
         filled_in_order,
@@ -580,6 +605,13 @@ def test_arrays_that_are_filled_carry_differences(f):
     found = fastgrad.numerical_gradient(f, x, full=True)
     assert found.scheme == "exact"
     assert found.value == pytest.approx(fastgrad.numerical_gradient(f, x, step=1e-5), abs=1e-7)
+
+
+def test_super_goes_on_from_where_it_stands():
+    # The method of the class below makes plain arrays, as its own code says; it is called once, and the caller falls back.
+    x = np.random.default_rng(4).normal(size=(6, 4))
+    f = lambda x: (Twice(WEIGHTS[:4]).forward(x) * WEIGHTS).sum()  # noqa: E731
+    assert fastgrad.numerical_gradient(f, x) == pytest.approx(fastgrad.numerical_gradient(f, x, step=1e-5), abs=1e-7)
 
 
 def test_nothing_of_the_users_is_touched():

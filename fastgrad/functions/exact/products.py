@@ -26,11 +26,9 @@ def matmul(a: Array, da: Delta, b: Array, db: Delta) -> Delta:
 
 
 def _first(da: Array, b: Array) -> Array:
-    """Return δA·B."""
-    if b.ndim == 1:
-        return da @ b
-    if b.ndim == 2:
-        return np.asarray((da.reshape(-1, da.shape[-1]) @ b).reshape(*da.shape[:-1], b.shape[-1]))
+    """Return δA·B: a product for each move, for one of all moves together would wake the threads of a BLAS for little."""
+    if b.ndim == 1 or (b.ndim == 2 and da.ndim == 2):
+        return np.asarray(da @ b)
     if da.ndim == 2:
         return np.asarray(_behind(da[:, None, :], b.ndim) @ b)[..., 0, :]
     return np.asarray(_behind(da, b.ndim) @ b)

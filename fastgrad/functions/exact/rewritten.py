@@ -80,9 +80,10 @@ class Rewriting:
         for name in _names_in(function.__code__):
             if name in names and others[name] is names[name]:
                 others[name] = self.of(names[name])
-        for cell, old in zip(closure or (), cells or (), strict=True):
+        for name, cell, old in zip(function.__code__.co_freevars, closure or (), cells or (), strict=True):
             try:
-                cell.cell_contents = self.of(old.cell_contents)
+                # By its class, which super() goes on from, an object finds the methods of those that it was derived from.
+                cell.cell_contents = old.cell_contents if name == "__class__" else self.of(old.cell_contents)
             except ValueError:  # a variable that has no value yet
                 continue
         return new
@@ -94,7 +95,8 @@ class Rewriting:
 
     def _class(self, kind: type) -> Any:
         new = self._keep(kind, type(kind.__name__, (kind,), {"__slots__": ()} if "__slots__" in vars(kind) else {}))
-        for name, value in list(vars(kind).items()):
+        inherited = [parent for parent in reversed(kind.__mro__) if _is_their_class(parent)]
+        for name, value in [pair for parent in inherited for pair in vars(parent).items()]:
             if isinstance(value, FunctionType):
                 setattr(new, name, self.of(value))
             elif isinstance(value, (staticmethod, classmethod)):

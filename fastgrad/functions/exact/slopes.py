@@ -114,9 +114,9 @@ class Moves:
             moves[:, part].reshape(count, *value.shape) if moves[:, part].any() else None
             for part, value in zip(self._parts, self._values, strict=True)
         ]
+        self._function.evaluations += count
         tile, outputs = self._followed(self._values, deltas, count)
         self.largest = max(self.largest, tile.largest)
-        self._function.evaluations += count
         return tile, self._number(outputs, count)
 
     def _number(self, outputs: list[Output], count: int) -> Array:
