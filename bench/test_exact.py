@@ -27,6 +27,7 @@ SAMPLE = 24
 DIGITS = 15.0
 """Digits that are counted as all: an error of 1e-15 of the largest entry of a tensor."""
 
+LINE = "{:22s} {:6s} {:6,d}   exact {:5.1f} {:8.4f} s   complex {:5.1f} {:8.4f} s   extrapolated {:5.1f} {:9.3f} s"
 TABLE = []
 
 
@@ -46,17 +47,21 @@ class Case:
         self.precise |= {name: value.astype(np.float64).astype(np.longdouble) for name, value in self.moving()}
 
     def moving(self):
+        """Return the real inputs, by name or place."""
         return [(name, value) for name, value in self.precise.items() if value.dtype.kind == "f"]
 
     def returned(self, values):
+        """Return what forward does."""
         return self.layer.forward(**values) if self.is_dict else self.layer.forward(*values.values())
 
     def outputs(self, values):
+        """Return all outputs in a tuple."""
         found = self.returned(values)
         found = found[0] if isinstance(found, tuple) else found
         return found if isinstance(found, tuple) else (found,)
 
     def __call__(self, moved):
+        """Return the weighted sum of outputs."""
         outputs = self.outputs({name: moved.get(str(name), value) for name, value in self.precise.items()})
         terms = [(weight * part).sum() for weight, part in zip(self.weights, outputs, strict=True)]
         return sum(terms[1:], terms[0])

@@ -152,7 +152,7 @@ def exact_slopes(function: Function, direction: Array, confirms: Callable[[Array
     if beside.all():
         raise NotFollowedError("it has a kink in every entry")
     kept = np.where(beside, 0.0, direction)
-    if not is_smooth:
+    if not is_smooth or beside.any():
         along, is_smooth = moves.along(kept, step)
         if not confirms(kept, along / step):
             raise NotFollowedError("differences of its values contradict them")
