@@ -447,6 +447,20 @@ def test_a_kink_is_seen_exactly_and_others_keep_their_digits(case):
     assert found.value[1::2].tolist() == [beside] * 10
 
 
+def test_kinks_cost_no_extrapolation_and_are_judged_by_both_slopes():
+    x = np.zeros((20, 20))
+    x[::2] = np.random.default_rng(3).normal(size=(10, 20))
+    f = lambda x: (np.maximum(x, 0.0) * 3.0).sum()  # noqa: E731
+    gradient = np.where(x > 0.0, 3.0, 0.0)
+    report = fastgrad.check_function(f, gradient, x)
+    assert (report.verdict, report.scheme, report.counts.kinks) == ("right", "exact", 200)
+    assert report.evaluations < 5 * x.size
+    wrong = gradient.copy()
+    wrong[1, 3] = 3.0 + 1e-5
+    report = fastgrad.check_function(f, wrong, x)
+    assert [entry.name for entry in report.entries if entry.verdict == "wrong"] == ["x[1, 3]"]
+
+
 def test_a_slope_without_a_limit_is_not_a_number_of_2_to_the_54th():
     x = np.array([0.0, 1.0] * 10)
     for f in (lambda x: np.cbrt(x).sum(), lambda x: (np.sign(x) * np.sqrt(np.abs(x))).sum()):

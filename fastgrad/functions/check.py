@@ -20,8 +20,9 @@ from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, claim_of, rel
 from fastgrad.functions.difference import both_sides
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
-from fastgrad.functions.gradient import FOLLOWED_FROM, check_scheme, without_noise
+from fastgrad.functions.gradient import check_scheme
 from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
+from fastgrad.functions.plain import FOLLOWED_FROM, Plain, settled, without_noise
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport, Verdict
 from fastgrad.functions.step import WITHOUT_NOISE, choose_steps
 from fastgrad.functions.tensors import domain_remark, lines
@@ -167,24 +168,9 @@ def _check_entries(case: Case, step: float | None, seed: int, began: float) -> F
 
 def _second_look(case: Case, look: Look, entries: NDArray[np.int64]) -> Extrapolated:
     """Look again at entries in question; what has no noise is exact unless open, or contradicted by a difference."""
-    values = look.values[entries]
-    if look.scheme not in WITHOUT_NOISE or _contradicted(case, look.values, entries):
+    if look.plain is None or _contradicted(case, look.values, entries):
         return extrapolate(case.function, case.noise, entry_prober(case.function, entries), case.scale[entries])
-    exact, none = 16.0 * UNIT_ROUNDOFF * np.abs(values), np.zeros(entries.size, dtype=bool)
-    found = (values, exact, look.steps[entries], values, values, 0.0 * exact, np.abs(values), none, none)
-    is_open = look.bent[entries]
-    if not is_open.any():
-        return Extrapolated(*found)
-    probed = entries[is_open]
-    others = extrapolate(case.function, case.noise, entry_prober(case.function, probed), case.scale[probed])
-    return Extrapolated(*(_filled(array, is_open, part) for array, part in zip(found, others, strict=True)))
-
-
-def _filled(array: NDArray[Any], places: NDArray[np.bool_], part: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy of an array with others in some places."""
-    filled = array.copy()
-    filled[places] = part
-    return filled
+    return settled(case.function, case.noise, look.plain, entries)
 
 
 def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool:
@@ -228,12 +214,16 @@ def _wrong_together(
 
 
 class Look(NamedTuple):
-    """A value for each entry, its step, how it was taken, and whether one-sided differences lie far apart; nan where open."""
+    """A value for each entry, its step, how it was taken, and whether one-sided differences lie far apart.
+
+    Of a gradient without noise also that itself; its values are nan where they are open.
+    """
 
     values: Array
     steps: Array
     scheme: str
     bent: NDArray[np.bool_]
+    plain: Plain | None
 
 
 def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
@@ -241,13 +231,13 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
     entries = np.arange(function.x.size)
     plain = without_noise(function) if step is None else None
     if plain is not None:
-        return Look(*plain)
+        return Look(plain.values, plain.steps, plain.scheme, plain.open, plain)
     steps = choose_steps(function, noise, "central") if step is None else np.full(entries.size, step)
     upper, lower = both_sides(function, steps, entries, forgiving=True)
     slopes = np.abs(np.append(upper - function.value, function.value - lower)) / np.append(steps, steps)
     jump = np.abs(upper - 2.0 * function.value + lower) / steps
     bent = jump > BEND * np.nanmax(np.append(slopes, 0.0)) + 2.0 * SCREEN_NOISE * noise.level / steps
-    return Look((upper - lower) / (2.0 * steps), steps, "central", bent)
+    return Look((upper - lower) / (2.0 * steps), steps, "central", bent, None)
 
 
 class Finding(NamedTuple):

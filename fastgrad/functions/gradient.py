@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import Array, read, real_number
-from fastgrad.functions.difference import classical, try_complex, try_exact
+from fastgrad.functions.difference import classical
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.exact.slopes import steps_of
 from fastgrad.functions.extrapolation import entry_prober, extrapolate
-from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
-from fastgrad.functions.step import COMPLEX_STEP, WITHOUT_NOISE, Scheme, choose_steps
+from fastgrad.functions.noise import Noise, scale_of
+from fastgrad.functions.plain import ROUNDING, settled, without_noise
+from fastgrad.functions.step import WITHOUT_NOISE, Scheme, choose_steps
 
 MEASURED_FROM = 4
 """Entries from which on noise is measured first: it takes six evaluations, extrapolation about eight for each entry. For
 fewer it is measured where values turn out to tremble by more than their rounding."""
-
-FOLLOWED_FROM = 16
-"""Entries from which on exact differences are tried before complex steps: they carry many moves at once, and an operation with
-few takes some ten times the time of a plain one."""
 
 
 @dataclass(frozen=True)
@@ -204,50 +200,22 @@ def _automatic(function: Function, noise: Noise, with_error: bool) -> Flat:
     plain = without_noise(function)
     entries = np.arange(function.x.size)
     if plain is None:
-        return Flat(*_extrapolated(function, noise, entries, with_error), "extrapolated")
-    flat = Flat(plain.values.copy(), _rounding_error(plain.values), plain.steps, plain.scheme)
-    if plain.open.any():
-        parts = _extrapolated(function, noise, entries[plain.open], with_error)
-        for array, part in zip((flat.value, flat.error, flat.step), parts, strict=True):
-            array[plain.open] = part
-    return flat
+        return _extrapolated(function, noise, entries, with_error)
+    found = settled(function, noise, plain, entries)
+    if np.isnan(found.value).any() and function.failure is not None:
+        raise function.failure
+    return Flat(found.value, found.error, found.step, plain.scheme)
 
 
-class Plain(NamedTuple):
-    """Slopes that noise does not disturb, their steps, how they were made, and entries that are left open."""
-
-    values: Array
-    steps: Array
-    scheme: Literal["exact", "complex"]
-    open: NDArray[np.bool_]
-
-
-def without_noise(function: Function) -> Plain | None:
-    """Return the gradient by exact differences or by complex steps, whichever takes less time if both can; None if neither."""
-    few = function.x.size < FOLLOWED_FROM
-    slopes = None if few else try_exact(function)
-    if slopes is None:
-        value = try_complex(function)
-        if value is not None:
-            return Plain(value, np.full(value.size, COMPLEX_STEP), "complex", np.zeros(value.size, dtype=bool))
-        slopes = try_exact(function) if few else None
-    return None if slopes is None else Plain(slopes.values, steps_of(function.x), "exact", slopes.open)
-
-
-def _extrapolated(function: Function, noise: Noise, entries: NDArray[np.int64], with_error: bool) -> tuple[Array, Array, Array]:
-    """Return values, errors and steps of entries by extrapolation."""
+def _extrapolated(function: Function, noise: Noise, entries: NDArray[np.int64], with_error: bool) -> Flat:
+    """Return the gradient by extrapolation."""
     if entries.size >= MEASURED_FROM:
         _ = noise.level
-    found = extrapolate(function, noise, entry_prober(function, entries), scale_of(function.x)[entries])
+    found = extrapolate(function, noise, entry_prober(function, entries), scale_of(function.x))
     if np.isnan(found.value).any() and function.failure is not None:
         raise function.failure
     error = np.maximum(found.error, 2.0 * noise.level / found.step) if with_error else found.error
-    return found.value, error, found.step
-
-
-def _rounding_error(value: Array) -> Array:
-    """Return the error that is usual where nothing is subtracted: rounding of the function, which nobody measures there."""
-    return 16.0 * UNIT_ROUNDOFF * np.abs(value)
+    return Flat(found.value, error, found.step, "extrapolated")
 
 
 def _error(function: Function, noise: Noise, scheme: Scheme, steps: Array, value: Array) -> Array:
@@ -259,7 +227,7 @@ def _error(function: Function, noise: Noise, scheme: Scheme, steps: Array, value
     Noise ε makes 2ε/h, ε/h, 3ε/(2h) at most.
     """
     if scheme in WITHOUT_NOISE:
-        return _rounding_error(value)
+        return ROUNDING * np.abs(value)
     order, share = {"forward": (1, 2.0), "central": (2, 1.0), "five-point": (4, 1.5)}[scheme]
     wider = classical(function, scheme, 2.0 * steps, np.arange(steps.size))
     return np.abs(wider - value) / (2**order - 1) + share * noise.level / steps  # type: ignore[no-any-return]

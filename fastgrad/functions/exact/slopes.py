@@ -51,10 +51,14 @@ class Slopes(NamedTuple):
         Slopes, right to the rounding of f's own derivative; nan where they are open.
     open : ndarray of bool, shape (size,)
         Entries on kinks, or beside jumps.
+    left, right : ndarray, shape (size,)
+        Slopes on both sides of x where there is a tie; elsewhere, and where they are unknown, nan.
     """
 
     values: Array
     open: NDArray[np.bool_]
+    left: Array
+    right: Array
 
 
 def steps_of(x: Array) -> Array:
@@ -146,7 +150,8 @@ def exact_slopes(function: Function, direction: Array, confirms: Callable[[Array
     differences, tied = moves.entries(entries, steps)
     values = differences / steps
     largest = np.abs(values[~tied & np.isfinite(values)]).max(initial=0.0)
-    values[tied] = _of_ties(moves, np.flatnonzero(tied), steps[tied], values[tied], NOTHING * largest)
+    left, right = _sides(moves, np.flatnonzero(tied), steps, values)
+    values[tied] = _same_slope(left[tied], right[tied], NOTHING * largest)
     is_open = ~np.isfinite(values)
     beside = is_open | tied
     if beside.all():
@@ -159,7 +164,7 @@ def exact_slopes(function: Function, direction: Array, confirms: Callable[[Array
     terms = np.where(beside, 0.0, values) * kept
     if not is_smooth or abs(terms.sum() - along / step) > SUMS * np.abs(terms).sum():
         raise NotFollowedError("its slopes do not add up to that along a direction")
-    return Slopes(values, is_open)
+    return Slopes(values, is_open, left, right)
 
 
 def central_differences(function: Function, steps: Array) -> Array:
@@ -175,11 +180,16 @@ def central_differences(function: Function, steps: Array) -> Array:
     return np.asarray((upper - lower) / (2.0 * steps))
 
 
-def _of_ties(moves: Moves, entries: NDArray[np.int64], steps: Array, right: Array, nothing: float) -> Array:
-    """Return the slopes of entries that have a tie on their way, nan where that is a kink."""
-    if entries.size == 0:
-        return right
-    differences, _ = moves.entries(entries, -steps)
-    left = differences / -steps
+def _sides(moves: Moves, tied: NDArray[np.int64], steps: Array, values: Array) -> tuple[Array, Array]:
+    """Return the slopes to the left and to the right of entries that have a tie, nan for others."""
+    left, right = np.full(values.size, np.nan), np.full(values.size, np.nan)
+    if tied.size:
+        right[tied] = values[tied]
+        left[tied] = moves.entries(tied, -steps[tied])[0] / -steps[tied]
+    return left, right
+
+
+def _same_slope(left: Array, right: Array, nothing: float) -> Array:
+    """Return the slope of both sides, nan where they have different ones."""
     room = np.maximum(SAME * np.maximum(np.abs(right), np.abs(left)), nothing)
     return np.where(np.abs(right - left) <= room, 0.5 * (right + left), np.nan)
