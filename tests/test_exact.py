@@ -508,7 +508,7 @@ FALLING = [
     (lambda x: sum(number**2 for number in x.tolist()), ".tolist"),
     (lambda x: (x.astype(np.float32) * 1.0).astype(float).sum() * 0.0 + (x * x).sum(), "float32"),
     (lambda x: (x * x).sum() + 0.0 * np.bincount(x.astype(int) * 0)[0], "int64"),
-    (lambda x: np.sum(x * x, where=x > -9.0), "where"),
+    (lambda x: np.sum(x * x, where=x > -9.0), "it does not take such arrays (TypeError"),
     (lambda x: np.multiply(x, x, where=x > -9.0, out=np.zeros_like(x)).sum(), "options"),
     (lambda x: np.vectorize(lambda t: t * t)(x).sum(), ""),
     (lambda x: (x * x).sum() + 0.0 * (x // 0.3).sum(), "floor_divide"),

@@ -67,7 +67,7 @@ class Followed:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # exit() included, as for f itself
-            raise NotFollowedError(tile.refusal or f"it raises {type(error).__name__}: {error}") from error
+            raise NotFollowedError(tile.refusal or f"it does not take such arrays ({type(error).__name__}: {error})") from error
         if tile.refusal is not None:  # which the function has caught
             raise NotFollowedError(tile.refusal)
         return tile, outputs
