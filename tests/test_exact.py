@@ -26,7 +26,7 @@ def carried(function, *pairs):
     count = next(len(delta) for _, delta in pairs if delta is not None)
     tile = Tile(count)
     found = function(*(fresh(tile, np.array(value), None if delta is None else np.array(delta)) for value, delta in pairs))
-    return found.value, found.delta, tile
+    return found.numbers, found.delta, tile
 
 
 def exact(function, a, d):
@@ -517,7 +517,7 @@ FALLING = [
     (swallowing, "plain array or number"),
     (keeping, "from one call to the next"),
     (lambda x: (x * x).sum() if isinstance(x, np.ndarray) else 7.0 * x.sum(), ""),
-    (lambda x: (getattr(x, "value", x) ** 2).sum(), ""),
+    (lambda x: (getattr(x, "numbers", x) ** 2).sum(), "contradict"),
 ]
 
 
@@ -609,6 +609,7 @@ def filled_in_order(x):
         lambda x: (LAYER.forward(x) * WEIGHTS).sum(),
         lambda x: (Layer(WEIGHTS[:4]).forward(x) * WEIGHTS).sum(),
         lambda x: (Thrice(WEIGHTS[:4]).scaled(x) * WEIGHTS).sum(),
+        lambda x: (getattr(x, "value", x) ** 2).sum(),
         lambda x: (columns(x) ** 3).sum(),
         lambda x: (x.copy() ** 2).sum() if isinstance(np.zeros(3), np.ndarray) and isinstance(x, np.ndarray) else 0.0,
         filled_in_order,

@@ -82,7 +82,7 @@ def _rewritten(f: Any, buffers: Buffers) -> Any:
 
 def _output(tile: Tile, leaf: Any) -> Output:
     if is_moved(leaf):
-        return Output(leaf.value, of_tile(tile, leaf).delta)
+        return Output(leaf.numbers, of_tile(tile, leaf).delta)
     value = np.asarray(leaf)
     if value.dtype.kind not in "fiub":
         tile.refuse(f"it returns {type(leaf).__name__}")

@@ -51,19 +51,19 @@ class Moved(NDArrayOperatorsMixin):
 
     Attributes
     ----------
-    value : ndarray
-        The array at the point.
+    numbers : ndarray
+        The array at the point. It is called as nothing of NumPy's is, for some code asks whether an array has a value.
     block : Block
         The memory that it is a view of.
     is_scalar : bool
         Whether NumPy has a number here, which is replaced and not changed in place.
     """
 
-    __slots__ = ("block", "is_scalar", "value")
+    __slots__ = ("block", "is_scalar", "numbers")
     __array_priority__ = 1e6
 
-    def __init__(self, block: Block, value: NDArray[np.float64], is_scalar: bool = False) -> None:
-        self.block, self.value, self.is_scalar = block, value, is_scalar
+    def __init__(self, block: Block, numbers: NDArray[np.float64], is_scalar: bool = False) -> None:
+        self.block, self.numbers, self.is_scalar = block, numbers, is_scalar
 
     @property
     def tile(self) -> Tile:
@@ -84,14 +84,14 @@ class Moved(NDArrayOperatorsMixin):
         global _places
         if _places.size < self.block.values.size:
             _places = np.arange(2 * self.block.values.size)
-        return np.ndarray(self.value.shape, _places.dtype, _places, self._offset(), self.value.strides)
+        return np.ndarray(self.numbers.shape, _places.dtype, _places, self._offset(), self.numbers.strides)
 
     def _seen(self, memory: NDArray[np.float64]) -> NDArray[np.float64]:
-        strides = (memory.strides[0], *self.value.strides)
-        return np.ndarray((len(memory), *self.value.shape), np.float64, memory, self._offset(), strides)
+        strides = (memory.strides[0], *self.numbers.strides)
+        return np.ndarray((len(memory), *self.numbers.shape), np.float64, memory, self._offset(), strides)
 
     def _offset(self) -> int:
-        return int(self.value.__array_interface__["data"][0]) - self.block.address if self.value.size else 0
+        return int(self.numbers.__array_interface__["data"][0]) - self.block.address if self.numbers.size else 0
 
     # What NumPy asks.
 
@@ -122,19 +122,19 @@ class Moved(NDArrayOperatorsMixin):
     __int__ = __complex__ = __index__ = __hash__ = __float__  # type: ignore[assignment]
 
     def __bool__(self) -> bool:
-        identities.compare(self.tile, self.value, self.delta, np.zeros(()), None)
-        return bool(self.value)
+        identities.compare(self.tile, self.numbers, self.delta, np.zeros(()), None)
+        return bool(self.numbers)
 
     # What people write.
 
     def __len__(self) -> int:
-        return len(self.value)
+        return len(self.numbers)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[row] for row in range(len(self.value)))
+        return (self[row] for row in range(len(self.numbers)))
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return repr(self.numbers)
 
     def __copy__(self) -> Moved:
         return rearranged(self, np.copy)  # type: ignore[no-any-return]
@@ -156,7 +156,7 @@ class Moved(NDArrayOperatorsMixin):
             self.tile.refuse("it writes several numbers to one place")
         # The difference is read before anything is written: it may lie in the memory that is written to.
         added = None if delta is None else np.array(_spread(delta, np.ndim(places)))
-        self.value[index] = moved.value
+        self.numbers[index] = moved.numbers
         if added is not None or self.block.delta is not None:
             self._put(index, places, 0.0 if added is None else added)
 
@@ -167,7 +167,7 @@ class Moved(NDArrayOperatorsMixin):
             self.written()[(slice(None), *(index if isinstance(index, tuple) else (index,)))] = delta
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or not hasattr(self.value, name):
+        if name.startswith("__") or not hasattr(self.numbers, name):
             raise AttributeError(name)
         self.tile.refuse(f"it asks an array for .{name}")
 
@@ -194,32 +194,32 @@ class Moved(NDArrayOperatorsMixin):
     @property
     def shape(self) -> tuple[int, ...]:
         """Its shape."""
-        return self.value.shape
+        return self.numbers.shape
 
     @property
     def ndim(self) -> int:
         """Its number of axes."""
-        return self.value.ndim
+        return self.numbers.ndim
 
     @property
     def size(self) -> int:
         """How many numbers it has."""
-        return self.value.size
+        return self.numbers.size
 
     @property
     def dtype(self) -> Any:
         """The type of its numbers."""
-        return self.value.dtype
+        return self.numbers.dtype
 
     @property
     def itemsize(self) -> int:
         """Bytes of a number."""
-        return self.value.itemsize
+        return self.numbers.itemsize
 
     @property
     def strides(self) -> tuple[int, ...]:
         """Bytes from one number to the next, along each axis."""
-        return self.value.strides
+        return self.numbers.strides
 
     @property
     def T(self) -> Moved:
@@ -343,7 +343,7 @@ def mapped(function: Callable[[Any], Any], value: Any) -> Any:
 
 def plain(value: Any) -> Any:
     """Return the value without its differences, in nested lists too."""
-    return value.value if is_moved(value) else mapped(plain, value) if holds_moved(value) else value
+    return value.numbers if is_moved(value) else mapped(plain, value) if holds_moved(value) else value
 
 
 def plain_index(tile: Tile, index: Any) -> Any:
@@ -362,7 +362,7 @@ def _is_advanced(index: Any) -> bool:
 
 def rearranged(array: Moved, function: Callable[[NDArray[Any]], Any]) -> Any:
     """Return what a function makes of an array that only puts its numbers elsewhere: views of it remain views."""
-    return _rearranged(array, function(array.value), lambda: function(array.places()))
+    return _rearranged(array, function(array.numbers), lambda: function(array.places()))
 
 
 def _rearranged(array: Moved, found: Any, places: Callable[[], Any]) -> Any:
@@ -444,7 +444,7 @@ def _into(tile: Tile, out: Any, found: Any) -> Any:
     """Write a result into an array that was there."""
     if not is_moved(out) or not is_moved(found) or out.tile is not tile:
         tile.refuse("it adds to a plain array, or writes into one")
-    if np.shape(found.value) != out.shape:
+    if np.shape(found.numbers) != out.shape:
         tile.refuse("it writes a result into an array of another shape")
     out[...] = found
     return out
@@ -460,4 +460,4 @@ def _at(tile: Tile, ufunc: Any, array: Any, index: Any, added: Any = None) -> No
     if delta is not None:
         spread = np.broadcast_to(_spread(delta, np.ndim(places)), (tile.count, *np.shape(places)))
         AT[ufunc].at(array.block.differences(), (slice(None), places), spread.copy())
-    ufunc.at(array.value, index, moved.value)
+    ufunc.at(array.numbers, index, moved.numbers)

@@ -77,7 +77,7 @@ def _sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     a = _moved(a)
     _same_type(a, dtype, out)
     delta = None if a.delta is None else a.delta.sum(axis=_behind(a, axis), keepdims=keepdims)
-    return fresh(a.tile, np.sum(a.value, axis=axis, keepdims=keepdims), delta)
+    return fresh(a.tile, np.sum(a.numbers, axis=axis, keepdims=keepdims), delta)
 
 
 @stands_for((np.add, "reduce"))
@@ -90,7 +90,7 @@ def _mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
     a = _moved(a)
     _same_type(a, dtype, out)
     delta = None if a.delta is None else a.delta.mean(axis=_behind(a, axis), keepdims=keepdims)
-    return fresh(a.tile, np.mean(a.value, axis=axis, keepdims=keepdims), delta)
+    return fresh(a.tile, np.mean(a.numbers, axis=axis, keepdims=keepdims), delta)
 
 
 def _centred_squares(a: Moved, axis: Any, ddof: float, keepdims: bool) -> Delta:
@@ -99,7 +99,7 @@ def _centred_squares(a: Moved, axis: Any, ddof: float, keepdims: bool) -> Delta:
         return None
     axes = _behind(a, axis)
     own = tuple(one - 1 for one in axes)
-    c = a.value - a.value.mean(axis=own, keepdims=True)
+    c = a.numbers - a.numbers.mean(axis=own, keepdims=True)
     d = a.delta - a.delta.mean(axis=axes, keepdims=True)
     count = np.prod([a.shape[one] for one in own])
     return np.asarray((d * (2.0 * c + d)).sum(axis=axes, keepdims=keepdims) / (count - ddof))
@@ -109,14 +109,14 @@ def _centred_squares(a: Moved, axis: Any, ddof: float, keepdims: bool) -> Delta:
 def _var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False) -> Moved:
     a = _moved(a)
     _same_type(a, dtype, out)
-    return fresh(a.tile, np.var(a.value, axis=axis, ddof=ddof, keepdims=keepdims), _centred_squares(a, axis, ddof, keepdims))
+    return fresh(a.tile, np.var(a.numbers, axis=axis, ddof=ddof, keepdims=keepdims), _centred_squares(a, axis, ddof, keepdims))
 
 
 @stands_for(np.std)
 def _std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False) -> Moved:
     a = _moved(a)
     _same_type(a, dtype, out)
-    value = np.std(a.value, axis=axis, ddof=ddof, keepdims=keepdims)
+    value = np.std(a.numbers, axis=axis, ddof=ddof, keepdims=keepdims)
     return fresh(a.tile, value, _root(a.tile, value, _centred_squares(a, axis, ddof, keepdims)))
 
 
@@ -137,9 +137,9 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
         a.tile.refuse(f"it calls numpy.linalg.norm with the order {ord}")
     if ord == 2 and isinstance(axis, tuple):
         a.tile.refuse("it calls numpy.linalg.norm for a matrix")
-    value = np.linalg.norm(a.value, ord, axis, keepdims)
+    value = np.linalg.norm(a.numbers, ord, axis, keepdims)
     d = a.delta
-    squares = None if d is None else (d * (2.0 * a.value + d)).sum(axis=_behind(a, axis), keepdims=keepdims)
+    squares = None if d is None else (d * (2.0 * a.numbers + d)).sum(axis=_behind(a, axis), keepdims=keepdims)
     return fresh(a.tile, value, _root(a.tile, value, squares))
 
 
@@ -147,7 +147,7 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> 
 def _cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Moved:
     a = _moved(a)
     _same_type(a, dtype, out)
-    value = np.cumsum(a.value, axis)
+    value = np.cumsum(a.numbers, axis)
     if a.delta is None:
         return fresh(a.tile, value)
     if axis is None:
@@ -164,13 +164,13 @@ def _add_accumulate(a: Any, axis: int = 0, dtype: Any = None, out: Any = None) -
 def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Moved:
     a = _moved(a)
     _same_type(a, dtype, out)
-    value = np.prod(a.value, axis=axis, keepdims=keepdims)
+    value = np.prod(a.numbers, axis=axis, keepdims=keepdims)
     if a.delta is None:
         return fresh(a.tile, value)
     if axis is not None and not isinstance(axis, (int, np.integer)):
         a.tile.refuse("it multiplies over several axes")
     last = 1 if axis is None else _behind(a, axis)[0]
-    own = a.value.reshape(-1) if axis is None else a.value
+    own = a.numbers.reshape(-1) if axis is None else a.numbers
     delta = a.delta.reshape(a.tile.count, -1) if axis is None else a.delta
     numbers, moves = np.moveaxis(own, last - 1, 0), np.moveaxis(delta, last, 0)
     product, d = np.ones(numbers.shape[1:]), np.zeros(moves.shape[1:])
@@ -183,7 +183,7 @@ def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims
 @stands_for(np.trace)
 def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Moved:
     diagonal = rearranged(_moved(a), lambda array: np.diagonal(array, offset, axis1, axis2))
-    value = np.trace(a.value, offset, axis1, axis2)
+    value = np.trace(a.numbers, offset, axis1, axis2)
     return fresh(a.tile, value, None if diagonal.delta is None else diagonal.delta.sum(axis=-1))
 
 
@@ -198,11 +198,11 @@ def _extreme(
     _same_type(a, None, out)
     if initial is not None:
         a.tile.refuse("it takes an extreme with an initial value")
-    value = reduce(a.value, axis=axis, keepdims=keepdims)
+    value = reduce(a.numbers, axis=axis, keepdims=keepdims)
     if a.delta is None:
         return fresh(a.tile, value)
     axes = _behind(a, axis)
-    gap = a.value - reduce(a.value, axis=axis, keepdims=True)
+    gap = a.numbers - reduce(a.numbers, axis=axis, keepdims=True)
     _tie_among(a.tile, gap == 0.0, a.delta, axes)
     return fresh(a.tile, value, reduce(gap + a.delta, axis=axes, keepdims=keepdims))
 
@@ -234,14 +234,14 @@ def _place_of_extreme(find: Any, reduce: Any, a: Any, axis: Any = None, out: Any
     a = _moved(a)
     _same_type(a, None, out)
     if a.delta is not None:
-        gap = a.value - reduce(a.value, axis=axis, keepdims=True)
+        gap = a.numbers - reduce(a.numbers, axis=axis, keepdims=True)
         axes = _behind(a, axis)
         _tie_among(a.tile, gap == 0.0, a.delta, axes, doubt=True)
         moved = gap + a.delta
         # Without a tie the extreme number stays where it is unless another comes to its side.
         extreme = moved == reduce(moved, axis=axes, keepdims=True)
         a.tile.doubt((extreme & (gap != 0.0)) | np.isnan(moved))
-    return find(a.value, axis=axis, keepdims=keepdims)
+    return find(a.numbers, axis=axis, keepdims=keepdims)
 
 
 FUNCTIONS[np.argmax] = partial(_place_of_extreme, np.argmax, np.max)
@@ -251,10 +251,10 @@ FUNCTIONS[np.argmin] = partial(_place_of_extreme, np.argmin, np.min)
 @stands_for(np.argsort)
 def _argsort(a: Any, axis: int = -1, kind: Any = None) -> Any:
     a = _moved(a)
-    order = np.argsort(a.value, axis=axis, kind=kind)
+    order = np.argsort(a.numbers, axis=axis, kind=kind)
     if a.delta is not None:
         axis = _behind(a, axis)[0]
-        gaps = np.diff(np.take_along_axis(a.value, order, axis - 1), axis=axis - 1)
+        gaps = np.diff(np.take_along_axis(a.numbers, order, axis - 1), axis=axis - 1)
         moves = np.diff(np.take_along_axis(a.delta, order[None], axis), axis=axis)
         identities.doubt_crossing(a.tile, gaps, moves)
     return order
@@ -274,7 +274,7 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
     lower, upper = (min if a_min is None else a_min), (max if a_max is None else a_max)
     found = a if lower is None else elementwise(a.tile, np.maximum, (a, lower))
     found = found if upper is None else elementwise(a.tile, np.minimum, (found, upper))
-    return fresh(a.tile, np.clip(a.value, plain(lower), plain(upper)), None if found.delta is None else found.delta.copy())
+    return fresh(a.tile, np.clip(a.numbers, plain(lower), plain(upper)), None if found.delta is None else found.delta.copy())
 
 
 @stands_for(np.where)
@@ -308,7 +308,7 @@ def _truth(a: Any, *rest: Any, **options: Any) -> Any:
 @stands_for(np.einsum)
 def _einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Moved:
     tile = _tile_of(*operands)
-    if len(operands) == 1 and np.may_share_memory(np.einsum(subscripts, operands[0].value), operands[0].value):
+    if len(operands) == 1 and np.may_share_memory(np.einsum(subscripts, operands[0].numbers), operands[0].numbers):
         return rearranged(operands[0], lambda array: np.einsum(subscripts, array))  # type: ignore[no-any-return]
     full = products.explicit(subscripts) if isinstance(subscripts, str) else None
     if full is None:
@@ -318,7 +318,7 @@ def _einsum(subscripts: Any, *operands: Any, optimize: Any = False) -> Moved:
 
 def _summed_products(tile: Tile, value: Any, subscripts: str, operands: Any) -> Moved:
     moved = [as_moved(tile, operand) for operand in operands]
-    return fresh(tile, value, products.einsum(subscripts, [one.value for one in moved], [one.delta for one in moved]))
+    return fresh(tile, value, products.einsum(subscripts, [one.numbers for one in moved], [one.delta for one in moved]))
 
 
 @stands_for(np.dot)
@@ -328,9 +328,9 @@ def _dot(a: Any, b: Any, out: Any = None) -> Any:
     _same_type(a, None, out)
     if a.ndim == 0 or b.ndim == 0:
         return elementwise(tile, np.multiply, (a, b))
-    value = np.dot(a.value, b.value)
+    value = np.dot(a.numbers, b.numbers)
     if b.ndim <= 2:
-        return fresh(tile, value, products.matmul(a.value, a.delta, b.value, b.delta))
+        return fresh(tile, value, products.matmul(a.numbers, a.delta, b.numbers, b.delta))
     return _contracted(tile, value, a, b, [a.ndim - 1], [b.ndim - 2])
 
 
@@ -350,7 +350,7 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Moved:
     a, b = as_moved(tile, a), as_moved(tile, b)
     left, right = (list(range(a.ndim - axes, a.ndim)), list(range(axes))) if isinstance(axes, int) else axes
     left, right = (list(np.atleast_1d(side)) for side in (left, right))
-    return _contracted(tile, np.tensordot(a.value, b.value, axes), a, b, left, right)
+    return _contracted(tile, np.tensordot(a.numbers, b.numbers, axes), a, b, left, right)
 
 
 @stands_for(np.inner)
@@ -359,21 +359,21 @@ def _inner(a: Any, b: Any) -> Any:
     a, b = as_moved(tile, a), as_moved(tile, b)
     if a.ndim == 0 or b.ndim == 0:
         return elementwise(tile, np.multiply, (a, b))
-    return _contracted(tile, np.inner(a.value, b.value), a, b, [-1], [-1])
+    return _contracted(tile, np.inner(a.numbers, b.numbers), a, b, [-1], [-1])
 
 
 @stands_for(np.outer)
 def _outer(a: Any, b: Any) -> Moved:
     tile = _tile_of(a, b)
     a, b = (rearranged(as_moved(tile, one), np.ravel) for one in (a, b))
-    return _contracted(tile, np.outer(a.value, b.value), a, b, [], [])
+    return _contracted(tile, np.outer(a.numbers, b.numbers), a, b, [], [])
 
 
 @stands_for(np.vdot)
 def _vdot(a: Any, b: Any) -> Moved:
     tile = _tile_of(a, b)
     a, b = (rearranged(as_moved(tile, one), np.ravel) for one in (a, b))
-    return fresh(tile, np.vdot(a.value, b.value), products.matmul(a.value, a.delta, b.value, b.delta))
+    return fresh(tile, np.vdot(a.numbers, b.numbers), products.matmul(a.numbers, a.delta, b.numbers, b.delta))
 
 
 @stands_for(np.linalg.solve)
@@ -383,12 +383,12 @@ def _solve(a: Any, b: Any) -> Moved:
     a, b = as_moved(tile, a), as_moved(tile, b)
     if a.ndim != 2 or b.ndim > 2:
         tile.refuse("it solves many systems at once")
-    value = np.linalg.solve(a.value, b.value)
-    right = products.matmul(a.value, None if a.delta is None else -a.delta, value, None)
+    value = np.linalg.solve(a.numbers, b.numbers)
+    right = products.matmul(a.numbers, None if a.delta is None else -a.delta, value, None)
     right = b.delta if right is None else right if b.delta is None else right + b.delta
     if right is None:
         return fresh(tile, value)
-    matrix = a.value if a.delta is None else a.value + a.delta
+    matrix = a.numbers if a.delta is None else a.numbers + a.delta
     columns = right if b.ndim == 2 else right[..., None]
     return fresh(tile, value, np.linalg.solve(matrix, columns).reshape(right.shape))
 
@@ -396,10 +396,10 @@ def _solve(a: Any, b: Any) -> Moved:
 @stands_for(np.linalg.inv)
 def _inv(a: Any) -> Moved:
     """Return the inverse; that of a + δa is off by -(a + δa)⁻¹·δa·a⁻¹."""
-    value = np.linalg.inv(a.value)
+    value = np.linalg.inv(a.numbers)
     if a.delta is None:
         return fresh(a.tile, value)
-    return fresh(a.tile, value, -np.linalg.solve(a.value + a.delta, a.delta @ value))
+    return fresh(a.tile, value, -np.linalg.solve(a.numbers + a.delta, a.delta @ value))
 
 
 # What puts numbers elsewhere.
@@ -428,8 +428,8 @@ for _function in (
 def _filling(function: Any, a: Any, *rest: Any, **options: Any) -> Any:
     """Return what puts numbers elsewhere and zeros between them."""
     a = _moved(a)
-    value = function(a.value, *rest, **options)
-    if np.may_share_memory(value, a.value):  # the diagonal of a matrix
+    value = function(a.numbers, *rest, **options)
+    if np.may_share_memory(value, a.numbers):  # the diagonal of a matrix
         return _rearranging(function, a, *rest, **options)
     places = function(a.places() + 1, *rest, **options) - 1
     deltas = [] if a.delta is None else [a.block.delta]
@@ -445,7 +445,7 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", constant_values: An
     if mode == "constant" and not holds_moved(constant_values):
         places = np.pad(array.places() + 1, pad_width) - 1
         deltas = [] if array.delta is None else [array.block.delta]
-        value = np.pad(array.value, pad_width, constant_values=constant_values)
+        value = np.pad(array.numbers, pad_width, constant_values=constant_values)
         return fresh(array.tile, value, gathered(array.tile, deltas, places))
     if mode not in ("edge", "reflect", "symmetric", "wrap") or options.get("reflect_type", "even") != "even":
         array.tile.refuse(f"it pads with the mode {mode}")
@@ -473,7 +473,7 @@ def _append(arr: Any, values: Any, axis: int | None = None) -> Moved:
 
 
 def _like(function: Any, a: Any, *rest: Any, **options: Any) -> Any:
-    found = function(a.value, *rest, **options)
+    found = function(a.numbers, *rest, **options)
     return fresh(a.tile, found) if found.dtype == np.float64 else found
 
 
@@ -482,7 +482,7 @@ for _function in (np.zeros_like, np.ones_like, np.empty_like, np.full_like):
 
 
 def _plain(function: Any, a: Any, *rest: Any, **options: Any) -> Any:
-    return function(a.value, *rest, **options)
+    return function(a.numbers, *rest, **options)
 
 
 for _function in (np.shape, np.ndim, np.size, np.iscomplexobj, np.isrealobj):
