@@ -190,9 +190,7 @@ def _trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Moved:
 # Extremes.
 
 
-def _extreme(
-    reduce: Any, sign: float, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, initial: Any = None
-) -> Moved:
+def _extreme(reduce: Any, a: Any, axis: Any = None, out: Any = None, keepdims: bool = False, *, initial: Any = None) -> Moved:
     """Return the largest number, or the smallest, of each group: of a - m + δ, where m is that at the point."""
     a = _moved(a)
     _same_type(a, None, out)
@@ -217,8 +215,8 @@ def _tie_among(tile: Tile, at: NDArray[np.bool_], delta: Array, axes: tuple[int,
     (tile.doubt if doubt else tile.tie)(largest != least)
 
 
-FUNCTIONS[np.max] = FUNCTIONS[np.amax] = partial(_extreme, np.max, 1.0)
-FUNCTIONS[np.min] = FUNCTIONS[np.amin] = partial(_extreme, np.min, -1.0)
+FUNCTIONS[np.max] = FUNCTIONS[np.amax] = partial(_extreme, np.max)
+FUNCTIONS[np.min] = FUNCTIONS[np.amin] = partial(_extreme, np.min)
 
 
 def _extreme_reduce(rule: Any, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
@@ -298,7 +296,7 @@ def _of_ndim(array: Moved, ndim: int) -> Any:
 
 
 @stands_for(np.nonzero, np.any, np.all, np.count_nonzero)
-def _truth(a: Any, *rest: Any, **options: Any) -> Any:
+def _truth(a: Any, *_: Any, **__: Any) -> Any:
     a.tile.refuse("it asks which numbers are 0")
 
 
