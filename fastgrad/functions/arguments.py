@@ -85,7 +85,7 @@ class Layout:
             flat[start].item() if is_number else flat[start:stop].reshape(shape)
             for (start, stop), shape, is_number in zip(pairwise(self.starts), self.shapes, self.numbers, strict=True)
         ]
-        return self._assemble(self._made(parts))
+        return self.assemble(self._made(parts))
 
     @cached_property
     def is_foreign(self) -> bool:
@@ -103,7 +103,7 @@ class Layout:
             flat[:, start:stop].reshape(len(flat), *shape)
             for (start, stop), shape in zip(pairwise(self.starts), self.shapes, strict=True)
         ]
-        return self._assemble(self._made(parts))
+        return self.assemble(self._made(parts))
 
     def flatten(self, value: Any, what: str) -> Array:
         """Return the numbers of something that ought to have this layout, a gradient for example.
@@ -154,7 +154,7 @@ class Layout:
             return list(argument.values())
         return list(argument) if self.kind in ("list", "tuple") else [argument]
 
-    def _assemble(self, parts: list[Any]) -> Any:
+    def assemble(self, parts: list[Any]) -> Any:
         """Put parts into the dict, list or tuple; or take the only one."""
         if self.kind == "dict":
             return dict(zip(self.names, parts, strict=True))

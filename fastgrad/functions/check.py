@@ -17,13 +17,14 @@ from fastgrad.errors import InputError, quoted
 from fastgrad.functions import directions, kinks
 from fastgrad.functions.arguments import Array, real_number, whole_number
 from fastgrad.functions.claim import NEGLIGIBLE, ROUNDINGS, Claim, claim_of, relative_difference
-from fastgrad.functions.difference import both_sides, try_complex
+from fastgrad.functions.difference import both_sides
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
 from fastgrad.functions.gradient import check_scheme
 from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
+from fastgrad.functions.plain import FOLLOWED_FROM, Plain, settled, without_noise
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport, Verdict
-from fastgrad.functions.step import COMPLEX_STEP, choose_steps
+from fastgrad.functions.step import WITHOUT_NOISE, choose_steps
 from fastgrad.functions.tensors import domain_remark, lines
 
 MOST_ENTRIES = 20_000
@@ -136,7 +137,7 @@ def judged(
     else:
         case = Case(function, claim, noise, scale_of(function.x))
         report = _report(case, judge_entries(case, step, seed), step is None, began)
-    if report.passed or report.scheme == "complex":
+    if report.passed or report.scheme in WITHOUT_NOISE:
         return report
     if not function.settles():
         raise InputError(
@@ -205,7 +206,7 @@ def judge_entries(case: Case, step: float | None, seed: int) -> Judged:
     function, claim, noise, _ = case
     look = _first_look(function, noise, step)
     numerical, rounding = look.values.copy(), case.rounding(look.values)
-    trembles = 0.0 if look.scheme == "complex" else SCREEN_NOISE * noise.level / look.steps
+    trembles = 0.0 if look.scheme in WITHOUT_NOISE else SCREEN_NOISE * noise.level / look.steps
     bound = rounding + trembles
     largest = float(np.nanmax(np.abs(np.append(numerical, 0.0))))
     clear = np.maximum(SHARP * np.abs(numerical), NEGLIGIBLE * largest)
@@ -227,13 +228,11 @@ def judge_entries(case: Case, step: float | None, seed: int) -> Judged:
 
 
 def _second_look(case: Case, look: Look, entries: NDArray[np.int64]) -> Extrapolated:
-    """Look again at entries in question; complex steps are exact, unless a difference contradicts them."""
-    values = look.values[entries]
-    if look.scheme != "complex" or _contradicted(case, look.values, entries):
+    """Look again at entries in question; what has no noise is exact unless open, or contradicted by a difference."""
+    if look.plain is None or _contradicted(case, look.values, entries):
         found = extrapolate(case.function, case.noise, entry_prober(case.function, entries), case.scale[entries])
         return _nearer(case, entries, found)
-    exact, none = 16.0 * UNIT_ROUNDOFF * np.abs(values), np.zeros(entries.size, dtype=bool)
-    return Extrapolated(values, exact, look.steps[entries], values, values, 0.0 * exact, np.abs(values), none, none)
+    return settled(case.function, case.noise, look.plain, entries)
 
 
 def _nearer(case: Case, entries: NDArray[np.int64], found: Extrapolated) -> Extrapolated:
@@ -272,7 +271,7 @@ def _replaced(values: NDArray[Any], places: NDArray[np.int64], new: NDArray[Any]
 
 
 def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool:
-    """Whether a difference along all entries that complex steps accuse, each moved towards its claim, says another slope."""
+    """Whether a difference along all entries that the first look accuses, each moved towards its claim, says another slope."""
     off = np.nan_to_num(case.claim.values - values, posinf=1.0, neginf=-1.0)
     accused = entries[np.abs(off[entries]) > case.rounding(values)[entries]]
     if accused.size == 0:
@@ -281,7 +280,7 @@ def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool
     direction[accused] = case.function.inward(np.sign(off) * case.scale)[accused]
     prober = direction_prober(case.function, direction[None])
     plain = extrapolate(case.function, case.noise, prober, np.array([accused.size**-0.5]))
-    terms = values * direction
+    terms = np.nan_to_num(values) * direction
     room = ROUNDINGS * UNIT_ROUNDOFF * np.abs(terms).sum() + EXTRAPOLATION_NOISE * plain.error[0]
     return bool(plain.kink[0] or abs(plain.value[0] - terms.sum()) > room)
 
@@ -312,26 +311,30 @@ def _wrong_together(
 
 
 class Look(NamedTuple):
-    """A value for each entry, its step, how it was taken, and whether one-sided differences lie far apart."""
+    """A value for each entry, its step, how it was taken, and whether one-sided differences lie far apart.
+
+    Of a gradient without noise also that itself; its values are nan where they are open.
+    """
 
     values: Array
     steps: Array
     scheme: str
     bent: NDArray[np.bool_]
+    plain: Plain | None
 
 
 def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
-    """Look at each entry by complex steps where the function allows it, else by a central difference."""
+    """Look at each entry without noise where the function allows it, else by a central difference."""
     entries = np.arange(function.x.size)
-    value = try_complex(function) if step is None else None
-    if value is not None:
-        return Look(value, np.full(entries.size, COMPLEX_STEP), "complex", np.zeros(entries.size, dtype=bool))
+    plain = without_noise(function) if step is None else None
+    if plain is not None:
+        return Look(plain.values, plain.steps, plain.scheme, plain.open, plain)
     steps = choose_steps(function, noise, "central") if step is None else np.full(entries.size, step)
     upper, lower = both_sides(function, steps, entries, forgiving=True)
     slopes = np.abs(np.append(upper - function.value, function.value - lower)) / np.append(steps, steps)
     jump = np.abs(upper - 2.0 * function.value + lower) / steps
     bent = jump > BEND * np.nanmax(np.append(slopes, 0.0)) + 2.0 * SCREEN_NOISE * noise.level / steps
-    return Look((upper - lower) / (2.0 * steps), steps, "central", bent)
+    return Look((upper - lower) / (2.0 * steps), steps, "central", bent, None)
 
 
 class Finding(NamedTuple):
@@ -455,6 +458,8 @@ def _remarks(function: Function, is_flat: bool) -> Iterator[str]:
             "pass. Check at another point, or weigh the outputs that f sums by random numbers."
         )
     yield from domain_remark(function)
+    if function.not_followed and function.x.size >= FOLLOWED_FROM:
+        yield f"Exact differences could not be carried through f, since {function.not_followed}; others were taken."
 
 
 def _concern(entry: EntryReport) -> tuple[int, float]:

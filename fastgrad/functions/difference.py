@@ -6,12 +6,16 @@ Called by `gradient` and `check`.
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgrad.errors import InputError
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
+from fastgrad.functions.exact.slopes import Slopes, central_differences, exact_slopes
+from fastgrad.functions.exact.tile import NotFollowedError
 from fastgrad.functions.noise import UNIT_ROUNDOFF, random_signs, scale_of
 from fastgrad.functions.step import COMPLEX_STEP, Scheme
 
@@ -25,8 +29,10 @@ def classical(function: Function, scheme: Scheme, steps: Array, entries: NDArray
     Notes
     -----
     forward (f(x+h) - f(x))/h; central (f(x+h) - f(x-h))/2h; five-point (f(x-2h) - 8f(x-h) + 8f(x+h) - f(x+2h))/12h;
-    complex Im f(x+ih)/h.
+    complex Im f(x+ih)/h; exact, the central one without subtracting values.
     """
+    if scheme == "exact":
+        return _exact_differences(function, steps)[entries]
     if scheme == "complex":
         return np.asarray(function.moved_imaginary(float(steps[0])).imag[entries] / steps)
     if scheme == "forward":
@@ -43,6 +49,46 @@ def both_sides(function: Function, steps: Array, entries: NDArray[np.int64], for
     offsets = np.column_stack([steps, -steps]).ravel()
     values = function.moved(np.repeat(entries, 2), offsets, forgiving)
     return values[::2], values[1::2]
+
+
+def _exact_differences(function: Function, steps: Array) -> Array:
+    """Return central differences that are carried through the function's code.
+
+    Raises
+    ------
+    InputError
+        If that cannot be done.
+    """
+    try:
+        found = central_differences(function, steps)
+    except NotFollowedError as reason:
+        raise InputError(f"f cannot be followed by exact differences, since {reason}; leave scheme= out") from None
+    if not np.isfinite(found).all():
+        entry = function.layout.label(int(np.flatnonzero(~np.isfinite(found))[0]))
+        raise InputError(f"within the step of {entry} f takes another branch, or leaves its domain; leave scheme= out")
+    return found
+
+
+def try_exact(function: Function, seed: int = 0) -> Slopes | None:
+    """Return the gradient by exact differences, or None where the function cannot be followed; it keeps the reason.
+
+    Notes
+    -----
+    Held against a difference of values along random signs, as complex steps are: what is not seen in arrays that carry
+    differences, a value kept from one call to the next for example, changes that one.
+    """
+    if not function.can_be_followed:
+        return None
+    direction = function.inward(random_signs(seed, 1, function.x.size)[0] * scale_of(function.x))
+    try:
+        return exact_slopes(function, direction, partial(_is_confirmed, function))
+    except NotFollowedError as reason:
+        function.not_followed = str(reason)
+        return None
+
+
+def _is_confirmed(function: Function, direction: Array, slope: float) -> bool:
+    return any(_confirms(function, direction, step, slope) for step in CONFIRMING)
 
 
 def try_complex(function: Function, seed: int = 0) -> Array | None:
@@ -70,7 +116,7 @@ def complex_slope(function: Function, direction: Array) -> float | None:
     if imaginary is None or not abs(imaginary.real - function.value) <= 2.0**-40 * abs(function.value):
         return None
     slope = imaginary.imag / COMPLEX_STEP
-    return slope if any(_confirms(function, direction, step, slope) for step in CONFIRMING) else None
+    return slope if _is_confirmed(function, direction, slope) else None
 
 
 def _confirms(function: Function, direction: Array, step: float, slope: float) -> bool:

@@ -59,6 +59,8 @@ class Function:
         Calls so far, each point of a batch counted.
     failure : InputError or None
         The first failure that was forgiven.
+    not_followed : str or None
+        Why exact differences, if they were tried, could not be carried through it.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class Function:
         self.reset = reset or _nothing
         self.evaluations = 0
         self.failure: InputError | None = None
+        self.not_followed: str | None = None
         self._f, self._name, self._workers, self._batched = f, name, threads, batched
         self._compiled = not batched and reset is None and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
         try:
@@ -107,6 +110,16 @@ class Function:
         """Make another point the function's point; its value is asked for once."""
         self.x = x
         self.value = float(self._at(iter([x.copy()]), 1, False)[0])
+
+    @property
+    def called(self) -> Callable[..., Any]:
+        """The user's function itself."""
+        return self._f
+
+    @property
+    def can_be_followed(self) -> bool:
+        """Whether exact differences may be tried: not by machine code, by other packages, or in a batch."""
+        return not (self._compiled or self._batched or self.layout.is_foreign)
 
     @property
     def can_be_complex(self) -> bool:

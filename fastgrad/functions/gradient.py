@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import Array, read, real_number
-from fastgrad.functions.difference import classical, try_complex
+from fastgrad.functions.difference import classical
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import entry_prober, extrapolate
-from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
-from fastgrad.functions.step import Scheme, choose_steps
+from fastgrad.functions.noise import Noise, scale_of
+from fastgrad.functions.plain import ROUNDING, settled, without_noise
+from fastgrad.functions.step import WITHOUT_NOISE, Scheme, choose_steps
 
 MEASURED_FROM = 4
 """Entries from which on noise is measured first: it takes six evaluations, extrapolation about eight for each entry. For
@@ -34,11 +36,11 @@ class NumericalGradient:
     evaluations : int
         Points at which the function was evaluated for it, those that measured noise and error included.
     noise : float or None
-        Noise level of the function at x; None where complex steps, which noise does not disturb, were taken.
+        Noise level of the function at x; None where it does not disturb, for exact differences and complex steps.
     step : the same form
         Step of each entry; where steps shrank, the last that the value rests on.
     scheme : str
-        "complex", "extrapolated", or the formula that was asked for.
+        "exact", "complex", "extrapolated", or the formula that was asked for.
     """
 
     value: Any
@@ -129,9 +131,10 @@ def numerical_gradient(
         compiled is evaluated in its threads.
     x : float, array_like, mapping or sequence
         The point; it is not modified.
-    scheme : {"auto", "forward", "central", "five-point", "complex"}
-        The formula. "auto" takes complex steps where the function accepts complex numbers, and otherwise central
-        differences with shrinking steps, extrapolated.
+    scheme : {"auto", "forward", "central", "five-point", "complex", "exact"}
+        The formula. "auto" takes exact differences where NumPy code can be followed by them, complex steps where the function
+        accepts complex numbers, and otherwise central differences with shrinking steps, extrapolated. "exact" is the central
+        difference without subtracting values.
     step : float, optional
         One step for all entries, and exactly the formula of the books: central unless `scheme` says otherwise. By default
         it follows from noise and derivatives.
@@ -165,7 +168,7 @@ def numerical_gradient(
     build = function.layout.build
     if not full:
         return build(flat.value)
-    level = None if flat.scheme == "complex" else noise.level
+    level = None if flat.scheme in WITHOUT_NOISE else noise.level
     return NumericalGradient(build(flat.value), build(flat.error), function.evaluations, level, build(flat.step), flat.scheme)
 
 
@@ -193,11 +196,19 @@ def flat_gradient(
 
 
 def _automatic(function: Function, noise: Noise, with_error: bool) -> Flat:
-    """Take complex steps if the function allows it, else extrapolate."""
-    value = try_complex(function)
+    """Take exact differences or complex steps if the function allows it, else extrapolate."""
+    plain = without_noise(function)
     entries = np.arange(function.x.size)
-    if value is not None:
-        return Flat(value, _complex_error(value), np.full(entries.size, 1e-20), "complex")
+    if plain is None:
+        return _extrapolated(function, noise, entries, with_error)
+    found = settled(function, noise, plain, entries)
+    if np.isnan(found.value).any() and function.failure is not None:
+        raise function.failure
+    return Flat(found.value, found.error, found.step, plain.scheme)
+
+
+def _extrapolated(function: Function, noise: Noise, entries: NDArray[np.int64], with_error: bool) -> Flat:
+    """Return the gradient by extrapolation."""
     if entries.size >= MEASURED_FROM:
         _ = noise.level
     found = extrapolate(function, noise, entry_prober(function, entries), scale_of(function.x))
@@ -205,11 +216,6 @@ def _automatic(function: Function, noise: Noise, with_error: bool) -> Flat:
         raise function.failure
     error = np.maximum(found.error, 2.0 * noise.level / found.step) if with_error else found.error
     return Flat(found.value, error, found.step, "extrapolated")
-
-
-def _complex_error(value: Array) -> Array:
-    """Return the error that is usual for complex steps: rounding of the function, which nobody measures there."""
-    return 16.0 * UNIT_ROUNDOFF * np.abs(value)
 
 
 def _error(function: Function, noise: Noise, scheme: Scheme, steps: Array, value: Array) -> Array:
@@ -220,8 +226,8 @@ def _error(function: Function, noise: Noise, scheme: Scheme, steps: Array, value
     With truncation c·hᵖ, the values at h and 2h differ by (2ᵖ - 1)·c·hᵖ; p is 1, 2, 4 for forward, central, five-point.
     Noise ε makes 2ε/h, ε/h, 3ε/(2h) at most.
     """
-    if scheme == "complex":
-        return _complex_error(value)
+    if scheme in WITHOUT_NOISE:
+        return ROUNDING * np.abs(value)
     order, share = {"forward": (1, 2.0), "central": (2, 1.0), "five-point": (4, 1.5)}[scheme]
     wider = classical(function, scheme, 2.0 * steps, np.arange(steps.size))
     return np.abs(wider - value) / (2**order - 1) + share * noise.level / steps  # type: ignore[no-any-return]

@@ -331,5 +331,7 @@ def _how(report: FunctionReport) -> str:
         return f"along {report.directions} random directions, drawn with seed {report.seed}"
     if report.scheme == "complex":
         return "with complex steps"
+    if report.scheme == "exact":
+        return "its code followed by exact differences"
     smallest, largest = report.step_range
     return f"for central differences with steps from {smallest:.0e} to {largest:.0e}, extrapolated where in question"

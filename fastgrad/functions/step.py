@@ -11,9 +11,13 @@ import numpy as np
 
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
+from fastgrad.functions.exact.slopes import steps_of
 from fastgrad.functions.noise import Noise, random_signs, scale_of
 
-Scheme = Literal["forward", "central", "five-point", "complex"]
+Scheme = Literal["forward", "central", "five-point", "complex", "exact"]
+
+WITHOUT_NOISE = ("complex", "exact")
+"""Schemes that subtract nothing: neither noise nor truncation is left in what they give, but the rounding of its own terms."""
 
 COMPLEX_STEP = 1e-20
 """Nothing is subtracted, so the step may be so small that truncation, its square, vanishes beside rounding."""
@@ -35,6 +39,8 @@ def choose_steps(function: Function, noise: Noise, scheme: Scheme, seed: int = 0
     scale = scale_of(function.x)
     if scheme == "complex":
         return np.full(function.x.size, COMPLEX_STEP)
+    if scheme == "exact":
+        return steps_of(function.x)
     second, third = _directional_derivatives(function, scale, seed)
     # A function that is straight or quadratic there still gets a step that suits a curved one.
     least = max(1e-3 * abs(function.value), 1e3 * noise.level, np.finfo(np.float64).tiny)
