@@ -279,7 +279,7 @@ HOSTILE = [
     (np.sum, np.array([1.0, math.nan]), r"x\[1\] is nan"),
     (np.sum, [], "x is empty"),
     (np.sum, "abc", "x is 'abc'"),
-    (np.sum, np.array([1j]), "x is complex; give its real"),
+    (np.sum, np.array([1j]), "x is complex; expected real numbers: give its real"),
     (np.sum, {"a": None}, r"x\['a'\] is None"),
     (np.sum, {}, "x is empty"),
 ]
