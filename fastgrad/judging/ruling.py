@@ -19,6 +19,7 @@ from fastgrad.judging.disturbances import (
     only_single_precision,
     shifted,
 )
+from fastgrad.judging.dropout import require_told
 from fastgrad.judging.readings import readings
 from fastgrad.judging.verdict import Judgement, error_map, judge
 from fastgrad.judging.written import as_written, blurred, computed_coarser, in_words, is_in_bfloat16, parameter_noise
@@ -111,6 +112,7 @@ def rule(problem: Problem, how: How) -> EntryRuling:
     ruling = _as_read(_as_written(ruling, how), how)
     if not ruling.is_wrong:
         return ruling
+    require_told(ruling.problem, ruling.exact)
     return _with_constant(ruling, how) or _with_hint(ruling, first, how)
 
 
@@ -191,7 +193,7 @@ def _as_read(ruling: EntryRuling, how: How) -> EntryRuling:
             moved = ruling.shifted(other.shift).again(how)
         else:
             moved = replace(rule_strictly(other.problem, how), remarks=ruling.remarks)
-        if fewer_wrong(ruling.judgement.tensors, moved.judgement.tensors):
+        if other.told or fewer_wrong(ruling.judgement.tensors, moved.judgement.tensors):
             ruling = replace(moved, remarks=(*ruling.remarks, other.words))
     return ruling
 

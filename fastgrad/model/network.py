@@ -369,6 +369,15 @@ class Intermediate(NamedTuple):
     values: Array
 
 
+class Recorded(NamedTuple):
+    """What looks like the dropout mask of what enters a layer (from 0), shape (m, n), and whether its name says so, too."""
+
+    name: str
+    layer: int
+    values: Array
+    named: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A network with its numbers and the gradients that somebody claims for it. Built at the door, valid from there on.
@@ -408,6 +417,8 @@ class Problem:
         Where the user's X has its examples; None where its shape leaves it open.
     learning_rate : float or None
         That of the step which the claimed gradient was read off, where somebody said so.
+    recorded : tuple of Recorded
+        Arrays that came along and look like dropout masks, where nobody spoke of dropout.
     """
 
     network: Network
@@ -426,6 +437,7 @@ class Problem:
     examples: str | None = None
     classes: tuple[float, ...] = ()
     learning_rate: float | None = None
+    recorded: tuple[Recorded, ...] = ()
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

@@ -320,6 +320,11 @@ class Description:
         """Whether the person spoke of dropout."""
         return self.keep_prob is not None or self.inverted is not None
 
+    @property
+    def drops(self) -> bool:
+        """Whether the person said that something is dropped; with a keep_prob of 1 nothing is."""
+        return self.has_dropout and set(as_tuple(self.keep_prob)) != {1.0}
+
     def overlaid(self, top: Description) -> Description:
         """Return this description with what another one says put over it.
 
