@@ -185,6 +185,55 @@ def test_gradients_of_the_printed_parameters_are_judged_in_full():
     assert wrong(check(own, printed)) == {"W1"}
 
 
+@pytest.mark.parametrize("k", [4, 6, 8])
+@pytest.mark.parametrize("printed", ["X", "Y", "X and Y", "the parameters and X"])
+def test_inputs_and_targets_in_few_decimals(k, printed):
+    net = replace(NET, loss="squared_error", Y=np.random.default_rng(3).normal(size=NET.Y.shape))
+    right = net.backward(net.parameters, net.X, net.Y)
+    given_ = replace(
+        net,
+        X=np.round(net.X, k) if "X" in printed else net.X,
+        Y=np.round(net.Y, k) if "Y" in printed else net.Y,
+        parameters=rounded(net.parameters, k) if "parameters" in printed else net.parameters,
+    )
+    report = check(right, given_)
+    assert report.passed
+    named = [name for name in ("the parameters", "X", "Y") if f"the {k} decimals of {name}" in headline(report)]
+    assert named
+    assert {*named} <= {*printed.split(" and ")}  # where one of two explains it all, that one alone
+    assert "which hide errors of up to" in headline(report)
+    off = {**right, "W1": 1.01 * right["W1"]}
+    report = check(off, given_)
+    assert (wrong(report), causes(report)) == ({"W1"}, ["factor.constant"])
+    assert wrong(check({n: 1.01 * v for n, v in right.items()}, given_)) >= {"W1", "W2"}
+
+
+def natural(draw, shape):
+    """Return data on a grid of its own, as people measure, count and scale them."""
+    kinds = (
+        lambda: draw.integers(-9, 10, shape) * 1.0,
+        lambda: draw.integers(-20, 21, shape) * 0.5,
+        lambda: np.round(draw.normal(5.0, 2.0, shape), 1),
+        lambda: np.round(draw.normal(size=shape), 2),
+        lambda: draw.integers(0, 256, shape) / 255.0,
+        lambda: np.round(draw.normal(100.0, 30.0, shape), 2) / 100.0,
+        lambda: np.round(draw.normal(size=shape), 4),
+    )
+    return kinds[int(draw.integers(len(kinds)))]()
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_data_on_a_grid_of_their_own_hide_nothing(seed):
+    draw = np.random.default_rng([seed, 5])
+    net = replace(NET, loss="squared_error", X=natural(draw, NET.X.shape), Y=natural(draw, NET.Y.shape))
+    right = net.backward(net.parameters, net.X, net.Y)
+    off = ({n: v * 1.01 for n, v in right.items()}, {**right, "b1": 1.01 * right["b1"]}, {**right, "W2": right["W2"] + 1e-6})
+    for claim in (right, off[seed % 3]):
+        report = check(claim, net, diagnosis=False)
+        assert report.passed == (claim is right)
+        assert all(tensor.written is None for tensor in report.tensors)
+
+
 def test_bits_of_bfloat16():
     net = replace(NET, parameters={n: bfloat16(v) for n, v in NET.parameters.items()}).in_type(np.float32)
     claim = {n: bfloat16(v).astype(np.float32) for n, v in net.backward(net.parameters, net.X, net.Y).items()}

@@ -6,8 +6,9 @@ many entries lie on it that chance is hopeless, and what it may hide is half its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,9 @@ DRAWS, FAR = 32, 8.0
 """Draws of what was cut off the parameters, and how many standard deviations of what they do are allowed."""
 QUIET = 1e-3
 """Share of what cutting off the parameters would do below which a claim was not made of other parameters."""
-LEAST_OF_PARAMETERS = 4
-"""Digits of parameters from which on these were printed; shorter ones people type, and they are exact."""
+LEAST_OF_PARAMETERS = LEAST_OF_DATA = 4
+"""Digits of parameters, and of X and Y, from which on these were printed; shorter ones people type or measure, and they are
+exact."""
 EVIDENCE = 6.0
 """Decimal digits by which the entries on a grid must rule chance out, all together: one gradient in a million is on it."""
 FEWEST_DIGITS, MOST_DIGITS, MOST_DECIMALS = 3, 14, 30
@@ -385,54 +387,103 @@ def _behind(grain: Grain, precision: str) -> Grain:
     return replace(grain, words=f"{grain.words} and the rounding of {name}")
 
 
-def parameter_noise(problem: Problem, numerical: Numerical) -> tuple[str, Array] | None:
-    """Return in how few digits the parameters were written, in words, and what that may do to each entry of the gradient.
+class Cut(NamedTuple):
+    """What printing some of the given arrays may do to each entry of the gradient, and that in words."""
 
-    None where they were not, or where the claim is so near to their own gradient that it was made of them as they stand.
+    words: str
+    noise: Array
+
+
+def printed(problem: Problem, numerical: Numerical) -> list[Cut]:
+    """Return what may have been cut off the parameters, off X and off Y, each and together, the least first.
+
+    Left out is what would have moved a tensor that is as it should be: the claim was made of these arrays as they stand.
 
     Notes
     -----
     What was cut off is evenly distributed over a step of the grid, so that an entry moves by Σ H_pj δ_j, δ_j within half a
     step. Such a sum is further from 0 than t times its standard deviation with a chance of 2·exp(−t²/2) at most; the
-    standard deviation comes from `DRAWS` draws, of which it is known to a factor of two.
+    standard deviation comes from `DRAWS` draws, of which it is known to a factor of two. Cuts of several arrays are
+    independent, so that their squares add up.
     """
+    if problem.claimed is None:
+        return []
+    single = {name: (words, _spread(problem, numerical, name, half)) for name, words, half in _halves(problem)}
+    found = []
+    for names in (names for count in range(1, len(single) + 1) for names in combinations(single, count)):
+        typical = np.linalg.norm([single[name][1] for name in names], axis=0)
+        if _moved(problem, numerical, typical):
+            words = " and ".join(f"{single[name][0]} of {name}" for name in names)
+            found.append(Cut(words, FAR * typical))
+    return sorted(found, key=lambda cut: norm(cut.noise))
+
+
+def _halves(problem: Problem) -> Iterator[tuple[str, str, Array]]:
+    """Yield the arrays that were printed: their names, in how few digits, and half a step of the grid at each entry."""
     half, words = np.zeros(problem.network.size), []
     for tensor in problem.tensors:
         theta = problem.theta[tensor.start : tensor.stop]
         grid = decimal_grid(theta)
         if grid is not None and grid.digits >= LEAST_OF_PARAMETERS:
             half[tensor.start : tensor.stop] = grid.grain.slack(theta, theta)
-            words.append(grid.grain.words.removesuffix(" that were given"))
-    if not words or problem.claimed is None:
-        return None
+            words.append(_digits(grid))
+    if words:
+        yield "the parameters", max(words, key=words.count), half
+    same = problem.labels is None and np.array_equal(problem.X, problem.Y)
+    data = {"X and Y" if same else "X": problem.X, **({} if same or problem.labels is not None else {"Y": problem.Y})}
+    for name, values in data.items():
+        grid = decimal_grid(values.ravel())
+        if grid is not None and _length(grid, values) >= LEAST_OF_DATA:
+            yield name, _digits(grid), grid.grain.slack(values, values)
+
+
+def _digits(grid: Grid) -> str:
+    return grid.grain.words.removesuffix(" that were given").removesuffix(" that was given")
+
+
+def _length(grid: Grid, values: Array) -> float:
+    """Return how many digits the largest of some values has on a grid."""
+    return grid.digits if grid.significant else grid.digits + np.floor(np.log10(np.abs(values).max())) + 1.0
+
+
+def _spread(problem: Problem, numerical: Numerical, name: str, half: Array) -> Array:
+    """Return the standard deviation of what is cut off an array does to each entry of the gradient."""
     draw, total = np.random.default_rng(0), np.zeros(problem.network.size)
     for _ in range(DRAWS):
-        moved = replace(problem, theta=problem.theta + half * draw.uniform(-1.0, 1.0, half.size))
+        moves = half * draw.uniform(-1.0, 1.0, half.shape)
+        moved = _with_moves(problem, name, moves)
         total += np.square(gradient(moved, base_point(moved)) - numerical.values)
-    typical = np.sqrt(total / DRAWS)
-    for tensor in problem.tensors:
-        place = slice(tensor.start, tensor.stop)
-        if tensor.gradient_name is not None and not tensor.single:
-            off = norm(problem.claimed[place] - numerical.values[place])
-            if not off >= QUIET * norm(typical[place]):
-                return None
-    return max(words, key=words.count), FAR * typical
+    return np.sqrt(total / DRAWS)
+
+
+def _with_moves(problem: Problem, name: str, moves: Array) -> Problem:
+    if name == "the parameters":
+        return replace(problem, theta=problem.theta + moves)
+    changed = replace(problem, X=problem.X + moves) if "X" in name else problem
+    return replace(changed, Y=problem.Y + moves) if "Y" in name else changed
+
+
+def _moved(problem: Problem, numerical: Numerical, typical: Array) -> bool:
+    """Tell whether every tensor is off by what might be such a cut, rather than by next to nothing."""
+    claimed = np.zeros(0) if problem.claimed is None else problem.claimed
+    places = [slice(t.start, t.stop) for t in problem.tensors if t.gradient_name is not None and not t.single]
+    return all(norm(claimed[place] - numerical.values[place]) >= QUIET * norm(typical[place]) for place in places)
 
 
 def in_words(problem: Problem, words: str) -> Problem:
-    """Return the problem with the digits of its parameters in the words of every grain."""
+    """Return the problem with the digits of what was printed in the words of every grain."""
     tensors = []
     for tensor in problem.tensors:
         if tensor.gradient_name is not None:
             grain = Grain("") if tensor.grain is None else tensor.grain
-            all_words = f"{grain.words} and {words} of the parameters".removeprefix(" and ")
+            all_words = f"{grain.words} and {words}".removeprefix(" and ")
             tensor = replace(tensor, grain=replace(grain, words=all_words))
         tensors.append(tensor)
     return replace(problem, tensors=tuple(tensors))
 
 
 def blurred(problem: Problem, extra: Array) -> Problem:
-    """Return the problem with what the parameters leave uncertain in every grain, for those who hold factors against it."""
+    """Return the problem with what printed arrays leave uncertain in every grain, for those who hold factors against it."""
     tensors = []
     for tensor in problem.tensors:
         grain, most = tensor.grain or Grain(""), float(np.nan_to_num(extra[tensor.start : tensor.stop]).max(initial=0.0))
