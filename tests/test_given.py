@@ -1,5 +1,6 @@
 """Right gradients as people have them are right, and a mistake on top of what their form hides is found and named."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -81,6 +82,20 @@ def test_gradient_read_off_a_step_is_right_and_its_rate_is_said(rate):
     if rate < 0.1:
         assert f"before and after a step of rate {rate:g}" in headline(report)
         assert "which hides errors of up to" in headline(report)
+
+
+@pytest.mark.parametrize("rate", [0.01 / 32, 1e-3 / 3, 0.0123457, 7.123456789e-6, 0.01 * np.cos(0.3)])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_a_rate_of_many_digits_is_found(rate, kind):
+    net = NET.in_type(kind)
+    right = net.backward(net.parameters, net.X, net.Y)
+    claim = {n: (W - (W - kind(rate) * right[n])) / kind(rate) for n, W in net.parameters.items()}
+    report = check(claim, net)
+    assert report.passed
+    said = re.search(r"before and after a step of rate ([^ ,]+)", headline(report))
+    assert float(said[1]) == pytest.approx(rate, rel=1e-5)
+    off = {**claim, "W1": (net.parameters["W1"] - (net.parameters["W1"] - kind(rate * 1.01) * right["W1"])) / kind(rate)}
+    assert wrong(check(off, net)) == {"W1"}
 
 
 def test_mistake_in_a_step_is_found_and_named():

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad.judging.rates import LONGEST, common_divisor
 from fastgrad.judging.verdict import Judgement
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF, base_point, growth
@@ -46,6 +47,8 @@ NATURAL = 3
 """Decimals more than the claim's on which a right gradient lies that is made of such numbers: then the grid says nothing."""
 RATES = tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
 """Learning rates, and steps of differences, that are tried: of three digits from 1e-7 to 9.99, and powers of two."""
+WELL_INSIDE = 0.23
+"""Distance from the middle of a binade within which a parameter does not leave it in a small step."""
 PROBED = 48
 """Entries on which they are tried first."""
 FEW = 512
@@ -270,14 +273,35 @@ def _step(problem: Problem, values: Array, theta: Array) -> tuple[float, Grain] 
     precisions = ("float64",) if precision_of(problem.theta) == "float64" else ("float32", "float64")
     rates = RATES if problem.learning_rate is None else sorted({*RATES, problem.learning_rate})
     for stored in precisions:
-        told = np.argsort(-(spacing(np.abs(theta), SIGNIFICAND[stored]) / np.abs(values)))[:PROBED]
-        few = _reproduced(values[told], theta[told], np.array(rates)[:, None], stored).all(axis=1)
-        for rate in np.array(rates)[few]:
-            if (evidence := _evidence_of_step(values, theta, rate, stored)) < EVIDENCE:
-                break  # larger rates leave less to see
-            if _reproduced(values, theta, rate, stored).all():
-                return evidence, Grain.of_step(float(rate), stored)
+        found = [_listed_rate(values, theta, stored, np.array(rates)), _longer_rate(values, theta, stored)]
+        passing = [rate for rate in found if rate is not None]
+        if passing:
+            return _evidence_of_step(values, theta, min(passing), stored), Grain.of_step(min(passing), stored)
     return None
+
+
+def _listed_rate(values: Array, theta: Array, stored: str, rates: Array) -> float | None:
+    """Return the smallest of some rates that passes."""
+    told = np.argsort(-(spacing(np.abs(theta), SIGNIFICAND[stored]) / np.abs(values)))[:PROBED]
+    few = _reproduced(values[told], theta[told], rates[:, None], stored).all(axis=1)
+    for rate in rates[few]:
+        if _evidence_of_step(values, theta, rate, stored) < EVIDENCE:
+            return None  # larger rates leave less to see
+        if _reproduced(values, theta, rate, stored).all():
+            return float(rate)
+    return None
+
+
+def _longer_rate(values: Array, theta: Array, stored: str) -> float | None:
+    """Return a rate of any number of digits that passes; the entries tell it, where there are enough of them."""
+    size = np.abs(theta)
+    inside = np.abs(np.frexp(size)[0] - 0.75) < WELL_INSIDE  # of others the step may have the next spacing
+    multiples = np.abs(values[inside]) / spacing(size[inside], SIGNIFICAND[stored])
+    rate = common_divisor(np.sort(multiples[np.isfinite(multiples)]), SIGNIFICAND[precision_of(values)])
+    if rate is None or not RATES[0] <= rate <= RATES[-1]:
+        return None
+    passes = _evidence_of_step(values, theta, rate, stored) >= EVIDENCE and _reproduced(values, theta, rate, stored).all()
+    return rate if passes else None
 
 
 def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> Mask:
@@ -300,7 +324,7 @@ def _evidence_of_step(values: Array, theta: Array, rate: float, stored: str) -> 
 
 def _doubt(rate: float) -> float:
     """Return how many digits of evidence the choice of a rate takes: the fewer digits it has, the fewer there are of it."""
-    digits = next((d for d in (1, 2) if rate == float(f"{rate:.{d - 1}e}")), 3)
+    digits = next((d for d in range(1, LONGEST) if rate == float(f"{rate:.{d - 1}e}")), LONGEST)
     return float(np.log10(8 * 9 * 10 ** (digits - 1)))
 
 
