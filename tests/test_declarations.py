@@ -42,6 +42,22 @@ def test_another_output_or_loss_is_named():
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("meant", "words"),
+    [
+        (("softmax", "binary_crossentropy"), "the cross-entropy (binary_crossentropy)"),
+        (("tanh", "softmax_crossentropy"), "the cross-entropy (softmax_crossentropy after tanh)"),
+        (("sigmoid", "softmax_crossentropy"), "the cross-entropy (softmax_crossentropy after sigmoid)"),
+    ],
+)
+def test_the_two_terms_on_a_softmax_and_a_softmax_after_an_activation_are_named(meant, words):
+    report = report_of(case("tanh"), case("tanh", *meant))
+    assert [finding.code.partition(".")[0] for finding in report.findings] == ["declaration"]
+    assert f"This is exactly the gradient of {words}; you declared" in report.findings[0].sentence
+    right = report_of(case("tanh", *meant), case("tanh", *meant))
+    assert right.passed
+
+
 @pytest.mark.parametrize(("name", "declared", "claimed", "value", "code"), VARIANTS, ids=[one[0] for one in VARIANTS])
 def test_twelve_conventions(name, declared, claimed, value, code):
     """With its own loss value the declaration is named alone; without it, or the mistake that is exactly it."""

@@ -8,7 +8,7 @@ from itertools import product as pairs
 
 from fastgrad.diagnosis.declared import CODINGS, WRITTEN, Form, Shape
 from fastgrad.model.activations import ACTIVATION_CODES
-from fastgrad.model.losses import LOGIT_OUTPUT, SMOOTHED, parse_loss
+from fastgrad.model.losses import BY_NAME, SMOOTHED, parse_loss
 from fastgrad.model.network import Problem
 
 MOST_WORK, MOST_NUMBERS = 5e9, 2**25
@@ -41,6 +41,8 @@ FAMILIES = (
 USUAL = (
     ("softmax", "softmax_crossentropy"),
     ("sigmoid", "binary_crossentropy"),
+    ("softmax", "binary_crossentropy"),
+    ("tanh", "softmax_crossentropy"),
     ("identity", "mse"),
     ("sigmoid", "mse"),
     ("tanh", "mse"),
@@ -139,8 +141,9 @@ class Candidates:
         """Yield every output and, of each family of losses that goes with it, the first; the declared ones first."""
         yield self.declared.output, self.declared.loss
         for output, kin in pairs((self.declared.output, *OUTPUTS), FAMILIES):
-            needed = LOGIT_OUTPUT.get(kin[0])
-            if (needed is None or output == needed) and (output != "softmax" or self.problem.network.widths[-1] > 1):
+            row = BY_NAME[kin[0]]
+            goes = output in row.logits if row.code is None else (output, kin[0]) != ("identity", "softmax_crossentropy")
+            if goes and (output != "softmax" or self.problem.network.widths[-1] > 1):
                 yield output, kin[0]
 
 

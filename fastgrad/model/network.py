@@ -102,10 +102,10 @@ class Network:
         loss, _ = parse_loss(self.loss)
         if self.reduction not in REDUCTIONS:
             raise InputError(f"reduction must be one of {', '.join(REDUCTIONS)}, found {quoted(self.reduction)}")
-        needed = LOGIT_OUTPUT.get(loss)
-        if needed is not None and self.activations[-1] != needed:
-            raise InputError(f"{loss} goes with a {needed} output, found {self.activations[-1]}")
-        if self.activations[-1] == "softmax" and not (needed or loss in OF_SOFTMAX):
+        row = losses.BY_NAME[loss]
+        if row.code is None and self.activations[-1] not in row.logits:
+            raise InputError(f"{loss} goes with a {' or '.join(row.logits)} output, found {self.activations[-1]}")
+        if self.activations[-1] == "softmax" and "softmax" not in row.logits:
             raise InputError(f"a softmax output goes with {', '.join(('softmax_crossentropy', *OF_SOFTMAX))}; found {loss}")
         self._check_targets()
         if not 0.0 < self.scale < float("inf"):

@@ -32,6 +32,9 @@ SYNONYMS: dict[str, dict[str, str]] = {
 CROSS_ENTROPY = frozenset({"cross_entropy", "crossentropy", "ce", "xent"})
 """Names of two losses at once: the output activation tells which."""
 
+OF_ANY_OUTPUT = frozenset({"softmax_crossentropy", "softmax_cross_entropy"})
+"""Names of the loss that takes the softmax of any output; under the others libraries take the outputs for probabilities."""
+
 LAYOUT_WORDS = ("rows", "columns", "in_out", "out_in")
 UNROLLED_WORDS = ("rows", "columns", "layers", "weights_first")
 COLUMNS = {"first": 0, "last": -1}
@@ -546,7 +549,13 @@ def _loss(word: str | None, output: str | None) -> str | None:
     if word is None:
         return None
     if _plain(word) not in CROSS_ENTROPY:
-        return _known(word, LOSSES, "loss")
+        loss = _known(word, LOSSES, "loss")
+        if loss == "softmax_crossentropy" and _plain(word) not in OF_ANY_OUTPUT and output not in (None, "softmax"):
+            raise InputError(
+                f"{shortened(word)} goes with a softmax output, found {output}; where your loss takes the softmax of that "
+                "itself, say softmax_crossentropy"
+            )
+        return loss
     containing = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
     if output not in containing:
         raise InputError(f"{shortened(word)} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")
