@@ -25,7 +25,7 @@ _FROM_BFLOAT16 = np.dtype(np.float32, metadata={"precision": "bfloat16"})
 def number_array(name: str, value: Any) -> Raw:
     """Return an array of real numbers, or complain of whatever else it is."""
     try:
-        array = np.asarray(as_numpy(value))
+        array = plain(np.asarray(as_numpy(value)))
     except ValueError:
         raise InputError(f"{name} is no array: its rows differ in length") from None
     except Exception as error:  # an object with code of its own, which may raise anything
@@ -52,7 +52,14 @@ def as_numpy(value: Any) -> Any:
     if str(getattr(value, "dtype", "")).endswith("bfloat16"):
         wide = value.float() if can(value, "float") else value.astype(np.float32)
         return np.array(wide, dtype=np.float32).view(_FROM_BFLOAT16)
-    return value.to_numpy() if can(value, "to_numpy") else np.asarray(value)
+    return plain(value.to_numpy() if can(value, "to_numpy") else np.asarray(value))
+
+
+def plain(array: Raw) -> Raw:
+    """Return numbers that are held as objects, as frames of several types hold theirs, as numbers."""
+    if array.dtype.kind != "O" or not all(isinstance(entry, Number) for entry in array.flat):
+        return array
+    return np.array(array.tolist()).reshape(array.shape)
 
 
 def is_array(value: Any) -> bool:

@@ -21,6 +21,7 @@ from fastgrad.model import activations, losses
 from fastgrad.model.activations import ACTIVATIONS
 from fastgrad.model.losses import LOGIT_OUTPUT, LOSSES
 from fastgrad.model.network import REDUCTIONS, Network
+from fastgrad.reading.arrays import as_numpy
 
 SYNONYMS: dict[str, dict[str, str]] = {
     "activation": {word: row.name for row in activations.ROWS for word in row.synonyms},
@@ -70,7 +71,7 @@ def _words(value: Any) -> tuple[str, ...]:
 
 
 def _number(value: Any) -> float:
-    return float(value.item() if isinstance(value, np.ndarray) else value)
+    return float(value if isinstance(value, str) else np.asarray(as_numpy(value)).item())
 
 
 def _numbers(value: Any) -> float | tuple[float, ...]:
