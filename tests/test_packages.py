@@ -175,7 +175,7 @@ def value(p, x, y):
 
 
 @pytest.mark.extra("jax")
-@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
 def test_trees_of_jax(kind):
     import jax
 
@@ -183,7 +183,7 @@ def test_trees_of_jax(kind):
     x, y = jax.numpy.asarray(X).astype(kind), jax.numpy.asarray(CLASSES)
     claim = jax.grad(value)(parameters, x, y)
     report = fastgrad.check({"params": parameters}, {"params": claim}, x, y, **SAID)
-    assert {tensor.verdict for tensor in report.tensors} <= ({"right", "not judged"} if kind == "bfloat16" else {"right"})
+    assert report.passed or (kind == "bfloat16" and report.verdict == "not judged")
     assert [tensor.name for tensor in report.tensors][:2] == ["params.Dense_0.kernel", "params.Dense_0.bias"]
     if kind != "bfloat16":
         claim["Dense_1"]["kernel"] = claim["Dense_1"]["kernel"] * 1.5

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -140,13 +140,13 @@ def _as_dict(value: Any) -> Any:
     """Return the parameters of a module, and pairs of names and arrays, as a dict; anything else as it is."""
     if can(value, "named_parameters"):
         return dict(value.named_parameters())
-    if isinstance(value, Mapping) or is_array(value) or not (isinstance(value, list | tuple) or can(value, "__next__")):
+    if is_array(value) or not (isinstance(value, list | tuple | ItemsView) or can(value, "__next__")):
         return value
     entries = list(value)
     named = [entry for entry in entries if isinstance(entry, tuple) and len(entry) == PAIR and isinstance(entry[0], str)]
     if entries and len(named) == len(entries):
         return dict(named)
-    return entries if can(value, "__next__") else value
+    return value if isinstance(value, list | tuple) else entries
 
 
 def _by_name(value: Any) -> bool:
