@@ -435,6 +435,20 @@ def test_central_differences_are_right_to_their_noise(h):
     assert wrong(check({**differences(h), "W1": differences(h)["W1"] * MISTAKE})) == {"W1"}
 
 
+@pytest.mark.parametrize("h", [1e-5, 1e-6, 1e-7])
+def test_forward_differences_are_right_to_what_they_cut_off(h):
+    here, claim = NET.cost(NET.parameters), {n: np.zeros(v.shape) for n, v in NET.parameters.items()}
+    for name, array in claim.items():
+        for index in np.ndindex(array.shape):
+            moved = {n: v.copy() for n, v in NET.parameters.items()}
+            moved[name][index] += h
+            array[index] = (NET.cost(moved) - here) / h
+    report = check(claim)
+    assert report.passed
+    assert f"(J(w + h) - J(w))/h with h = {h:g}, which hides errors of up to" in headline(report)
+    assert "W1" in wrong(check({**claim, "W1": claim["W1"] * MISTAKE}))
+
+
 def test_an_error_of_the_size_of_that_noise_is_wrong_where_nothing_tells_of_differences():
     noise = np.random.default_rng(0)
     report = check({n: v + 4e-11 * noise.normal(size=v.shape) for n, v in RIGHT.items()})

@@ -45,6 +45,8 @@ SEVERAL = 8
 """Entries of which one will not end in 0: with fewer, the grid of a larger tensor is tried first."""
 NATURAL = 3
 """Decimals more than the claim's on which a right gradient lies that is made of such numbers: then the grid says nothing."""
+MOST_FORWARD = 10**6
+"""Parameters times examples up to which forward differences, a forward pass for each parameter, take little time."""
 RATES = tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
 """Learning rates, and steps of differences, that are tried: of three digits from 1e-7 to 9.99, and powers of two."""
 WELL_INSIDE = 0.23
@@ -346,11 +348,29 @@ def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> t
         if (evidence := digits - _doubt(float(h))) < EVIDENCE:
             return None
         if _multiples(values, step, unit).all():
-            words = f"the noise of differences of losses, (J(w + h) - J(w - h))/2h with h = {h:g}"
-            cut = np.abs(numerical_gradient(problem, step=float(h)).values - numerical.values)
-            hidden = TOLERANCE * unit * _noise(numerical) / float(h) + float(np.nanmax(cut))
-            return evidence, Grain(words, absolute=hidden, is_difference=True)
+            return evidence, _difference_of_losses(problem, numerical, float(h), unit)
     return None
+
+
+def _difference_of_losses(problem: Problem, numerical: Numerical, h: float, unit: float) -> Grain:
+    """Return the grain of a central difference, or of a forward one of twice the step, which has the same multiples.
+
+    It is the one that more of the tensors are, to its noise and that of ours.
+    """
+    right, noise = numerical.values, TOLERANCE * unit * _noise(numerical) / h
+    quotients = [(f"(J(w + h) - J(w - h))/2h with h = {h:g}", numerical_gradient(problem, step=h).values)]
+    if problem.network.size * problem.samples <= MOST_FORWARD:
+        forward = numerical_gradient(problem, method="textbook", scheme="forward", step=2.0 * h).values
+        quotients.append((f"(J(w + h) - J(w))/h with h = {2.0 * h:g}", forward))
+    words, values = min(quotients, key=lambda quotient: _count_off(problem, quotient[1], 2.0 * noise))
+    hidden = noise + float(np.nanmax(np.abs(values - right)))
+    return Grain(f"the noise of differences of losses, {words}", absolute=hidden, is_difference=True)
+
+
+def _count_off(problem: Problem, values: Array, allowed: float) -> int:
+    """Count the tensors that are further off than what is allowed."""
+    pairs = ((_claim(problem, tensor), values[tensor.start : tensor.stop]) for tensor in _claimed(problem))
+    return sum(bool((np.abs(claim - there) > allowed).any()) for claim, there in pairs)
 
 
 def _multiples(values: Array, grid: float | Array, unit: float) -> Mask:
