@@ -435,7 +435,7 @@ def test_central_differences_are_right_to_their_noise(h):
     assert wrong(check({**differences(h), "W1": differences(h)["W1"] * MISTAKE})) == {"W1"}
 
 
-@pytest.mark.parametrize("h", [1e-5, 1e-6, 1e-7])
+@pytest.mark.parametrize("h", [1e-5, 1e-6])
 def test_forward_differences_are_right_to_what_they_cut_off(h):
     here, claim = NET.cost(NET.parameters), {n: np.zeros(v.shape) for n, v in NET.parameters.items()}
     for name, array in claim.items():

@@ -355,14 +355,14 @@ def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> t
 def _difference_of_losses(problem: Problem, numerical: Numerical, h: float, unit: float) -> Grain:
     """Return the grain of a central difference, or of a forward one of twice the step, which has the same multiples.
 
-    It is the one that more of the tensors are, to its noise and that of ours.
+    It is the one that more of the tensors are, to its noise.
     """
     right, noise = numerical.values, TOLERANCE * unit * _noise(numerical) / h
     quotients = [(f"(J(w + h) - J(w - h))/2h with h = {h:g}", numerical_gradient(problem, step=h).values)]
     if problem.network.size * problem.samples <= MOST_FORWARD:
         forward = numerical_gradient(problem, method="textbook", scheme="forward", step=2.0 * h).values
         quotients.append((f"(J(w + h) - J(w))/h with h = {2.0 * h:g}", forward))
-    words, values = min(quotients, key=lambda quotient: _count_off(problem, quotient[1], 2.0 * noise))
+    words, values = min(quotients, key=lambda quotient: _count_off(problem, quotient[1], noise))
     hidden = noise + float(np.nanmax(np.abs(values - right)))
     return Grain(f"the noise of differences of losses, {words}", absolute=hidden, is_difference=True)
 
