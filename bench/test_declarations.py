@@ -2,7 +2,8 @@
 
 Every declared with every meant activation of the hidden layers, every declared with every meant pair of output and loss, and
 conventions of penalties, reductions and labels; each gradient is by the usual NumPy formulas. The 5,112 pairs take half an hour
-to three quarters of one core; FASTGRAD_DECLARATIONS=7 takes every seventh only, 0:4 to 3:4 a quarter each, for as many processes:
+to three quarters of one core; FASTGRAD_DECLARATIONS=7 takes every seventh only, 0:4 to 3:4 a quarter each, for as many
+processes:
 
     for k in 0 1 2 3; do FASTGRAD_DECLARATIONS=$k:4 pytest bench/test_declarations.py -s -k losses & done; wait
 
