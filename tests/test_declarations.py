@@ -58,6 +58,17 @@ def test_the_two_terms_on_a_softmax_and_a_softmax_after_an_activation_are_named(
     assert right.passed
 
 
+def test_a_forgotten_slope_before_a_softmax_is_one_mistake_and_nothing_else():
+    declared = case("tanh", "tanh", "softmax_crossentropy")
+    z, a = problems.plain_forward(declared, np.float64)
+    dZ = problems.output_slope(declared, z[-1], a[-1], declared.Y) / problems.slope("tanh", z[-1]) / len(declared.X)
+    claimed = np.full(declared.theta.size, np.nan)
+    claimed[-4:] = dZ.sum(axis=0)
+    claimed[-28:-4] = (dZ.T @ a[-2]).ravel()
+    first = report_of(declared, None, claimed).findings[0]  # what lies below has no claim
+    assert (first.code, first.alternatives) == ("slope.missing", ())
+
+
 @pytest.mark.parametrize(("name", "declared", "claimed", "value", "code"), VARIANTS, ids=[one[0] for one in VARIANTS])
 def test_twelve_conventions(name, declared, claimed, value, code):
     """With its own loss value the declaration is named alone; without it, or the mistake that is exactly it."""

@@ -293,7 +293,7 @@ def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: Array) 
         p = outputs[codes.PROBABILITY]
         yield "slope.missing", None, 2.0 * factor * (p - y)
         yield "output.diagonal", None, 2.0 * factor * (p - y) * p * (1.0 - p)
-    if loss == "softmax_crossentropy":
+    if loss == "softmax_crossentropy" and network.from_logits:
         p = outputs[codes.PROBABILITY]
         for guard in EPSILONS:
             slope = -y / (p + guard)
