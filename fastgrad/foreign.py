@@ -34,7 +34,14 @@ def as_numpy(value: Any) -> Any:
     if str(getattr(value, "dtype", "")).endswith("bfloat16"):
         wide = value.float() if can(value, "float") else value.astype(np.float32)
         return np.array(np.asarray(wide), dtype=np.float32).view(_FROM_BFLOAT16)
-    return value.to_numpy() if can(value, "to_numpy") else np.asarray(value)
+    return plain(value.to_numpy() if can(value, "to_numpy") else np.asarray(value))
+
+
+def plain(array: Raw) -> Raw:
+    """Return numbers that are held as objects, as frames of several types hold theirs, as numbers."""
+    if array.dtype.kind != "O" or not all(isinstance(entry, Number) for entry in array.flat):
+        return array
+    return np.array(array.tolist()).reshape(array.shape)
 
 
 def is_array(value: Any) -> bool:

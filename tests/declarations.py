@@ -45,6 +45,8 @@ def pairs():
     for output, loss in product(OUTPUTS, LOSSES):
         if loss in ("poisson", "kl_divergence") and output not in ("sigmoid", "exp", "softplus", "softmax"):
             continue
+        if (output, loss) == ("identity", "softmax_crossentropy"):  # that is the softmax's
+            continue
         try:
             Network((2, 3), (output,), loss, "mean", (True,))
         except ValueError:

@@ -159,7 +159,7 @@ def _digits(net, draw):
 
 
 def _rate(draw):
-    return float(f"{10.0 ** draw.uniform(-5.0, 0.0):.{int(draw.integers(1, 3))}g}")
+    return float(f"{10.0 ** draw.uniform(-5.0, 0.0):.{int(draw.integers(1, 9))}g}")
 
 
 def _step(net, draw):
@@ -168,7 +168,7 @@ def _step(net, draw):
 
 
 def _single_step(net, draw):
-    net, rate = net.in_type(np.float32), np.float32(float(f"{10.0 ** draw.uniform(-3.0, 0.0):.1g}"))
+    net, rate = net.in_type(np.float32), np.float32(float(f"{10.0 ** draw.uniform(-3.0, 0.0):.{int(draw.integers(1, 6))}g}"))
     unit = lambda size: 2.0**-23 / rate  # noqa: E731
     return _arrays("step, float32", net, draw, lambda n, v: (net.parameters[n] - (net.parameters[n] - rate * v)) / rate, unit)
 

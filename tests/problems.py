@@ -236,6 +236,11 @@ def plain_forward(case, dtype, draw=None):
 def output_slope(case, z, a, Y):
     """∂L/∂z of the output layer, sample by sample, by the usual formulas."""
     loss, p = parse_loss(case.loss)
+    if loss == "binary_crossentropy" and case.activations[-1] == "softmax":
+        dA = (1 - Y) / (1 - a) - Y / a
+        return a * (dA - (dA * a).sum(axis=1, keepdims=True))
+    if loss == "softmax_crossentropy" and case.activations[-1] != "softmax":
+        return (Y.sum(axis=1, keepdims=True) * _softmax(a) - Y) * slope(case.activations[-1], z)
     if loss == "binary_crossentropy" or (loss == "poisson" and case.activations[-1] == "exp"):
         return (a - Y) / (Y.shape[1] if loss == "poisson" else 1)
     if case.activations[-1] == "softmax" and loss not in _SLOPES:

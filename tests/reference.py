@@ -270,6 +270,16 @@ def loss_of(name: str) -> Loss:
     return PARAMETRISED_LOSSES[base](float(parameter)) if colon else LOSSES[base]
 
 
+def loss_in(case) -> Loss:
+    """Look up the loss of a case; a softmax cross-entropy of another output takes the softmax of that itself."""
+    if case.loss != "softmax_crossentropy" or case.activations[-1] == "softmax":
+        return loss_of(case.loss)
+    return Loss(
+        lambda a, y, lib: LOSSES[case.loss].value(softmax(a, lib), y, lib),
+        lambda a, y, lib: [sum(y) * pk - yk for pk, yk in zip(softmax(a, lib), y, strict=True)],
+    )
+
+
 def softmax(z, lib):
     """exp(z_k) / Σ exp(z), with the largest z taken off first."""
     powers = [lib.exp(zk - max(z)) for zk in z]
@@ -338,7 +348,7 @@ def loss(case: Case, theta: Sequence[Number] | None = None, lib=math) -> Number:
     total = number(0, lib)
     for x, y in zip(case.X, case.Y, strict=True):
         _, activations = forward(case, layers, _numbers(x, lib), lib)
-        total += loss_of(case.loss).value(activations[-1], _numbers(y, lib), lib)
+        total += loss_in(case).value(activations[-1], _numbers(y, lib), lib)
     if case.reduction == "mean":
         total /= len(case.X)
     for W, b in layers:
@@ -356,7 +366,7 @@ def gradient(case: Case, lib=math) -> np.ndarray:
     share = number(1, lib) / len(case.X) if case.reduction == "mean" else number(1, lib)
     for x, y in zip(case.X, case.Y, strict=True):
         z, a = forward(case, layers, _numbers(x, lib), lib)
-        dA = [share * d for d in loss_of(case.loss).derivatives(a[-1], _numbers(y, lib), lib)]
+        dA = [share * d for d in loss_in(case).derivatives(a[-1], _numbers(y, lib), lib)]
         for layer in reversed(range(len(layers))):
             dZ = _through_activation(case.activations[layer], z[layer], a[layer + 1], dA, lib)
             W, _ = layers[layer]

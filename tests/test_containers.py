@@ -492,3 +492,52 @@ def test_bfloat16_is_not_saved_as_if_it_were_finer(net, tmp_path):
     given = [Tensor(bfloat16(array), "torch.bfloat16") for array in mixed(net.W, net.b)]
     with pytest.raises(InputError, match="bfloat16, which a file cannot hold"):
         fastgrad.save(tmp_path / "m.npz", given, None, net.X, net.Y, **SAID)
+
+
+class Leaf(Tensor):
+    """A tensor that is trained and holds its gradient itself, as PyTorch's does after a backward pass."""
+
+    is_leaf = True
+
+    def __init__(self, array, grad=None):
+        super().__init__(array)
+        self.grad = None if grad is None else Tensor(grad)
+
+
+class Module:
+    """What is called, and has its parameters by name."""
+
+    def __init__(self, parameters):
+        self.parameters = parameters
+
+    def __call__(self, X):
+        raise AssertionError("the module was called")
+
+    def named_parameters(self):
+        return iter(self.parameters.items())
+
+
+def test_gradients_that_parameters_hold_themselves(net):
+    names = [f"{kind}{layer}" for layer in range(len(net.W)) for kind in "Wb"]
+    arrays, claims = mixed(net.W, net.b), mixed(net.dW, net.db)
+    held = [Leaf(array, claim) for array, claim in zip(arrays, claims, strict=True)]
+    by_name = dict(zip(names, held, strict=True))
+    for parameters in (held, by_name, by_name.items(), iter(by_name.items()), Module(by_name)):
+        assert fastgrad.check(parameters, None, net.X, net.Y, **SAID).passed
+    held[0].grad = Tensor(1.01 * claims[0])
+    for parameters in (held, Module(by_name)):
+        wrong = fastgrad.check(parameters, None, net.X, net.Y, **SAID)
+        assert [tensor.verdict for tensor in wrong.tensors] == ["wrong"] + ["right"] * (len(names) - 1)
+
+
+def test_numbers_that_are_held_as_objects(net):
+    X = np.asarray(net.X).astype(object)
+    assert fastgrad.check((net.W, net.b), (net.dW, net.db), X, net.Y, **SAID).passed
+    X[0, 0] = "1"
+    with pytest.raises(InputError, match="X must hold real numbers"):
+        fastgrad.check((net.W, net.b), (net.dW, net.db), X, net.Y, **SAID)
+
+
+def test_labels_of_another_number_of_classes_are_what_is_complained_of(net):
+    with pytest.raises(InputError, match=r"^Y \(\d+, 9\) does not fit \d+ examples of"):
+        fastgrad.check((net.W, net.b), (net.dW, net.db), net.X, np.zeros((len(net.X), 9)), **SAID)

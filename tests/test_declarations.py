@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 import fastgrad
+from fastgrad.diagnosis.candidates import Candidates
 from fastgrad.diagnosis.meant import Forms
 from fastgrad.errors import InputError
 from fastgrad.teaching import demo
@@ -40,6 +41,34 @@ def test_another_output_or_loss_is_named():
 
 
 @pytest.mark.compiled
+@pytest.mark.parametrize(
+    ("meant", "words"),
+    [
+        (("softmax", "binary_crossentropy"), "the cross-entropy (binary_crossentropy)"),
+        (("tanh", "softmax_crossentropy"), "the cross-entropy (softmax_crossentropy after tanh)"),
+        (("sigmoid", "softmax_crossentropy"), "the cross-entropy (softmax_crossentropy after sigmoid)"),
+    ],
+)
+def test_the_two_terms_on_a_softmax_and_a_softmax_after_an_activation_are_named(meant, words):
+    report = report_of(case("tanh"), case("tanh", *meant))
+    assert [finding.code.partition(".")[0] for finding in report.findings] == ["declaration"]
+    assert f"This is exactly the gradient of {words}; you declared" in report.findings[0].sentence
+    right = report_of(case("tanh", *meant), case("tanh", *meant))
+    assert right.passed
+
+
+def test_a_forgotten_slope_before_a_softmax_is_one_mistake_and_nothing_else():
+    declared = case("tanh", "tanh", "softmax_crossentropy")
+    z, a = problems.plain_forward(declared, np.float64)
+    dZ = problems.output_slope(declared, z[-1], a[-1], declared.Y) / problems.slope("tanh", z[-1]) / len(declared.X)
+    claimed = np.full(declared.theta.size, np.nan)
+    claimed[-4:] = dZ.sum(axis=0)
+    claimed[-28:-4] = (dZ.T @ a[-2]).ravel()
+    first = report_of(declared, None, claimed).findings[0]  # what lies below has no claim
+    assert first.code == "slope.missing"
+    assert not any(other.code.startswith("loss.") for other in first.alternatives)
+
+
 @pytest.mark.parametrize(("name", "declared", "claimed", "value", "code"), VARIANTS, ids=[one[0] for one in VARIANTS])
 def test_twelve_conventions(name, declared, claimed, value, code):
     """With its own loss value the declaration is named alone; without it, or the mistake that is exactly it."""
@@ -146,7 +175,7 @@ def test_where_the_last_layer_is_right_nothing_is_searched(monkeypatch):
     claimed = problems.plain_gradient(declared, np.float64)
     claimed[:10] *= 2.0
     forms = Forms(replace(problems.problem(declared), claimed=claimed))
-    monkeypatch.setattr(Forms, "_one_change", lambda self: pytest.fail("another network was tried"))
+    monkeypatch.setattr(Candidates, "one_change", lambda self: pytest.fail("another network was tried"))
     assert forms.found() == []
 
 

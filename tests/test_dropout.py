@@ -313,6 +313,85 @@ def test_masks_nobody_spoke_of_are_left_alone_with_a_note():
     assert interpret(plain.arrays(D1=np.ones((7, 8))), said).notes == ()
 
 
+NAMES = [("D1", "D2"), ("mask1", "mask2"), ("mask0", "mask1"), ("dropout_mask_1", "drop_2"), ("M", "u2"), ("mask_a", "mask_b")]
+
+
+def fresh(report):
+    """Return what a report says of the masks that nobody spoke of."""
+    return [note for note in report.notes if "dropout" in note]
+
+
+@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize(
+    ("inverted", "scaled", "said"),
+    [(True, False, "--keep-prob 0.7 "), (True, True, "--inverted "), (False, False, "--no-inverted ")],
+)
+def test_masks_nobody_spoke_of_are_taken_where_the_gradient_is_that_with_them(names, inverted, scaled, said):
+    net = Net()
+    arrays = net.arrays(inverted, scaled)
+    arrays |= dict(zip(names, (arrays.pop("D1"), arrays.pop("D2").T), strict=True))
+    report = check_problem(interpret(arrays, Description(hidden="tanh", **SAID)))
+    assert report.passed
+    assert "; dropout of layer 1 (" in report.description
+    (note,) = fresh(report)
+    assert note.startswith(f"{names[0]} for layer 1 and {names[1]} for layer 2: taken for dropout")
+    assert said in f"{note} "
+
+
+def test_shares_that_differ_from_layer_to_layer_are_found():
+    net = Net()
+    kept = {1: 0.8, 2: 0.5}
+    net.factor = lambda number, inverted: net.D[number] / kept[number] if number in kept else 1.0
+    report = check_problem(interpret(net.arrays(), Description(hidden="tanh", **SAID)))
+    assert report.passed
+    assert "--keep-prob 0.8,0.5 " in fresh(report)[0]
+
+
+def test_masks_beside_the_parameters_in_python_are_taken_as_well():
+    net = Net(dropped=(1,))
+    held = {**net.parameters(), "D1": net.D[1]}
+    report = fastgrad.check(held, net.gradients(True), net.X, net.Y, hidden="tanh", **SAID)
+    assert report.passed
+    assert "keep_prob=0.7" in fresh(report)[0]
+
+
+def test_a_mistake_beside_masks_nobody_spoke_of_is_found_as_such():
+    net = Net()
+    arrays = net.arrays(db1=1.3 * net.gradients(True)["db1"], dW3=2.0 * net.gradients(True)["dW3"])
+    report = check_problem(interpret(arrays, Description(hidden="tanh", **SAID)))
+    assert [tensor.gradient_name for tensor in report.tensors if tensor.verdict == "wrong"] == ["db1", "dW3"]
+    assert {finding.code for finding in report.findings} == {"factor.constant", "factor.two"}
+
+
+def test_masks_nobody_spoke_of_are_asked_about_where_no_share_makes_anything_right():
+    net = Net(keep=0.437)
+    said = Description(hidden="tanh", **SAID)
+    with pytest.raises(InputError, match="D1 and D2 look like dropout masks.*--keep-prob 0.8"):
+        check_problem(interpret(net.arrays(), said))
+    without = check_problem(interpret(net.arrays(), replace(said, keep_prob=1.0)))
+    assert without.verdict == "wrong"
+    assert not fresh(without)
+
+
+def test_masks_are_not_asked_about_where_some_gradient_is_right_without_them():
+    net = Net(dropped=())
+    arrays = net.arrays(D1=Net().D[1], db1=1.3 * net.gradients(True)["db1"])
+    report = check_problem(interpret(arrays, Description(hidden="tanh", **SAID)))
+    assert [tensor.gradient_name for tensor in report.tensors if tensor.verdict == "wrong"] == ["db1"]
+    assert fresh(report) == [
+        "D1 looks like a dropout mask; it is left alone, since keep_prob is not said (--keep-prob 0.8, keep_prob=0.8)"
+    ]
+
+
+def test_the_mask_of_a_relu_is_no_dropout():
+    net = Net(hidden="relu", dropped=())
+    z = net.forward(True)[0]
+    gradients = net.gradients(True)
+    arrays = net.arrays(mask1=z[0] > 0, mask2=z[1] > 0, db1=1.3 * gradients["db1"])
+    report = check_problem(interpret(arrays, Description(hidden="relu", **SAID)))
+    assert [tensor.gradient_name for tensor in report.tensors if tensor.verdict == "wrong"] == ["db1"]
+
+
 def test_keep_prob_in_the_file_is_enough(tmp_path):
     net = Net()
     items = {"hidden": "tanh", **SAID, "keep_prob": KEEP, "loss_value": net.loss(True)}
@@ -344,7 +423,6 @@ def test_keep_prob_in_the_file_is_enough(tmp_path):
         ({"D2": None}, {"keep_prob": "0.7,0.7"}, "keep_prob is 0.7 for layer 2, but there is no mask D2"),
         ({}, {"keep_prob": "0.7,0.7,0.7"}, "keep_prob is 0.7 for layer 3, but there is no mask D3"),
         ({}, {"keep_prob": "1,1,1,1,1"}, "keep_prob gives 5 numbers for 3 layers: give one for all, 2 for the hidden"),
-        ({}, {"keep_prob": 1.0}, r"D1 \(7, 8\) drops units, but keep_prob says that all are kept"),
         ({}, {"keep_prob": 0.0}, "above 0 and at most 1, found 0"),
         ({}, {"keep_prob": 1.2}, "above 0 and at most 1, found 1.2"),
         ({}, {"keep_prob": "most"}, "keep_prob must be a number, or numbers as in 0.8,0.5; found 'most'"),
@@ -363,6 +441,10 @@ def test_an_output_mask_that_drops_nothing_is_taken():
 
 
 def test_keep_prob_of_one_needs_no_masks():
+    net = Net()
+    with pytest.raises(InputError, match=r"masks\[0\] \(7, 8\) drops units, but keep_prob says that all are kept"):
+        interpret_parts(net.parameters(), None, net.X, net.Y, net.said(keep_prob=1.0), [net.D[1], None])
+    assert interpret(net.arrays(), net.said(keep_prob=1.0)).masks == ()  # none of what is in the file is meant
     net = Net(dropped=(), keep=1.0)
     assert net.problem().masks == ()
     assert interpret(net.arrays(D1=np.ones((7, 8))), net.said()).masks == ()

@@ -1,5 +1,6 @@
 """Right gradients as people have them are right, and a mistake on top of what their form hides is found and named."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -82,6 +83,20 @@ def test_gradient_read_off_a_step_is_right_and_its_rate_is_said(rate):
     if rate < 0.1:
         assert f"before and after a step of rate {rate:g}" in headline(report)
         assert "which hides errors of up to" in headline(report)
+
+
+@pytest.mark.parametrize("rate", [0.01 / 32, 1e-3 / 3, 0.0123457, 7.123456789e-6, 0.01 * np.cos(0.3)])
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_a_rate_of_many_digits_is_found(rate, kind):
+    net = NET.in_type(kind)
+    right = net.backward(net.parameters, net.X, net.Y)
+    claim = {n: (W - (W - kind(rate) * right[n])) / kind(rate) for n, W in net.parameters.items()}
+    report = check(claim, net)
+    assert report.passed
+    said = re.search(r"before and after a step of rate ([^ ,]+)", headline(report))
+    assert float(said[1]) == pytest.approx(rate, rel=1e-5)
+    off = {**claim, "W1": (net.parameters["W1"] - (net.parameters["W1"] - kind(rate * 1.01) * right["W1"])) / kind(rate)}
+    assert wrong(check(off, net)) == {"W1"}
 
 
 def test_mistake_in_a_step_is_found_and_named():
@@ -184,6 +199,55 @@ def test_gradients_of_the_printed_parameters_are_judged_in_full():
     assert check(own, printed).passed
     own["W1"] = own["W1"] * (1.0 + 1e-7)
     assert wrong(check(own, printed)) == {"W1"}
+
+
+@pytest.mark.parametrize("k", [4, 6, 8])
+@pytest.mark.parametrize("printed", ["X", "Y", "X and Y", "the parameters and X"])
+def test_inputs_and_targets_in_few_decimals(k, printed):
+    net = replace(NET, loss="squared_error", Y=np.random.default_rng(3).normal(size=NET.Y.shape))
+    right = net.backward(net.parameters, net.X, net.Y)
+    given_ = replace(
+        net,
+        X=np.round(net.X, k) if "X" in printed else net.X,
+        Y=np.round(net.Y, k) if "Y" in printed else net.Y,
+        parameters=rounded(net.parameters, k) if "parameters" in printed else net.parameters,
+    )
+    report = check(right, given_)
+    assert report.passed
+    named = [name for name in ("the parameters", "X", "Y") if f"the {k} decimals of {name}" in headline(report)]
+    assert named
+    assert {*named} <= {*printed.split(" and ")}  # where one of two explains it all, that one alone
+    assert "which hide errors of up to" in headline(report)
+    off = {**right, "W1": 1.01 * right["W1"]}
+    report = check(off, given_)
+    assert (wrong(report), causes(report)) == ({"W1"}, ["factor.constant"])
+    assert wrong(check({n: 1.01 * v for n, v in right.items()}, given_)) >= {"W1", "W2"}
+
+
+def natural(draw, shape):
+    """Return data on a grid of its own, as people measure, count and scale them."""
+    kinds = (
+        lambda: draw.integers(-9, 10, shape) * 1.0,
+        lambda: draw.integers(-20, 21, shape) * 0.5,
+        lambda: np.round(draw.normal(5.0, 2.0, shape), 1),
+        lambda: np.round(draw.normal(size=shape), 2),
+        lambda: draw.integers(0, 256, shape) / 255.0,
+        lambda: np.round(draw.normal(100.0, 30.0, shape), 2) / 100.0,
+        lambda: np.round(draw.normal(size=shape), 4),
+    )
+    return kinds[int(draw.integers(len(kinds)))]()
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_data_on_a_grid_of_their_own_hide_nothing(seed):
+    draw = np.random.default_rng([seed, 5])
+    net = replace(NET, loss="squared_error", X=natural(draw, NET.X.shape), Y=natural(draw, NET.Y.shape))
+    right = net.backward(net.parameters, net.X, net.Y)
+    off = ({n: v * 1.01 for n, v in right.items()}, {**right, "b1": 1.01 * right["b1"]}, {**right, "W2": right["W2"] + 1e-6})
+    for claim in (right, off[seed % 3]):
+        report = check(claim, net, diagnosis=False)
+        assert report.passed == (claim is right)
+        assert all(tensor.written is None for tensor in report.tensors)
 
 
 def test_bits_of_bfloat16():
@@ -370,6 +434,20 @@ def test_central_differences_are_right_to_their_noise(h):
     assert "the noise of differences of losses" in headline(report)
     assert "which hides errors of up to" in headline(report)
     assert wrong(check({**differences(h), "W1": differences(h)["W1"] * MISTAKE})) == {"W1"}
+
+
+@pytest.mark.parametrize("h", [1e-5, 1e-6])
+def test_forward_differences_are_right_to_what_they_cut_off(h):
+    here, claim = NET.cost(NET.parameters), {n: np.zeros(v.shape) for n, v in NET.parameters.items()}
+    for name, array in claim.items():
+        for index in np.ndindex(array.shape):
+            moved = {n: v.copy() for n, v in NET.parameters.items()}
+            moved[name][index] += h
+            array[index] = (NET.cost(moved) - here) / h
+    report = check(claim)
+    assert report.passed
+    assert f"(J(w + h) - J(w))/h with h = {h:g}, which hides errors of up to" in headline(report)
+    assert "W1" in wrong(check({**claim, "W1": claim["W1"] * MISTAKE}))
 
 
 def test_an_error_of_the_size_of_that_noise_is_wrong_where_nothing_tells_of_differences():

@@ -133,6 +133,26 @@ def test_the_activation_in_a_loss_need_not_be_said(output):
     assert value("CrossEntropyLoss", CLASSES, output) == pytest.approx(NLL.mean(), rel=1e-13)
 
 
+@pytest.mark.compiled
+@pytest.mark.parametrize(("output", "f"), [("tanh", np.tanh), ("sigmoid", lambda z: 1.0 / (1.0 + np.exp(-z)))])
+def test_a_loss_that_takes_the_softmax_itself_takes_it_of_any_output(output, f):
+    e = np.exp(f(Z))
+    expected = -np.log((e / e.sum(axis=1, keepdims=True))[np.arange(M), CLASSES]).mean()
+    for name in ("CrossEntropyLoss", "softmax_crossentropy"):
+        assert value(name, CLASSES, output) == pytest.approx(expected, rel=1e-13)
+    for name in ("SparseCategoricalCrossentropy", "NLLLoss", "nll"):
+        with pytest.raises(InputError, match=f"goes with a softmax output, found {output}"):
+            value(name, CLASSES, output)
+
+
+@pytest.mark.compiled
+def test_binary_crossentropy_of_a_softmax_has_its_second_terms():
+    expected = -(HOT * np.log(P) + (1.0 - HOT) * np.log(1.0 - P))
+    assert value("BCELoss", HOT, "softmax") == pytest.approx(expected.mean(), rel=1e-13)
+    for labels in (HOT, CLASSES):
+        assert value("binary_crossentropy", labels, "softmax") == pytest.approx(expected.sum(axis=1).mean(), rel=1e-13)
+
+
 # Any loss times a constant.
 
 

@@ -333,6 +333,73 @@ def test_loss_that_follows_a_softmax_beyond_the_range_of_the_exponential(name):
                 assert one == pytest.approx(exact, abs=allowed)
 
 
+# The binary cross-entropy of a softmax.
+
+OF_SOFTMAX = codes.BINARY_CROSSENTROPY + codes.OF_SOFTMAX
+
+
+def binary_labels(n):
+    return [y for y in (*labels(n), np.zeros(n) + (n == 1), np.full(n, 0.5) + 0.5 * (n == 1)) if y.max() <= 1.0]
+
+
+def binary_terms(z, y, move):
+    """n log(1 + Ē), y d and (1 − y) log(1 + S), where p and E are off by 1 + |z − z_top| and 1 + |d| roundoffs."""
+    gap = [abs(zk - max(z)) for zk in z]
+    top = gap.index(0.0)
+    with mp.workdps(400):
+        d = [mp.mpf(float(m)) - mp.mpf(float(move[top])) for m in move]
+        p = reference.softmax([mp.mpf(zk) for zk in z], mp)
+        E = [mp.expm1(dk) for dk in d]
+        sizes = [pk * (1 + g + abs(dk)) * abs(Ek) for pk, g, dk, Ek in zip(p, gap, d, E, strict=True)]
+        total = len(z) * sum(sizes) / (1 + sum(pk * Ek for pk, Ek in zip(p, E, strict=True)))
+        for k, yk in enumerate(y):
+            total += yk * abs(d[k])
+            if yk != 1.0:
+                others = sum(pj for j, pj in enumerate(p) if j != k)
+                moved = 1 + sum(p[j] * E[j] for j in range(len(z)) if j != k) / others
+                size = sum(s for j, s in enumerate(sizes) if j != k or k != top)
+                total += (1 - yk) * size / others / moved
+        return float(total)
+
+
+@pytest.mark.parametrize("z", LOGITS)
+def test_difference_of_the_binary_crossentropy_of_a_softmax(z):
+    worst = (0.0,)
+    for y, small in product(binary_labels(len(z)), (True, False)):
+        _, outputs, top = table(OF_SOFTMAX, z, y)
+        moves = moves_of(len(z), SMALL if small else MOVES)[:, ::4]
+        found = by_rows(OF_SOFTMAX, outputs, top, moves, SMALL_MOVE if small else np.inf)
+        for c, move in enumerate(moves.T):
+            exact = reference.exact_loss_difference("binary_crossentropy", z, move, y, output="softmax")
+            allowed = UNIT_ROUNDOFF * max(binary_terms(z, y, move), FLOOR)
+            worst = max(worst, (float(abs(found[c] - exact)) / allowed, list(y), list(move)))
+            if np.count_nonzero(move) == 1:
+                k = int(np.argmax(move != 0.0))
+                one = alone(OF_SOFTMAX, outputs, top, k, move[k : k + 1])[0]
+                worst = max(worst, (float(abs(one - exact)) / allowed, list(y), list(move), "alone"))
+                if small:
+                    slope, bend = outputs[[codes.LOSS_SLOPE, codes.LOSS_CURVATURE], 0, k]
+                    taylor = move[k] * (slope + move[k] * bend)
+                    worst = max(worst, (float(abs(taylor - exact)) / allowed, list(y), list(move), "Taylor"))
+    print(f"binary cross-entropy of the softmax of {z}: worst {worst}")
+    assert worst[0] <= BOUND
+
+
+@pytest.mark.compiled
+def test_binary_crossentropy_of_a_softmax_beyond_the_range_of_the_exponential():
+    for z, y in product(((0.0, 0.0, 0.0), (700.0, -700.0, 0.0), (1200.0, -1200.0, 3.0)), np.eye(3)):
+        moves = moves_of(3, HUGE)
+        loss, outputs, top = table(OF_SOFTMAX, z, y)
+        with mp.workdps(2000):
+            p = reference.softmax([mp.mpf(zk) for zk in z], mp)
+            assert loss == pytest.approx(float(reference.LOSSES["binary_crossentropy"].value(p, list(y), mp)), rel=1e-15)
+        found = by_rows(OF_SOFTMAX, outputs, top, moves, np.inf)
+        for c, move in enumerate(moves.T):
+            exact = float(reference.exact_loss_difference("binary_crossentropy", z, move, y, output="softmax"))
+            allowed = 12 * UNIT_ROUNDOFF * (np.ptp(z) + np.ptp(move) + abs(move).max())
+            assert found[c] == pytest.approx(exact, abs=allowed)
+
+
 # Losses with a logarithm.
 
 

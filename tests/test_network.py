@@ -89,7 +89,7 @@ def test_locate_refuses_what_theta_does_not_hold(k):
         ({"activations": ("tanh", "swoosh", "sigmoid")}, "unknown activation 'swoosh'; known are identity"),
         ({"loss": "anger"}, "unknown loss 'anger'"),
         ({"reduction": "median"}, "mean, sum, weighted_mean, found 'median'"),
-        ({"activations": ("tanh", "relu", "tanh")}, "goes with a sigmoid output, found tanh"),
+        ({"activations": ("tanh", "relu", "tanh")}, "goes with a sigmoid or softmax output, found tanh"),
         (
             {"activations": ("tanh", "relu", "softmax"), "loss": "poisson"},
             "a softmax output goes with softmax_crossentropy, .*; found poisson",

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from fastgrad.diagnosis import Diagnosis, diagnosed
 from fastgrad.diagnosis.codes import CODES
-from fastgrad.diagnosis.meant import Fit, Form, Forms, usual
+from fastgrad.diagnosis.declared import Form, problem_of
+from fastgrad.diagnosis.meant import Fit, Forms, usual
 from fastgrad.diagnosis.names import listed
 from fastgrad.diagnosis.words import number
 from fastgrad.errors import InputError
@@ -67,7 +68,7 @@ def other_values(problem: Problem) -> Iterator[tuple[str, float]]:
     """Yield the losses of other networks, in words and as a value."""
     forms = Forms(problem)
     if problem.samples == problem.network.widths[-1] == 1:
-        yield "the network's output, not a loss", forms.output()
+        yield "the network's output, not a loss", forms.last.output()
     for fit in forms.found():
         yield f"the loss with {_meant(items_of(problem, fit.form, fit))}, of which the gradient is, too", fit.loss
     for form, value in forms.values():
@@ -101,7 +102,7 @@ def inferred(problem: Problem, said: Collection[str]) -> Problem:
 
 def _with_note(problem: Problem, forms: Forms, fit: Fit, rarer: list[Fit]) -> Problem:
     """Return the problem that a fit makes, with a word on how it was found."""
-    meant = forms.problem_of(fit.form)
+    meant = problem_of(problem, fit.form)
     assert meant is not None
     note = f"Inferred from the gradient: {_network_in_words(problem, fit)}. To declare it: {options(_said(problem, fit))}"
     if fit.same_loss is not None:

@@ -268,6 +268,8 @@ def _of_crossentropy(ground: Ground, right: Flow) -> Iterator[Step]:
     p = outputs[codes.PROBABILITY] if of_softmax else outputs[codes.OUTPUT]
     delta = (p - outputs[codes.TARGET]) / (ground.samples if network.reduction == "mean" else 1.0)
     bare = 2.0 * outputs[codes.FACTOR] * (p - outputs[codes.TARGET]) if of_softmax else right.arrived
+    if network.loss_name == "binary_crossentropy":
+        bare = 0.0 * delta
     if _differs(delta, bare) and _differs(delta, right.delta):
         size = right.error + 4.0 * (np.abs(delta) + p / ground.samples)
         yield Cause("loss.other", layer, "Z", other="cross-entropy"), Flow(right.arrived, right.arrived_error, delta, size)
@@ -275,8 +277,9 @@ def _of_crossentropy(ground: Ground, right: Flow) -> Iterator[Step]:
 
 def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: Array) -> Iterator[tuple[str, Other, Array]]:
     """Yield wrong ∂J/∂z of an output whose loss works on the logits."""
-    loss, z, y = ground.problem.network.loss_name, outputs[codes.OUTPUT], outputs[codes.TARGET]
-    if loss == "binary_crossentropy":
+    network, z, y = ground.problem.network, outputs[codes.OUTPUT], outputs[codes.TARGET]
+    loss = network.loss_name
+    if loss == "binary_crossentropy" and network.activations[-1] == "sigmoid":
         p = tabulated(codes.SIGMOID, 0.0, z)[0]
         yield "output.extra_slope", None, delta * p * (1.0 - p)
         yield "output.divided_by_p", None, delta / np.maximum(p, 1e-300)
@@ -290,7 +293,7 @@ def _output_deltas(ground: Ground, delta: Array, outputs: Array, factor: Array) 
         p = outputs[codes.PROBABILITY]
         yield "slope.missing", None, 2.0 * factor * (p - y)
         yield "output.diagonal", None, 2.0 * factor * (p - y) * p * (1.0 - p)
-    if loss == "softmax_crossentropy":
+    if loss == "softmax_crossentropy" and network.from_logits:
         p = outputs[codes.PROBABILITY]
         for guard in EPSILONS:
             slope = -y / (p + guard)

@@ -185,7 +185,7 @@ def _right(ground: Ground, cause: Cause) -> str:
     inputs = f"A{layer - 1}" if layer > 1 else "X"
     if cause.kind == "Z":
         network = ground.problem.network
-        if layer < ground.depth or network.loss not in LOGIT_OUTPUT:
+        if layer < ground.depth or LOGIT_OUTPUT.get(network.loss) != network.activations[-1]:
             return f"{grad} = dA{layer} ⊙ f′(Z{layer})"
         scale = "" if network.scale == 1.0 else f"{number(network.scale)}·"
         return f"{grad} = {scale}(A{layer} - Y){'/m' if network.reduction == 'mean' else ''}"

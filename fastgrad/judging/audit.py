@@ -18,7 +18,6 @@ from fastgrad.kernels import codes
 from fastgrad.machine import most_threads
 from fastgrad.model.activations import parse_activation
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, growth
-from fastgrad.model.losses import LOGIT_OUTPUT
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.product import product
 from fastgrad.model.rounding import rounding_scale
@@ -124,6 +123,15 @@ def _log_of_sigmoid(a: Array, y: Array, p: float) -> Terms:
     return Terms(loss, np.abs(loss) + np.abs(a * y))
 
 
+def _logs_of_softmax(a: Array, y: Array, p: float) -> Terms:
+    """Return −y·log p − (1 − y)·log(1 − p) of probabilities p = softmax(a), 1 − p being the sum of the others."""
+    mass = np.logaddexp.reduce(a, axis=-1, keepdims=True)
+    without = (np.delete(a, k, axis=-1) for k in range(a.shape[-1]))
+    others = np.stack([np.logaddexp.reduce(rest, axis=-1) for rest in without], axis=-1)
+    loss = y * (mass - a) + np.where(y == 1.0, 0.0, (1.0 - y) * (mass - others))
+    return Terms(loss, np.abs(y) * (np.abs(mass) + np.abs(a)) + np.abs(1.0 - y) * (np.abs(mass) + np.abs(others)))
+
+
 def _plain(formula: Callable[[Array, Array, float], Array]) -> LossFormula:
     """Make a loss of a formula that is a product or a choice, and so rounds relative to its value."""
 
@@ -183,6 +191,13 @@ LOSSES: dict[str, LossFormula] = {
 }
 """What each output, or logit where the loss has its activation in it, adds to a sample's loss, arrays of (…, n_L)."""
 
+OF_LOGITS: dict[tuple[str, str], LossFormula] = {
+    ("softmax_crossentropy", "softmax"): _log_of_softmax,
+    ("binary_crossentropy", "sigmoid"): _log_of_sigmoid,
+    ("binary_crossentropy", "softmax"): _logs_of_softmax,
+}
+"""Losses that contain the output activation with which they come."""
+
 OVER_OUTPUTS = frozenset({"mse", "half_mse", "absolute_error", "huber", "log_cosh", "poisson"})
 """Losses that are means over the outputs."""
 
@@ -205,7 +220,8 @@ def _loss_name(network: Network) -> tuple[str, float]:
 def _loss(problem: Problem, a: Array, sample: slice | Offsets) -> Terms:
     """Return the share of J that some samples have, with the size of its terms."""
     name, p = _loss_name(problem.network)
-    loss, size = LOSSES[name](a, problem.Y[sample], p)
+    formula = OF_LOGITS.get((name, problem.network.activations[-1]), LOSSES[name])
+    loss, size = formula(a, problem.Y[sample], p)
     weights = _weights(problem)[sample] / (a.shape[-1] if name in OVER_OUTPUTS else 1)
     return Terms((weights * loss).sum(axis=-1), (np.abs(weights) * size).sum(axis=-1))
 
@@ -370,7 +386,7 @@ def _forward(problem: Problem, pushed: Callable[[int, Array], Array] | None = No
     layers = []
     for layer, text in enumerate(network.activations):
         name, p = parse_activation(text)
-        if layer == network.depth - 1 and _loss_name(network)[0] in LOGIT_OUTPUT:
+        if layer == network.depth - 1 and (_loss_name(network)[0], name) in OF_LOGITS:
             name = "identity"
         W, b, below = network.W(problem.theta, layer), network.b(problem.theta, layer), a
         z = product(below, W.T)

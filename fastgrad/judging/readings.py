@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad.judging.dropout import with_masks
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.rounding import penalty_gradient
 from fastgrad.model.ties import ties, total_gradient
@@ -19,18 +20,30 @@ from fastgrad.report.formatting import listed
 
 
 class Reading(NamedTuple):
-    """In words; what it adds to the numerical gradient, shape (P,); or another problem of which that is to be made."""
+    """In words; what it adds to the numerical gradient, shape (P,); or another problem of which that is to be made.
+
+    `told` where the numbers tell that it is meant, be anything wrong beside it or not.
+    """
 
     words: str
     shift: Array
     problem: Problem | None = None
+    told: bool = False
 
 
 def readings(problem: Problem, numerical: Numerical) -> Iterator[Reading]:
     """Yield the other readings that what was given allows."""
+    yield from _dropout(problem, numerical)
     yield from _tied(problem, numerical)
     yield from _ones(problem)
     yield from _labels(problem)
+
+
+def _dropout(problem: Problem, numerical: Numerical) -> Iterator[Reading]:
+    """Read arrays that look like dropout masks as such."""
+    found = with_masks(problem, numerical)
+    if found is not None:
+        yield Reading(found[0], np.zeros(0), found[1], told=True)
 
 
 # Tied weights.

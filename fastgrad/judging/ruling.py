@@ -19,9 +19,10 @@ from fastgrad.judging.disturbances import (
     only_single_precision,
     shifted,
 )
+from fastgrad.judging.dropout import require_told
 from fastgrad.judging.readings import readings
 from fastgrad.judging.verdict import Judgement, error_map, judge
-from fastgrad.judging.written import as_written, blurred, computed_coarser, in_words, is_in_bfloat16, parameter_noise
+from fastgrad.judging.written import as_written, blurred, computed_coarser, in_words, is_in_bfloat16, printed
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.differences import differences
@@ -111,6 +112,7 @@ def rule(problem: Problem, how: How) -> EntryRuling:
     ruling = _as_read(_as_written(ruling, how), how)
     if not ruling.is_wrong:
         return ruling
+    require_told(ruling.problem, ruling.exact)
     return _with_constant(ruling, how) or _with_hint(ruling, first, how)
 
 
@@ -172,13 +174,11 @@ def _as_written(ruling: EntryRuling, how: How) -> EntryRuling:
 
 
 def _looser(ruling: EntryRuling) -> Iterator[EntryRuling]:
-    """Yield what more may have been rounded behind the grain of a claim: the parameters, the pass itself, both."""
-    noise = parameter_noise(ruling.problem, ruling.exact)
-    printed = []
-    if noise is not None:
-        printed.append(replace(ruling.uncertain(noise[1]), problem=in_words(ruling.problem, noise[0])))
-    yield from printed
-    for way in (ruling, *printed):
+    """Yield what more may have been rounded behind the grain of a claim: the given arrays, the pass itself, both."""
+    cuts = printed(ruling.problem, ruling.exact)
+    ways = [replace(ruling.uncertain(cut.noise), problem=in_words(ruling.problem, cut.words)) for cut in cuts]
+    yield from ways
+    for way in (ruling, *ways):
         coarser = computed_coarser(way.problem, ruling.judgement)
         if coarser is not None:
             yield replace(way, problem=coarser)
@@ -191,7 +191,7 @@ def _as_read(ruling: EntryRuling, how: How) -> EntryRuling:
             moved = ruling.shifted(other.shift).again(how)
         else:
             moved = replace(rule_strictly(other.problem, how), remarks=ruling.remarks)
-        if fewer_wrong(ruling.judgement.tensors, moved.judgement.tensors):
+        if other.told or fewer_wrong(ruling.judgement.tensors, moved.judgement.tensors):
             ruling = replace(moved, remarks=(*ruling.remarks, other.words))
     return ruling
 

@@ -6,12 +6,14 @@ many entries lie on it that chance is hopeless, and what it may hide is half its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad.judging.rates import LONGEST, common_divisor
 from fastgrad.judging.verdict import Judgement
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF, base_point, growth
@@ -32,8 +34,9 @@ DRAWS, FAR = 32, 8.0
 """Draws of what was cut off the parameters, and how many standard deviations of what they do are allowed."""
 QUIET = 1e-3
 """Share of what cutting off the parameters would do below which a claim was not made of other parameters."""
-LEAST_OF_PARAMETERS = 4
-"""Digits of parameters from which on these were printed; shorter ones people type, and they are exact."""
+LEAST_OF_PARAMETERS = LEAST_OF_DATA = 4
+"""Digits of parameters, and of X and Y, from which on these were printed; shorter ones people type or measure, and they are
+exact."""
 EVIDENCE = 6.0
 """Decimal digits by which the entries on a grid must rule chance out, all together: one gradient in a million is on it."""
 FEWEST_DIGITS, MOST_DIGITS, MOST_DECIMALS = 3, 14, 30
@@ -42,8 +45,12 @@ SEVERAL = 8
 """Entries of which one will not end in 0: with fewer, the grid of a larger tensor is tried first."""
 NATURAL = 3
 """Decimals more than the claim's on which a right gradient lies that is made of such numbers: then the grid says nothing."""
+MOST_FORWARD = 10**6
+"""Parameters times examples up to which forward differences, a forward pass for each parameter, take little time."""
 RATES = tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
 """Learning rates, and steps of differences, that are tried: of three digits from 1e-7 to 9.99, and powers of two."""
+WELL_INSIDE = 0.23
+"""Distance from the middle of a binade within which a parameter does not leave it in a small step."""
 PROBED = 48
 """Entries on which they are tried first."""
 FEW = 512
@@ -268,14 +275,35 @@ def _step(problem: Problem, values: Array, theta: Array) -> tuple[float, Grain] 
     precisions = ("float64",) if precision_of(problem.theta) == "float64" else ("float32", "float64")
     rates = RATES if problem.learning_rate is None else sorted({*RATES, problem.learning_rate})
     for stored in precisions:
-        told = np.argsort(-(spacing(np.abs(theta), SIGNIFICAND[stored]) / np.abs(values)))[:PROBED]
-        few = _reproduced(values[told], theta[told], np.array(rates)[:, None], stored).all(axis=1)
-        for rate in np.array(rates)[few]:
-            if (evidence := _evidence_of_step(values, theta, rate, stored)) < EVIDENCE:
-                break  # larger rates leave less to see
-            if _reproduced(values, theta, rate, stored).all():
-                return evidence, Grain.of_step(float(rate), stored)
+        found = [_listed_rate(values, theta, stored, np.array(rates)), _longer_rate(values, theta, stored)]
+        passing = [rate for rate in found if rate is not None]
+        if passing:
+            return _evidence_of_step(values, theta, min(passing), stored), Grain.of_step(min(passing), stored)
     return None
+
+
+def _listed_rate(values: Array, theta: Array, stored: str, rates: Array) -> float | None:
+    """Return the smallest of some rates that passes."""
+    told = np.argsort(-(spacing(np.abs(theta), SIGNIFICAND[stored]) / np.abs(values)))[:PROBED]
+    few = _reproduced(values[told], theta[told], rates[:, None], stored).all(axis=1)
+    for rate in rates[few]:
+        if _evidence_of_step(values, theta, rate, stored) < EVIDENCE:
+            return None  # larger rates leave less to see
+        if _reproduced(values, theta, rate, stored).all():
+            return float(rate)
+    return None
+
+
+def _longer_rate(values: Array, theta: Array, stored: str) -> float | None:
+    """Return a rate of any number of digits that passes; the entries tell it, where there are enough of them."""
+    size = np.abs(theta)
+    inside = np.abs(np.frexp(size)[0] - 0.75) < WELL_INSIDE  # of others the step may have the next spacing
+    multiples = np.abs(values[inside]) / spacing(size[inside], SIGNIFICAND[stored])
+    rate = common_divisor(np.sort(multiples[np.isfinite(multiples)]), SIGNIFICAND[precision_of(values)])
+    if rate is None or not RATES[0] <= rate <= RATES[-1]:
+        return None
+    passes = _evidence_of_step(values, theta, rate, stored) >= EVIDENCE and _reproduced(values, theta, rate, stored).all()
+    return rate if passes else None
 
 
 def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> Mask:
@@ -298,7 +326,7 @@ def _evidence_of_step(values: Array, theta: Array, rate: float, stored: str) -> 
 
 def _doubt(rate: float) -> float:
     """Return how many digits of evidence the choice of a rate takes: the fewer digits it has, the fewer there are of it."""
-    digits = next((d for d in (1, 2) if rate == float(f"{rate:.{d - 1}e}")), 3)
+    digits = next((d for d in range(1, LONGEST) if rate == float(f"{rate:.{d - 1}e}")), LONGEST)
     return float(np.log10(8 * 9 * 10 ** (digits - 1)))
 
 
@@ -320,11 +348,29 @@ def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> t
         if (evidence := digits - _doubt(float(h))) < EVIDENCE:
             return None
         if _multiples(values, step, unit).all():
-            words = f"the noise of differences of losses, (J(w + h) - J(w - h))/2h with h = {h:g}"
-            cut = np.abs(numerical_gradient(problem, step=float(h)).values - numerical.values)
-            hidden = TOLERANCE * unit * _noise(numerical) / float(h) + float(np.nanmax(cut))
-            return evidence, Grain(words, absolute=hidden, is_difference=True)
+            return evidence, _difference_of_losses(problem, numerical, float(h), unit)
     return None
+
+
+def _difference_of_losses(problem: Problem, numerical: Numerical, h: float, unit: float) -> Grain:
+    """Return the grain of a central difference, or of a forward one of twice the step, which has the same multiples.
+
+    It is the one that more of the tensors are, to its noise.
+    """
+    right, noise = numerical.values, TOLERANCE * unit * _noise(numerical) / h
+    quotients = [(f"(J(w + h) - J(w - h))/2h with h = {h:g}", numerical_gradient(problem, step=h).values)]
+    if problem.network.size * problem.samples <= MOST_FORWARD:
+        forward = numerical_gradient(problem, method="textbook", scheme="forward", step=2.0 * h).values
+        quotients.append((f"(J(w + h) - J(w))/h with h = {2.0 * h:g}", forward))
+    words, values = min(quotients, key=lambda quotient: _count_off(problem, quotient[1], noise))
+    hidden = noise + float(np.nanmax(np.abs(values - right)))
+    return Grain(f"the noise of differences of losses, {words}", absolute=hidden, is_difference=True)
+
+
+def _count_off(problem: Problem, values: Array, allowed: float) -> int:
+    """Count the tensors that are further off than what is allowed."""
+    pairs = ((_claim(problem, tensor), values[tensor.start : tensor.stop]) for tensor in _claimed(problem))
+    return sum(bool((np.abs(claim - there) > allowed).any()) for claim, there in pairs)
 
 
 def _multiples(values: Array, grid: float | Array, unit: float) -> Mask:
@@ -385,54 +431,103 @@ def _behind(grain: Grain, precision: str) -> Grain:
     return replace(grain, words=f"{grain.words} and the rounding of {name}")
 
 
-def parameter_noise(problem: Problem, numerical: Numerical) -> tuple[str, Array] | None:
-    """Return in how few digits the parameters were written, in words, and what that may do to each entry of the gradient.
+class Cut(NamedTuple):
+    """What printing some of the given arrays may do to each entry of the gradient, and that in words."""
 
-    None where they were not, or where the claim is so near to their own gradient that it was made of them as they stand.
+    words: str
+    noise: Array
+
+
+def printed(problem: Problem, numerical: Numerical) -> list[Cut]:
+    """Return what may have been cut off the parameters, off X and off Y, each and together, the least first.
+
+    Left out is what would have moved a tensor that is as it should be: the claim was made of these arrays as they stand.
 
     Notes
     -----
     What was cut off is evenly distributed over a step of the grid, so that an entry moves by Σ H_pj δ_j, δ_j within half a
     step. Such a sum is further from 0 than t times its standard deviation with a chance of 2·exp(−t²/2) at most; the
-    standard deviation comes from `DRAWS` draws, of which it is known to a factor of two.
+    standard deviation comes from `DRAWS` draws, of which it is known to a factor of two. Cuts of several arrays are
+    independent, so that their squares add up.
     """
+    if problem.claimed is None:
+        return []
+    single = {name: (words, _spread(problem, numerical, name, half)) for name, words, half in _halves(problem)}
+    found = []
+    for names in (names for count in range(1, len(single) + 1) for names in combinations(single, count)):
+        typical = np.linalg.norm([single[name][1] for name in names], axis=0)
+        if _moved(problem, numerical, typical):
+            words = " and ".join(f"{single[name][0]} of {name}" for name in names)
+            found.append(Cut(words, FAR * typical))
+    return sorted(found, key=lambda cut: norm(cut.noise))
+
+
+def _halves(problem: Problem) -> Iterator[tuple[str, str, Array]]:
+    """Yield the arrays that were printed: their names, in how few digits, and half a step of the grid at each entry."""
     half, words = np.zeros(problem.network.size), []
     for tensor in problem.tensors:
         theta = problem.theta[tensor.start : tensor.stop]
         grid = decimal_grid(theta)
         if grid is not None and grid.digits >= LEAST_OF_PARAMETERS:
             half[tensor.start : tensor.stop] = grid.grain.slack(theta, theta)
-            words.append(grid.grain.words.removesuffix(" that were given"))
-    if not words or problem.claimed is None:
-        return None
+            words.append(_digits(grid))
+    if words:
+        yield "the parameters", max(words, key=words.count), half
+    same = problem.labels is None and np.array_equal(problem.X, problem.Y)
+    data = {"X and Y" if same else "X": problem.X, **({} if same or problem.labels is not None else {"Y": problem.Y})}
+    for name, values in data.items():
+        grid = decimal_grid(values.ravel())
+        if grid is not None and _length(grid, values) >= LEAST_OF_DATA:
+            yield name, _digits(grid), grid.grain.slack(values, values)
+
+
+def _digits(grid: Grid) -> str:
+    return grid.grain.words.removesuffix(" that were given").removesuffix(" that was given")
+
+
+def _length(grid: Grid, values: Array) -> float:
+    """Return how many digits the largest of some values has on a grid."""
+    return grid.digits if grid.significant else grid.digits + np.floor(np.log10(np.abs(values).max())) + 1.0
+
+
+def _spread(problem: Problem, numerical: Numerical, name: str, half: Array) -> Array:
+    """Return the standard deviation of what is cut off an array does to each entry of the gradient."""
     draw, total = np.random.default_rng(0), np.zeros(problem.network.size)
     for _ in range(DRAWS):
-        moved = replace(problem, theta=problem.theta + half * draw.uniform(-1.0, 1.0, half.size))
+        moves = half * draw.uniform(-1.0, 1.0, half.shape)
+        moved = _with_moves(problem, name, moves)
         total += np.square(gradient(moved, base_point(moved)) - numerical.values)
-    typical = np.sqrt(total / DRAWS)
-    for tensor in problem.tensors:
-        place = slice(tensor.start, tensor.stop)
-        if tensor.gradient_name is not None and not tensor.single:
-            off = norm(problem.claimed[place] - numerical.values[place])
-            if not off >= QUIET * norm(typical[place]):
-                return None
-    return max(words, key=words.count), FAR * typical
+    return np.sqrt(total / DRAWS)
+
+
+def _with_moves(problem: Problem, name: str, moves: Array) -> Problem:
+    if name == "the parameters":
+        return replace(problem, theta=problem.theta + moves)
+    changed = replace(problem, X=problem.X + moves) if "X" in name else problem
+    return replace(changed, Y=problem.Y + moves) if "Y" in name else changed
+
+
+def _moved(problem: Problem, numerical: Numerical, typical: Array) -> bool:
+    """Tell whether every tensor is off by what might be such a cut, rather than by next to nothing."""
+    claimed = np.zeros(0) if problem.claimed is None else problem.claimed
+    places = [slice(t.start, t.stop) for t in problem.tensors if t.gradient_name is not None and not t.single]
+    return all(norm(claimed[place] - numerical.values[place]) >= QUIET * norm(typical[place]) for place in places)
 
 
 def in_words(problem: Problem, words: str) -> Problem:
-    """Return the problem with the digits of its parameters in the words of every grain."""
+    """Return the problem with the digits of what was printed in the words of every grain."""
     tensors = []
     for tensor in problem.tensors:
         if tensor.gradient_name is not None:
             grain = Grain("") if tensor.grain is None else tensor.grain
-            all_words = f"{grain.words} and {words} of the parameters".removeprefix(" and ")
+            all_words = f"{grain.words} and {words}".removeprefix(" and ")
             tensor = replace(tensor, grain=replace(grain, words=all_words))
         tensors.append(tensor)
     return replace(problem, tensors=tuple(tensors))
 
 
 def blurred(problem: Problem, extra: Array) -> Problem:
-    """Return the problem with what the parameters leave uncertain in every grain, for those who hold factors against it."""
+    """Return the problem with what printed arrays leave uncertain in every grain, for those who hold factors against it."""
     tensors = []
     for tensor in problem.tensors:
         grain, most = tensor.grain or Grain(""), float(np.nan_to_num(extra[tensor.start : tensor.stop]).max(initial=0.0))

@@ -34,8 +34,8 @@ LOG_COSH = 5
 POISSON = 6
 POISSON_OF_LOGIT = 7
 KL_DIVERGENCE = 8
-# From here on one output's share of the loss depends on others; the losses of a − y, from SQUARED to LOG_COSH, may follow
-# a softmax, whose code is then added to theirs.
+# From here on one output's share of the loss depends on others; the losses of a − y, from SQUARED to LOG_COSH, and the
+# binary cross-entropy may follow a softmax, whose code is then added to theirs.
 COUPLED = 16
 HINGE = 16
 SQUARED_HINGE = 17

@@ -242,6 +242,8 @@ def tabulate_coupled(loss, s):
 
     A hinge has the index of the target class in the place of the largest logit's.
     """
+    if loss.code == OF_SOFTMAX + BINARY_CROSSENTROPY:
+        return tabulate_binary_of_softmax(loss.outputs, s)
     if loss.code >= OF_SOFTMAX:
         return tabulate_of_softmax(loss.code - OF_SOFTMAX, loss.parameter, loss.outputs, s)
     return tabulate_hinge(loss.code, loss.parameter, loss.outputs, s)
@@ -312,6 +314,55 @@ def tabulate_of_softmax(code, p, outputs, s):
         reach = 2.1 * min(probability[k], others)
         outputs[LOSS_KINK, s, k] = residual_kink(code, p, d) / reach if reach > 0.0 else inf
     return factor * loss, top
+
+
+@outlined
+def share_of_others(z, top, k):
+    """p_k/(1 − p_top) = e^z_k/Σ_{j≠top} e^z_j, k not being `top`, and the logarithm of 1/(1 − p_top) − 1 = e^z_top/that sum."""
+    largest, total = -inf, 0.0
+    for j in range(z.size):
+        if j != top:
+            largest = max(largest, z[j])
+    for j in range(z.size):
+        if j != top:
+            total += exp(z[j] - largest)
+    return exp(z[k] - largest) / total, z[top] - largest - log(total)
+
+
+@outlined
+def tabulate_binary_of_softmax(outputs, s):
+    """Do what `tabulate_sample` does for −Σ y log p + (1 − y) log(1 − p), p = softmax(z).
+
+    Its slope p_k(λ′_k − Σ λ′p), with p_k λ′_k = (1 − y_k) p_k/(1 − p_k) − y_k, is written so that nothing cancels where the
+    network is sure: (1 − y_k) p_k − y_k (1 − p_k) + Σ_{j≠k} (y_j p_k − (1 − y_j) p_j q), q = p_k/(1 − p_j). When logit k
+    moves alone, 1 − p_j becomes (1 − p_j)(1 + q E)/(1 + p_k E), so that half the curvature is
+    ½(n p_k (1 − p_k) − Σ_{j≠k} (1 − y_j) q (1 − q)).
+    """
+    z, y, probability, factor = outputs[OUTPUT, s], outputs[TARGET, s], outputs[PROBABILITY, s], outputs[FACTOR, s, 0]
+    n, loss = z.size, 0.0
+    top, log_total = softmax_row(z, probability)
+    for k in range(n):
+        others = rest(probability, k)
+        slope, bend = (1.0 - y[k]) * probability[k] - y[k] * others, n * probability[k] * others
+        for j in range(n):
+            if j != k:
+                q = share_of_others(z, top, k)[0] if j == top else probability[k] / (1.0 - probability[j])
+                slope += y[j] * probability[k] - (1.0 - y[j]) * probability[j] * q
+                bend -= (1.0 - y[j]) * q * (1.0 - q)
+        loss += y[k] * (log_total - (z[k] - z[top]))
+        if k != top:
+            loss -= (1.0 - y[k]) * log1p(-probability[k])
+        elif y[k] != 1.0:
+            loss += (1.0 - y[k]) * log_one_and(share_of_others(z, top, k)[1])
+        outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k] = factor * slope, 0.5 * factor * bend
+        outputs[LOSS_KINK, s, k] = inf
+    return factor * loss, top
+
+
+@outlined
+def log_one_and(odds):
+    """Log (1 + e^odds)."""
+    return max(odds, 0.0) + log1p(exp(-abs(odds)))
 
 
 @outlined
@@ -477,7 +528,9 @@ def coupled_difference(loss, s, small, moves, first, stride):
     """Difference of sample s's loss, factor included, when output k moves by moves[first + k·stride]."""
     code, p, outputs, top = loss.code, loss.parameter, loss.outputs, loss.top[s]
     n, total, base = outputs.shape[2], 0.0, moves[first + top * stride]
-    if code >= OF_SOFTMAX:
+    if code == OF_SOFTMAX + BINARY_CROSSENTROPY:
+        total = binary_of_softmax_difference(loss, s, small, moves, first, stride)
+    elif code >= OF_SOFTMAX:
         total = of_softmax_difference(loss, s, small, moves, first, stride)
     elif n == 1:
         total = hinge_difference(code, hinge_term(p, outputs, s, 0, 0), -outputs[TARGET, s, 0] * base)
@@ -513,6 +566,58 @@ def of_softmax_difference(loss, s, small, moves, first, stride):
             moved = exp(logits[k] - logits[top] + d - highest) / scaled - probability
         total += residual_difference(loss.code - OF_SOFTMAX, loss.parameter, softmax_residual(outputs, s, k), moved)
     return total
+
+
+@outlined
+def binary_of_softmax_difference(loss, s, small, moves, first, stride):
+    """Of moves d relative to the largest logit's, n log(1 + Ē) − Σ y d − Σ (1 − y_k) log(1 + Σ_{j≠k} p_j E_j/(1 − p_k)).
+
+    E and Ē are as in `of_softmax_difference`; of the largest logit the last sum is that of the shares of the others, of which
+    little may be left. Where E would overflow, or next to nothing is left, both losses are made of the logits.
+    """
+    outputs, base = loss.outputs, moves[first + loss.top[s] * stride]
+    z, y, top = outputs[OUTPUT, s], outputs[TARGET, s], loss.top[s]
+    n, mean, others, left, largest = outputs.shape[2], 0.0, 0.0, 0.0, 0.0
+    for k in range(n):
+        d = moves[first + k * stride] - base
+        largest = max(largest, d)
+        mean += outputs[PROBABILITY, s, k] * (d + 0.5 * d * d if small else expm1(d))
+        left += share_of_others(z, top, k)[0] * exp(d) if k != top else 0.0
+    if largest >= LARGE or (n > 1 and left < exp(-0.9 * LARGE)):
+        return binary_of_logits(z, y, moves, first, stride, 1.0) - binary_of_logits(z, y, moves, first, stride, 0.0)
+    total = n * log1p(mean)
+    for k in range(n):
+        d, probability = moves[first + k * stride] - base, outputs[PROBABILITY, s, k]
+        E = d + 0.5 * d * d if small else expm1(d)
+        total -= y[k] * d
+        if k != top:
+            others += share_of_others(z, top, k)[0] * E
+            total -= (1.0 - y[k]) * log1p((mean - probability * E) / (1.0 - probability))
+    return total - (1.0 - y[top]) * (log(left) if others < -0.5 else log1p(others))
+
+
+@outlined
+def binary_of_logits(z, y, moves, first, stride, scale):
+    """Return the loss at logits z + scale·moves, to an absolute error of as many roundoffs as their distances are large."""
+    largest, second, top, total, loss = -inf, -inf, 0, 0.0, 0.0
+    for k in range(z.size):
+        here = z[k] + scale * moves[first + k * stride]
+        if here > largest:
+            largest, second, top = here, largest, k
+        else:
+            second = max(second, here)
+    for k in range(z.size):
+        if k != top:
+            total += exp(z[k] + scale * moves[first + k * stride] - second)
+    sure = second - largest + log(max(total, 1.0))
+    for k in range(z.size):
+        here = z[k] + scale * moves[first + k * stride] - largest - log_one_and(sure)
+        loss -= y[k] * here
+        if k != top:
+            loss -= (1.0 - y[k]) * log1p(-exp(here))
+        elif y[k] != 1.0:
+            loss -= (1.0 - y[k]) * (sure - log_one_and(sure))
+    return loss
 
 
 @outlined

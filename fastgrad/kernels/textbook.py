@@ -6,7 +6,17 @@ Written apart from the propagated difference, with arrays as (units, samples): i
 import numpy as np
 
 from fastgrad.kernels import activations, losses
-from fastgrad.kernels.codes import CODE, COUPLED, OF_SOFTMAX, SOFTMAX_CROSSENTROPY, SQUARED_HINGE, START, UNIT, WIDTH
+from fastgrad.kernels.codes import (
+    BINARY_CROSSENTROPY,
+    CODE,
+    COUPLED,
+    OF_SOFTMAX,
+    SOFTMAX_CROSSENTROPY,
+    SQUARED_HINGE,
+    START,
+    UNIT,
+    WIDTH,
+)
 from fastgrad.kernels.compile import helper, outlined, worker
 
 
@@ -55,7 +65,13 @@ def with_softmax(examples, a, s, total):
     for k in range(y.shape[0]):
         mass += np.exp(a[k, s] - top)
     for k in range(y.shape[0]):
-        if code == SOFTMAX_CROSSENTROPY:
+        if code == OF_SOFTMAX + BINARY_CROSSENTROPY:
+            others = 0.0
+            for j in range(y.shape[0]):
+                others += np.exp(a[j, s] - top) if j != k else 0.0
+            total += factors[k, s] * y[k, s] * (np.log(mass) + top - a[k, s])
+            total += factors[k, s] * (1.0 - y[k, s]) * (np.log(mass) - np.log(others)) if y[k, s] != 1.0 else 0.0
+        elif code == SOFTMAX_CROSSENTROPY:
             total += factors[k, s] * y[k, s] * (np.log(mass) + top - a[k, s])
         else:
             residual = np.exp(a[k, s] - top) / mass - y[k, s]

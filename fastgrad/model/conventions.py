@@ -56,6 +56,8 @@ def loss_in_words(problem: Problem) -> str:
     if problem.example_weights is not None:
         parts.append("example weights")
     loss = network.loss if network.scale == 1.0 else f"{network.scale:.6g} times {network.loss}"
+    if network.loss == "softmax_crossentropy" and not network.from_logits and network.activations[-1] != "identity":
+        loss = f"{loss} of the softmax of the {network.activations[-1]} outputs"
     return " with ".join([loss, " and ".join(parts)]) if parts else loss
 
 

@@ -48,6 +48,8 @@ class Loss:
         Its parameter, if it has one.
     logits : mapping
         Output activations that are part of it, so that it is computed from their argument, and the codes with them.
+    contained : str
+        Which of these is meant where no output activation is said; empty where one must be.
     targets : Targets
         What its targets are.
     constant : float
@@ -71,6 +73,7 @@ class Loss:
     synonyms: tuple[str, ...] = ()
     parameter: Parameter | None = None
     logits: Mapping[str, int] = field(default_factory=dict)
+    contained: str = ""
     targets: Targets = NUMBERS
     constant: float = 1.0
     over_outputs: bool = False
@@ -103,17 +106,19 @@ def _squares(name: str, formula: str, synonyms: tuple[str, ...], constant: float
 
 ROWS = (
     Loss(
-        "binary_crossentropy", None, "−Σ y·log a + (1 − y)·log(1 − a), from the logits", "sigmoid, one output or many",
+        "binary_crossentropy", None, "−Σ y·log a + (1 − y)·log(1 − a), from the logits", "sigmoid, one output or many; softmax",
         ("bce", "binary_cross_entropy", "log_loss", "logloss"),
-        logits={"sigmoid": codes.BINARY_CROSSENTROPY}, targets=LABELS, smoothed=True,
+        logits={"sigmoid": codes.BINARY_CROSSENTROPY, "softmax": codes.BINARY_CROSSENTROPY + codes.OF_SOFTMAX},
+        contained="sigmoid", targets=LABELS, smoothed=True,
     ),
     Loss(
-        "softmax_crossentropy", None, "−Σ y·log p, from the logits; rows of y need not sum to one", "softmax",
+        "softmax_crossentropy", codes.SOFTMAX_CROSSENTROPY, "−Σ y·log p, from the logits; rows of y need not sum to one",
+        "softmax; of any other output it takes the softmax itself",
         (
             "softmax_cross_entropy", "categorical_crossentropy", "categorical_cross_entropy",
             "sparse_categorical_crossentropy", "nll",
         ),
-        logits={"softmax": codes.SOFTMAX_CROSSENTROPY}, targets=LABELS, smoothed=True,
+        logits={"softmax": codes.SOFTMAX_CROSSENTROPY}, contained="softmax", targets=LABELS, smoothed=True,
     ),
     _squares("squared_error", "½Σ(a − y)²", ("half_squared_error", "quadratic"), 0.5, over_outputs=False),
     _squares("sum_squared_error", "Σ(a − y)²", ("sse",), 1.0, over_outputs=False),
@@ -155,9 +160,9 @@ ROWS = (
 
 BY_NAME = {row.name: row for row in ROWS}
 LOSSES = tuple(BY_NAME)
-LOGIT_OUTPUT = {row.name: next(iter(row.logits)) for row in ROWS if row.code is None}
-"""Losses computed from the logits always, and the output activation that they contain."""
-OF_SOFTMAX = tuple(row.name for row in ROWS if row.code is not None and "softmax" in row.logits)
+LOGIT_OUTPUT = {row.name: row.contained for row in ROWS if row.contained}
+"""The cross-entropies, and the output activation that is meant where none is said."""
+OF_SOFTMAX = tuple(row.name for row in ROWS if "softmax" in row.logits and row.contained != "softmax")
 """Losses besides its cross-entropy that go with a softmax output."""
 OF_A_DIFFERENCE = (codes.SQUARED, codes.ABSOLUTE, codes.HUBER, codes.LOG_COSH)
 """Kernel codes of the losses of a − y, which go with any output, softmax included."""

@@ -102,10 +102,10 @@ class Network:
         loss, _ = parse_loss(self.loss)
         if self.reduction not in REDUCTIONS:
             raise InputError(f"reduction must be one of {', '.join(REDUCTIONS)}, found {quoted(self.reduction)}")
-        needed = LOGIT_OUTPUT.get(loss)
-        if needed is not None and self.activations[-1] != needed:
-            raise InputError(f"{loss} goes with a {needed} output, found {self.activations[-1]}")
-        if self.activations[-1] == "softmax" and not (needed or loss in OF_SOFTMAX):
+        row = losses.BY_NAME[loss]
+        if row.code is None and self.activations[-1] not in row.logits:
+            raise InputError(f"{loss} goes with a {' or '.join(row.logits)} output, found {self.activations[-1]}")
+        if self.activations[-1] == "softmax" and "softmax" not in row.logits:
             raise InputError(f"a softmax output goes with {', '.join(('softmax_crossentropy', *OF_SOFTMAX))}; found {loss}")
         self._check_targets()
         if not 0.0 < self.scale < float("inf"):
@@ -369,6 +369,15 @@ class Intermediate(NamedTuple):
     values: Array
 
 
+class Recorded(NamedTuple):
+    """What looks like the dropout mask of what enters a layer (from 0), shape (m, n), and whether its name says so, too."""
+
+    name: str
+    layer: int
+    values: Array
+    named: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A network with its numbers and the gradients that somebody claims for it. Built at the door, valid from there on.
@@ -408,6 +417,8 @@ class Problem:
         Where the user's X has its examples; None where its shape leaves it open.
     learning_rate : float or None
         That of the step which the claimed gradient was read off, where somebody said so.
+    recorded : tuple of Recorded
+        Arrays that came along and look like dropout masks, where nobody spoke of dropout.
     """
 
     network: Network
@@ -426,6 +437,7 @@ class Problem:
     examples: str | None = None
     classes: tuple[float, ...] = ()
     learning_rate: float | None = None
+    recorded: tuple[Recorded, ...] = ()
 
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""

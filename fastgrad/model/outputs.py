@@ -139,6 +139,9 @@ def _of_softmax_error(base: BasePoint) -> Array:
     elif code == codes.LOG_COSH:
         curvature, rounding = np.cosh(d) ** -2.0, rounding + 2.0
     slope_error = rounding + curvature * (p_error + p + np.abs(y)) + np.abs(slope)
+    if code == codes.BINARY_CROSSENTROPY:  # of −y/p + (1 − y)/(1 − p), whose quotients round relatively
+        away = _away_from_0(p), _away_from_0(1.0 - p)
+        slope_error = (y / away[0] ** 2 + (1.0 - y) / away[1] ** 2) * p_error + y / away[0] + (1.0 - y) / away[1]
     mean, mean_error = (np.abs(slope) * p).sum(axis=1, keepdims=True), np.abs(slope) * p_error + p * slope_error
     total: Array = p_error * (np.abs(slope) + mean) + p * (slope_error + mean_error.sum(axis=1, keepdims=True) + 2.0 * mean)
     return np.asarray(table[codes.FACTOR] * total)
@@ -148,9 +151,17 @@ def _slopes_of_softmax(base: BasePoint) -> Array:
     """Return λ′(p − y) of a loss that follows a softmax; at a kink its mean."""
     table, code = base.tables.outputs, base.tables.loss_code - codes.OF_SOFTMAX
     d = table[codes.PROBABILITY] - table[codes.TARGET]
+    if code == codes.BINARY_CROSSENTROPY:
+        p, y = table[codes.PROBABILITY], table[codes.TARGET]
+        return np.asarray((1.0 - y) / _away_from_0(1.0 - p) - y / _away_from_0(p))
     if code == codes.HUBER:
         return np.asarray(np.clip(d, -base.tables.loss_parameter, base.tables.loss_parameter))
     return np.asarray({codes.ABSOLUTE: np.sign, codes.LOG_COSH: np.tanh}.get(code, lambda d: 2.0 * d)(d))
+
+
+def _away_from_0(p: Array) -> Array:
+    """Return probabilities of at least a roundoff, below which a difference from 1 has no digits."""
+    return np.maximum(p, np.finfo(float).eps)
 
 
 def _hinge_error(base: BasePoint) -> Array:

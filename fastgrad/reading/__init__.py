@@ -33,7 +33,7 @@ from fastgrad.reading.description import (
 from fastgrad.reading.intermediates import intermediates, is_intermediate
 from fastgrad.reading.layout import Data, Reading, Role, target_form
 from fastgrad.reading.libraries import translated
-from fastgrad.reading.masks import given_masks, overlooked
+from fastgrad.reading.masks import given_masks, overlooked, recorded
 from fastgrad.reading.names import (
     INPUT_NAMES,
     LABEL_NAMES,
@@ -116,16 +116,27 @@ def interpret(arrays: Mapping[str, Any], description: Description) -> Problem:
     numbers = named_masks(others, description)
     x, y = _data(inputs, arrays[inputs]), _data(labels, arrays[labels])
     masks = []
-    if description.has_dropout:
+    if description.drops:
         masks = [Mask(name, number, number_array(name, others.pop(name))) for name, number in numbers.items()]
     parameters, gradients = split(others, description)
     if description.sizes is None:
         parts = _named_parts(parameters, gradients, description)
-        problem = _with_company(others, gradients, *solve(parts, x, y, description, masks))
+        problem, reading = solve(parts, x, y, description, masks)
+        problem = _with_company(others, gradients, problem, reading)
     else:
-        problem = _solved(*_in_a_row(others, description), x, y, description, masks)[0]
-    left = [] if description.has_dropout else [Mask(name, numbers[name], others[name]) for name in numbers]
-    return read_off(replace(problem, notes=problem.notes + overlooked(left, problem)), description.learning_rate)
+        problem, reading = _solved(*_in_a_row(others, description), x, y, description, masks)
+    return read_off(_with_recorded(problem, reading, others, description), description.learning_rate)
+
+
+def _with_recorded(problem: Problem, reading: Reading, arrays: Mapping[str, Any], description: Description) -> Problem:
+    """Return a problem with what looks like dropout masks beside its parameters and gradients, where nobody spoke of them."""
+    if description.has_dropout:
+        return problem
+    parts = [role.part for role in reading.chain.roles]
+    taken = {name for part in parts for name in (part.label, part.name, part.gradient_name, part.gradient_label)}
+    left = {name: value for name, value in arrays.items() if name not in taken and value is not None}
+    found = recorded(left, problem, reading.examples)
+    return replace(problem, recorded=found, notes=problem.notes + overlooked(found))
 
 
 def completed(read: Callable[[Description], Problem], description: Description) -> tuple[Problem, tuple[str, ...]]:
@@ -227,13 +238,16 @@ def read_parts(
     masks: Parameters | None = None,
 ) -> tuple[Problem, Reading]:
     """Make a problem as `interpret_parts` does, and return how the arrays were read as well."""
-    x, y, recorded = _data("X", X), _data("Y", Y), given_masks(masks)
-    problem, reading = _solved(parameters, gradients, x, y, description, recorded)
+    x, y, given = _data("X", X), _data("Y", Y), given_masks(masks)
+    problem, reading = _solved(parameters, gradients, x, y, description, given)
     if reading.unrolled is not None:
         return read_off(replace(problem, examples=reading.examples), description.learning_rate), reading
     problem = replace(problem, notes=problem.notes + _beside(parameters, reading))
     company = _named_company(gradients)
-    return read_off(_with_company(company, company, problem, reading), description.learning_rate), reading
+    problem = _with_company(company, company, problem, reading)
+    if masks is None:
+        problem = _with_recorded(problem, reading, {**company, **_named_company(parameters)}, description)
+    return read_off(problem, description.learning_rate), reading
 
 
 def settled(description: Description, problem: Problem, reading: Reading) -> Description:
@@ -308,7 +322,7 @@ def _beside(parameters: Any, reading: Reading) -> tuple[str, ...]:
 
 
 def _named_company(gradients: Any) -> dict[str, Any]:
-    """Return what came among gradients under names of its own."""
+    """Return what came among gradients, or parameters, under names of its own."""
     claims = opened({} if gradients is None else gradients, "gradients", gradients=True)
     return claims.mapping() if claims.named else {}
 
@@ -324,7 +338,7 @@ def separate(arrays: Mapping[str, Any], description: Description) -> tuple[Any, 
     inputs = find(arrays, description.inputs, INPUT_NAMES, "inputs")
     labels = find(arrays, description.labels, LABEL_NAMES, "labels")
     others = {name: value for name, value in arrays.items() if name not in {inputs, labels}}
-    numbers = named_masks(others, description) if description.has_dropout else {}
+    numbers = named_masks(others, description) if description.drops else {}
     masks = {name: others.pop(name) for name in numbers}
     if description.sizes is not None:
         return _in_a_row(others, description)[0], arrays[inputs], arrays[labels], masks or None
@@ -364,8 +378,8 @@ def as_flat(
     InputError
         As from `interpret`.
     """
-    x, y, recorded = _data("X", X), _data("Y", Y), given_masks(masks)
-    problem, reading = _solved(parameters, gradients, x, y, description, recorded)
+    x, y, given = _data("X", X), _data("Y", Y), given_masks(masks)
+    problem, reading = _solved(parameters, gradients, x, y, description, given)
     if reading.unrolled is not None:  # the arrays are written, not the vector
         column = {None: None, 0: "first", -1: "last"}[reading.column]
         description = replace(description, sizes=None, unrolled=None, layout=reading.layout, bias_column=column)
@@ -380,12 +394,12 @@ def as_flat(
         "inputs": np.array(_put(arrays, "X", x.array)),
         "labels": np.array(_put(arrays, "Y", y.array)),
     }
-    for mask in recorded:
+    for mask in given:
         _put(arrays, mask.name if mask_number(mask.name) == mask.number else f"D{mask.number}", mask.array)
     frozen = [name for name, (_, tensor) in zip(params, owners, strict=True) if tensor.frozen]
     frozen += [f"{name} (bias)" for name, (role, _) in zip(params, owners, strict=True) if _only_bias_frozen(role, tensors)]
     # Masks that were handed over are meant; of those in a file somebody has to say so.
-    spoken = {} if description.has_dropout or not recorded else {"inverted": True}
+    spoken = {} if description.has_dropout or not given else {"inverted": True}
     said = {**description.said(), **({"frozen": np.array(frozen)} if frozen else {})}
     return {**arrays, **said, **spoken, **names}
 

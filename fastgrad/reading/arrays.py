@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError, told
-from fastgrad.foreign import as_numpy
+from fastgrad.foreign import as_numpy, plain
 
 Raw = npt.NDArray[Any]
 
@@ -19,7 +19,7 @@ Raw = npt.NDArray[Any]
 def number_array(name: str, value: Any) -> Raw:
     """Return an array of real numbers, or complain of whatever else it is."""
     try:
-        array = np.asarray(as_numpy(value))
+        array = plain(np.asarray(as_numpy(value)))
     except ValueError:
         raise InputError(f"{name} is no array: its rows differ in length") from None
     except Exception as error:  # an object with code of its own, which may raise anything

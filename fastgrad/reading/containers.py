@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
@@ -65,6 +65,7 @@ def opened(value: Any, what: str, *, gradients: bool = False) -> Container:
     InputError
         If it is no container.
     """
+    value = _as_dict(value)
     named = _by_name(value)
     if not named and (is_array(value) or isinstance(value, str | bytes) or not isinstance(value, Iterable)):
         hint = "; of one vector with all parameters say the sizes, as in sizes=(4, 5, 3)" if is_array(value) else ""
@@ -95,6 +96,8 @@ def _with(value: Any, path: Path, found: Mapping[Path, Raw]) -> Any:
     below = {key[len(path)] for key in found if key[: len(path)] == path}
     if not below:
         return value
+    if can(value, "named_parameters"):
+        return _module_with(value, {step[1]: found[*path, step] for step in below})
     entries = {step: _with(_at(value, step), (*path, step), found) for step in below}
     if isinstance(value, Mapping):
         return _kept(value, {key: entries.get(("key", key), entry) for key, entry in value.items()})
@@ -107,6 +110,15 @@ def _with(value: Any, path: Path, found: Mapping[Path, Raw]) -> Any:
     if isinstance(value, tuple):
         return type(value)(*in_order) if hasattr(value, "_fields") else tuple(in_order)
     return in_order
+
+
+def _module_with(module: Any, arrays: Mapping[str, Raw]) -> Any:
+    """Return a copy of a module with other parameters, of the same types."""
+    same = copy.deepcopy(module)
+    for name, parameter in same.named_parameters():
+        if name in arrays:
+            parameter.data = parameter.detach().new_tensor(arrays[name])
+    return same
 
 
 def _at(value: Any, step: Step) -> Any:
@@ -123,6 +135,19 @@ def _kept(mapping: Mapping[str, Any], entries: dict[str, Any]) -> Any:
 
 
 # Opening.
+
+
+def _as_dict(value: Any) -> Any:
+    """Return the parameters of a module, and pairs of names and arrays, as a dict; anything else as it is."""
+    if can(value, "named_parameters"):
+        return dict(value.named_parameters())
+    if is_array(value) or not (isinstance(value, list | tuple | ItemsView) or can(value, "__next__")):
+        return value
+    entries = list(value)
+    named = [entry for entry in entries if isinstance(entry, tuple) and len(entry) == PAIR and isinstance(entry[0], str)]
+    if entries and len(named) == len(entries):
+        return dict(named)
+    return value if isinstance(value, list | tuple) else entries
 
 
 def _by_name(value: Any) -> bool:
@@ -163,6 +188,7 @@ def _of_layer(entries: Sequence[tuple[Step, Any]], gradients: bool) -> list[tupl
 
 def _leaves(value: Any, path: Path, what: str, gradients: bool) -> Iterator[Leaf]:
     """Yield the arrays of an entry of a container; an entry that is itself one is opened."""
+    value = _as_dict(value) if can(value, "named_parameters") else value
     if len(path) > DEEPEST:
         place = _label(what or "the container", path[:2])
         raise InputError(f"{place} holds containers {DEEPEST} deep, or itself: give the arrays in a list or dict")
@@ -248,8 +274,11 @@ def given_parts(parameters: Any, gradients: Any, description: Description) -> li
     An empty dict stands for no gradients at all.
     """
     held = opened(parameters, "parameters")
+    own = [leaf._replace(value=_own_gradient(leaf.value)) for leaf in held.leaves] if gradients is None else []
     if gradients is None and _has_own_gradients(parameters):
         gradients = parameters
+    elif any(leaf.value is not None for leaf in own):
+        gradients = {leaf.label: leaf.value for leaf in own} if held.named else [leaf.value for leaf in own]
     elif isinstance(gradients, Mapping) and not gradients:
         gradients = None
     claims = Container([], True) if gradients is None else opened(gradients, "gradients", gradients=True)
@@ -290,6 +319,13 @@ def _has_own_gradients(parameters: Any) -> bool:
         for layer in layers
         for name, value in vars(layer).items()
     )
+
+
+def _own_gradient(value: Any) -> Any:
+    """Return the gradient that a tensor holds itself, as PyTorch leaves it in .grad; None where there is none."""
+    if not is_array(value) or getattr(value, "is_leaf", None) is not True:
+        return None
+    return value.grad if is_array(getattr(value, "grad", None)) else None
 
 
 def _parts(held: Container) -> list[Part]:

@@ -21,6 +21,7 @@ from fastgrad.model import activations, losses
 from fastgrad.model.activations import ACTIVATIONS
 from fastgrad.model.losses import LOGIT_OUTPUT, LOSSES
 from fastgrad.model.network import REDUCTIONS, Network
+from fastgrad.reading.arrays import as_numpy
 
 SYNONYMS: dict[str, dict[str, str]] = {
     "activation": {word: row.name for row in activations.ROWS for word in row.synonyms},
@@ -31,6 +32,9 @@ SYNONYMS: dict[str, dict[str, str]] = {
 
 CROSS_ENTROPY = frozenset({"cross_entropy", "crossentropy", "ce", "xent"})
 """Names of two losses at once: the output activation tells which."""
+
+OF_ANY_OUTPUT = frozenset({"softmax_crossentropy", "softmax_cross_entropy"})
+"""Names of the loss that takes the softmax of any output; under the others libraries take the outputs for probabilities."""
 
 LAYOUT_WORDS = ("rows", "columns", "in_out", "out_in")
 UNROLLED_WORDS = ("rows", "columns", "layers", "weights_first")
@@ -67,7 +71,7 @@ def _words(value: Any) -> tuple[str, ...]:
 
 
 def _number(value: Any) -> float:
-    return float(value.item() if isinstance(value, np.ndarray) else value)
+    return float(value if isinstance(value, str) else np.asarray(as_numpy(value)).item())
 
 
 def _numbers(value: Any) -> float | tuple[float, ...]:
@@ -320,6 +324,11 @@ class Description:
         """Whether the person spoke of dropout."""
         return self.keep_prob is not None or self.inverted is not None
 
+    @property
+    def drops(self) -> bool:
+        """Whether the person said that something is dropped; with a keep_prob of 1 nothing is."""
+        return self.has_dropout and set(as_tuple(self.keep_prob)) != {1.0}
+
     def overlaid(self, top: Description) -> Description:
         """Return this description with what another one says put over it.
 
@@ -541,7 +550,13 @@ def _loss(word: str | None, output: str | None) -> str | None:
     if word is None:
         return None
     if _plain(word) not in CROSS_ENTROPY:
-        return _known(word, LOSSES, "loss")
+        loss = _known(word, LOSSES, "loss")
+        if loss == "softmax_crossentropy" and _plain(word) not in OF_ANY_OUTPUT and output not in (None, "softmax"):
+            raise InputError(
+                f"{shortened(word)} goes with a softmax output, found {output}; where your loss takes the softmax of that "
+                "itself, say softmax_crossentropy"
+            )
+        return loss
     containing = {activation: loss for loss, activation in LOGIT_OUTPUT.items()}
     if output not in containing:
         raise InputError(f"{shortened(word)} is either of {', '.join(LOGIT_OUTPUT)}: say which with --loss")

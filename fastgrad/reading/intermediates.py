@@ -32,13 +32,13 @@ def intermediates(arrays: Mapping[str, Any], problem: Problem, reading: Reading)
         if match is None or not 1 <= int(match[2]) <= problem.network.depth:
             continue
         layer = int(match[2]) - 1
-        values = _turned(value, (problem.samples, problem.network.widths[layer + 1]), reading.examples)
+        values = turned(value, (problem.samples, problem.network.widths[layer + 1]), reading.examples)
         if values is not None:
             found.append(Intermediate(name, "A" if match[1] in "aA" else "Z", layer, values))
     return tuple(sorted(found, key=lambda one: (-one.layer, one.kind)))
 
 
-def _turned(value: Any, shape: tuple[int, int], examples: str | None) -> Array | None:
+def turned(value: Any, shape: tuple[int, int], examples: str | None) -> Array | None:
     """Return numbers as (m, n), None where they are none or their shape does not fit."""
     try:
         array = np.asarray(value)

@@ -87,13 +87,14 @@ def readings(parts: Sequence[Part], X: Data, Y: Data) -> tuple[list[Reading], li
     ways = product(_sequences(parts), _input_readings(X.array.shape), ("out_in", "in_out"), (False, True))
     for sequence, (examples, samples, n_in), weights, folded in ways:
         chains, misfit = _chains(sequence, n_in, weights, folded, X)
+        likely = samples in Y.array.shape or samples == Y.array.size
         if misfit and not isinstance(sequence, _Swapped):
-            misfits.append(misfit._replace(likely=samples in Y.array.shape or samples == Y.array.size))
+            misfits.append(misfit._replace(likely=likely))
         for chain in chains:
             outputs = chain.widths[-1]
             if target_form(Y.array.shape, samples, outputs, examples) is None:
                 message = f"{Y} does not fit {samples} examples of {outputs} outputs, as {X} and {sequence[-1]} say"
-                misfits.append(Misfit(len(sequence), message))
+                misfits.append(Misfit(len(sequence), message, likely))
             else:
                 columns = (0, -1) if folded else (None,)
                 odd = (isinstance(sequence, _Swapped), _oddness(chain))

@@ -141,6 +141,8 @@ def translated(description: Description, outputs: int) -> Description:
     if known.over_parameter:
         factor /= parse_loss(loss)[1]
     scale = factor * (1.0 if description.scale is None else description.scale)
+    if loss == "softmax_crossentropy" and not known.logits:
+        loss = "nll"
     said = replace(description, loss=loss, reduction=reduction, scale=scale)
     return _with_output(said, known.logits) if known.logits else said
 

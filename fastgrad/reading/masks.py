@@ -7,18 +7,19 @@ output of layer l counted from 1; number 0 to the input.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastgrad.errors import InputError, quoted
-from fastgrad.model.network import Array, Problem
-from fastgrad.reading.arrays import Raw, number_array
+from fastgrad.model.network import Array, Problem, Recorded
+from fastgrad.reading.arrays import Raw, as_numpy, number_array
 from fastgrad.reading.containers import opened
 from fastgrad.reading.description import Description, as_tuple, ask, layout_words
+from fastgrad.reading.intermediates import turned
 from fastgrad.reading.layout import Reading, target_form
-from fastgrad.reading.names import Mask, listed
+from fastgrad.reading.names import Mask, listed, number_in, speaks_of_dropout
 
 FACTOR_TOLERANCE = 1e-6
 """How far the factor in a mask may be from 1/keep_prob, relatively: as far as single precision puts it, for numbers in
@@ -65,16 +66,43 @@ def placed(masks: Sequence[Mask], reading: Reading, description: Description) ->
     return tuple(found) if any(mask is not None for mask in found) else ()
 
 
-def overlooked(masks: Sequence[Mask], problem: Problem) -> tuple[str, ...]:
-    """Return the note on arrays that look like dropout masks where nobody spoke of dropout."""
-    widths = dict(enumerate(problem.network.widths[:-1]))
-    alike = [
-        mask.name
-        for mask in masks
-        if mask.number in widths
-        and sorted(np.shape(mask.array)) == sorted((problem.samples, widths[mask.number]))
-        and _drops(np.asarray(mask.array))
-    ]
+def recorded(arrays: Mapping[str, Any], problem: Problem, examples: str | None) -> tuple[Recorded, ...]:
+    """Return the arrays that look like dropout masks, where nobody spoke of dropout: those with the name of one first."""
+    found = {name: _fitting(value, problem, examples) for name, value in arrays.items()}
+    found = {name: fits for name, fits in found.items() if fits}
+    numbers = {name: number_in(name) for name in sorted(found, key=lambda name: not speaks_of_dropout(name))}
+    counted = [name for name in numbers if numbers[name] is not None and speaks_of_dropout(name)]
+    from_zero = any(numbers[name] == 0 for name in counted) and "D0" not in counted
+    shift = from_zero and all((numbers[name] or 0) + 1 in found[name] for name in counted)
+    masks: dict[int, Recorded] = {}
+    for name, number in numbers.items():
+        layer = _layer_of(None if number is None else number + shift, found[name])
+        masks.setdefault(layer, Recorded(name, layer, found[name][layer], speaks_of_dropout(name)))
+    return tuple(masks.values())
+
+
+def _fitting(value: Any, problem: Problem, examples: str | None) -> dict[int, Array]:
+    """Return an array that holds zeros and one positive number as it would drop what enters each layer that it fits."""
+    try:
+        array = np.asarray(as_numpy(value))
+    except Exception:  # a ragged list, an object with code of its own
+        return {}
+    if not _drops(array):
+        return {}
+    shapes = [(problem.samples, width) for width in problem.network.widths[:-1]]
+    laid = {layer: turned(array, shape, examples) for layer, shape in enumerate(shapes)}
+    return {layer: values for layer, values in laid.items() if values is not None}
+
+
+def _layer_of(number: int | None, fits: Collection[int]) -> int:
+    """Return the layer of which a mask is: that of its number, else the first above the input that its shape fits."""
+    wanted = [] if number is None else [number, number + 1]
+    return next((layer for layer in wanted if layer in fits), min(fits, key=lambda layer: (layer == 0, layer)))
+
+
+def overlooked(masks: Sequence[Recorded]) -> tuple[str, ...]:
+    """Return the note on arrays that look like dropout masks by their names, too, where nobody spoke of dropout."""
+    alike = [mask.name for mask in masks if mask.named]
     if not alike:
         return ()
     verb, they = ("looks like a dropout mask", "it is") if len(alike) == 1 else ("look like dropout masks", "they are")

@@ -165,9 +165,19 @@ class Mask(NamedTuple):
 def mask_number(name: str) -> int | None:
     """Return the number in the name of a mask, such as D1, mask_1 or dropout_mask1; None where the name is none of these."""
     words = _TOKEN.findall(name)
-    numbers = [int(word) for word in words if word.isdigit()]
     told = [word == "D" or word.lower() in _MASKS for word in words if not word.isdigit() and word.lower() not in _NEUTRAL]
-    return numbers[0] if len(numbers) == 1 and told and all(told) else None
+    return number_in(name) if told and all(told) else None
+
+
+def number_in(name: str) -> int | None:
+    """Return the one number in a name, None where there is none or more than one."""
+    numbers = [int(word) for word in _TOKEN.findall(name) if word.isdigit()]
+    return numbers[0] if len(numbers) == 1 else None
+
+
+def speaks_of_dropout(name: str) -> bool:
+    """Tell whether a name has the word of a mask in it, with or without a number, or is D1, D2, …."""
+    return mask_number(name) is not None or any(word.lower() in _MASKS for word in _TOKEN.findall(name))
 
 
 def named_masks(arrays: Mapping[str, Any], description: Description) -> dict[str, int]:

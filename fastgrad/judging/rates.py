@@ -1,0 +1,105 @@
+"""The number that some values are integers divided by: the learning rate of a step, however many digits it has.
+
+Called by `written`. Every value n_k/η rules out all η but those for which η times it is a whole number; together they leave
+one. It is found as the short vector of a lattice.
+
+References
+----------
+A. K. Lenstra, H. W. Lenstra and L. Lovász, Factoring polynomials with rational coefficients, Math. Ann. 261, 1982; in whole
+numbers as in H. Cohen, A Course in Computational Algebraic Number Theory, 1993, algorithm 2.6.7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from fastgrad.model.network import Array
+
+MOST = 13
+"""Values that are looked at. Each tells the digits by which its integer is shorter than a significand: of 48 bits 3 or 4."""
+BITS = 72
+"""Bits to which the quotients of values are taken: more than any of them has."""
+LONGEST = 16
+"""Digits of a rate."""
+
+Row = list[int]
+
+
+def common_divisor(values: Array, bits: int) -> float | None:
+    """Return η of values n_k/η with whole numbers n_k as small as may be, each rounded to so many bits.
+
+    The first of them is q/η, and q·v_k/v_0 lies within q·2^(2 − bits) of a whole number.
+    """
+    if values.size < 2:
+        return None
+    exact = [abs(Fraction(float(value))) for value in values[:MOST]]
+    one = 1 << BITS
+    quotients = [round(one * value / exact[0]) for value in exact[1:]]
+    basis = [[max(1, one >> (bits - 2)), *quotients]]
+    basis += [[0, *(one * (i == k) for k in range(len(quotients)))] for i in range(len(quotients))]
+    q = abs(reduced(basis)[0][0]) // basis[0][0]
+    return _shortest(float(q / exact[0]), 2.0 ** (1 - bits)) if q else None
+
+
+def _shortest(number: float, near: float) -> float:
+    """Return the shortest decimal that a number is to the last bits."""
+    rounded = (float(f"{number:.{digits - 1}e}") for digits in range(1, LONGEST + 1))
+    return next((short for short in rounded if abs(short - number) <= near * number), number)
+
+
+def reduced(basis: Sequence[Row]) -> list[Row]:
+    """Return a basis of the same lattice whose first vector is a short one, by exact arithmetic."""
+    rows = [list(row) for row in basis]
+    dets, dots = _orthogonalized(rows)
+    k = 1
+    while k < len(rows):
+        _shorten(rows, dets, dots, k, k - 1)
+        if 4 * dets[k + 1] * dets[k - 1] < 3 * dets[k] ** 2 - 4 * dots[k][k - 1] ** 2:
+            _swap(rows, dets, dots, k)
+            k = max(1, k - 1)
+        else:
+            for low in range(k - 2, -1, -1):
+                _shorten(rows, dets, dots, k, low)
+            k += 1
+    return rows
+
+
+def _orthogonalized(rows: Sequence[Row]) -> tuple[Row, list[Row]]:
+    """Return the determinants d_0 = 1, d_1, … of Gram's matrices of the first rows, and d_(j+1)·μ_ij, all whole numbers."""
+    dets, dots = [1] + [0] * len(rows), [[0] * len(rows) for _ in rows]
+    for i, row in enumerate(rows):
+        for j in range(i + 1):
+            total = sum(a * b for a, b in zip(row, rows[j], strict=True))
+            for p in range(j):
+                total = (dets[p + 1] * total - dots[i][p] * dots[j][p]) // dets[p]
+            if j < i:
+                dots[i][j] = total
+            else:
+                dets[i + 1] = total
+    return dets, dots
+
+
+def _shorten(rows: list[Row], dets: Row, dots: list[Row], k: int, low: int) -> None:
+    """Take the nearest multiple of a row off row k."""
+    if 2 * abs(dots[k][low]) <= dets[low + 1]:
+        return
+    q = (2 * dots[k][low] + dets[low + 1]) // (2 * dets[low + 1])
+    rows[k] = [a - q * b for a, b in zip(rows[k], rows[low], strict=True)]
+    dots[k][low] -= q * dets[low + 1]
+    for i in range(low):
+        dots[k][i] -= q * dots[low][i]
+
+
+def _swap(rows: list[Row], dets: Row, dots: list[Row], k: int) -> None:
+    """Exchange row k with the one before it."""
+    rows[k - 1], rows[k] = rows[k], rows[k - 1]
+    for j in range(k - 1):
+        dots[k - 1][j], dots[k][j] = dots[k][j], dots[k - 1][j]
+    dot = dots[k][k - 1]
+    det = (dets[k - 1] * dets[k + 1] + dot * dot) // dets[k]
+    for i in range(k + 1, len(rows)):
+        old = dots[i][k]
+        dots[i][k] = (dets[k + 1] * dots[i][k - 1] - dot * old) // dets[k]
+        dots[i][k - 1] = (det * old + dot * dots[i][k]) // dets[k + 1]
+    dets[k] = det
