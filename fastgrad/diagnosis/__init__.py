@@ -136,7 +136,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         confident=len(explained) == len(concerned) > 0
         and all(cause.cost < UNUSUAL for cause in causes)
         and all(found.strength > CLEAR for *_, found in explained)
-        and _is_told(ground, causes, [found for *_, found in explained]),
+        and _is_told(ground, causes, explained),
         concerns=tuple(
             gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in concerned if (layer, kind) in ground.claims
         ),
@@ -152,12 +152,22 @@ def _picture(ground: Ground, causes: list[Cause], concerned: list[Explanation]) 
     return next((found.picture for found in concerned if found.picture), ())
 
 
-def _is_told(ground: Ground, causes: list[Cause], explained: list[Explanation]) -> bool:
-    """Whether a mistake in the flow shows in more entries than numbers were fitted to them; one in a tensor is judged there."""
-    if causes[0].kind != "Z":
+def _is_told(ground: Ground, causes: list[Cause], concerned: list[tuple[int, Kind, Explanation]]) -> bool:
+    """Whether more than one number tells a mistake in the flow, or a factor, and at least one that was not fitted to it."""
+    if causes[0].kind == "Z":
+        return sum(found.clear for *_, found in concerned) > 1
+    if causes[0].factor is None or causes[0].code == "value.zero":
         return True
-    fitted = any(cause.factor is not None and not is_named(ground, cause.factor) for cause in causes)
-    return sum(found.clear for found in explained) > fitted
+    fitted = not is_named(ground, causes[0].factor)
+    return sum(_confirming(ground, *item, fitted) for item in concerned) > 1 - fitted
+
+
+def _confirming(ground: Ground, layer: int, kind: Kind, found: Explanation, fitted: bool) -> int:
+    """Count the numbers that confirm a factor; behind a softmax those of the last unit follow from the others'."""
+    size = ground.claims[layer, kind].values.size
+    if layer + 1 == ground.depth and ground.problem.network.activations[-1] == "softmax":
+        size -= size // ground.problem.network.widths[-1]
+    return max(0, min(found.spare, size - fitted))
 
 
 def _next_best(ground: Ground, concerned: list[tuple[int, Kind, Explanation]], causes: list[Cause]) -> tuple[float | None, str]:

@@ -25,6 +25,7 @@ from fastgrad.diagnosis.forms import (
     edited,
     explain,
     factor_cost,
+    half_of,
     nearest_constant,
     subject,
     telling,
@@ -373,7 +374,8 @@ class _Probe:
             return None
         target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
         clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
-        solution = _least_squares([part / allowed for part in parts], target / allowed)
+        half = half_of((np.abs(estimate.values) / allowed).ravel())  # the other half has to confirm it
+        solution = _least_squares([(part / allowed).ravel()[half] for part in parts], (target / allowed).ravel()[half])
         if solution is None or clear < CLEAR or abs(solution[0]) * clear < CLEAR:  # a factor 0 but for rounding
             return None
         tightness = min(1e-4 * abs(solution[0]), 4.0 / clear)
