@@ -196,7 +196,7 @@ Change = tuple[float, Tree]
 """What an edit costs, and the line after it."""
 
 _OTHER_OPERATIONS = {"+": "-*", "-": "+*", "*": ("/", "+", "-", "max"), "/": "*-+"}
-NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, SLIPPED = (
+NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, LARGER, SLIPPED = (
     1.15,
     1.25,
     1.2,
@@ -206,6 +206,7 @@ NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, SLIPPED
     1.2,
     1.2,
     1.35,
+    1.47,
 )
 WIDEST = 12
 """Units of a layer up to which each is tried in the place of all."""
@@ -222,12 +223,15 @@ def changes(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
 def _at(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
     operation = tree[0]
     yield 1.2, ("*", number(-1.0), tree)
+    if operation not in ("name", "number", "count"):  # what has a name in the code is taken for another name
+        yield from ((cost + 0.05, leaf) for cost, leaf in names_at(scene, place) if tree != ARRIVES or leaf != name("dA"))
+        yield from ((FAR_NAME, leaf) for leaf in (number(0.0), number(1.0), *_counts(scene)))
     if operation == "name":
         yield from _other_names(scene, tree, place)
     elif operation in ("number", "count"):
         yield from _other_numbers(scene, tree, place)
     elif operation in ("@", "outer"):
-        yield from _of_products(scene, tree, place)
+        yield from _of_products(scene, tree)
     elif operation == "sum":
         for how in ("max", "mean", "min", "first", "last"):
             if how != tree[1]:
@@ -258,7 +262,7 @@ def _at(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
 def _of_operations(tree: Tree) -> Iterator[Change]:
     operation, left, right = tree
     for other in _OTHER_OPERATIONS[operation]:
-        yield OPERATION, (other, left, right)
+        yield LARGER if other == "max" else OPERATION, (other, left, right)
     yield LEFT_OUT, left
     yield LEFT_OUT, right
     if operation in "*/":
@@ -287,7 +291,7 @@ def _regrouped(operation: str, left: Tree, right: Tree) -> Iterator[Change]:
         yield REGROUPED, (left[0], left[1], (operation, left[2], right))
 
 
-def _of_products(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
+def _of_products(scene: Scene, tree: Tree) -> Iterator[Change]:
     operation, _, left, right = tree
     for other in ("+", "-", "/", "last", "first"):
         yield OPERATION, (operation, other, left, right)
@@ -297,8 +301,6 @@ def _of_products(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
     yield LEFT_OUT, (operation, "*", left, number(1.0))
     yield LEFT_OUT, (operation, "*", number(1.0), right)
     if operation == "@":
-        yield from ((cost + 0.05, leaf) for cost, leaf in names_at(scene, place) if leaf != name("dA"))
-        yield from ((FAR_NAME, leaf) for leaf in _counts(scene))
         if scene.size_at("above") == scene.size_at("units"):
             yield LEFT_OUT, left
         # One example's dW in the place of W: |dZ|² of the layer above goes down, times A.
@@ -368,19 +370,23 @@ def _names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
     found = []
     for k in layers:
         for kind in ("A", "Z", "dZ", "dA", "slope", "b", "db", "W", "dW"):
-            for turned in (False, True) if kind in ("W", "dW") else (False,):
+            for turned in (False, True) if kind in ("W", "dW", "b", "db") else (False,):
                 leaf = name(kind, k - layer, turned)
                 if scene.named(leaf, place) is not None:
                     found.append((NAME if abs(k - layer) < 2 else FAR_NAME, leaf))
     if scene.named(name("Y"), place) is not None:
         found.append((NAME, name("Y")))
+    for kind in ("exp", "shifted"):
+        leaf = name(kind, depth - 1 - layer)
+        if scene.named(leaf, place) is not None:
+            found.append((NAME, leaf))
     return found
 
 
 def _counts(scene: Scene) -> list[Tree]:
     """Return the whole numbers that a program has: of examples, outputs, layers, the layer's own, and of units."""
     widths = scene.ground.problem.network.widths
-    known = [count("m"), count("K"), count("layers"), count("layer")]
+    known = [count(what) for what in ("m", "K", "layers", "layer", "index", "from the end")]
     return known + [count("n", k - scene.layer - 1) for k in range(min(len(widths), SHALLOW))]
 
 
@@ -388,7 +394,10 @@ def _slips(scene: Scene, place: Place) -> Iterator[Tree]:
     """Yield the names whose index may have slipped: one unit for all, the first units of a longer array."""
     depth, layer = scene.ground.depth, scene.layer
     widths = scene.ground.problem.network.widths
-    if depth > SHALLOW or max(widths) > WIDEST or place in ("ways", "weights"):
+    if not _is_small(scene) or place == "weights":
+        return
+    if place == "ways":
+        yield from (("unit", name("W", 1), unit) for unit in range(widths[layer + 1]))
         return
     for k in range(-1, depth):
         for kind in ("A", "Z", "dZ", "b", "db"):
@@ -396,6 +405,25 @@ def _slips(scene: Scene, place: Place) -> Iterator[Tree]:
             yield ("head", leaf)
             for unit in range(widths[k + 1]):
                 yield ("unit", leaf, unit)
+    examples = range(-1, min(scene.ground.samples, WIDEST))
+    yield from (("example", leaf, s) for leaf in (name("Y"), name("A", -1 - layer)) for s in examples)
+
+
+def _is_small(scene: Scene) -> bool:
+    """Whether somebody may have written the network as loops over single numbers."""
+    return scene.ground.depth <= SHALLOW and max(scene.ground.problem.network.widths) <= WIDEST
+
+
+def _misplaced(scene: Scene, line: Tree, place: Place) -> Iterator[Change]:
+    """Yield a line of which the index of what it assigns, or the end of its loop, has slipped."""
+    if not _is_small(scene):
+        return
+    widths = scene.ground.problem.network.widths
+    for axis in (0, 1) if place == "weights" else (0,):
+        for unit in range(widths[scene.layer + (axis == 0)]):
+            yield from ((SLIPPED, (slip, line, unit, axis)) for slip in ("first", "into", "last into"))
+        if place == "weights":
+            yield SLIPPED, ("below", line, 0, axis)
 
 
 def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
@@ -492,7 +520,11 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cau
         seen: set[Tree] = set()
         waiting: list[tuple[float, Edit, Array]] = []
         for line in flow_lines(ground, layer, late):
-            for cost, tree in (*changes(scene, line, "units"), *_fewer_examples(scene, line)):
+            for cost, tree in (
+                *changes(scene, line, "units"),
+                *_fewer_examples(scene, line),
+                *_misplaced(scene, line, "units"),
+            ):
                 if tree in seen:
                     continue
                 seen.add(tree)
@@ -618,7 +650,7 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
         scene = Scene(ground, layer, above, flow, late, marks.units, marks.columns)
         seen: set[Tree] = set()
         for line in tensor_lines(ground, layer, kind, late):
-            for cost, tree in (*changes(scene, line, place), *((c + 0.1, leaf) for c, leaf in names_at(scene, place))):
+            for cost, tree in (*changes(scene, line, place), *_misplaced(scene, line, place)):
                 if tree in seen:
                     continue
                 seen.add(tree)
@@ -652,3 +684,32 @@ def _whole_estimates(
         else:
             result[same] = (_with_another(result[same][0], edit, cost), result[same][1])
     return result
+
+
+# The same edit at another layer.
+
+
+def again(cause: Cause, ground: Ground, layer: int, above: Flow | None) -> Iterator[tuple[Cause, Flow]]:
+    """Yield an edit of ∂J/∂z at another layer, and the flow that it gives there."""
+    edit = cause.other
+    assert isinstance(edit, Edit)
+    lines = [(edit.tree, edit.late), *edit.alike]
+    flows = [flow_of(Scene(ground, layer, above, None, late, rounding=True), tree) for tree, late in lines]
+    first = flows[0]
+    if first is not None:
+        alike = [one for one, flow in zip(lines, flows, strict=True) if flow is not None and _alike(flow.delta, first.delta)]
+        yield replace(cause, layer=layer, other=replace(edit, alike=tuple(alike[1:]))), first
+
+
+def again_in_tensor(cause: Cause, ground: Ground, layer: int, flow: Flow) -> Iterator[tuple[Cause, Estimate]]:
+    """Yield an edit of dW or db at another layer, and the numbers that it gives there."""
+    edit = cause.other
+    assert isinstance(edit, Edit)
+    place: Place = "weights" if cause.kind == "W" else "bias"
+    lines = [(edit.tree, edit.late), *edit.alike]
+    found = [estimate_of(Scene(ground, layer, None, flow, late, rounding=True), tree, place) for tree, late in lines]
+    first = found[0]
+    if first is not None:
+        pairs = zip(lines, found, strict=True)
+        alike = [one for one, other in pairs if other is not None and _alike(other.values, first.values)]
+        yield replace(cause, layer=layer, other=replace(edit, alike=tuple(alike[1:]))), first

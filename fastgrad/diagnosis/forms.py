@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -94,6 +94,13 @@ class Subject:
         """Data and penalty."""
         return self.data.plus(self.claim.penalty)
 
+    @cached_property
+    def unprinted(self) -> Subject:
+        """The same, of which no digits were lost in print."""
+        if self.claim.tensor.grain is None:
+            return self
+        return replace(self, claim=replace(self.claim, tensor=replace(self.claim.tensor, grain=None)))
+
     def fits(self, estimate: Estimate, spread: float = 1.0, fitted: float = 1.0) -> bool:
         """Whether the claim is that estimate, to rounding; a kink's range, scaled, is granted on top."""
         return bool(self.off(estimate, spread, fitted).max(initial=0.0) <= 1.0)
@@ -177,10 +184,12 @@ def edited(tensor: Subject, tries: Iterable[Form]) -> list[Explanation]:
     """Return what explains a tensor of lines with an edit in them, the usual ones first."""
     found = []
     for cause, estimate in tries:
-        if tensor.fits(estimate) and (told := tensor.told(estimate)) > 1.0:
-            found.append(Explanation((cause,), tensor.residual(estimate), tensor.claim.values.size, strength=told))
-    strength = float(tensor.off(tensor.total).max(initial=0.0))
-    return [replace(one, strength=min(strength, one.strength)) for one in sorted(found, key=cost_of)]
+        # Whole numbers look like printed ones: what is exactly the claim is judged without what printing may do.
+        subject = tensor.unprinted if tensor.unprinted.fits(estimate) else tensor
+        if subject.fits(estimate) and (told := subject.told(estimate)) > 1.0:
+            strength = min(told, float(subject.off(tensor.total).max(initial=0.0)))
+            found.append(Explanation((cause,), tensor.residual(estimate), tensor.claim.values.size, strength=strength))
+    return sorted(found, key=cost_of)
 
 
 def _clear(tensor: Subject) -> int:

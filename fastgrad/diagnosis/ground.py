@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -182,12 +182,15 @@ class Ground:
         nearest: how far off it is, and its code.
     missed : list of int
         The layers at which edits of their lines were tried and explain nothing, in the order of the search.
+    known : dict
+        Edits that explain something so far, by what they are in: "W", "b" or the flow, "Z".
     """
 
     problem: Problem
     numerical: Numerical
     nearest: dict[int, tuple[float, str]] = field(default_factory=dict)
     missed: list[int] = field(default_factory=list)
+    known: dict[str, list[Any]] = field(default_factory=lambda: {"Z": [], "W": [], "b": []})
 
     @property
     def depth(self) -> int:

@@ -17,7 +17,7 @@ from itertools import product as pairs
 import numpy as np
 
 from fastgrad.diagnosis.constants import is_short, of_examples
-from fastgrad.diagnosis.edits import flow_edits, tensor_edits
+from fastgrad.diagnosis.edits import again, again_in_tensor, flow_edits, tensor_edits
 from fastgrad.diagnosis.forms import (
     CLEAR,
     Explanation,
@@ -150,6 +150,7 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
     judged = [kind for kind in KINDS if (layer, kind) in ground.claims]
     if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
         return steps
+    steps += _again(ground, layer, above, right)
     known = [(right, (weights, bias))]
     # Where a gradient further down is right, so is the flow.
     is_right = layer > ground.lowest_right_flow and right is ground.right[layer]
@@ -162,6 +163,17 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
             steps.append((causes, same[0], *same[1]))
     if ground.given.get(("Z", layer)) is None and not any(_explains(ground, layer, step) for step in steps):
         return _edited(ground, layer, above, steps)
+    return steps
+
+
+def _again(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Steps:
+    """Return the ways through a layer by an edit that explains a layer above: one loop makes the same mistake in all."""
+    steps: Steps = []
+    for known in ground.known["Z"]:
+        for cause, flow in again(known, ground, layer, above):
+            tensors = () if _same(flow, right) else _explained(ground, layer, flow)
+            if tensors and _is_evident(ground, layer, (cause,), tensors):
+                steps.append(((cause,), flow, *tensors))
     return steps
 
 
@@ -184,10 +196,10 @@ def _explains(ground: Ground, layer: int, step: Step) -> bool:
 
 
 def _settled(explanations: list[Explanation]) -> bool:
-    """Whether a tensor is explained by more numbers than were fitted to it, none of them a constant that nobody writes."""
+    """Whether all of a tensor is explained by more numbers than were fitted to it, none a constant that nobody writes."""
     first = explanations[0]
     odd = any(cause.code in FITTED and not is_short(cause.factor or 0.0) for cause in first.causes)
-    odd |= any(cause.code == "penalty.number" for cause in first.causes)
+    odd |= any(cause.code == "penalty.number" or cause.code.startswith("part.") for cause in first.causes)
     return first.found and first.spare > 0 and not odd and len(first.causes) < 2
 
 
@@ -205,6 +217,7 @@ def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Ste
             tensors = _explained(ground, layer, scaled)
             if _is_evident(ground, layer, causes, tensors):
                 found.append((causes, scaled, *tensors))
+                _keep(ground, cause)
     if any(_explains(ground, layer, step) for step in found):
         return [*steps, *found]
     changed = [_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)]
@@ -228,7 +241,17 @@ def _edited_tensor(
     tensor = None if _settled(explained) else subject(ground, layer, kind, flow)
     if tensor is None or _is_one_factor(tensor):
         return explained
-    return edited(tensor, tensor_edits(ground, layer, kind, above, flow)) or explained
+    found = edited(tensor, tensor_edits(ground, layer, kind, above, flow))
+    for explanation in found:
+        _keep(ground, explanation.causes[0])
+    return found or explained
+
+
+def _keep(ground: Ground, cause: Cause) -> None:
+    """Keep an edit, to be tried at the layers below as well."""
+    known = ground.known[cause.kind]
+    if all(one.other != cause.other for one in known):
+        known.append(cause)
 
 
 def _is_one_factor(tensor: Subject) -> bool:
@@ -261,8 +284,17 @@ def _near(first: Flow, second: Flow) -> bool:
 
 def _explained(ground: Ground, layer: int, flow: Flow) -> tuple[list[Explanation], list[Explanation]]:
     tensors = [subject(ground, layer, kind, flow) for kind in KINDS]
-    weights, bias = (RIGHT if tensor is None else explain(tensor) for tensor in tensors)
+    weights, bias = (RIGHT if tensor is None else _with_known_edits(tensor, explain(tensor)) for tensor in tensors)
     return weights, bias
+
+
+def _with_known_edits(tensor: Subject, explained: list[Explanation]) -> list[Explanation]:
+    """Return what explains a tensor, first of all an edit that explains the same tensor of a layer above."""
+    if not explained[0].causes:
+        return explained
+    known = tensor.ground.known[tensor.kind]
+    tries = [one for cause in known for one in again_in_tensor(cause, tensor.ground, tensor.layer, tensor.flow)]
+    return [*edited(tensor, tries), *explained]
 
 
 def _same(first: Flow, second: Flow) -> bool:

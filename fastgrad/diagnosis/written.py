@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.ground import Ground
-from fastgrad.diagnosis.lines import Tree, activation_name
+from fastgrad.diagnosis.lines import SLIPS, Tree, activation_name
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.names import gradient_name, lies_in_rows, weights_name
 
@@ -50,6 +50,10 @@ class _Writer:
             return self._function(tree)
         if operation == "unit":
             return f"{self._named(tree[1])} of unit {tree[2]}"
+        if operation == "example":
+            return f"{self._named(tree[1])} of {'the last example' if tree[2] < 0 else f'example {tree[2]}'}"
+        if operation in SLIPS:
+            return self._misplaced(tree)
         if operation == "head":
             return f"the first units of {self._named(tree[1])}"
         if operation == "examples":
@@ -60,6 +64,16 @@ class _Writer:
             tested, inside, outside = (self.text(part) for part in tree[2:])
             return f"({inside} where {tested} {tree[1]} 0, else {outside})"
         return self._operation(tree, around)
+
+    def _misplaced(self, tree: Tree) -> str:
+        slip, line, unit, axis = tree
+        text, unit_or_input = self.text(line), "input" if axis else "unit"
+        if slip == "first":
+            return f"{text} for the first {unit} {unit_or_input}s only"
+        if slip == "below":
+            return f"{text} on one side of the diagonal only"
+        what = f"those of all {unit_or_input}s" if slip == "into" else f"those of the last {unit_or_input}"
+        return f"{text}, {what} in the place of {unit_or_input} {unit}"
 
     @staticmethod
     def _closed(text: str, binding: int, around: int) -> str:
@@ -128,7 +142,9 @@ class _Writer:
             return f"Σ{weights_name(self.ground, self.layer)}²"
         if tree[1] == "n":
             return f"n{self.layer + 1 + tree[2]}"
-        return {"m": "m", "K": "K", "layers": "L", "layer": str(self.layer + 1)}[tree[1]]
+        depth = self.ground.depth
+        layers = {"layer": self.layer + 1, "index": self.layer, "from the end": depth - self.layer}
+        return {"m": "m", "K": "K", "layers": "L"}.get(tree[1]) or str(layers[tree[1]])
 
     def _name(self, tree: Tree) -> str:
         return self._named(tree) + ("ᵀ" if tree[3] else "")
@@ -148,6 +164,8 @@ class _Writer:
             return gradient_name(self.ground, Cause("", k, kind[1]))
         if kind == "A" and k < 0:
             return "X"
+        if kind in ("exp", "shifted"):
+            return f"exp(Z{k + 1}{' - max' if kind == 'shifted' else ''})"
         if kind == "slope":
             return f"f′(Z{k + 1})"
         return f"{'D' if kind == 'mask' else kind}{k + 1}"
