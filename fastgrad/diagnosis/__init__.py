@@ -24,6 +24,7 @@ from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, readings, sentences, wrong_line
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
+from fastgrad.report import Prediction as Foretelling
 from fastgrad.report.parts import Alternative, Finding
 
 UNUSUAL = 1.5
@@ -35,10 +36,10 @@ MOST_ALTERNATIVES = 8
 
 
 class Diagnosis(NamedTuple):
-    """What was named, and what mistakes of the backward pass give at other points; None where it is none of these."""
+    """What was named, and what that gives at other points; None where nothing is."""
 
     findings: tuple[Finding, ...]
-    prediction: Prediction | None = None
+    prediction: Foretelling | None = None
 
 
 def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from fastgrad.diagnosis import Diagnosis, diagnosed
 from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.foretold import Foretold
 from fastgrad.diagnosis.meant import Fit, Form, Forms, usual
 from fastgrad.diagnosis.names import listed
 from fastgrad.diagnosis.words import number
@@ -48,7 +49,7 @@ def explained(problem: Problem, numerical: Numerical) -> Diagnosis:
     ours = claimed is not None and same_loss(claimed, base.loss, problem, base)
     decided = [fit for fit in fits if fit.same_loss] if not ours else []
     if decided:
-        return Diagnosis((_finding(problem, decided, "meant"),))
+        return Diagnosis((_finding(problem, decided, "meant"),), Foretold(problem, tuple(usual(decided)[0]), None))
     diagnosis = diagnosed(problem, numerical)
     mistakes = diagnosis.findings
     certain = all(mistake.confident for mistake in mistakes) and len(mistakes) <= len(items_of(problem, fits[0].form, fits[0]))
@@ -56,11 +57,12 @@ def explained(problem: Problem, numerical: Numerical) -> Diagnosis:
         return diagnosis
     alone = certain and len(mistakes) == 1
     finding = _finding(problem, fits, "declared" if ours else "unsaid" if claimed is None else "neither")
+    foretold = Foretold(problem, tuple(usual(fits)[0]), diagnosis.prediction if certain else None)
     if not alone:
-        return Diagnosis((finding,))
+        return Diagnosis((finding,), foretold)
     code = mistakes[0].code
     other = Alternative(code, mistakes[0].tensor, mistakes[0].layer, mistakes[0].sentence, TELLS)
-    return Diagnosis((replace(finding, alternatives=(other, *finding.alternatives)),))
+    return Diagnosis((replace(finding, alternatives=(other, *finding.alternatives)),), foretold)
 
 
 def other_values(problem: Problem) -> Iterator[tuple[str, float]]:

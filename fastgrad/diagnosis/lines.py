@@ -422,7 +422,11 @@ class Scene:
         move = {"first": _first, "into": _into, "last into": _last_into, "below": _below}[slip]
         whole = (None if x is None else np.broadcast_to(x, shape) for x in self.whole.part(line, place))
         part = Part(*(None if x is None else move(x, unit, axis) for x in whole))
-        return _cut(_cut(part, np.s_[self.units]), np.s_[:, self.columns]) if place == "weights" else _cut(part, np.s_[:, self.units])
+        return (
+            _cut(_cut(part, np.s_[self.units]), np.s_[:, self.columns])
+            if place == "weights"
+            else _cut(part, np.s_[:, self.units])
+        )
 
     def _some_examples(self, tree: Tree, place: Place) -> Part:
         """Return numbers of the first examples only, 0 for the others: a loop that ends too early."""

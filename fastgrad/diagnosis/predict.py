@@ -80,7 +80,7 @@ class Prediction:
         InputError
             If a wrong gradient has no confident explanation, or has several that give different numbers here.
         """
-        return self._arrays(self.values(problem))
+        return arrays_of(self.problem, self.values(problem))
 
     def values(self, problem: Problem) -> Array:
         """Return the same in theta's order; 0 where no gradient is claimed.
@@ -99,24 +99,27 @@ class Prediction:
         except _NoPredictionError as reason:
             raise InputError(f"the mistake cannot be evaluated at another point: {reason}") from None
         for other in others:
-            if not self._agree(first, other):
+            if not is_same(self.problem, first, other):
                 raise InputError(
                     "several mistakes explain the gradients at the given point and give different ones here; "
                     "check at a point that tells them apart"
                 )
         return first
 
-    def _agree(self, first: Array, second: Array) -> bool:
-        places = (slice(tensor.start, tensor.stop) for tensor in self.problem.tensors)
-        return all(_agree(first[place], second[place]) for place in places)
 
-    def _arrays(self, values: Array) -> dict[str, Array]:
-        arrays: dict[str, Array] = {}
-        for tensor in self.problem.tensors:
-            if tensor.gradient_name is not None:
-                array = arrays.setdefault(tensor.gradient_array, np.zeros(tensor.shape))
-                place_entries(tensor, values[tensor.start : tensor.stop], array)
-        return arrays
+def is_same(problem: Problem, first: Array, second: Array) -> bool:
+    """Whether two gradients in theta's order are one prediction."""
+    return all(_agree(first[t.start : t.stop], second[t.start : t.stop]) for t in problem.tensors)
+
+
+def arrays_of(problem: Problem, values: Array) -> dict[str, Array]:
+    """Return a gradient in theta's order as arrays, in the user's layout under the user's names."""
+    arrays: dict[str, Array] = {}
+    for tensor in problem.tensors:
+        if tensor.gradient_name is not None:
+            array = arrays.setdefault(tensor.gradient_array, np.zeros(tensor.shape))
+            place_entries(tensor, values[tensor.start : tensor.stop], array)
+    return arrays
 
 
 @np.errstate(all="ignore")
