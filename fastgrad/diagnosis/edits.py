@@ -6,8 +6,9 @@ twice, other parentheses, another number of the program's own. No mistake is lis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -43,6 +44,8 @@ MOST_WHOLE, MOST_WHOLE_NUMBERS = 40, 2**25
 """Edits that are followed of those whose fingerprint fits; and the numbers that their whole flows, or tensors, may have."""
 AS_USUAL = 0.2
 """What a line may cost more than another that gives the same numbers, and still be as likely."""
+ANOTHER_READING = 0.1
+"""What an edit costs that was found further up, in a line that gives the same numbers there."""
 PARTLY = 10.0
 """How far behind come edits that explain one of two tensors, or all but for a factor."""
 
@@ -56,7 +59,7 @@ class Edit:
     tree : tuple
         The line.
     right : tuple
-        The line as it should be, written alike.
+        The line as it should be, written alike as far as it is so at that layer.
     late : bool
         Whether the 1/m is left to dW and db.
     alike : tuple of (tuple, bool)
@@ -64,7 +67,7 @@ class Edit:
     """
 
     tree: Tree
-    right: Tree
+    right: Tree = field(compare=False)
     late: bool
     alike: tuple[tuple[Tree, bool], ...] = field(default=(), compare=False)
 
@@ -690,26 +693,41 @@ def _whole_estimates(
 
 
 def again(cause: Cause, ground: Ground, layer: int, above: Flow | None) -> Iterator[tuple[Cause, Flow]]:
-    """Yield an edit of ∂J/∂z at another layer, and the flow that it gives there."""
-    edit = cause.other
-    assert isinstance(edit, Edit)
-    lines = [(edit.tree, edit.late), *edit.alike]
-    flows = [flow_of(Scene(ground, layer, above, None, late, rounding=True), tree) for tree, late in lines]
-    first = flows[0]
-    if first is not None:
-        alike = [one for one, flow in zip(lines, flows, strict=True) if flow is not None and _alike(flow.delta, first.delta)]
-        yield replace(cause, layer=layer, other=replace(edit, alike=tuple(alike[1:]))), first
+    """Yield an edit of ∂J/∂z at another layer in each of its readings, and the flows that these give there."""
+    scenes = {late: Scene(ground, layer, above, None, late, rounding=True) for late in (False, True)}
+    usual = {late: flow_lines(ground, layer, late) for late in (False, True)}
+    yield from _readings(cause, layer, usual, lambda tree, late: flow_of(scenes[late], tree), lambda flow: flow.delta)
 
 
-def again_in_tensor(cause: Cause, ground: Ground, layer: int, flow: Flow) -> Iterator[tuple[Cause, Estimate]]:
-    """Yield an edit of dW or db at another layer, and the numbers that it gives there."""
-    edit = cause.other
-    assert isinstance(edit, Edit)
-    place: Place = "weights" if cause.kind == "W" else "bias"
-    lines = [(edit.tree, edit.late), *edit.alike]
-    found = [estimate_of(Scene(ground, layer, None, flow, late, rounding=True), tree, place) for tree, late in lines]
-    first = found[0]
-    if first is not None:
-        pairs = zip(lines, found, strict=True)
-        alike = [one for one, other in pairs if other is not None and _alike(other.values, first.values)]
-        yield replace(cause, layer=layer, other=replace(edit, alike=tuple(alike[1:]))), first
+def again_in_tensor(cause: Cause, ground: Ground, layer: int, kind: Kind, flow: Flow) -> Iterator[tuple[Cause, Estimate]]:
+    """Yield an edit of dW or db at another layer in each of its readings, and the numbers that these give there."""
+    place: Place = "weights" if kind == "W" else "bias"
+    scenes = {late: Scene(ground, layer, None, flow, late, rounding=True) for late in (False, True)}
+    usual = {late: tensor_lines(ground, layer, kind, late) for late in (False, True)}
+    yield from _readings(cause, layer, usual, lambda tree, late: estimate_of(scenes[late], tree, place), lambda one: one.values)
+
+
+Result = TypeVar("Result", Flow, Estimate)
+
+
+def _readings(
+    cause: Cause,
+    layer: int,
+    usual: dict[bool, list[Tree]],
+    made: Callable[[Tree, bool], Result | None],
+    numbers: Callable[[Result], Array],
+) -> Iterator[tuple[Cause, Result]]:
+    """Yield an edit at another layer, with the lines that give the same numbers there as well, then its other readings."""
+    assert isinstance(cause.other, Edit)
+    edit: Edit = cause.other
+    found: list[tuple[Tree, bool, float, Result]] = []
+    for line, is_late, price in ((edit.tree, edit.late, cause.cost), *((*other, ANOTHER_READING) for other in edit.alike)):
+        result = made(line, is_late)
+        if result is not None:
+            found.append((line, is_late, price, result))
+    while found:
+        tree, late, cost, first = found[0]
+        alike = [one for one in found if _alike(numbers(one[3]), numbers(first))]
+        right = edit.right if edit.right in usual[late] else (*usual[late], edit.right)[0]
+        yield replace(cause, layer=layer, other=Edit(tree, right, late, tuple(one[:2] for one in alike[1:])), cost=cost), first
+        found = [one for one in found if one not in alike]

@@ -47,6 +47,8 @@ UNKNOWN, UNKNOWN_AGAIN = 6.0, 1.2
 the numbers to rounding are preferred, and that a mistake below an unknown one is still looked for."""
 FITTED = ("factor", "factor.whole", "penalty.factor", "penalty.added", "penalty.sign_added", "value.number_added")
 """Mistakes with a constant that is fitted: what is none that somebody writes is looked for in other lines, too."""
+ROUGHLY = ("penalty.number", "value.single_precision")
+"""Mistakes that leave some of the numbers open."""
 MOST_MISSED = 10
 """Layers, over all states, of which edits explain nothing before no more are tried: where much is noise, all of it may be."""
 CLOSE = 0.4
@@ -199,7 +201,7 @@ def _settled(explanations: list[Explanation]) -> bool:
     """Whether all of a tensor is explained by more numbers than were fitted to it, none a constant that nobody writes."""
     first = explanations[0]
     odd = any(cause.code in FITTED and not is_short(cause.factor or 0.0) for cause in first.causes)
-    odd |= any(cause.code == "penalty.number" or cause.code.startswith("part.") for cause in first.causes)
+    odd |= any(cause.code in ROUGHLY or cause.code.startswith("part.") for cause in first.causes)
     return first.found and first.spare > 0 and not odd and len(first.causes) < 2
 
 
@@ -293,7 +295,7 @@ def _with_known_edits(tensor: Subject, explained: list[Explanation]) -> list[Exp
     if not explained[0].causes:
         return explained
     known = tensor.ground.known[tensor.kind]
-    tries = [one for cause in known for one in again_in_tensor(cause, tensor.ground, tensor.layer, tensor.flow)]
+    tries = [one for cause in known for one in again_in_tensor(cause, tensor.ground, tensor.layer, tensor.kind, tensor.flow)]
     return [*edited(tensor, tries), *explained]
 
 
