@@ -707,7 +707,7 @@ def again_in_tensor(cause: Cause, ground: Ground, layer: int, kind: Kind, flow: 
     yield from _readings(cause, layer, usual, lambda tree, late: estimate_of(scenes[late], tree, place), lambda one: one.values)
 
 
-Result = TypeVar("Result", Flow, Estimate)
+Result = TypeVar("Result")
 
 
 def _readings(
@@ -726,8 +726,9 @@ def _readings(
         if result is not None:
             found.append((line, is_late, price, result))
     while found:
-        tree, late, cost, first = found[0]
-        alike = [one for one in found if _alike(numbers(one[3]), numbers(first))]
+        (tree, late, cost, result), *others = found
+        same = [_alike(numbers(one[3]), numbers(result)) for one in others]
+        alike = tuple(one[:2] for one, is_same in zip(others, same, strict=True) if is_same)
         right = edit.right if edit.right in usual[late] else (*usual[late], edit.right)[0]
-        yield replace(cause, layer=layer, other=Edit(tree, right, late, tuple(one[:2] for one in alike[1:])), cost=cost), first
-        found = [one for one in found if one not in alike]
+        yield replace(cause, layer=layer, other=Edit(tree, right, late, alike), cost=cost), result
+        found = [one for one, is_same in zip(others, same, strict=True) if not is_same]
