@@ -307,3 +307,52 @@ def test_with_a_function_a_cause_must_hold_at_the_other_points():
     (finding,) = report.trials[0].report.findings
     assert finding.code == "factor.constant"
     assert not finding.confident
+
+
+# Dropout that was not declared.
+
+
+def dropped_net(m, keep, l2=0.0, layers=(1, 2), hidden="tanh"):
+    """Return a network, and the gradients of a pass in which whole units were dropped."""
+    draw = np.random.default_rng(5)
+    widths = (4, 6, 5, 3)
+    W = [draw.normal(size=pair) for pair in zip(widths[1:], widths, strict=False)]
+    b = [draw.normal(size=n) for n in widths[1:]]
+    X, Y = draw.normal(size=(m, 4)), draw.normal(size=(m, 3))
+    masks = {k: np.ones(widths[k]) for k in (1, 2)}
+    for k in layers:
+        masks[k][[0, 3]] = 0.0
+    f, slope = {"tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2), "relu": (lambda z: np.maximum(z, 0), lambda z: z > 0)}[hidden]
+    a, z = [X], []
+    for k in range(3):
+        z.append(a[k] @ W[k].T + b[k])
+        a.append(f(z[k]) * masks[k + 1] / keep if k < 2 else z[k])
+    d = (a[3] - Y) / m
+    dW, db = {}, {}
+    for k in (2, 1, 0):
+        dW[f"dW{k + 1}"], db[f"db{k + 1}"] = d.T @ a[k] + l2 * W[k], d.sum(0)
+        if k:
+            d = (d @ W[k]) * masks[k] / keep * slope(z[k - 1])
+    parameters = {f"{kind}{k + 1}": array for kind, arrays in (("W", W), ("b", b)) for k, array in enumerate(arrays)}
+    options = {"hidden": hidden, "output": "identity", "loss": "squared_error", "layout": "rows,out_in"}
+    return parameters, {**dW, **db}, X, Y, options | ({"l2": l2} if l2 else {})
+
+
+@pytest.mark.parametrize(
+    ("m", "keep", "l2", "layers", "hidden"),
+    [(7, 1.0, 0.0, (1, 2), "tanh"), (7, 0.8, 0.0, (1, 2), "tanh"), (1, 0.5, 0.0, (1, 2), "relu"), (7, 0.6, 0.3, (2,), "tanh")],
+)
+def test_dropout_that_was_not_declared_is_named(m, keep, l2, layers, hidden):
+    parameters, gradients, X, Y, options = dropped_net(m, keep, l2, layers, hidden)
+    (finding,) = fastgrad.check(parameters, gradients, X, Y, **options).findings
+    assert (finding.code, finding.confident) == ("declaration.dropout", True)
+    assert "dropped (" in finding.sentence
+    assert hidden == "relu" or "dropped (0, 3)" in finding.sentence
+    assert ("divided by" in finding.sentence) == (keep < 1.0)
+    assert keep == 1.0 or f"divided by {keep}:" in finding.sentence
+
+
+def test_zeros_that_no_dropout_makes_are_not_called_so():
+    parameters, gradients, X, Y, options = dropped_net(7, 1.0)
+    gradients["dW3"] = gradients["dW3"] * 1.1
+    assert "dropout" not in str(fastgrad.check(parameters, gradients, X, Y, **options))

@@ -660,7 +660,8 @@ CODES: dict[str, Code] = {
     ),
     "declaration.dropout": Code(
         "another dropout than the declared one",
-        "This is exactly the gradient of the network without dropout, or with dropout that is not divided by keep_prob.",
+        "This is exactly the gradient of the network with another dropout: without it, not divided by keep_prob, or with units "
+        "dropped that were not declared to be.",
         "Change one of the two: declare the dropout that the forward pass has, or change the code.",
         separate=_LOSS_VALUE,
     ),
