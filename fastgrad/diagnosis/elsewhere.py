@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
-from fastgrad.diagnosis.ground import tabulated
+from fastgrad.diagnosis.ground import Truth, tabulated
 from fastgrad.errors import InputError
 from fastgrad.judging.verdict import judge
 from fastgrad.kernels import codes
@@ -167,7 +167,7 @@ def _part(problem: Problem, low: int, high: int) -> Problem:
 KEPT = (0.5, 0.8, 0.9, 0.7, 0.6, 0.75, 0.25, 0.4, 0.3, 0.2, 0.1, 0.95, 0.85)
 """Probabilities with which people keep a unit, the usual ones first."""
 
-Dropped = dict[int, Array]
+Dropped = dict[int, Truth]
 """By layer (from 0, the input's first) which of its units were dropped."""
 
 
@@ -196,7 +196,7 @@ def _dropout(problem: Problem, numerical: Numerical, claimed: Array) -> tuple[Dr
 def _zero_units(problem: Problem, data: Array) -> Dropped:
     """Return the units that have exact zeros, of layers in which others have not."""
     network = problem.network
-    dropped = {}
+    dropped: Dropped = {}
     for layer in range(network.depth):
         zero = ~network.W(data, layer).any(axis=0)
         if layer:  # what goes into a unit, as well
@@ -210,7 +210,8 @@ def _zero_units(problem: Problem, data: Array) -> Dropped:
 
 def _alive(problem: Problem, dropped: Dropped) -> Dropped:
     """Return the units that dropout alone makes zero, without those that relu does in that pass."""
-    base, network, alive = base_point(problem), problem.network, {}
+    base, network = base_point(problem), problem.network
+    alive: Dropped = {}
     for layer, zero in dropped.items():
         alive[layer] = zero
         if layer:
