@@ -8,6 +8,8 @@ import pytest
 import fastgrad
 from fastgrad.errors import InputError
 from fastgrad.report.sentences import colored
+from fastgrad.trials import habits
+from fastgrad.trials.habits import habits_of
 
 from test_diagnosis import RIGHT, Net, deep, named
 
@@ -214,8 +216,8 @@ def test_the_line_is_shown_as_it_should_be_and_as_it_is():
     net = tanh_net()
     report = net.check(*changed(net, 1, lambda dA, _: dA * 1 - net.a[2] ** 2))
     lines = [line.strip() for line in str(report).splitlines()]
-    assert "- dZ2 = W3ᵀ·dZ3 ⊙ (1 - A2²)" in lines
-    assert "+ dZ2 = W3ᵀ·dZ3·1 - A2²" in lines
+    assert "- dZ2 = (W3.T @ dZ3) * (1 - A2**2)" in lines
+    assert "+ dZ2 = (W3.T @ dZ3) * 1 - A2**2" in lines
 
 
 def test_a_diagnosis_can_be_left_out():
@@ -356,3 +358,50 @@ def test_zeros_that_no_dropout_makes_are_not_called_so():
     parameters, gradients, X, Y, options = dropped_net(7, 1.0)
     gradients["dW3"] = gradients["dW3"] * 1.1
     assert "dropout" not in str(fastgrad.check(parameters, gradients, X, Y, **options))
+
+
+# Lines in the user's own hand.
+
+
+@pytest.mark.parametrize(
+    ("hand", "written"),
+    [
+        ("a @ b", ["dW1 = dZ1.T @ X", "np.sum(dZ1, axis=0, keepdims=True)"]),
+        ("np.dot(a, b)", ["dW1 = np.dot(dZ1.T, X)"]),
+        ("a.dot(b)", ["dW1 = dZ1.T.dot(X)"]),
+        ("np.dot(a, b); c.sum(0)", ["dZ1.sum(axis=0, keepdims=True)"]),
+        ("np.matmul(np.transpose(a), b)", ["np.matmul(np.transpose(dZ1), X)"]),
+        ("np.multiply(a, b)", ["np.multiply(dA1, f′(Z1))", "2 * dW1"]),
+    ],
+)
+def test_lines_are_written_as_the_users_file_writes_them(hand, written, tmp_path):
+    source = tmp_path / "mine.py"
+    source.write_text(f"import numpy as np\n\n\ndef backward(a, b, c):\n    {hand}\n", encoding="utf-8")
+    space = {}
+    exec(compile(source.read_text(), str(source), "exec"), space)
+    habits = habits_of(space["backward"])
+    lines = ["dW1 = dZ1.T @ X", "db1 = np.sum(dZ1, axis=0, keepdims=True)", "dZ1 = dA1 * f′(Z1)", "dW1 = 2 * dW1"]
+    text = "\n".join(habits.written(line) for line in lines)
+    assert all(part in text for part in written), text
+
+
+def test_what_is_no_python_stays_as_it_is():
+    assert (
+        habits.Habits(product="np.dot").written("dW1 = X.T @ dZ1, of example 3 alone") == "dW1 = X.T @ dZ1, of example 3 alone"
+    )
+
+
+@pytest.mark.parametrize(("layout", "line"), [("rows,in_out", "X.T @ dZ1"), ("rows,out_in", "dZ1.T @ X")])
+@pytest.mark.parametrize("flat", [True, False])
+def test_lines_ask_for_the_transposes_of_the_layout(layout, line, flat):
+    draw = np.random.default_rng(0)
+    X, Y, W, b = draw.normal(size=(7, 4)), draw.normal(size=(7, 3)), draw.normal(size=(3, 4)), draw.normal(size=3)
+    d = (X @ W.T + b - Y) / 7
+    db = d.mean(0) if flat else d.mean(0, keepdims=True)
+    dW = 2 * (X.T @ d if layout.endswith("in_out") and "out_in" not in layout else d.T @ X)
+    given = {"W1": W.T if "in_out" in layout else W, "b1": b if flat else b[None]}
+    report = fastgrad.check(given, {"dW1": dW, "db1": db}, X, Y, output="identity", loss="squared_error", layout=layout)
+    lines = [line.strip() for line in str(report).splitlines()]
+    assert f"+ dW1 = 2 * ({line})" in lines
+    keeps = "" if flat else ", keepdims=True"
+    assert f"- db1 = np.sum(dZ1, axis=0{keeps})" in lines

@@ -198,9 +198,9 @@ def _zero_units(problem: Problem, data: Array) -> Dropped:
     network = problem.network
     dropped: Dropped = {}
     for layer in range(network.depth):
-        zero = ~network.W(data, layer).any(axis=0)
+        zero: Truth = np.asarray(~network.W(data, layer).any(axis=0))
         if layer:  # what goes into a unit, as well
-            zero &= ~network.W(data, layer - 1).any(axis=1)
+            zero &= ~np.asarray(network.W(data, layer - 1).any(axis=1))
             if network.biases[layer - 1]:
                 zero &= network.b(data, layer - 1) == 0.0
         if zero.any() and not zero.all():
