@@ -24,6 +24,7 @@ from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, readings, sentences, wrong_line
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
+from fastgrad.numerical.tracking import Progress
 from fastgrad.report import Prediction as Foretelling
 from fastgrad.report.parts import Alternative, Finding
 
@@ -47,7 +48,7 @@ def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
     return diagnosed(problem, numerical).findings
 
 
-def diagnosed(problem: Problem, numerical: Numerical) -> Diagnosis:
+def diagnosed(problem: Problem, numerical: Numerical, progress: Progress | None = None) -> Diagnosis:
     """Name the mistakes in a claimed gradient.
 
     Parameters
@@ -56,13 +57,15 @@ def diagnosed(problem: Problem, numerical: Numerical) -> Diagnosis:
         With its claimed gradient, of which some tensor is wrong.
     numerical : Numerical
         The gradient that was held against it.
+    progress : callable, optional
+        Called with the layers that are done, and all.
 
     Returns
     -------
     Diagnosis
         The findings from the output inwards, and their prediction.
     """
-    ground = Ground(problem, numerical)
+    ground = Ground(problem, numerical, progress=progress)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         states = search(ground)
     if not states:  # numbers near the ends of the range, of which no distance is a number: nothing is said

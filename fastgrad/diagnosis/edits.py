@@ -523,6 +523,7 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cau
         seen: set[Tree] = set()
         waiting: list[tuple[float, Edit, Array]] = []
         for line in flow_lines(ground, layer, late):
+            ground.tick(layer)
             for cost, tree in (
                 *changes(scene, line, "units"),
                 *_fewer_examples(scene, line),

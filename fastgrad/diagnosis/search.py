@@ -146,6 +146,7 @@ Steps = list[Step]
 
 def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
     """Return the ways through a layer: mistakes in its flow, the flow, and how its tensors are then explained."""
+    ground.tick(layer)
     right = right_flow(ground, layer, above)
     weights, bias = _explained(ground, layer, right)
     steps: Steps = [((), right, weights, bias)]
@@ -311,6 +312,7 @@ def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> 
             continue
         yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
     for family in flow_families(ground, layer, above, right):
+        ground.tick(layer)
         possible, distances = probe.tried(family)
         explaining = np.zeros_like(possible)
         for k in np.flatnonzero(possible & family.changes).tolist():
