@@ -405,3 +405,39 @@ def test_lines_ask_for_the_transposes_of_the_layout(layout, line, flat):
     assert f"+ dW1 = 2 * ({line})" in lines
     keeps = "" if flat else ", keepdims=True"
     assert f"- db1 = np.sum(dZ1, axis=0{keeps})" in lines
+
+
+# Two edits on one line.
+
+
+def on_one_line():
+    """Name lines with two edits: the network, and ∂J/∂z of its second layer."""
+    tanh, relu = tanh_net(), relu_net()
+    a, z = tanh.a[2], tanh.z[1]
+    yield "f′ without 1, and twice dA", tanh, lambda dA, _: dA * dA * a**2
+    yield "+ for -, and a for a²", tanh, lambda dA, _: dA * (1 + a)
+    yield "dZ for dA, and 1 - a for 1 - a²", tanh, lambda _, dZ: dZ * (1 - a)
+    yield "z for a, and 1 for 2", tanh, lambda dA, _: dA * (2 - z**2)
+    yield "dA + mask, the other side of it", relu, lambda dA, _: dA + (relu.z[1] < 0)
+
+
+@pytest.mark.parametrize("case", [*on_one_line()], ids=lambda case: case[0])
+def test_two_edits_on_one_line_are_found(case):
+    _, net, dZ = case
+    report = net.check(*changed(net, 1, dZ))
+    assert named(report)[0][1] == "dZ2"
+    (finding,) = report.findings
+    assert finding.confident
+    assert finding.explains == finding.entries
+
+
+def test_an_edit_here_and_one_further_up_are_found():
+    net = tanh_net()
+    a, b = net.a[3], net.a[2]
+    flow, dW, db = net.delta(), {}, {}
+    slopes = {2: lambda dA: dA + (1 - a**2), 1: lambda dA: dA * 1 - b**2, 0: lambda dA: dA * (1 - net.a[1] ** 2)}
+    for k in (3, 2, 1, 0):
+        dW[k], db[k] = flow @ net.a[k].T, flow.sum(axis=1, keepdims=True)
+        if k:
+            flow = slopes[k - 1](net.W[k].T @ flow)
+    assert named(net.check(dW, db)) == [("edit.line", "dZ3"), ("edit.line", "dZ2")]

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.diagnosis.codes import BY_EXAMPLES, BY_OUTPUTS, BY_WIDTHS, CODES
+from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
@@ -138,7 +139,7 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         next_best=_next_best(ground, concerned, causes)[0],
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
         confident=len(explained) == len(concerned) > 0
-        and all(cause.cost < UNUSUAL for cause in causes)
+        and all(cause.cost < UNUSUAL * _edits(cause) for cause in causes)
         and all(found.strength > CLEAR for *_, found in explained)
         and _is_told(ground, causes, explained),
         concerns=tuple(
@@ -154,6 +155,11 @@ def _picture(ground: Ground, causes: list[Cause], concerned: list[Explanation]) 
     if causes[0].code == "unknown.flow":
         return picture(_distance_of_flow(ground, max(cause.layer for cause in causes)))
     return next((found.picture for found in concerned if found.picture), ())
+
+
+def _edits(cause: Cause) -> int:
+    """Count the edits that a cause is made of."""
+    return cause.other.count if isinstance(cause.other, Edit) else 1
 
 
 def _is_told(ground: Ground, causes: list[Cause], concerned: list[tuple[int, Kind, Explanation]]) -> bool:

@@ -64,12 +64,15 @@ class Edit:
         Whether the 1/m is left to dW and db.
     alike : tuple of (tuple, bool)
         Other lines, about as usual, that give the same numbers at this point, each with its `late`.
+    count : int
+        How many edits made it: 1, or 2 on one line.
     """
 
     tree: Tree
     right: Tree = field(compare=False)
     late: bool
     alike: tuple[tuple[Tree, bool], ...] = field(default=(), compare=False)
+    count: int = field(default=1, compare=False)
 
     def __str__(self) -> str:
         return f"{self.tree}{' late' if self.late else ''}"
@@ -211,6 +214,9 @@ NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, LARGER,
     1.35,
     1.47,
 )
+USUAL, BOTH, BOTH_IN_LARGE, LEAST_FOR_PAIRS = 1.2, 2.4 + 1e-9, 2.3 + 1e-9, 6
+"""What the first of two edits on one line may cost, and both, fewer where examples times parameters are more than `LARGE`; the entries that it takes to tell one pair of some 30,000."""
+LARGE = 2**20
 WIDEST = 12
 """Units of a layer up to which each is tried in the place of all."""
 
@@ -375,8 +381,9 @@ def _names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
         for kind in ("A", "Z", "dZ", "dA", "slope", "b", "db", "W", "dW"):
             for turned in (False, True) if kind in ("W", "dW", "b", "db") else (False,):
                 leaf = name(kind, k - layer, turned)
-                if scene.named(leaf, place) is not None:
-                    found.append((NAME if abs(k - layer) < 2 else FAR_NAME, leaf))
+                is_near = abs(k - layer) < 2
+                if (is_near or not scene.is_usual) and scene.named(leaf, place) is not None:
+                    found.append((NAME if is_near else FAR_NAME, leaf))
     if scene.named(name("Y"), place) is not None:
         found.append((NAME, name("Y")))
     for kind in ("exp", "shifted"):
@@ -388,6 +395,8 @@ def _names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
 
 def _counts(scene: Scene) -> list[Tree]:
     """Return the whole numbers that a program has: of examples, outputs, layers, the layer's own, and of units."""
+    if scene.is_usual:
+        return []
     widths = scene.ground.problem.network.widths
     known = [count(what) for what in ("m", "K", "layers", "layer", "index", "from the end")]
     return known + [count("n", k - scene.layer - 1) for k in range(min(len(widths), SHALLOW))]
@@ -414,7 +423,7 @@ def _slips(scene: Scene, place: Place) -> Iterator[Tree]:
 
 def _is_small(scene: Scene) -> bool:
     """Whether somebody may have written the network as loops over single numbers."""
-    return scene.ground.depth <= SHALLOW and max(scene.ground.problem.network.widths) <= WIDEST
+    return not scene.is_usual and scene.ground.depth <= SHALLOW and max(scene.ground.problem.network.widths) <= WIDEST
 
 
 def _misplaced(scene: Scene, line: Tree, place: Place) -> Iterator[Change]:
@@ -510,36 +519,53 @@ def _multiples(predicted: Array, claimed: Array, tolerance: float) -> Truth:
     return fits
 
 
-def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cause, Flow]]:
-    """Return the edits of the line of ∂J/∂z that can explain a claim of its layer, the usual ones first."""
+def _twice(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float, Tree, Tree]]:
+    """Yield the usual writings of a line with two usual edits: what both cost, the line, and as it should be."""
+    ground = scene.ground
+    most = BOTH if ground.samples * ground.problem.network.size <= LARGE else BOTH_IN_LARGE
+    for line in lines[:1]:
+        for first, once in changes(scene, line, place):
+            if first <= USUAL:
+                rest = ((first + second, tree) for second, tree in changes(scene, once, place))
+                yield from ((cost, tree, line) for cost, tree in rest if cost <= most)
+
+
+def flow_edits(ground: Ground, layer: int, above: Flow | None, pairs: bool = False) -> list[tuple[Cause, Flow]]:
+    """Return the edits of the line of ∂J/∂z that can explain a claim of its layer, the usual ones first; or pairs of edits."""
     marks = fingerprint(ground, layer, data=True)
-    if marks.weights is None and marks.bias is None:
+    sizes = [0 if one is None else one.size for one in (marks.weights, marks.bias)]
+    if sum(sizes) < (LEAST_FOR_PAIRS if pairs else 1):
         return []
     inputs, deltas_size = ground.inputs(layer)[:, marks.columns], ground.samples * marks.units.size
     found: list[tuple[float, Edit]] = []
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
-        scene = Scene(ground, layer, above, None, late, marks.units, marks.columns)
+        scene = Scene(ground, layer, above, None, late, marks.units, marks.columns, is_usual=pairs)
         scale = 1.0 / ground.samples if late else 1.0
         seen: set[Tree] = set()
         waiting: list[tuple[float, Edit, Array]] = []
-        for line in flow_lines(ground, layer, late):
-            ground.tick(layer)
-            for cost, tree in (
-                *changes(scene, line, "units"),
-                *_fewer_examples(scene, line),
-                *_misplaced(scene, line, "units"),
-            ):
-                if tree in seen:
-                    continue
-                seen.add(tree)
-                delta = _evaluated(scene, tree, (ground.samples, marks.units.size))
-                if delta is not None:
-                    waiting.append((cost, Edit(tree, line, late), scale * delta))
-                if len(waiting) * deltas_size >= AT_ONCE:
-                    found += _sieved(waiting, inputs, marks)
-                    waiting = []
+        lines = flow_lines(ground, layer, late)
+        for cost, tree, line in _twice(scene, lines, "units") if pairs else _once(scene, lines, "units"):
+            if tree in seen:
+                continue
+            seen.add(tree)
+            delta = _evaluated(scene, tree, (ground.samples, marks.units.size))
+            if delta is not None:
+                waiting.append((cost, Edit(tree, line, late, count=1 + pairs), scale * delta))
+            if len(waiting) * deltas_size >= AT_ONCE:
+                ground.tick(layer)
+                found += _sieved(waiting, inputs, marks)
+                waiting = []
         found += _sieved(waiting, inputs, marks) if waiting else []
     return _whole_flows(ground, layer, above, sorted(found, key=lambda pair: pair[0]))
+
+
+def _once(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float, Tree, Tree]]:
+    """Yield every line with one edit: what that costs, the line, and as it should be."""
+    for line in lines:
+        yield from ((cost, tree, line) for cost, tree in changes(scene, line, place))
+        if place == "units":
+            yield from ((cost, tree, line) for cost, tree in _fewer_examples(scene, line))
+        yield from ((cost, tree, line) for cost, tree in _misplaced(scene, line, place))
 
 
 def _fewer_examples(scene: Scene, line: Tree) -> Iterator[Change]:
@@ -639,11 +665,13 @@ def _alike(first: Array, second: Array) -> bool:
     return bool((np.abs(first - second) <= 1e-11 * np.abs(second).max(initial=0.0)).all())
 
 
-def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow) -> list[tuple[Cause, Estimate]]:
-    """Return the edits of the line of dW or db that can explain its claim under a flow, the usual ones first."""
+def tensor_edits(
+    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, pairs: bool = False
+) -> list[tuple[Cause, Estimate]]:
+    """Return the edits of the line of dW or db that can explain its claim under a flow, the usual ones first; or pairs."""
     marks = fingerprint(ground, layer, data=False)
     claimed = marks.weights if kind == "W" else marks.bias
-    if claimed is None:
+    if claimed is None or (pairs and claimed.size < LEAST_FOR_PAIRS):
         return []
     if np.abs(claimed).max(initial=0.0) <= marks.tolerance * np.abs(ground.rightly(layer, kind).values).max(initial=0.0):
         return []  # zero but for rounding, which many lines are
@@ -651,21 +679,21 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
     shape = claimed.shape if kind == "W" else (1, claimed.size)
     found: list[tuple[float, Edit]] = []
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
-        scene = Scene(ground, layer, above, flow, late, marks.units, marks.columns)
+        scene = Scene(ground, layer, above, flow, late, marks.units, marks.columns, is_usual=pairs)
         seen: set[Tree] = set()
-        for line in tensor_lines(ground, layer, kind, late):
-            for cost, tree in (*changes(scene, line, place), *_misplaced(scene, line, place)):
-                if tree in seen:
-                    continue
-                seen.add(tree)
-                try:
-                    values = np.broadcast_to(scene.part(tree, place).values, shape)
-                except (UnfitError, ValueError):
-                    continue
-                if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
-                    if not _has_names(tree):  # a number that the program has, which is no more evidence than one number is
-                        return []
-                    found.append((cost, Edit(tree, line, late)))
+        lines = tensor_lines(ground, layer, kind, late)
+        for cost, tree, line in _twice(scene, lines, place) if pairs else _once(scene, lines, place):
+            if tree in seen:
+                continue
+            seen.add(tree)
+            try:
+                values = np.broadcast_to(scene.part(tree, place).values, shape)
+            except (UnfitError, ValueError):
+                continue
+            if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
+                if not _has_names(tree):  # a number that the program has, which is no more evidence than one number is
+                    return []
+                found.append((cost, Edit(tree, line, late, count=1 + pairs)))
     return _whole_estimates(ground, layer, kind, above, flow, sorted(found, key=lambda pair: pair[0]))
 
 
@@ -731,5 +759,5 @@ def _readings(
         same = [_alike(numbers(one[3]), numbers(result)) for one in others]
         alike = tuple(one[:2] for one, is_same in zip(others, same, strict=True) if is_same)
         right = edit.right if edit.right in usual[late] else (*usual[late], edit.right)[0]
-        yield replace(cause, layer=layer, other=Edit(tree, right, late, alike), cost=cost), result
+        yield replace(cause, layer=layer, other=Edit(tree, right, late, alike, edit.count), cost=cost), result
         found = [one for one, is_same in zip(others, same, strict=True) if not is_same]

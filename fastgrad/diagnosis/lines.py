@@ -110,6 +110,8 @@ class Scene:
         The units and inputs that are looked at.
     rounding : bool
         Whether the rounding is worked out too.
+    is_usual : bool
+        Whether the usual edits alone are asked for: names from near, no slipped indices.
     memory, fitting : dict
         What was worked out already, as far as it is small; the names that fit a place, with what `edits` has each cost.
     held : int
@@ -124,6 +126,7 @@ class Scene:
     units: Offsets | slice = field(default_factory=lambda: slice(None))
     columns: Offsets | slice = field(default_factory=lambda: slice(None))
     rounding: bool = False
+    is_usual: bool = False
     memory: dict[tuple[Tree, Place], Part] = field(default_factory=dict)
     fitting: dict[Place, list[tuple[float, Tree]]] = field(default_factory=dict)
     held: int = 0

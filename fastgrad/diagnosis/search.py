@@ -51,6 +51,8 @@ ROUGHLY = ("penalty.number", "value.single_precision")
 """Mistakes that leave some of the numbers open."""
 MOST_MISSED = 10
 """Layers, over all states, of which edits explain nothing before no more are tried: where much is noise, all of it may be."""
+MOST_PAIRED = 1
+"""Layers, likewise, of which pairs of edits on one line are tried."""
 CLOSE = 0.4
 """Explanations that cost so much more than the best have as many mistakes; they are named beside it."""
 
@@ -210,10 +212,20 @@ def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Ste
     """Return the ways through a layer, with those that take an edit of one of its lines."""
     if len(ground.missed) >= MOST_MISSED:
         return steps
+    changed = _with_edits(ground, layer, above, steps)
+    if len(changed) == len(steps) and all(new[2:] == old[2:] for new, old in zip(changed, steps, strict=True)):
+        ground.missed.append(layer)
+        if len(ground.missed) <= MOST_PAIRED:
+            return _with_edits(ground, layer, above, steps, pairs=True)
+    return changed
+
+
+def _with_edits(ground: Ground, layer: int, above: Flow | None, steps: Steps, pairs: bool = False) -> Steps:
+    """Return the ways through a layer with those that take one edit of a line, or a pair of edits on it."""
     found: Steps = []
     probe = _Probe(ground, layer, steps[0][1])
     is_right = layer >= ground.lowest_right_flow or (layer, "W") in ground.sound
-    for cause, flow in () if is_right else flow_edits(ground, layer, above):
+    for cause, flow in () if is_right else flow_edits(ground, layer, above, pairs):
         for c in probe.factors(flow, named=True):
             causes = (cause,) if c == 1.0 else (cause, Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)))
             scaled = flow if c == 1.0 else flow.scaled(c)
@@ -223,28 +235,27 @@ def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Ste
                 _keep(ground, cause)
     if any(_explains(ground, layer, step) for step in found):
         return [*steps, *found]
-    changed = [_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)]
-    if not found and all(new[2:] == old[2:] for new, old in zip(changed, steps, strict=True)):
-        ground.missed.append(layer)
-    return changed
+    return [_with_edited_tensors(ground, layer, above, step, pairs) for step in (*steps, *found)]
 
 
-def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step) -> Step:
+def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step, pairs: bool) -> Step:
     """Return a way whose tensors are explained by edits of their own lines where nothing else explains them well."""
     causes, flow, *tensors = step
     if causes and not any(_settled(tensor) for tensor in tensors):
         return step
-    weights, bias = (_edited_tensor(ground, layer, kind, above, flow, old) for kind, old in zip(KINDS, tensors, strict=True))
+    weights, bias = (
+        _edited_tensor(ground, layer, kind, above, flow, old, pairs) for kind, old in zip(KINDS, tensors, strict=True)
+    )
     return causes, flow, weights, bias
 
 
 def _edited_tensor(
-    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, explained: list[Explanation]
+    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, explained: list[Explanation], pairs: bool
 ) -> list[Explanation]:
     tensor = None if _settled(explained) else subject(ground, layer, kind, flow)
     if tensor is None or _is_one_factor(tensor):
         return explained
-    found = edited(tensor, tensor_edits(ground, layer, kind, above, flow))
+    found = edited(tensor, tensor_edits(ground, layer, kind, above, flow, pairs))
     for explanation in found:
         _keep(ground, explanation.causes[0])
     return found or explained
