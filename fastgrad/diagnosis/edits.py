@@ -215,8 +215,10 @@ NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, LARGER,
     1.47,
 )
 USUAL, BOTH, BOTH_IN_LARGE, LEAST_FOR_PAIRS = 1.2, 2.4 + 1e-9, 2.3 + 1e-9, 6
-"""What the first of two edits on one line may cost, and both, fewer where examples times parameters are more than `LARGE`; the entries that it takes to tell one pair of some 30,000."""
+"""What the first of two edits on one line may cost, and both, in a large network and else; and the entries that it takes to
+tell one pair of some 30,000."""
 LARGE = 2**20
+"""Examples times parameters from which a network is large."""
 WIDEST = 12
 """Units of a layer up to which each is tried in the place of all."""
 
