@@ -441,3 +441,111 @@ def test_an_edit_here_and_one_further_up_are_found():
         if k:
             flow = slopes[k - 1](net.W[k].T @ flow)
     assert named(net.check(dW, db)) == [("edit.line", "dZ3"), ("edit.line", "dZ2")]
+
+
+# One number.
+
+
+def one_unit(seed, change):
+    """Return a network with one output, of which db2, one number, was changed."""
+    draw = np.random.default_rng(seed)
+    W1, b1, W2, b2 = (draw.normal(size=shape) for shape in ((3, 5), 5, (5, 1), 1))
+    X, Y = draw.normal(size=(12, 3)), (np.arange(12) % 2)[:, None].astype(float)
+    h = np.tanh(X @ W1 + b1)
+    d2 = (1 / (1 + np.exp(-(h @ W2 + b2))) - Y) / 12
+    d1 = (d2 @ W2.T) * (1 - h**2)
+    gradients = [X.T @ d1, d1.sum(0), h.T @ d2, change(d2.sum(0), b2, draw)]
+    options = {"hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
+    return fastgrad.check([W1, b1, W2, b2], gradients, X, Y, **options)
+
+
+ONE_NUMBER = {
+    **{f"{c:.4g} times": lambda db, b, draw, c=c: c * db for c in (2.0, 0.5, -1.0, 12.0, 1 / 12, 4.0, 1.37, 144.0, 12 / 11)},
+    "noise": lambda db, b, draw: draw.uniform(0.5, 1.5) * db,
+    "a penalty": lambda db, b, draw: db + 0.3 * b,
+}
+
+
+@pytest.mark.parametrize("change", ONE_NUMBER)
+def test_nothing_is_asserted_of_one_number(change):
+    for seed in range(3):
+        report = one_unit(seed, ONE_NUMBER[change])
+        assert not any(finding.confident for finding in report.findings), report.findings
+        known = [finding for finding in report.findings if not finding.code.startswith("unknown")]
+        assert str(report).count("Not certain") == len(known)
+
+
+def test_two_numbers_behind_a_softmax_of_two_are_one():
+    net = Net((4, 5, 2), ["tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    report = net.check(dW, {**db, 1: 1.37 * db[1]})
+    assert not any(finding.confident for finding in report.findings)
+
+
+def test_the_same_factor_of_a_matrix_tells_that_of_one_number():
+    net = Net((4, 5, 1), ["tanh", "sigmoid"], 7)
+    dW, db, _ = net.backward()
+    (finding,) = net.check({**dW, 1: 2 * dW[1]}, {**db, 1: 2 * db[1]}).findings
+    assert (finding.code, finding.tensor, finding.confident) == ("factor.two", "dW2 and db2", True)
+
+
+def test_what_half_of_the_entries_tell_is_confirmed_by_the_others():
+    net = Net((40, 5, 3), ["tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    half = np.where(np.random.default_rng(1).random(dW[0].shape) < 0.5, 1.37, 1.38)
+    report = net.check({**dW, 0: half * dW[0]}, db)
+    assert {finding.code for finding in report.findings} == {"unknown.tensor"}
+    assert net.check({**dW, 0: 1.37 * dW[0]}, db).findings[0].confident
+
+
+# Predictions in all forms.
+
+
+def linear_point(m, seed):
+    draw = np.random.default_rng(seed)
+    return [draw.normal(size=(5, 4)), draw.normal(size=5), draw.normal(size=(3, 5)), draw.normal(size=3)], *(
+        draw.normal(size=(m, n)) for n in (4, 3)
+    )
+
+
+def doubled(parameters, X, Y):
+    """Return the gradients with the mistakes: dW1 twice, the division by m left out of dW2."""
+    W1, b1, W2, b2 = parameters
+    a = np.tanh(X @ W1.T + b1)
+    d = (a @ W2.T + b2 - Y) / len(X)
+    below = (d @ W2) * (1 - a * a)
+    return [2 * below.T @ X, below.sum(0), len(X) * d.T @ a, d.sum(0)]
+
+
+FORMS = {
+    "a list": lambda four: four,
+    "pairs": lambda four: [tuple(four[:2]), tuple(four[2:])],
+    "two lists": lambda four: (four[::2], four[1::2]),
+    "a dict": lambda four: dict(zip(("W1", "b1", "W2", "b2"), four, strict=True)),
+    "layers": lambda four: [{"W": four[0], "b": four[1]}, {"W": four[2], "b": four[3]}],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_predictions_come_of_every_form_of_parameters(form):
+    options = {"hidden": "tanh", "output": "identity", "loss": "squared_error", "layout": "rows,out_in"}
+    given, fresh = linear_point(7, 0), linear_point(11, 1)
+    report = fastgrad.check(FORMS[form](given[0]), FORMS[form](doubled(*given)), *given[1:], **options)
+    predicted = report.predicted(FORMS[form](fresh[0]), *fresh[1:])
+    assert len(predicted) == 4
+    for found, right in zip(predicted.values(), doubled(*fresh), strict=True):
+        np.testing.assert_allclose(found, right, rtol=SAME, atol=SAME)
+
+
+def test_a_gradient_of_another_network_is_predicted_as_that_networks():
+    net, other = Net((4, 5, 3), ["tanh", "softmax"], 7), Net((4, 5, 3), ["tanh", "softmax"], 9, seed=4)
+
+    def squared(net):
+        return net.backward(delta=(net.z[-1] - net.Y) / net.m)[:2]
+
+    report = net.check(*squared(net))
+    assert report.findings[0].code == "declaration.loss"
+    predicted, (dW, db) = report.predicted(*at(other)), squared(other)
+    for k in dW:
+        np.testing.assert_allclose(predicted[f"dW{k + 1}"], dW[k], rtol=SAME, atol=SAME)
+        np.testing.assert_allclose(predicted[f"db{k + 1}"], db[k], rtol=SAME, atol=SAME)
