@@ -8,7 +8,6 @@ inputs and labels, another number of examples where the mutant allows it.
 
 from __future__ import annotations
 
-import ast
 import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -145,7 +144,7 @@ class Source:
     def _case(self, kinds: tuple[str, ...], described: str, tree: Any) -> Case | None:
         """Return the case of a changed tree; None where it does not run, gives no finite gradient or changes nothing."""
         try:
-            space = _space(compile(ast.fix_missing_locations(tree), self.name, "exec"))
+            space = _space(compile(tree, self.name, "exec"))
         except (SyntaxError, TypeError, ValueError):
             return None
         gradient = _called(space, self.first)

@@ -25,7 +25,7 @@ class Mutant:
     before, after : str
         The statement as it was and as it is.
     tree : ast.Module
-        The changed syntax tree; places in the source are still missing in it.
+        The changed syntax tree.
     """
 
     kind: str
@@ -81,7 +81,7 @@ def of_tree(tree: ast.Module, functions: tuple[str, ...]) -> Iterator[Mutant]:
 def _mutant(tree: ast.Module, statement: ast.stmt, kind: str, changed: ast.stmt | None) -> Mutant:
     new = _Replace(statement, changed).visit(tree)
     after = "" if changed is None else _head(changed)
-    return Mutant(kind, statement.lineno, _head(statement), after, new)
+    return Mutant(kind, statement.lineno, _head(statement), after, ast.fix_missing_locations(new))
 
 
 class _Replace:
