@@ -48,6 +48,10 @@ class Foretold:
         """
         if len(self.fits) > 1:
             raise InputError("the gradient is exactly that of several other networks: there is no one prediction")
+        if problem.samples != self.problem.samples and self._penalty_is_fitted():
+            raise InputError(
+                "whether the penalty is divided by the number of examples is not known; give as many as were checked"
+            )
         found = [_gradient(self.fits[0], problem)]
         if self.mistakes is not None:
             with suppress(InputError):  # they may mean different numbers among themselves
@@ -58,6 +62,12 @@ class Foretold:
                 "check with your own value of the loss, as loss_value"
             )
         return np.where(_claimed(self.problem), found[0], 0.0)
+
+    def _penalty_is_fitted(self) -> bool:
+        """Whether the penalty is another than the declared one: a number of the given point, perhaps made of its examples."""
+        network, fit = self.problem.network, self.fits[0]
+        none = (0.0,) * len(network.tensor_slices)
+        return (fit.l2 or none, fit.l1 or none) != (network.l2 or none, network.l1 or none)
 
 
 def _gradient(fit: Fit, problem: Problem) -> Array:
