@@ -549,3 +549,12 @@ def test_a_gradient_of_another_network_is_predicted_as_that_networks():
     for k in dW:
         np.testing.assert_allclose(predicted[f"dW{k + 1}"], dW[k], rtol=SAME, atol=SAME)
         np.testing.assert_allclose(predicted[f"db{k + 1}"], db[k], rtol=SAME, atol=SAME)
+
+
+def test_a_fitted_penalty_is_not_predicted_with_another_number_of_examples():
+    net, other = Net((4, 5, 3), ["tanh", "softmax"], 11), Net((4, 5, 3), ["tanh", "softmax"], 8, seed=4)
+    dW, db, _ = net.backward()
+    claimed = {k: dW[k] + net.W[k] / net.m for k in dW}, {k: db[k] + net.b[k] / net.m for k in db}
+    report = net.check(*claimed)
+    with pytest.raises(InputError, match="number of examples"):
+        report.predicted(*at(other))

@@ -49,9 +49,7 @@ class Foretold:
         if len(self.fits) > 1:
             raise InputError("the gradient is exactly that of several other networks: there is no one prediction")
         if problem.samples != self.problem.samples and self._penalty_is_fitted():
-            raise InputError(
-                "whether the penalty is divided by the number of examples is not known; give as many as were checked"
-            )
+            raise InputError("whether the penalty is divided by the number of examples is not known: give as many as before")
         found = [_gradient(self.fits[0], problem)]
         if self.mistakes is not None:
             with suppress(InputError):  # they may mean different numbers among themselves
