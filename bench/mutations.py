@@ -91,10 +91,10 @@ class Source:
             X, Y = np.ascontiguousarray(X.T), np.ascontiguousarray(Y.T)
         return Point(parameters, X, Y)
 
-    def cases(self, pairs: int = 0, seed: int = 0, most: int | None = None) -> Iterator[Case]:
+    def cases(self, pairs: int = 0, seed: int = 0, most: int | None = None, on_one_line: bool = False) -> Iterator[Case]:
         """Yield the cases of single mutants, or of so many pairs; `most` draws that many, a kind before a mutant."""
         draw = np.random.default_rng(seed)
-        found = self._pairs(draw) if pairs else self._some(draw) if most else self._singles(draw)
+        found = self._pairs(draw, on_one_line) if pairs else self._some(draw) if most else self._singles(draw)
         seen: set[bytes] = set()
         limit = pairs or most
         count = 0
@@ -126,14 +126,16 @@ class Source:
             mutant = _drawn_by_kind(found, draw)
             yield (mutant.kind,), f"line {mutant.line}: {mutant.before} -> {mutant.after}", mutant.tree
 
-    def _pairs(self, draw: np.random.Generator) -> Iterator[tuple[tuple[str, ...], str, Any]]:
+    def _pairs(self, draw: np.random.Generator, on_one_line: bool) -> Iterator[tuple[tuple[str, ...], str, Any]]:
         """Yield two changes at once, a kind drawn before a mutant of that kind, so that names are not most."""
         found = list(mutator.mutants(self.text, self.functions))
         while True:
             first = _drawn_by_kind(found, draw)
             if self._case((), "", first.tree) is None:
                 continue
-            both = [mutant for mutant in mutator.of_tree(first.tree, self.functions) if mutant.line != first.line]
+            both = [
+                mutant for mutant in mutator.of_tree(first.tree, self.functions) if (mutant.line == first.line) == on_one_line
+            ]
             if both:
                 second = _drawn_by_kind(both, draw)
                 texts = [f"line {mutant.line}: {mutant.before} -> {mutant.after}" for mutant in (first, second)]

@@ -30,7 +30,7 @@ from fastgrad.numerical import load_kernels
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.how import How
 from fastgrad.numerical.methods import FAST, USUAL
-from fastgrad.numerical.tracking import Progress
+from fastgrad.numerical.tracking import Progress, phase
 from fastgrad.reading import Description, completed, interpret_parts, read_for_others
 from fastgrad.reading.description import Items
 from fastgrad.report import Report, notes
@@ -216,6 +216,7 @@ def check_as(problem: Problem, how: How) -> Report:
 def _check_every_entry(problem: Problem, how: How, method: Method) -> Report:
     """Rule on every entry, audit some of them, and name what is wrong."""
     load_kernels(method)
+    phase(how.progress, "numerical gradient")
     began = time.perf_counter()
     ruling = rule(problem, how)
     crossed = _cross_checked(ruling, how, method)
@@ -273,7 +274,7 @@ def _named(report: Report, ruling: EntryRuling, how: How) -> Report:
     from fastgrad.diagnosis.elsewhere import elsewhere
 
     told = as_declared(ruling)
-    named, prediction = explained(*told)
+    named, prediction = explained(*told, phase(how.progress, "looking for the mistake"))
     findings = worth_telling(named, ruling.problem)
     if not all(finding.confident for finding in findings):
         findings = elsewhere(*told) or findings

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import fastgrad
 from fastgrad import walk
 from fastgrad.errors import InputError
 from fastgrad.reading import modelfile
@@ -408,6 +409,36 @@ def test_progress_bar_is_silent_without_a_terminal(monkeypatch):
     with contextlib.redirect_stderr(stream), terminal.ProgressBar() as progress:
         progress(1, 2)
     assert stream.getvalue() == ""
+
+
+def test_a_long_diagnosis_shows_how_far_it_is(monkeypatch):
+    screen = Terminal()
+    monkeypatch.setattr(terminal, "PATIENCE", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    draw = np.random.default_rng(0)
+    parameters = {"W1": draw.normal(size=(5, 4)), "W2": draw.normal(size=(3, 5))}
+    gradients = {f"d{name}": draw.normal(size=array.shape) for name, array in parameters.items()}
+    X, Y = draw.normal(size=(7, 4)), draw.normal(size=(7, 3))
+    told = []
+
+    class Watched(terminal.ProgressBar):
+        def __call__(self, done, total):
+            told.append((self._doing, done, total))
+            super().__call__(done, total)
+
+    with contextlib.redirect_stderr(screen), Watched() as progress:
+        fastgrad.check(parameters, gradients, X, Y, hidden="tanh", output="identity", loss="squared_error", progress=progress)
+    assert ("looking for the mistake", 0, 2) in told
+    assert "looking for the mistake" in screen.getvalue()
+
+
+def test_a_plain_progress_is_told_of_parameters_alone():
+    draw = np.random.default_rng(0)
+    W, X, Y = draw.normal(size=(3, 4)), draw.normal(size=(7, 4)), draw.normal(size=(7, 3))
+    totals = set()
+    options = {"output": "identity", "loss": "squared_error", "progress": lambda done, total: totals.add(total)}
+    fastgrad.check({"W1": W}, {"dW1": draw.normal(size=W.shape)}, X, Y, **options)
+    assert totals == {W.size}
 
 
 # Diagnosis.

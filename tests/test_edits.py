@@ -8,6 +8,8 @@ import pytest
 import fastgrad
 from fastgrad.errors import InputError
 from fastgrad.report.sentences import colored
+from fastgrad.trials import habits
+from fastgrad.trials.habits import habits_of
 
 from test_diagnosis import RIGHT, Net, deep, named
 
@@ -214,8 +216,8 @@ def test_the_line_is_shown_as_it_should_be_and_as_it_is():
     net = tanh_net()
     report = net.check(*changed(net, 1, lambda dA, _: dA * 1 - net.a[2] ** 2))
     lines = [line.strip() for line in str(report).splitlines()]
-    assert "- dZ2 = W3ᵀ·dZ3 ⊙ (1 - A2²)" in lines
-    assert "+ dZ2 = W3ᵀ·dZ3·1 - A2²" in lines
+    assert "- dZ2 = (W3.T @ dZ3) * (1 - A2**2)" in lines
+    assert "+ dZ2 = (W3.T @ dZ3) * 1 - A2**2" in lines
 
 
 def test_a_diagnosis_can_be_left_out():
@@ -307,3 +309,253 @@ def test_with_a_function_a_cause_must_hold_at_the_other_points():
     (finding,) = report.trials[0].report.findings
     assert finding.code == "factor.constant"
     assert not finding.confident
+
+
+# Dropout that was not declared.
+
+
+def dropped_net(m, keep, l2=0.0, layers=(1, 2), hidden="tanh"):
+    """Return a network, and the gradients of a pass in which whole units were dropped."""
+    draw = np.random.default_rng(5)
+    widths = (4, 6, 5, 3)
+    W = [draw.normal(size=pair) for pair in zip(widths[1:], widths, strict=False)]
+    b = [draw.normal(size=n) for n in widths[1:]]
+    X, Y = draw.normal(size=(m, 4)), draw.normal(size=(m, 3))
+    masks = {k: np.ones(widths[k]) for k in (1, 2)}
+    for k in layers:
+        masks[k][[0, 3]] = 0.0
+    f, slope = {"tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2), "relu": (lambda z: np.maximum(z, 0), lambda z: z > 0)}[hidden]
+    a, z = [X], []
+    for k in range(3):
+        z.append(a[k] @ W[k].T + b[k])
+        a.append(f(z[k]) * masks[k + 1] / keep if k < 2 else z[k])
+    d = (a[3] - Y) / m
+    dW, db = {}, {}
+    for k in (2, 1, 0):
+        dW[f"dW{k + 1}"], db[f"db{k + 1}"] = d.T @ a[k] + l2 * W[k], d.sum(0)
+        if k:
+            d = (d @ W[k]) * masks[k] / keep * slope(z[k - 1])
+    parameters = {f"{kind}{k + 1}": array for kind, arrays in (("W", W), ("b", b)) for k, array in enumerate(arrays)}
+    options = {"hidden": hidden, "output": "identity", "loss": "squared_error", "layout": "rows,out_in"}
+    return parameters, {**dW, **db}, X, Y, options | ({"l2": l2} if l2 else {})
+
+
+@pytest.mark.parametrize(
+    ("m", "keep", "l2", "layers", "hidden"),
+    [(7, 1.0, 0.0, (1, 2), "tanh"), (7, 0.8, 0.0, (1, 2), "tanh"), (1, 0.5, 0.0, (1, 2), "relu"), (7, 0.6, 0.3, (2,), "tanh")],
+)
+def test_dropout_that_was_not_declared_is_named(m, keep, l2, layers, hidden):
+    parameters, gradients, X, Y, options = dropped_net(m, keep, l2, layers, hidden)
+    (finding,) = fastgrad.check(parameters, gradients, X, Y, **options).findings
+    assert (finding.code, finding.confident) == ("declaration.dropout", True)
+    assert "dropped (" in finding.sentence
+    assert hidden == "relu" or "dropped (0, 3)" in finding.sentence
+    assert ("divided by" in finding.sentence) == (keep < 1.0)
+    assert keep == 1.0 or f"divided by {keep}:" in finding.sentence
+
+
+def test_zeros_that_no_dropout_makes_are_not_called_so():
+    parameters, gradients, X, Y, options = dropped_net(7, 1.0)
+    gradients["dW3"] = gradients["dW3"] * 1.1
+    assert "dropout" not in str(fastgrad.check(parameters, gradients, X, Y, **options))
+
+
+# Lines in the user's own hand.
+
+
+@pytest.mark.parametrize(
+    ("hand", "written"),
+    [
+        ("a @ b", ["dW1 = dZ1.T @ X", "np.sum(dZ1, axis=0, keepdims=True)"]),
+        ("np.dot(a, b)", ["dW1 = np.dot(dZ1.T, X)"]),
+        ("a.dot(b)", ["dW1 = dZ1.T.dot(X)"]),
+        ("np.dot(a, b); c.sum(0)", ["dZ1.sum(axis=0, keepdims=True)"]),
+        ("np.matmul(np.transpose(a), b)", ["np.matmul(np.transpose(dZ1), X)"]),
+        ("np.multiply(a, b)", ["np.multiply(dA1, f′(Z1))", "2 * dW1"]),
+    ],
+)
+def test_lines_are_written_as_the_users_file_writes_them(hand, written, tmp_path):
+    source = tmp_path / "mine.py"
+    source.write_text(f"import numpy as np\n\n\ndef backward(a, b, c):\n    {hand}\n", encoding="utf-8")
+    space = {}
+    exec(compile(source.read_text(), str(source), "exec"), space)
+    habits = habits_of(space["backward"])
+    lines = ["dW1 = dZ1.T @ X", "db1 = np.sum(dZ1, axis=0, keepdims=True)", "dZ1 = dA1 * f′(Z1)", "dW1 = 2 * dW1"]
+    text = "\n".join(habits.written(line) for line in lines)
+    assert all(part in text for part in written), text
+
+
+def test_what_is_no_python_stays_as_it_is():
+    assert (
+        habits.Habits(product="np.dot").written("dW1 = X.T @ dZ1, of example 3 alone") == "dW1 = X.T @ dZ1, of example 3 alone"
+    )
+
+
+@pytest.mark.parametrize(("layout", "line"), [("rows,in_out", "X.T @ dZ1"), ("rows,out_in", "dZ1.T @ X")])
+@pytest.mark.parametrize("flat", [True, False])
+def test_lines_ask_for_the_transposes_of_the_layout(layout, line, flat):
+    draw = np.random.default_rng(0)
+    X, Y, W, b = draw.normal(size=(7, 4)), draw.normal(size=(7, 3)), draw.normal(size=(3, 4)), draw.normal(size=3)
+    d = (X @ W.T + b - Y) / 7
+    db = d.mean(0) if flat else d.mean(0, keepdims=True)
+    dW = 2 * (X.T @ d if layout.endswith("in_out") and "out_in" not in layout else d.T @ X)
+    given = {"W1": W.T if "in_out" in layout else W, "b1": b if flat else b[None]}
+    report = fastgrad.check(given, {"dW1": dW, "db1": db}, X, Y, output="identity", loss="squared_error", layout=layout)
+    lines = [line.strip() for line in str(report).splitlines()]
+    assert f"+ dW1 = 2 * ({line})" in lines
+    keeps = "" if flat else ", keepdims=True"
+    assert f"- db1 = np.sum(dZ1, axis=0{keeps})" in lines
+
+
+# Two edits on one line.
+
+
+def on_one_line():
+    """Name lines with two edits: the network, and ∂J/∂z of its second layer."""
+    tanh, relu = tanh_net(), relu_net()
+    a, z = tanh.a[2], tanh.z[1]
+    yield "f′ without 1, and twice dA", tanh, lambda dA, _: dA * dA * a**2
+    yield "+ for -, and a for a²", tanh, lambda dA, _: dA * (1 + a)
+    yield "dZ for dA, and 1 - a for 1 - a²", tanh, lambda _, dZ: dZ * (1 - a)
+    yield "z for a, and 1 for 2", tanh, lambda dA, _: dA * (2 - z**2)
+    yield "dA + mask, the other side of it", relu, lambda dA, _: dA + (relu.z[1] < 0)
+
+
+@pytest.mark.parametrize("case", [*on_one_line()], ids=lambda case: case[0])
+def test_two_edits_on_one_line_are_found(case):
+    _, net, dZ = case
+    report = net.check(*changed(net, 1, dZ))
+    assert named(report)[0][1] == "dZ2"
+    (finding,) = report.findings
+    assert finding.confident
+    assert finding.explains == finding.entries
+
+
+def test_an_edit_here_and_one_further_up_are_found():
+    net = tanh_net()
+    a, b = net.a[3], net.a[2]
+    flow, dW, db = net.delta(), {}, {}
+    slopes = {2: lambda dA: dA + (1 - a**2), 1: lambda dA: dA * 1 - b**2, 0: lambda dA: dA * (1 - net.a[1] ** 2)}
+    for k in (3, 2, 1, 0):
+        dW[k], db[k] = flow @ net.a[k].T, flow.sum(axis=1, keepdims=True)
+        if k:
+            flow = slopes[k - 1](net.W[k].T @ flow)
+    assert named(net.check(dW, db)) == [("edit.line", "dZ3"), ("edit.line", "dZ2")]
+
+
+# One number.
+
+
+def one_unit(seed, change):
+    """Return a network with one output, of which db2, one number, was changed."""
+    draw = np.random.default_rng(seed)
+    W1, b1, W2, b2 = (draw.normal(size=shape) for shape in ((3, 5), 5, (5, 1), 1))
+    X, Y = draw.normal(size=(12, 3)), (np.arange(12) % 2)[:, None].astype(float)
+    h = np.tanh(X @ W1 + b1)
+    d2 = (1 / (1 + np.exp(-(h @ W2 + b2))) - Y) / 12
+    d1 = (d2 @ W2.T) * (1 - h**2)
+    gradients = [X.T @ d1, d1.sum(0), h.T @ d2, change(d2.sum(0), b2, draw)]
+    options = {"hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
+    return fastgrad.check([W1, b1, W2, b2], gradients, X, Y, **options)
+
+
+ONE_NUMBER = {
+    **{f"{c:.4g} times": lambda db, b, draw, c=c: c * db for c in (2.0, 0.5, -1.0, 12.0, 1 / 12, 4.0, 1.37, 144.0, 12 / 11)},
+    "noise": lambda db, b, draw: draw.uniform(0.5, 1.5) * db,
+    "a penalty": lambda db, b, draw: db + 0.3 * b,
+}
+
+
+@pytest.mark.parametrize("change", ONE_NUMBER)
+def test_nothing_is_asserted_of_one_number(change):
+    for seed in range(3):
+        report = one_unit(seed, ONE_NUMBER[change])
+        assert not any(finding.confident for finding in report.findings), report.findings
+        known = [finding for finding in report.findings if not finding.code.startswith("unknown")]
+        assert str(report).count("Not certain") == len(known)
+
+
+def test_two_numbers_behind_a_softmax_of_two_are_one():
+    net = Net((4, 5, 2), ["tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    report = net.check(dW, {**db, 1: 1.37 * db[1]})
+    assert not any(finding.confident for finding in report.findings)
+
+
+def test_the_same_factor_of_a_matrix_tells_that_of_one_number():
+    net = Net((4, 5, 1), ["tanh", "sigmoid"], 7)
+    dW, db, _ = net.backward()
+    (finding,) = net.check({**dW, 1: 2 * dW[1]}, {**db, 1: 2 * db[1]}).findings
+    assert (finding.code, finding.tensor, finding.confident) == ("factor.two", "dW2 and db2", True)
+
+
+def test_what_half_of_the_entries_tell_is_confirmed_by_the_others():
+    net = Net((40, 5, 3), ["tanh", "softmax"], 7)
+    dW, db, _ = net.backward()
+    half = np.where(np.random.default_rng(1).random(dW[0].shape) < 0.5, 1.37, 1.38)
+    report = net.check({**dW, 0: half * dW[0]}, db)
+    assert {finding.code for finding in report.findings} == {"unknown.tensor"}
+    assert net.check({**dW, 0: 1.37 * dW[0]}, db).findings[0].confident
+
+
+# Predictions in all forms.
+
+
+def linear_point(m, seed):
+    draw = np.random.default_rng(seed)
+    return [draw.normal(size=(5, 4)), draw.normal(size=5), draw.normal(size=(3, 5)), draw.normal(size=3)], *(
+        draw.normal(size=(m, n)) for n in (4, 3)
+    )
+
+
+def doubled(parameters, X, Y):
+    """Return the gradients with the mistakes: dW1 twice, the division by m left out of dW2."""
+    W1, b1, W2, b2 = parameters
+    a = np.tanh(X @ W1.T + b1)
+    d = (a @ W2.T + b2 - Y) / len(X)
+    below = (d @ W2) * (1 - a * a)
+    return [2 * below.T @ X, below.sum(0), len(X) * d.T @ a, d.sum(0)]
+
+
+FORMS = {
+    "a list": lambda four: four,
+    "pairs": lambda four: [tuple(four[:2]), tuple(four[2:])],
+    "two lists": lambda four: (four[::2], four[1::2]),
+    "a dict": lambda four: dict(zip(("W1", "b1", "W2", "b2"), four, strict=True)),
+    "layers": lambda four: [{"W": four[0], "b": four[1]}, {"W": four[2], "b": four[3]}],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_predictions_come_of_every_form_of_parameters(form):
+    options = {"hidden": "tanh", "output": "identity", "loss": "squared_error", "layout": "rows,out_in"}
+    given, fresh = linear_point(7, 0), linear_point(11, 1)
+    report = fastgrad.check(FORMS[form](given[0]), FORMS[form](doubled(*given)), *given[1:], **options)
+    predicted = report.predicted(FORMS[form](fresh[0]), *fresh[1:])
+    assert len(predicted) == 4
+    for found, right in zip(predicted.values(), doubled(*fresh), strict=True):
+        np.testing.assert_allclose(found, right, rtol=SAME, atol=SAME)
+
+
+def test_a_gradient_of_another_network_is_predicted_as_that_networks():
+    net, other = Net((4, 5, 3), ["tanh", "softmax"], 7), Net((4, 5, 3), ["tanh", "softmax"], 9, seed=4)
+
+    def squared(net):
+        return net.backward(delta=(net.z[-1] - net.Y) / net.m)[:2]
+
+    report = net.check(*squared(net))
+    assert report.findings[0].code == "declaration.loss"
+    predicted, (dW, db) = report.predicted(*at(other)), squared(other)
+    for k in dW:
+        np.testing.assert_allclose(predicted[f"dW{k + 1}"], dW[k], rtol=SAME, atol=SAME)
+        np.testing.assert_allclose(predicted[f"db{k + 1}"], db[k], rtol=SAME, atol=SAME)
+
+
+def test_a_penalty_that_may_be_made_of_m_is_not_predicted_with_another_m_as_if_it_were_a_number():
+    def summed(net):  # the sums begin at the parameters: W/m and b/m are added
+        dW, db, _ = net.backward()
+        return {k: dW[k] + net.W[k] / net.m for k in dW}, {k: db[k] + net.b[k] / net.m for k in db}
+
+    net, other = Net((4, 5, 3), ["tanh", "softmax"], 11), Net((4, 5, 3), ["tanh", "softmax"], 8, seed=4)
+    predicted = net.check(*summed(net)).predicted(*at(other))
+    np.testing.assert_allclose(predicted["dW1"], summed(other)[0][0], rtol=SAME, atol=SAME)

@@ -21,7 +21,7 @@ FINDING = Finding(
     layer=2,
     sentence="dW2 is 2 times too large.",
     repair="Look for a 2.",
-    formula="dW2 = dZ2·A1ᵀ",
+    formula="dW2 = dZ2 @ A1.T",
     explains=15,
     entries=15,
     residual=2e-16,
@@ -86,7 +86,7 @@ def rendered(report, width=80, terminal=True, encoding="utf-8", **environment):
         (make(RIGHT, WRONG), ["✗ WRONG 1 of 2 gradients is wrong: dW2."]),
         (make(RIGHT, WRONG), ["dW1 ✓ right 1.2e-16 0 of 20 dW1[3, 1] 0.1234567 0.1234567"]),
         (make(RIGHT, WRONG), ["dW2 ✗ wrong 3.3e-01 2 of 15 dW2[3, 1] 0.1234567 0.06172835"]),
-        (make(WRONG, findings=(FINDING,)), ["dW2 is 2 times too large. Look for a 2. [factor.two]", "dW2 = dZ2·A1ᵀ"]),
+        (make(WRONG, findings=(FINDING,)), ["dW2 is 2 times too large. Look for a 2. [factor.two]", "dW2 = dZ2 @ A1.T"]),
         (make(WRONG, findings=(FINDING,)), ["This explains 15 of 15 entries to 2e-16 of scale."]),
         (
             make(WRONG, findings=(FINDING,)),

@@ -82,7 +82,7 @@ _WORDS = {
     "belong_Z": "belongs",
     "slopes": "f′(Z)",
     "slopes_at_A": "f′(A)",
-    "step": "dZ = dA ⊙ f′(Z)",
+    "step": "dZ = dA * f′(Z)",
     "hint": "",
     "Ws_above": "W",
     "axis": "axis=1 with examples in columns, axis=0 in rows",
@@ -105,12 +105,12 @@ _WORDS = {
     "value": "c",
     "made": "",
     "rate": "r",
-    "right": "dW = dZ·aᵀ",
+    "right": "dW = dZ @ a.T",
     "place": "The report names the place and the entries that are wrong.",
 }
 """What stands in the place of a network's own names; l counts the layers."""
 
-_OUTPUT = {"right": "dZ = (a - y)/m", "f": "the sigmoid"}
+_OUTPUT = {"right": "dZ = (a - y) / m", "f": "the sigmoid"}
 _WORDS_OF = {
     "factor.batch": {"other": "B"},
     "elsewhere.before": {"other": "r"},

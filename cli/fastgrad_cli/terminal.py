@@ -143,6 +143,12 @@ class ProgressBar:
         if self._bar is not None:
             self._bar[0].stop()
 
+    def begin(self, doing: str) -> None:
+        """Begin another kind of work: the bar for it appears after a second of its own."""
+        if self._bar is not None:
+            self._bar[0].stop()
+        self._doing, self._since, self._bar = doing, None, None
+
     def __call__(self, done: int, total: int) -> None:
         """Take note of how much of the work is done."""
         if self._since is None:  # counted from the first news, since compiling may have come before

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.diagnosis.codes import BY_EXAMPLES, BY_OUTPUTS, BY_WIDTHS, CODES
+from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
@@ -24,6 +25,8 @@ from fastgrad.diagnosis.search import State, is_named, search
 from fastgrad.diagnosis.words import fill, readings, sentences, wrong_line
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical
+from fastgrad.numerical.tracking import Progress
+from fastgrad.report import Prediction as Foretelling
 from fastgrad.report.parts import Alternative, Finding
 
 UNUSUAL = 1.5
@@ -35,10 +38,10 @@ MOST_ALTERNATIVES = 8
 
 
 class Diagnosis(NamedTuple):
-    """What was named, and what mistakes of the backward pass give at other points; None where it is none of these."""
+    """What was named, and what that gives at other points; None where nothing is."""
 
     findings: tuple[Finding, ...]
-    prediction: Prediction | None = None
+    prediction: Foretelling | None = None
 
 
 def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
@@ -46,7 +49,7 @@ def diagnose(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
     return diagnosed(problem, numerical).findings
 
 
-def diagnosed(problem: Problem, numerical: Numerical) -> Diagnosis:
+def diagnosed(problem: Problem, numerical: Numerical, progress: Progress | None = None) -> Diagnosis:
     """Name the mistakes in a claimed gradient.
 
     Parameters
@@ -55,13 +58,15 @@ def diagnosed(problem: Problem, numerical: Numerical) -> Diagnosis:
         With its claimed gradient, of which some tensor is wrong.
     numerical : Numerical
         The gradient that was held against it.
+    progress : callable, optional
+        Called with the layers that are done, and all.
 
     Returns
     -------
     Diagnosis
         The findings from the output inwards, and their prediction.
     """
-    ground = Ground(problem, numerical)
+    ground = Ground(problem, numerical, progress=progress)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         states = search(ground)
     if not states:  # numbers near the ends of the range, of which no distance is a number: nothing is said
@@ -134,9 +139,9 @@ def _finding(ground: Ground, state: State, causes: list[Cause], rivals: list[Sta
         next_best=_next_best(ground, concerned, causes)[0],
         alternatives=tuple(alternatives[:MOST_ALTERNATIVES]),
         confident=len(explained) == len(concerned) > 0
-        and all(cause.cost < UNUSUAL for cause in causes)
+        and all(cause.cost < UNUSUAL * _edits(cause) for cause in causes)
         and all(found.strength > CLEAR for *_, found in explained)
-        and _is_told(ground, causes, [found for *_, found in explained]),
+        and _is_told(ground, causes, explained),
         concerns=tuple(
             gradient_name(ground, Cause("", layer, kind)) for layer, kind, _ in concerned if (layer, kind) in ground.claims
         ),
@@ -152,12 +157,27 @@ def _picture(ground: Ground, causes: list[Cause], concerned: list[Explanation]) 
     return next((found.picture for found in concerned if found.picture), ())
 
 
-def _is_told(ground: Ground, causes: list[Cause], explained: list[Explanation]) -> bool:
-    """Whether a mistake in the flow shows in more entries than numbers were fitted to them; one in a tensor is judged there."""
-    if causes[0].kind != "Z":
+def _edits(cause: Cause) -> int:
+    """Count the edits that a cause is made of."""
+    return cause.other.count if isinstance(cause.other, Edit) else 1
+
+
+def _is_told(ground: Ground, causes: list[Cause], concerned: list[tuple[int, Kind, Explanation]]) -> bool:
+    """Whether more than one number tells a mistake in the flow, or a factor, and at least one that was not fitted to it."""
+    if causes[0].kind == "Z":
+        return sum(found.clear for *_, found in concerned) > 1
+    if causes[0].factor is None or causes[0].code == "value.zero":
         return True
-    fitted = any(cause.factor is not None and not is_named(ground, cause.factor) for cause in causes)
-    return sum(found.clear for found in explained) > fitted
+    fitted = not is_named(ground, causes[0].factor)
+    return sum(_confirming(ground, *item, fitted) for item in concerned) > 1 - fitted
+
+
+def _confirming(ground: Ground, layer: int, kind: Kind, found: Explanation, fitted: bool) -> int:
+    """Count the numbers that confirm a factor; behind a softmax those of the last unit follow from the others'."""
+    size = ground.claims[layer, kind].values.size
+    if layer + 1 == ground.depth and ground.problem.network.activations[-1] == "softmax":
+        size -= size // ground.problem.network.widths[-1]
+    return max(0, min(found.spare, size - fitted))
 
 
 def _next_best(ground: Ground, concerned: list[tuple[int, Kind, Explanation]], causes: list[Cause]) -> tuple[float | None, str]:

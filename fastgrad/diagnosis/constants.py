@@ -53,8 +53,18 @@ def of_examples(c: float, m: int, counts: tuple[int, ...]) -> list[tuple[str, fl
     beside = dict.fromkeys(chain.from_iterable((k * n, k / n) for n in counts if n > 1 for k in shares))
     for form in ("m", "1/m"):
         found += [(form, float(np.copysign(left, c))) for left in beside if _is(size, left * _MADE[form](m))]
-    # Of more than two digits a constant is less likely than what the program's own numbers make.
+    # Of more than two digits a constant is less likely than what the program's own numbers make, and than m over a width
+    # unless it is one that people write.
+    is_own = any(_is(size, made) for n in counts for made in (n / m, m / n))
+    if is_own and not _is_written(size):
+        return found
     return [("", c), *found] if is_short(c, 2 if found else 4) else found
+
+
+def _is_written(size: float) -> bool:
+    """Whether people write a constant: one of one digit, or with such an inverse, or a ratio of whole numbers up to four."""
+    is_digit = any(abs(float(f"{x:.1g}") - x) <= _NEAR * x for x in (size, 1.0 / size))
+    return is_digit or any(_is(size, p / q) for p in range(1, 5) for q in range(1, 5))
 
 
 def _is(size: float, made: float) -> bool:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from fastgrad.diagnosis import Diagnosis, diagnosed
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.declared import Form, problem_of
+from fastgrad.diagnosis.foretold import Foretold
 from fastgrad.diagnosis.meant import Fit, Forms, usual
 from fastgrad.diagnosis.names import listed
 from fastgrad.diagnosis.words import number
@@ -20,6 +21,7 @@ from fastgrad.model.conventions import same_loss
 from fastgrad.model.losses import LOGIT_OUTPUT, parse_loss
 from fastgrad.model.network import Problem
 from fastgrad.numerical import Numerical
+from fastgrad.numerical.tracking import Progress
 from fastgrad.report.parts import Alternative, Finding
 
 MOST_ALTERNATIVES = 8
@@ -35,33 +37,36 @@ class Item(NamedTuple):
     said: tuple[tuple[str, str], ...]
 
 
-def explained(problem: Problem, numerical: Numerical) -> Diagnosis:
+def explained(problem: Problem, numerical: Numerical, progress: Progress | None = None) -> Diagnosis:
     """Name what makes a wrong gradient: another network than the declared one, or the mistakes of `diagnosed`.
 
     Where the gradient is that of another network and the user's own loss value is so as well, that is all there is to say.
     Where the loss value is the declared one, the code is to blame. Without a loss value nothing tells the two apart: both
     are said.
     """
+    if progress is not None:
+        progress(0, problem.network.depth)
     fits = Forms(problem).found()
     if not fits:
-        return diagnosed(problem, numerical)
+        return diagnosed(problem, numerical, progress)
     claimed, base = problem.claimed_loss, numerical.base
     ours = claimed is not None and same_loss(claimed, base.loss, problem, base)
     decided = [fit for fit in fits if fit.same_loss] if not ours else []
     if decided:
-        return Diagnosis((_finding(problem, decided, "meant"),))
-    diagnosis = diagnosed(problem, numerical)
+        return Diagnosis((_finding(problem, decided, "meant"),), Foretold(problem, tuple(usual(decided)[0]), None))
+    diagnosis = diagnosed(problem, numerical, progress)
     mistakes = diagnosis.findings
     certain = all(mistake.confident for mistake in mistakes) and len(mistakes) <= len(items_of(problem, fits[0].form, fits[0]))
     if certain and (ours or all(CODES[mistake.code].loss for mistake in mistakes)):  # these name the other loss themselves
         return diagnosis
     alone = certain and len(mistakes) == 1
     finding = _finding(problem, fits, "declared" if ours else "unsaid" if claimed is None else "neither")
+    foretold = Foretold(problem, tuple(usual(fits)[0]), diagnosis.prediction if certain else None)
     if not alone:
-        return Diagnosis((finding,))
+        return Diagnosis((finding,), foretold)
     code = mistakes[0].code
     other = Alternative(code, mistakes[0].tensor, mistakes[0].layer, mistakes[0].sentence, TELLS)
-    return Diagnosis((replace(finding, alternatives=(other, *finding.alternatives)),))
+    return Diagnosis((replace(finding, alternatives=(other, *finding.alternatives)),), foretold)
 
 
 def other_values(problem: Problem) -> Iterator[tuple[str, float]]:

@@ -6,8 +6,9 @@ twice, other parentheses, another number of the program's own. No mistake is lis
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -43,6 +44,8 @@ MOST_WHOLE, MOST_WHOLE_NUMBERS = 40, 2**25
 """Edits that are followed of those whose fingerprint fits; and the numbers that their whole flows, or tensors, may have."""
 AS_USUAL = 0.2
 """What a line may cost more than another that gives the same numbers, and still be as likely."""
+ANOTHER_READING = 0.1
+"""What an edit costs that was found further up, in a line that gives the same numbers there."""
 PARTLY = 10.0
 """How far behind come edits that explain one of two tensors, or all but for a factor."""
 
@@ -56,17 +59,20 @@ class Edit:
     tree : tuple
         The line.
     right : tuple
-        The line as it should be, written alike.
+        The line as it should be, written alike as far as it is so at that layer.
     late : bool
         Whether the 1/m is left to dW and db.
     alike : tuple of (tuple, bool)
         Other lines, about as usual, that give the same numbers at this point, each with its `late`.
+    count : int
+        How many edits made it: 1, or 2 on one line.
     """
 
     tree: Tree
-    right: Tree
+    right: Tree = field(compare=False)
     late: bool
     alike: tuple[tuple[Tree, bool], ...] = field(default=(), compare=False)
+    count: int = field(default=1, compare=False)
 
     def __str__(self) -> str:
         return f"{self.tree}{' late' if self.late else ''}"
@@ -196,7 +202,7 @@ Change = tuple[float, Tree]
 """What an edit costs, and the line after it."""
 
 _OTHER_OPERATIONS = {"+": "-*", "-": "+*", "*": ("/", "+", "-", "max"), "/": "*-+"}
-NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, SLIPPED = (
+NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, LARGER, SLIPPED = (
     1.15,
     1.25,
     1.2,
@@ -206,7 +212,13 @@ NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, SLIPPED
     1.2,
     1.2,
     1.35,
+    1.47,
 )
+USUAL, BOTH, BOTH_IN_LARGE, LEAST_FOR_PAIRS = 1.2, 2.4 + 1e-9, 2.3 + 1e-9, 6
+"""What the first of two edits on one line may cost, and both, in a large network and else; and the entries that it takes to
+tell one pair of some 30,000."""
+LARGE = 2**20
+"""Examples times parameters from which a network is large."""
 WIDEST = 12
 """Units of a layer up to which each is tried in the place of all."""
 
@@ -222,12 +234,15 @@ def changes(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
 def _at(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
     operation = tree[0]
     yield 1.2, ("*", number(-1.0), tree)
+    if operation not in ("name", "number", "count"):  # what has a name in the code is taken for another name
+        yield from ((cost + 0.05, leaf) for cost, leaf in names_at(scene, place) if tree != ARRIVES or leaf != name("dA"))
+        yield from ((FAR_NAME, leaf) for leaf in (number(0.0), number(1.0), *_counts(scene)))
     if operation == "name":
         yield from _other_names(scene, tree, place)
     elif operation in ("number", "count"):
         yield from _other_numbers(scene, tree, place)
     elif operation in ("@", "outer"):
-        yield from _of_products(scene, tree, place)
+        yield from _of_products(scene, tree)
     elif operation == "sum":
         for how in ("max", "mean", "min", "first", "last"):
             if how != tree[1]:
@@ -258,7 +273,7 @@ def _at(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
 def _of_operations(tree: Tree) -> Iterator[Change]:
     operation, left, right = tree
     for other in _OTHER_OPERATIONS[operation]:
-        yield OPERATION, (other, left, right)
+        yield LARGER if other == "max" else OPERATION, (other, left, right)
     yield LEFT_OUT, left
     yield LEFT_OUT, right
     if operation in "*/":
@@ -287,7 +302,7 @@ def _regrouped(operation: str, left: Tree, right: Tree) -> Iterator[Change]:
         yield REGROUPED, (left[0], left[1], (operation, left[2], right))
 
 
-def _of_products(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
+def _of_products(scene: Scene, tree: Tree) -> Iterator[Change]:
     operation, _, left, right = tree
     for other in ("+", "-", "/", "last", "first"):
         yield OPERATION, (operation, other, left, right)
@@ -297,8 +312,6 @@ def _of_products(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
     yield LEFT_OUT, (operation, "*", left, number(1.0))
     yield LEFT_OUT, (operation, "*", number(1.0), right)
     if operation == "@":
-        yield from ((cost + 0.05, leaf) for cost, leaf in names_at(scene, place) if leaf != name("dA"))
-        yield from ((FAR_NAME, leaf) for leaf in _counts(scene))
         if scene.size_at("above") == scene.size_at("units"):
             yield LEFT_OUT, left
         # One example's dW in the place of W: |dZ|² of the layer above goes down, times A.
@@ -368,19 +381,26 @@ def _names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
     found = []
     for k in layers:
         for kind in ("A", "Z", "dZ", "dA", "slope", "b", "db", "W", "dW"):
-            for turned in (False, True) if kind in ("W", "dW") else (False,):
+            for turned in (False, True) if kind in ("W", "dW", "b", "db") else (False,):
                 leaf = name(kind, k - layer, turned)
-                if scene.named(leaf, place) is not None:
-                    found.append((NAME if abs(k - layer) < 2 else FAR_NAME, leaf))
+                is_near = abs(k - layer) < 2
+                if (is_near or not scene.is_usual) and scene.named(leaf, place) is not None:
+                    found.append((NAME if is_near else FAR_NAME, leaf))
     if scene.named(name("Y"), place) is not None:
         found.append((NAME, name("Y")))
+    for kind in ("exp", "shifted"):
+        leaf = name(kind, depth - 1 - layer)
+        if scene.named(leaf, place) is not None:
+            found.append((NAME, leaf))
     return found
 
 
 def _counts(scene: Scene) -> list[Tree]:
     """Return the whole numbers that a program has: of examples, outputs, layers, the layer's own, and of units."""
+    if scene.is_usual:
+        return []
     widths = scene.ground.problem.network.widths
-    known = [count("m"), count("K"), count("layers"), count("layer")]
+    known = [count(what) for what in ("m", "K", "layers", "layer", "index", "from the end")]
     return known + [count("n", k - scene.layer - 1) for k in range(min(len(widths), SHALLOW))]
 
 
@@ -388,7 +408,10 @@ def _slips(scene: Scene, place: Place) -> Iterator[Tree]:
     """Yield the names whose index may have slipped: one unit for all, the first units of a longer array."""
     depth, layer = scene.ground.depth, scene.layer
     widths = scene.ground.problem.network.widths
-    if depth > SHALLOW or max(widths) > WIDEST or place in ("ways", "weights"):
+    if not _is_small(scene) or place == "weights":
+        return
+    if place == "ways":
+        yield from (("unit", name("W", 1), unit) for unit in range(widths[layer + 1]))
         return
     for k in range(-1, depth):
         for kind in ("A", "Z", "dZ", "b", "db"):
@@ -396,6 +419,25 @@ def _slips(scene: Scene, place: Place) -> Iterator[Tree]:
             yield ("head", leaf)
             for unit in range(widths[k + 1]):
                 yield ("unit", leaf, unit)
+    examples = range(-1, min(scene.ground.samples, WIDEST))
+    yield from (("example", leaf, s) for leaf in (name("Y"), name("A", -1 - layer)) for s in examples)
+
+
+def _is_small(scene: Scene) -> bool:
+    """Whether somebody may have written the network as loops over single numbers."""
+    return not scene.is_usual and scene.ground.depth <= SHALLOW and max(scene.ground.problem.network.widths) <= WIDEST
+
+
+def _misplaced(scene: Scene, line: Tree, place: Place) -> Iterator[Change]:
+    """Yield a line of which the index of what it assigns, or the end of its loop, has slipped."""
+    if not _is_small(scene):
+        return
+    widths = scene.ground.problem.network.widths
+    for axis in (0, 1) if place == "weights" else (0,):
+        for unit in range(widths[scene.layer + (axis == 0)]):
+            yield from ((SLIPPED, (slip, line, unit, axis)) for slip in ("first", "into", "last into"))
+        if place == "weights":
+            yield SLIPPED, ("below", line, 0, axis)
 
 
 def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
@@ -479,31 +521,53 @@ def _multiples(predicted: Array, claimed: Array, tolerance: float) -> Truth:
     return fits
 
 
-def flow_edits(ground: Ground, layer: int, above: Flow | None) -> list[tuple[Cause, Flow]]:
-    """Return the edits of the line of ∂J/∂z that can explain a claim of its layer, the usual ones first."""
+def _twice(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float, Tree, Tree]]:
+    """Yield the usual writings of a line with two usual edits: what both cost, the line, and as it should be."""
+    ground = scene.ground
+    most = BOTH if ground.samples * ground.problem.network.size <= LARGE else BOTH_IN_LARGE
+    for line in lines[:1]:
+        for first, once in changes(scene, line, place):
+            if first <= USUAL:
+                rest = ((first + second, tree) for second, tree in changes(scene, once, place))
+                yield from ((cost, tree, line) for cost, tree in rest if cost <= most)
+
+
+def flow_edits(ground: Ground, layer: int, above: Flow | None, pairs: bool = False) -> list[tuple[Cause, Flow]]:
+    """Return the edits of the line of ∂J/∂z that can explain a claim of its layer, the usual ones first; or pairs of edits."""
     marks = fingerprint(ground, layer, data=True)
-    if marks.weights is None and marks.bias is None:
+    sizes = [0 if one is None else one.size for one in (marks.weights, marks.bias)]
+    if sum(sizes) < (LEAST_FOR_PAIRS if pairs else 1):
         return []
     inputs, deltas_size = ground.inputs(layer)[:, marks.columns], ground.samples * marks.units.size
     found: list[tuple[float, Edit]] = []
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
-        scene = Scene(ground, layer, above, None, late, marks.units, marks.columns)
+        scene = Scene(ground, layer, above, None, late, marks.units, marks.columns, is_usual=pairs)
         scale = 1.0 / ground.samples if late else 1.0
         seen: set[Tree] = set()
         waiting: list[tuple[float, Edit, Array]] = []
-        for line in flow_lines(ground, layer, late):
-            for cost, tree in (*changes(scene, line, "units"), *_fewer_examples(scene, line)):
-                if tree in seen:
-                    continue
-                seen.add(tree)
-                delta = _evaluated(scene, tree, (ground.samples, marks.units.size))
-                if delta is not None:
-                    waiting.append((cost, Edit(tree, line, late), scale * delta))
-                if len(waiting) * deltas_size >= AT_ONCE:
-                    found += _sieved(waiting, inputs, marks)
-                    waiting = []
+        lines = flow_lines(ground, layer, late)
+        for cost, tree, line in _twice(scene, lines, "units") if pairs else _once(scene, lines, "units"):
+            if tree in seen:
+                continue
+            seen.add(tree)
+            delta = _evaluated(scene, tree, (ground.samples, marks.units.size))
+            if delta is not None:
+                waiting.append((cost, Edit(tree, line, late, count=1 + pairs), scale * delta))
+            if len(waiting) * deltas_size >= AT_ONCE:
+                ground.tick(layer)
+                found += _sieved(waiting, inputs, marks)
+                waiting = []
         found += _sieved(waiting, inputs, marks) if waiting else []
     return _whole_flows(ground, layer, above, sorted(found, key=lambda pair: pair[0]))
+
+
+def _once(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float, Tree, Tree]]:
+    """Yield every line with one edit: what that costs, the line, and as it should be."""
+    for line in lines:
+        yield from ((cost, tree, line) for cost, tree in changes(scene, line, place))
+        if place == "units":
+            yield from ((cost, tree, line) for cost, tree in _fewer_examples(scene, line))
+        yield from ((cost, tree, line) for cost, tree in _misplaced(scene, line, place))
 
 
 def _fewer_examples(scene: Scene, line: Tree) -> Iterator[Change]:
@@ -603,11 +667,13 @@ def _alike(first: Array, second: Array) -> bool:
     return bool((np.abs(first - second) <= 1e-11 * np.abs(second).max(initial=0.0)).all())
 
 
-def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow) -> list[tuple[Cause, Estimate]]:
-    """Return the edits of the line of dW or db that can explain its claim under a flow, the usual ones first."""
+def tensor_edits(
+    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, pairs: bool = False
+) -> list[tuple[Cause, Estimate]]:
+    """Return the edits of the line of dW or db that can explain its claim under a flow, the usual ones first; or pairs."""
     marks = fingerprint(ground, layer, data=False)
     claimed = marks.weights if kind == "W" else marks.bias
-    if claimed is None:
+    if claimed is None or (pairs and claimed.size < LEAST_FOR_PAIRS):
         return []
     if np.abs(claimed).max(initial=0.0) <= marks.tolerance * np.abs(ground.rightly(layer, kind).values).max(initial=0.0):
         return []  # zero but for rounding, which many lines are
@@ -615,21 +681,21 @@ def tensor_edits(ground: Ground, layer: int, kind: Kind, above: Flow | None, flo
     shape = claimed.shape if kind == "W" else (1, claimed.size)
     found: list[tuple[float, Edit]] = []
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
-        scene = Scene(ground, layer, above, flow, late, marks.units, marks.columns)
+        scene = Scene(ground, layer, above, flow, late, marks.units, marks.columns, is_usual=pairs)
         seen: set[Tree] = set()
-        for line in tensor_lines(ground, layer, kind, late):
-            for cost, tree in (*changes(scene, line, place), *((c + 0.1, leaf) for c, leaf in names_at(scene, place))):
-                if tree in seen:
-                    continue
-                seen.add(tree)
-                try:
-                    values = np.broadcast_to(scene.part(tree, place).values, shape)
-                except (UnfitError, ValueError):
-                    continue
-                if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
-                    if not _has_names(tree):  # a number that the program has, which is no more evidence than one number is
-                        return []
-                    found.append((cost, Edit(tree, line, late)))
+        lines = tensor_lines(ground, layer, kind, late)
+        for cost, tree, line in _twice(scene, lines, place) if pairs else _once(scene, lines, place):
+            if tree in seen:
+                continue
+            seen.add(tree)
+            try:
+                values = np.broadcast_to(scene.part(tree, place).values, shape)
+            except (UnfitError, ValueError):
+                continue
+            if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
+                if not _has_names(tree):  # a number that the program has, which is no more evidence than one number is
+                    return []
+                found.append((cost, Edit(tree, line, late, count=1 + pairs)))
     return _whole_estimates(ground, layer, kind, above, flow, sorted(found, key=lambda pair: pair[0]))
 
 
@@ -652,3 +718,48 @@ def _whole_estimates(
         else:
             result[same] = (_with_another(result[same][0], edit, cost), result[same][1])
     return result
+
+
+# The same edit at another layer.
+
+
+def again(cause: Cause, ground: Ground, layer: int, above: Flow | None) -> Iterator[tuple[Cause, Flow]]:
+    """Yield an edit of ∂J/∂z at another layer in each of its readings, and the flows that these give there."""
+    scenes = {late: Scene(ground, layer, above, None, late, rounding=True) for late in (False, True)}
+    usual = {late: flow_lines(ground, layer, late) for late in (False, True)}
+    yield from _readings(cause, layer, usual, lambda tree, late: flow_of(scenes[late], tree), lambda flow: flow.delta)
+
+
+def again_in_tensor(cause: Cause, ground: Ground, layer: int, kind: Kind, flow: Flow) -> Iterator[tuple[Cause, Estimate]]:
+    """Yield an edit of dW or db at another layer in each of its readings, and the numbers that these give there."""
+    place: Place = "weights" if kind == "W" else "bias"
+    scenes = {late: Scene(ground, layer, None, flow, late, rounding=True) for late in (False, True)}
+    usual = {late: tensor_lines(ground, layer, kind, late) for late in (False, True)}
+    yield from _readings(cause, layer, usual, lambda tree, late: estimate_of(scenes[late], tree, place), lambda one: one.values)
+
+
+Result = TypeVar("Result")
+
+
+def _readings(
+    cause: Cause,
+    layer: int,
+    usual: dict[bool, list[Tree]],
+    made: Callable[[Tree, bool], Result | None],
+    numbers: Callable[[Result], Array],
+) -> Iterator[tuple[Cause, Result]]:
+    """Yield an edit at another layer, with the lines that give the same numbers there as well, then its other readings."""
+    assert isinstance(cause.other, Edit)
+    edit: Edit = cause.other
+    found: list[tuple[Tree, bool, float, Result]] = []
+    for line, is_late, price in ((edit.tree, edit.late, cause.cost), *((*other, ANOTHER_READING) for other in edit.alike)):
+        result = made(line, is_late)
+        if result is not None:
+            found.append((line, is_late, price, result))
+    while found:
+        (tree, late, cost, result), *others = found
+        same = [_alike(numbers(one[3]), numbers(result)) for one in others]
+        alike = tuple(one[:2] for one, is_same in zip(others, same, strict=True) if is_same)
+        right = edit.right if edit.right in usual[late] else (*usual[late], edit.right)[0]
+        yield replace(cause, layer=layer, other=Edit(tree, right, late, alike, edit.count), cost=cost), result
+        found = [one for one, is_same in zip(others, same, strict=True) if not is_same]

@@ -1,4 +1,4 @@
-"""Gradients that are right, but of another point: of parameters one step before or after, or of a part of the examples.
+"""Gradients that are right, but elsewhere: of parameters one step before or after, of some of the examples, or of some units.
 
 Called by walk where no mistake in the backward pass explains the numbers. What is found explains all of them, to the
 verdict's own tolerance, and so stands alone.
@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastgrad.diagnosis.codes import CODES
+from fastgrad.diagnosis.ground import Truth, tabulated
 from fastgrad.errors import InputError
 from fastgrad.judging.verdict import judge
 from fastgrad.kernels import codes
@@ -21,6 +22,7 @@ from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
 from fastgrad.model.rounding import gradient, penalty_gradient
 from fastgrad.numerical import Numerical
+from fastgrad.report.formatting import counted
 from fastgrad.report.parts import Finding
 
 MOST_WORK = 2e8
@@ -49,6 +51,9 @@ def elsewhere(problem: Problem, numerical: Numerical) -> tuple[Finding, ...]:
     wrong = sum(tensor.wrong for tensor in judge(problem, numerical).tensors)
     if wrong < LEAST_WRONG:
         return ()
+    dropped = _dropout(problem, numerical, claimed)
+    if dropped is not None:
+        return (_dropout_finding(problem, *dropped, wrong),)
     here = gradient(problem, numerical.base)
     for code, direction in (("elsewhere.before", claimed), ("elsewhere.after", -here)):
         rate = None
@@ -155,3 +160,94 @@ def _part(problem: Problem, low: int, high: int) -> Problem:
         example_weights=None if problem.example_weights is None else problem.example_weights[rows],
         intermediates=(),
     )
+
+
+# Units that were dropped.
+
+KEPT = (0.5, 0.8, 0.9, 0.7, 0.6, 0.75, 0.25, 0.4, 0.3, 0.2, 0.1, 0.95, 0.85)
+"""Probabilities with which people keep a unit, the usual ones first."""
+
+Dropped = dict[int, Truth]
+"""By layer (from 0, the input's first) which of its units were dropped."""
+
+
+def _dropout(problem: Problem, numerical: Numerical, claimed: Array) -> tuple[Dropped, float] | None:
+    """Return the units that were dropped for all examples, and with which keep_prob what is left was divided; 1 for by none.
+
+    A unit that is dropped has exact zeros in its row of dW, its entry of db and its column of the dW above, the penalty
+    apart.
+    """
+    if problem.masks or problem.network.size * problem.samples > MOST_WORK / len(KEPT):
+        return None
+    data = claimed - penalty_gradient(problem)
+    data[np.abs(data) <= 4.0 * np.finfo(float).eps * np.abs(claimed)] = 0.0  # what rounding leaves of the penalty alone
+    dropped = _zero_units(problem, data)
+    if not dropped:
+        return None
+    shares = {float(1.0 - np.concatenate(list(dropped.values())).mean()): None}
+    for keep in (1.0, *KEPT, *shares):
+        for scaled in ({*dropped}, {*dropped, *range(1, problem.network.depth)}) if keep < 1.0 else (set[int](),):
+            there = _with_dropout(problem, dropped, scaled, keep)
+            if _is_right(there, numerical):
+                return _alive(there, dropped), keep
+    return None
+
+
+def _zero_units(problem: Problem, data: Array) -> Dropped:
+    """Return the units that have exact zeros, of layers in which others have not."""
+    network = problem.network
+    dropped: Dropped = {}
+    for layer in range(network.depth):
+        zero: Truth = np.asarray(~network.W(data, layer).any(axis=0))
+        if layer:  # what goes into a unit, as well
+            zero &= ~np.asarray(network.W(data, layer - 1).any(axis=1))
+            if network.biases[layer - 1]:
+                zero &= network.b(data, layer - 1) == 0.0
+        if zero.any() and not zero.all():
+            dropped[layer] = zero
+    return dropped
+
+
+def _alive(problem: Problem, dropped: Dropped) -> Dropped:
+    """Return the units that dropout alone makes zero, without those that relu does in that pass."""
+    base, network = base_point(problem), problem.network
+    alive: Dropped = {}
+    for layer, zero in dropped.items():
+        alive[layer] = zero
+        if layer:
+            code, parameter = network.activation_codes[layer - 1], network.activation_parameters[layer - 1]
+            alive[layer] = zero & tabulated(code, parameter, base.plane(codes.Z, layer - 1))[0].any(axis=0)
+    return {layer: zero for layer, zero in alive.items() if zero.any()}
+
+
+def _with_dropout(problem: Problem, dropped: Dropped, scaled: set[int], keep: float) -> Problem:
+    """Return the problem with masks: 0 for the dropped units, 1 or 1/keep for the others."""
+    masks: list[Array | None] = []
+    for layer in range(problem.network.depth):
+        units = np.ones(problem.network.widths[layer])
+        if layer in dropped:
+            units[dropped[layer]] = 0.0
+        if layer in scaled:
+            units = units / keep
+        masks.append(None if (units == 1.0).all() else np.ascontiguousarray(np.tile(units, (problem.samples, 1))))
+    return replace(problem, masks=tuple(masks), intermediates=())
+
+
+def _dropout_finding(problem: Problem, dropped: Dropped, keep: float, wrong: int) -> Finding:
+    """Put units that were dropped into words."""
+    units = " and ".join(
+        f"{counted(int(zero.sum()), 'unit')} of {zero.size} of {f'layer {layer}' if layer else 'the input'} dropped "
+        f"({', '.join(map(str, np.flatnonzero(zero)[:MOST_NAMED]))}{', …' if zero.sum() > MOST_NAMED else ''})"
+        for layer, zero in dropped.items()
+    )
+    rest = f", what is left divided by {keep:.4g}" if keep < 1.0 else ""
+    finding = _finding(problem, "declaration.dropout", "", wrong)
+    return replace(
+        finding,
+        sentence=f"This is exactly the gradient of the network with {units}{rest}: dropout that was not declared.",
+        repair="Hand over the masks of that pass (D1, D2, … or masks=), or take the gradient with dropout switched off.",
+    )
+
+
+MOST_NAMED = 8
+"""Units of a layer that are counted up."""

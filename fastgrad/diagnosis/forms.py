@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -93,6 +94,13 @@ class Subject:
         """Data and penalty."""
         return self.data.plus(self.claim.penalty)
 
+    @cached_property
+    def unprinted(self) -> Subject:
+        """The same, of which no digits were lost in print."""
+        if self.claim.tensor.grain is None:
+            return self
+        return replace(self, claim=replace(self.claim, tensor=replace(self.claim.tensor, grain=None)))
+
     def fits(self, estimate: Estimate, spread: float = 1.0, fitted: float = 1.0) -> bool:
         """Whether the claim is that estimate, to rounding; a kink's range, scaled, is granted on top."""
         return bool(self.off(estimate, spread, fitted).max(initial=0.0) <= 1.0)
@@ -176,10 +184,12 @@ def edited(tensor: Subject, tries: Iterable[Form]) -> list[Explanation]:
     """Return what explains a tensor of lines with an edit in them, the usual ones first."""
     found = []
     for cause, estimate in tries:
-        if tensor.fits(estimate) and (told := tensor.told(estimate)) > 1.0:
-            found.append(Explanation((cause,), tensor.residual(estimate), tensor.claim.values.size, strength=told))
-    strength = float(tensor.off(tensor.total).max(initial=0.0))
-    return [replace(one, strength=min(strength, one.strength)) for one in sorted(found, key=cost_of)]
+        # Whole numbers look like printed ones: what is exactly the claim is judged without what printing may do.
+        subject = tensor.unprinted if tensor.unprinted.fits(estimate) else tensor
+        if subject.fits(estimate) and (told := subject.told(estimate)) > 1.0:
+            strength = min(told, float(subject.off(tensor.total).max(initial=0.0)))
+            found.append(Explanation((cause,), tensor.residual(estimate), tensor.claim.values.size, strength=strength))
+    return sorted(found, key=cost_of)
 
 
 def _clear(tensor: Subject) -> int:
@@ -226,29 +236,43 @@ def _linear(tensor: Subject) -> Iterator[Explanation]:
     for what, parts, fixed in tries:
         fit = _fit(tensor, parts, fixed, FAINT if what == "step" else CLEAR)
         if fit is not None:
-            spare = fit[2] - _fitted(tensor, what, fit[0][0])
-            yield Explanation(_causes_of(tensor, what, fit[0]), fit[1], spare)
+            spare = fit.confirming if _is_fitted(tensor, what, fit.multiples[0]) else fit.telling
+            yield Explanation(_causes_of(tensor, what, fit.multiples), fit.residual, spare)
             explained |= what in ("data", "whole") and spare > 0
     if explained:
         return
     fit = _fit(tensor, [data, theta], l1_part)
-    if fit is not None and fit[2] > 2:
-        yield Explanation(_causes_of(tensor, "both", fit[0]), fit[1], fit[2] - 2)
+    if fit is not None and fit.confirming:
+        yield Explanation(_causes_of(tensor, "both", fit.multiples), fit.residual, fit.confirming)
     one = Estimate(np.ones_like(data.values), np.zeros_like(data.values))
     for fixed in (claim.penalty, zero) if penalized else (zero,):
         fit = _fit(tensor, [data, one], fixed)
-        if fit is not None and fit[2] > 2 and all(fit[0]):
-            yield Explanation(_number_causes(tensor, fit[0], fixed is zero and penalized), fit[1], fit[2] - 2)
+        if fit is not None and fit.confirming and all(fit.multiples):
+            causes = _number_causes(tensor, fit.multiples, fixed is zero and penalized)
+            yield Explanation(causes, fit.residual, fit.confirming)
             return
 
 
-def _fit(
-    tensor: Subject, parts: list[Estimate], fixed: Estimate, least: float = CLEAR
-) -> tuple[list[float], float, int] | None:
-    """Fit claim − fixed by multiples of the parts, weighted by what is allowed; None where it does not fit to rounding.
+class _Fit(NamedTuple):
+    """Multiples that were fitted, the residual, how many entries say anything of them, and how many of these confirm them."""
 
-    Returns the multiples, the residual, and how many entries say anything of them.
-    """
+    multiples: list[float]
+    residual: float
+    telling: int
+    confirming: int
+
+
+def half_of(clear: Array) -> Offsets:
+    """Return the half of some entries to which multiples are fitted, the clearest among them; the others confirm them."""
+    half = np.random.default_rng(0).permutation(clear.size)[: (clear.size + 1) // 2]
+    clearest = int(np.argmax(clear))
+    if clearest not in half:
+        half[0] = clearest
+    return half
+
+
+def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate, least: float = CLEAR) -> _Fit | None:
+    """Fit half of claim − fixed by multiples of the parts, weighted by what is allowed; None where the whole does not fit."""
     claim, samples = tensor.claim, tensor.ground.samples
     estimate = fixed
     for part in parts:
@@ -258,13 +282,14 @@ def _fit(
         return None
     columns = np.stack([(part.values / allowed).ravel() for part in parts], axis=1)
     target = ((claim.values - fixed.values) / allowed).ravel()
-    unit = np.linalg.norm(columns, axis=0)
+    half = half_of(np.abs(columns[:, 0]))
+    unit = np.linalg.norm(columns[half], axis=0)
     with np.errstate(all="ignore"):
-        solution = least_squares(columns / unit, target, 1e-12)
+        solution = least_squares(columns[half] / unit, target[half], 1e-12)
     if solution is None:
         return None
     # A multiple is known as well as its clearest entry is; one that is nothing beside rounding is none.
-    clear = [float((np.abs(part.values) / allowed).max()) for part in parts]
+    clear = np.abs(columns[half]).max(axis=0).tolist()
     known = zip(solution / unit, clear, strict=True)
     multiples = [_snapped(tensor, float(c), min(1e-4 * abs(float(c)) + 1e-9, 4.0 / size)) for c, size in known]
     estimate = fixed
@@ -273,7 +298,9 @@ def _fit(
     spread = max(1.0, abs(multiples[0])) if len(parts) == 1 else 1.0
     if not tensor.fits(estimate, spread, 2.0):
         return None
-    return multiples, tensor.residual(estimate), telling(parts[0].values, allowed)
+    count = telling(parts[0].values, allowed)
+    fitted = int((np.abs(columns[half, 0]) > CLEAR).sum())
+    return _Fit(multiples, tensor.residual(estimate), count, count - fitted)
 
 
 def telling(values: Array, allowed: Array) -> int:
@@ -300,14 +327,14 @@ def nearest_constant(ground: Ground, layer: int, value: float, tightness: float)
     return short if abs(value - short) <= tightness else value
 
 
-def _fitted(tensor: Subject, what: str, value: float) -> int:
-    """Return how many entries a fitted number cost: none where it is a constant that can be named."""
+def _is_fitted(tensor: Subject, what: str, value: float) -> bool:
+    """Whether a multiple is a number that was fitted, and none that can be named."""
     m, n = float(tensor.ground.samples), float(tensor.ground.problem.network.widths[-1])
     if what == "sign":
-        return 1
+        return True
     if what == "theta":
-        return int(_penalty_cause(tensor, value).code in ("penalty.factor", "penalty.added"))
-    return int(abs(value) not in {1.0, 2.0, 0.5, m, 1.0 / m, n, 1.0 / n})
+        return _penalty_cause(tensor, value).code in ("penalty.factor", "penalty.added")
+    return abs(value) not in {1.0, 2.0, 0.5, m, 1.0 / m, n, 1.0 / n}
 
 
 def _causes_of(tensor: Subject, what: str, multiples: list[float]) -> tuple[Cause, ...]:

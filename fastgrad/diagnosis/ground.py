@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from fastgrad.model.product import product, root_product, squared
 from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, rounding_scale
 from fastgrad.numerical import Numerical, intermediates
 from fastgrad.numerical.kinks import ON_KINK
+from fastgrad.numerical.tracking import Progress
 
 Kind = Literal["W", "b"]
 KINDS: tuple[Kind, ...] = ("W", "b")
@@ -182,12 +183,27 @@ class Ground:
         nearest: how far off it is, and its code.
     missed : list of int
         The layers at which edits of their lines were tried and explain nothing, in the order of the search.
+    known : dict
+        Edits that explain something so far, by what they are in: "W", "b" or the flow, "Z".
+    progress : callable or None
+        Called with the layers that are done, and all.
+    reached : set of int
+        The layers at which something was looked for.
     """
 
     problem: Problem
     numerical: Numerical
     nearest: dict[int, tuple[float, str]] = field(default_factory=dict)
     missed: list[int] = field(default_factory=list)
+    known: dict[str, list[Any]] = field(default_factory=lambda: {"Z": [], "W": [], "b": []})
+    progress: Progress | None = None
+    reached: set[int] = field(default_factory=set)
+
+    def tick(self, layer: int) -> None:
+        """Tell that something is being looked for at a layer."""
+        self.reached.add(layer)
+        if self.progress is not None:
+            self.progress(len(self.reached) - 1, self.depth)
 
     @property
     def depth(self) -> int:

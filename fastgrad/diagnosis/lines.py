@@ -10,7 +10,7 @@ code: a place holds (m, n) numbers of a layer's units, weights (n_out, n_in), or
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -24,6 +24,8 @@ from fastgrad.model.network import Array, Offsets
 Tree = tuple[Any, ...]
 Place = Literal["units", "summed", "above", "ways", "inputs", "weights", "bias"]
 """(m, n) of the layer; the same under a sum; (m, n) of the layer above; W of the layer above; (m, n) of what enters; dW; db."""
+MOST_BELOW = 2**18
+"""Numbers that ∂J/∂a of the layer below may have for its name to be tried in dW and db."""
 MOST_HELD = 2**22
 """Numbers that are kept to be used again, 32 MiB: what is many and small is, of many examples nothing."""
 LARGEST = 2**22
@@ -56,6 +58,9 @@ def count(what: str, offset: int = 0) -> Tree:
     return ("count", what, offset)
 
 
+SLIPS = ("first", "into", "last into", "below")
+"""What indices that slip make of a line: its first units only, all units in the place of one, the last in the place of another,
+and of a matrix what lies below its diagonal."""
 ARRIVES = ("@", "*", name("dZ", 1), name("W", 1))
 """∂J/∂a of a layer: what the layer above sends down."""
 
@@ -63,7 +68,10 @@ ARRIVES = ("@", "*", name("dZ", 1), name("W", 1))
 def children(tree: Tree, place: Place) -> Iterator[tuple[int, Tree, Place]]:
     """Yield the parts of a tree that are trees: where they stand in it, and what kind of place that is."""
     operation = tree[0]
-    if operation in ("name", "number", "count", "unit", "head", "examples"):
+    if operation in ("name", "number", "count", "unit", "head", "example", "examples"):
+        return
+    if operation in SLIPS:
+        yield 1, tree[1], place
         return
     if operation == "@":
         yield from ((2, tree[2], "above"), (3, tree[3], "ways"))
@@ -102,6 +110,8 @@ class Scene:
         The units and inputs that are looked at.
     rounding : bool
         Whether the rounding is worked out too.
+    is_usual : bool
+        Whether the usual edits alone are asked for: names from near, no slipped indices.
     memory, fitting : dict
         What was worked out already, as far as it is small; the names that fit a place, with what `edits` has each cost.
     held : int
@@ -116,6 +126,7 @@ class Scene:
     units: Offsets | slice = field(default_factory=lambda: slice(None))
     columns: Offsets | slice = field(default_factory=lambda: slice(None))
     rounding: bool = False
+    is_usual: bool = False
     memory: dict[tuple[Tree, Place], Part] = field(default_factory=dict)
     fitting: dict[Place, list[tuple[float, Tree]]] = field(default_factory=dict)
     held: int = 0
@@ -153,8 +164,10 @@ class Scene:
             return self._contracted(tree, "units", "inputs")
         if operation == "sum":
             return self._summed(tree)
-        if operation in ("unit", "head"):
+        if operation in ("unit", "head", "example"):
             return self._slipped(tree, place)
+        if operation in SLIPS:
+            return self._misplaced(tree, place)
         if operation == "examples":
             return self._some_examples(tree, place)
         if operation == "f":
@@ -172,8 +185,10 @@ class Scene:
             return float(self.ground.samples)
         if leaf[1] == "K":
             return float(self.ground.problem.network.widths[-1])
-        if leaf[1] in ("layers", "layer"):
-            return float(self.ground.depth if leaf[1] == "layers" else self.layer + 1)
+        depth = self.ground.depth
+        layers = {"layers": depth, "layer": self.layer + 1, "index": self.layer, "from the end": depth - self.layer}
+        if leaf[1] in layers:
+            return float(layers[leaf[1]])
         if leaf[1] == "squares":
             return float(np.square(self.ground.W(self.layer)).sum())
         k = self.layer + 1 + leaf[2]
@@ -206,13 +221,13 @@ class Scene:
             if turned:
                 matrix = Part(matrix.values.T, None if matrix.error is None else matrix.error.T)
             return self._laid_matrix(matrix, place)
-        if turned:
+        if turned and (kind not in ("b", "db") or place != "weights"):
             return None
         if kind == "dA" and not offset and self.flow is None and self.above is not None:
             return self.part(ARRIVES, "units") if place == "units" else None
         if kind in ("b", "db"):
             vector = self._vector(kind, k)
-            return None if vector is None else self._laid_vector(vector, place)
+            return None if vector is None else self._laid_vector(vector, place, turned)
         whole = self._examples(kind, k)
         return None if whole is None else self._laid_examples(whole, place)
 
@@ -250,14 +265,18 @@ class Scene:
             return _cut(matrix, np.s_[:, self.units])
         if place == "weights" and shape == (self._width, widths[self.layer]):
             return _cut(_cut(matrix, np.s_[self.units]), np.s_[:, self.columns])
-        if place == "summed" and shape[0] == self._width:
-            return _cut(Part(matrix.values.T, None if matrix.error is None else matrix.error.T), np.s_[:, self.units])
+        if place == "summed" and self._width in shape:
+            turned = matrix if shape[1] == self._width else Part(*(None if x is None else x.T for x in matrix))
+            return _cut(turned, np.s_[:, self.units])
         if 1 in shape and place != "ways":
             return self._laid_vector(_flat(matrix), place)
         return None
 
-    def _laid_vector(self, vector: Part, place: Place) -> Part | None:
+    def _laid_vector(self, vector: Part, place: Place, turned: bool = False) -> Part | None:
         size = vector.values.size
+        if turned:  # one number for each input
+            inputs = size == self.size_at("inputs") > 1
+            return _cut(_cut(vector, np.s_[self.columns]), np.s_[None]) if inputs else None
         if place == "ways":
             return _cut(vector, np.s_[:, None]) if size == self.size_at("above") else None
         if place == "inputs":
@@ -296,7 +315,16 @@ class Scene:
             return Part(ground.plane(codes.SLOPE, k), ground.numerical.base.slope_error[k] if self.rounding else None)
         if kind in ("dZ", "dA"):
             return self._flow(kind, k)
-        return None
+        return self._scores(kind) if kind in ("exp", "shifted") and k + 1 == ground.depth else None
+
+    def _scores(self, kind: str) -> Part | None:
+        """Return exp z of the output before a softmax divides by its sum; z with its largest taken off, where that is done."""
+        ground = self.ground
+        if ground.problem.network.activations[-1] != "softmax":
+            return None
+        z = ground.numerical.base.tables.outputs[codes.OUTPUT]
+        values = np.exp(z - z.max(axis=1, keepdims=True) if kind == "shifted" else z)
+        return Part(values, 2.0 * values * ground.numerical.base.a_error[-1] + 4.0 * values if self.rounding else None)
 
     def _outputs(self, k: int) -> Part:
         ground, base = self.ground, self.ground.numerical.base
@@ -313,9 +341,12 @@ class Scene:
         return Part(p, p * (4.0 + moved + (p * moved).sum(axis=1, keepdims=True)) if softmax else p * (4.0 + (1.0 - p) * moved))
 
     def _flow(self, kind: str, k: int) -> Part | None:
-        if k < self.layer or (k == self.layer and self.flow is None):
+        if k + 1 == self.layer and self.flow is not None:
+            flow = self.below
+        elif k < self.layer or (k == self.layer and self.flow is None):
             return self._output_slope(kind, k)
-        flow = self.flow if k == self.layer else self.above if k == self.layer + 1 else self.ground.right[k]
+        else:
+            flow = self.flow if k == self.layer else self.above if k == self.layer + 1 else self.ground.right[k]
         if flow is None:
             return None
         values, error = (flow.delta, flow.error) if kind == "dZ" else (flow.arrived, flow.arrived_error)
@@ -323,6 +354,21 @@ class Scene:
             return None
         scale = float(self.ground.samples) if self.late else 1.0
         return Part(scale * values, scale * error if self.rounding else None)
+
+    @cached_property
+    def below(self) -> Flow | None:
+        """The flow of the layer below as this one's makes it: there before dW in many programs; None where it is too large."""
+        ground = self.ground
+        if self.flow is None or not 0 < ground.samples * self.size_at("inputs") <= MOST_BELOW:
+            return None
+        arrived, error = ground.sent(self.flow, ground.W(self.layer))
+        slope, slope_error = ground.plane(codes.SLOPE, self.layer - 1), ground.numerical.base.slope_error[self.layer - 1]
+        return ground.through(arrived, error, slope, slope_error)
+
+    @cached_property
+    def whole(self) -> Scene:
+        """The same with all units and inputs."""
+        return replace(self, units=slice(None), columns=slice(None), memory={}, fitting={}, held=0)
 
     def _output_slope(self, kind: str, k: int) -> Part | None:
         """Return ∂J/∂a of the output on the line that makes its ∂J/∂z."""
@@ -344,22 +390,46 @@ class Scene:
         return whole if width == 1 else None
 
     def _slipped(self, tree: Tree, place: Place) -> Part:
-        """Return one unit of an array in place of each, or the first units of a longer one: an index that slipped."""
+        """Return one unit, or one example, of an array in place of each, or the first units of a longer one."""
         _, kind, offset, _ = tree[1]
+        if kind == "W":
+            weights = None if place != "ways" else self.whole.named(tree[1], place)
+            return _one_of(weights, 1, tree[2])
         whole = self._vector(kind, self.layer + offset) if kind in ("b", "db") else self._examples(kind, self.layer + offset)
         if whole is None:
             raise UnfitError
+        if tree[0] == "example":
+            laid = self._laid_examples(whole, place) if whole.values.ndim > 1 else None
+            return _one_of(laid, 0, tree[2])
         if whole.values.ndim == 1:
             whole = _cut(whole, np.s_[None])
         if tree[0] == "unit":
-            if place == "ways" or not tree[2] < whole.values.shape[1]:
-                raise UnfitError
-            return _cut(whole, np.s_[:, tree[2] : tree[2] + 1])
+            return _one_of(None if place == "ways" else whole, 1, tree[2])
         if whole.values.shape[1] <= self.size_at(place):
             raise UnfitError
         part = _cut(whole, np.s_[:, : self.size_at(place)])
         chosen = {"inputs": self.columns, "above": slice(None)}.get(place, self.units)
         return _cut(part, np.s_[:, chosen])
+
+    def _misplaced(self, tree: Tree, place: Place) -> Part:
+        """Return what a line gives for its first units only, or with all units, or the last, in the place of one.
+
+        A tree of it is (slip, line, unit, axis): of dW the axis is that of the units, 0, or of the inputs, 1.
+        """
+        slip, line, unit, axis = tree
+        n, k = self._width, self.size_at("inputs")
+        shape = {"weights": (n, k), "bias": (1, n)}.get(place, (self.ground.samples, n))
+        axis = axis if place == "weights" else 1
+        if unit >= shape[axis]:
+            raise UnfitError
+        move = {"first": _first, "into": _into, "last into": _last_into, "below": _below}[slip]
+        whole = (None if x is None else np.broadcast_to(x, shape) for x in self.whole.part(line, place))
+        part = Part(*(None if x is None else move(x, unit, axis) for x in whole))
+        return (
+            _cut(_cut(part, np.s_[self.units]), np.s_[:, self.columns])
+            if place == "weights"
+            else _cut(part, np.s_[:, self.units])
+        )
 
     def _some_examples(self, tree: Tree, place: Place) -> Part:
         """Return numbers of the first examples only, 0 for the others: a loop that ends too early."""
@@ -450,11 +520,6 @@ class Scene:
             return Part(values, None)
         return Part(values, np.where(chosen, inside.error, outside.error))
 
-    @cached_property
-    def has_mask(self) -> bool:
-        """Whether dropout multiplies what leaves this layer."""
-        return self.ground.problem.mask(self.layer + 1) is not None
-
 
 def _spread(x: Array, samples: int) -> Array:
     x = np.atleast_2d(x)
@@ -463,6 +528,36 @@ def _spread(x: Array, samples: int) -> Array:
 
 def _cut(part: Part, place: Any) -> Part:
     return Part(part.values[place], None if part.error is None else part.error[place])
+
+
+def _one_of(part: Part | None, axis: int, place: int) -> Part:
+    """Return one row, or one column, of an array as such; -1 is the last."""
+    if part is None or part.values.ndim < 2 or not -1 <= place < part.values.shape[axis]:
+        raise UnfitError
+    chosen = slice(place, None if place == -1 else place + 1)
+    return _cut(part, np.s_[chosen] if axis == 0 else np.s_[:, chosen])
+
+
+def _first(values: Array, most: int, axis: int) -> Array:
+    kept = np.arange(values.shape[axis]) < most
+    return values * (kept if axis else kept[:, None])
+
+
+def _into(values: Array, place: int, axis: int) -> Array:
+    moved = np.zeros(values.shape)
+    moved[(slice(None),) * axis + (place,)] = values.sum(axis=axis)
+    return moved
+
+
+def _last_into(values: Array, place: int, axis: int) -> Array:
+    moved = np.zeros(values.shape)
+    moved[(slice(None),) * axis + (place,)] = values.take(-1, axis=axis)
+    return moved
+
+
+def _below(values: Array, offset: int, axis: int) -> Array:
+    """Return what lies below the diagonal: a loop that ends at the other loop's index."""
+    return np.tril(values, -1) if axis else np.triu(values, 1)
 
 
 def _flat(part: Part) -> Part:

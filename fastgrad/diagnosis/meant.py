@@ -199,6 +199,8 @@ class Forms:
                 telling &= np.abs(self._right - whole.values - penalty.values) > allowed
             if int(telling.sum()) < LEAST_EVIDENCE + penalty.fitted:
                 return None
+            if int((np.abs(whole.values) > CLEAR * allowed)[where].sum()) < LEAST_EVIDENCE:
+                return None  # nothing but its penalty is there: any loss of which nothing comes down would do
             valued = replace(self.problem, network=replace(network, l2=penalty.l2, l1=penalty.l1))
             loss = whole.loss + penalty_value(valued)
             size = (whole.size + np.abs(penalty.values))[where]

@@ -630,7 +630,8 @@ PAGES: dict[str, Page] = {
     ),
     "declaration.dropout": Page(
         "Inverted dropout divides the units that it keeps by keep_prob, the older form does not. Forward and backward pass "
-        "agree with each other here.",
+        "agree with each other here. Where no dropout was declared, exact zeros of whole units show it, and which units were "
+        "dropped.",
         "D = D1",
         "D = D1 / keep_prob",
         "declared",

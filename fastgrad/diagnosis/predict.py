@@ -15,9 +15,10 @@ from fastgrad.diagnosis.constants import factors_at
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.forms import Subject, form_of, subject
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
-from fastgrad.diagnosis.lines import Place, Scene, estimate_of, flow_of
+from fastgrad.diagnosis.lines import Place, Scene, activation_name, estimate_of, flow_of
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.errors import InputError
+from fastgrad.kernels import codes
 from fastgrad.model.forward import base_point
 from fastgrad.model.losses import HINGES, LOGIT_OUTPUT
 from fastgrad.model.network import Array, Problem
@@ -28,6 +29,8 @@ AGREE = 1e-7
 """Share of the largest entry to which two explanations must give the same at another point to be one prediction."""
 
 
+LOW = -1.0
+"""Another bound than 0 that a mask may have."""
 _READ: dict[str, Callable[[float, float], float]] = {
     "factor.examples": lambda m, K: m,
     "factor.examples_twice": lambda m, K: 1.0 / m,
@@ -80,7 +83,7 @@ class Prediction:
         InputError
             If a wrong gradient has no confident explanation, or has several that give different numbers here.
         """
-        return self._arrays(self.values(problem))
+        return arrays_of(self.problem, self.values(problem))
 
     def values(self, problem: Problem) -> Array:
         """Return the same in theta's order; 0 where no gradient is claimed.
@@ -99,24 +102,27 @@ class Prediction:
         except _NoPredictionError as reason:
             raise InputError(f"the mistake cannot be evaluated at another point: {reason}") from None
         for other in others:
-            if not self._agree(first, other):
+            if not is_same(self.problem, first, other):
                 raise InputError(
                     "several mistakes explain the gradients at the given point and give different ones here; "
                     "check at a point that tells them apart"
                 )
         return first
 
-    def _agree(self, first: Array, second: Array) -> bool:
-        places = (slice(tensor.start, tensor.stop) for tensor in self.problem.tensors)
-        return all(_agree(first[place], second[place]) for place in places)
 
-    def _arrays(self, values: Array) -> dict[str, Array]:
-        arrays: dict[str, Array] = {}
-        for tensor in self.problem.tensors:
-            if tensor.gradient_name is not None:
-                array = arrays.setdefault(tensor.gradient_array, np.zeros(tensor.shape))
-                place_entries(tensor, values[tensor.start : tensor.stop], array)
-        return arrays
+def is_same(problem: Problem, first: Array, second: Array) -> bool:
+    """Whether two gradients in theta's order are one prediction."""
+    return all(_agree(first[t.start : t.stop], second[t.start : t.stop]) for t in problem.tensors)
+
+
+def arrays_of(problem: Problem, values: Array) -> dict[str, Array]:
+    """Return a gradient in theta's order as arrays, in the user's layout under the user's names."""
+    arrays: dict[str, Array] = {}
+    for tensor in problem.tensors:
+        if tensor.gradient_name is not None:
+            array = arrays.setdefault(tensor.gradient_array, np.zeros(tensor.shape))
+            place_entries(tensor, values[tensor.start : tensor.stop], array)
+    return arrays
 
 
 @np.errstate(all="ignore")
@@ -128,7 +134,7 @@ def _gradient(checked: Problem, problem: Problem, way: tuple[Cause, ...], is_rea
         there = replace(there, tensors=checked.tensors)
     base = base_point(there)
     ground = Ground(there, Numerical(claimed, None, None, None, "preactivation", None, (0.0, 0.0), 0, base))
-    run = _Run(ground, checked.samples, way, is_read)
+    run = _Run(ground, checked, way, is_read)
     above: Flow | None = None
     for layer in reversed(range(ground.depth)):
         flow = run.flow(layer, above)
@@ -174,13 +180,24 @@ def drawn(checked: Problem, samples: int, widths: tuple[int, ...]) -> Problem:
 
 @dataclass(frozen=True, eq=False)
 class _Run:
-    """One backward pass with mistakes; `samples` is the number of examples where these were found."""
+    """One backward pass with mistakes that were found in the problem that was checked."""
 
     ground: Ground
-    samples: int
+    checked: Problem
     way: tuple[Cause, ...]
     is_read: bool = False
     """Whether factors are what their codes say, not what all readings of them have in common."""
+
+    @property
+    def samples(self) -> int:
+        """The number of examples where they were found."""
+        return self.checked.samples
+
+    def _may_be_a_mask(self, layer: int) -> bool:
+        """Whether f′ of relu that seems left out may be a mask from -1 on, which no z there was below, and some here are."""
+        if activation_name(self.ground, layer) != "relu" or not (self.ground.plane(codes.Z, layer) <= LOW).any():
+            return False
+        return bool((base_point(self.checked).plane(codes.Z, layer) > LOW).all())
 
     def causes(self, layer: int, kind: str) -> list[Cause]:
         """Return the mistakes at a place."""
@@ -208,6 +225,8 @@ class _Run:
             change = next(iter(updated_ways(self.ground, layer, above)))
             arrived, delta = (a - cause.other * b for a, b in ((right.arrived, change.arrived), (right.delta, change.delta)))
             return Flow(arrived, right.arrived_error, delta, right.error)
+        if cause.code == "slope.missing" and not self.is_read and self._may_be_a_mask(layer):
+            raise _NoPredictionError("no z at the given point was below -1: f′ may be a mask with another bound than 0")
         if cause.code.startswith("unknown") or cause.code == "labels.order":
             raise _NoPredictionError(f"{cause.code} belongs to the examples of one point")
         for family in flow_families(self.ground, layer, above, right):

@@ -17,7 +17,7 @@ from itertools import product as pairs
 import numpy as np
 
 from fastgrad.diagnosis.constants import is_short, of_examples
-from fastgrad.diagnosis.edits import flow_edits, tensor_edits
+from fastgrad.diagnosis.edits import again, again_in_tensor, flow_edits, tensor_edits
 from fastgrad.diagnosis.forms import (
     CLEAR,
     Explanation,
@@ -25,6 +25,7 @@ from fastgrad.diagnosis.forms import (
     edited,
     explain,
     factor_cost,
+    half_of,
     nearest_constant,
     subject,
     telling,
@@ -46,8 +47,12 @@ UNKNOWN, UNKNOWN_AGAIN = 6.0, 1.2
 the numbers to rounding are preferred, and that a mistake below an unknown one is still looked for."""
 FITTED = ("factor", "factor.whole", "penalty.factor", "penalty.added", "penalty.sign_added", "value.number_added")
 """Mistakes with a constant that is fitted: what is none that somebody writes is looked for in other lines, too."""
+ROUGHLY = ("penalty.number", "value.single_precision")
+"""Mistakes that leave some of the numbers open."""
 MOST_MISSED = 10
 """Layers, over all states, of which edits explain nothing before no more are tried: where much is noise, all of it may be."""
+MOST_PAIRED = 1
+"""Layers, likewise, of which pairs of edits on one line are tried."""
 CLOSE = 0.4
 """Explanations that cost so much more than the best have as many mistakes; they are named beside it."""
 
@@ -143,12 +148,14 @@ Steps = list[Step]
 
 def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
     """Return the ways through a layer: mistakes in its flow, the flow, and how its tensors are then explained."""
+    ground.tick(layer)
     right = right_flow(ground, layer, above)
     weights, bias = _explained(ground, layer, right)
     steps: Steps = [((), right, weights, bias)]
     judged = [kind for kind in KINDS if (layer, kind) in ground.claims]
     if judged and not any(explanation.causes for explanation in (weights[0], bias[0])):
         return steps
+    steps += _again(ground, layer, above, right)
     known = [(right, (weights, bias))]
     # Where a gradient further down is right, so is the flow.
     is_right = layer > ground.lowest_right_flow and right is ground.right[layer]
@@ -161,6 +168,17 @@ def _steps(ground: Ground, layer: int, above: Flow | None) -> Steps:
             steps.append((causes, same[0], *same[1]))
     if ground.given.get(("Z", layer)) is None and not any(_explains(ground, layer, step) for step in steps):
         return _edited(ground, layer, above, steps)
+    return steps
+
+
+def _again(ground: Ground, layer: int, above: Flow | None, right: Flow) -> Steps:
+    """Return the ways through a layer by an edit that explains a layer above: one loop makes the same mistake in all."""
+    steps: Steps = []
+    for known in ground.known["Z"]:
+        for cause, flow in again(known, ground, layer, above):
+            tensors = () if _same(flow, right) else _explained(ground, layer, flow)
+            if tensors and _is_evident(ground, layer, (cause,), tensors):
+                steps.append(((cause,), flow, *tensors))
     return steps
 
 
@@ -183,10 +201,10 @@ def _explains(ground: Ground, layer: int, step: Step) -> bool:
 
 
 def _settled(explanations: list[Explanation]) -> bool:
-    """Whether a tensor is explained by more numbers than were fitted to it, none of them a constant that nobody writes."""
+    """Whether all of a tensor is explained by more numbers than were fitted to it, none a constant that nobody writes."""
     first = explanations[0]
     odd = any(cause.code in FITTED and not is_short(cause.factor or 0.0) for cause in first.causes)
-    odd |= any(cause.code == "penalty.number" for cause in first.causes)
+    odd |= any(cause.code in ROUGHLY or cause.code.startswith("part.") for cause in first.causes)
     return first.found and first.spare > 0 and not odd and len(first.causes) < 2
 
 
@@ -194,40 +212,60 @@ def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Ste
     """Return the ways through a layer, with those that take an edit of one of its lines."""
     if len(ground.missed) >= MOST_MISSED:
         return steps
+    changed = _with_edits(ground, layer, above, steps)
+    if len(changed) == len(steps) and all(new[2:] == old[2:] for new, old in zip(changed, steps, strict=True)):
+        ground.missed.append(layer)
+        if len(ground.missed) <= MOST_PAIRED:
+            return _with_edits(ground, layer, above, steps, pairs=True)
+    return changed
+
+
+def _with_edits(ground: Ground, layer: int, above: Flow | None, steps: Steps, pairs: bool = False) -> Steps:
+    """Return the ways through a layer with those that take one edit of a line, or a pair of edits on it."""
     found: Steps = []
     probe = _Probe(ground, layer, steps[0][1])
     is_right = layer >= ground.lowest_right_flow or (layer, "W") in ground.sound
-    for cause, flow in () if is_right else flow_edits(ground, layer, above):
+    for cause, flow in () if is_right else flow_edits(ground, layer, above, pairs):
         for c in probe.factors(flow, named=True):
             causes = (cause,) if c == 1.0 else (cause, Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)))
             scaled = flow if c == 1.0 else flow.scaled(c)
             tensors = _explained(ground, layer, scaled)
             if _is_evident(ground, layer, causes, tensors):
                 found.append((causes, scaled, *tensors))
+                _keep(ground, cause)
     if any(_explains(ground, layer, step) for step in found):
         return [*steps, *found]
-    changed = [_with_edited_tensors(ground, layer, above, step) for step in (*steps, *found)]
-    if not found and all(new[2:] == old[2:] for new, old in zip(changed, steps, strict=True)):
-        ground.missed.append(layer)
-    return changed
+    return [_with_edited_tensors(ground, layer, above, step, pairs) for step in (*steps, *found)]
 
 
-def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step) -> Step:
+def _with_edited_tensors(ground: Ground, layer: int, above: Flow | None, step: Step, pairs: bool) -> Step:
     """Return a way whose tensors are explained by edits of their own lines where nothing else explains them well."""
     causes, flow, *tensors = step
     if causes and not any(_settled(tensor) for tensor in tensors):
         return step
-    weights, bias = (_edited_tensor(ground, layer, kind, above, flow, old) for kind, old in zip(KINDS, tensors, strict=True))
+    weights, bias = (
+        _edited_tensor(ground, layer, kind, above, flow, old, pairs) for kind, old in zip(KINDS, tensors, strict=True)
+    )
     return causes, flow, weights, bias
 
 
 def _edited_tensor(
-    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, explained: list[Explanation]
+    ground: Ground, layer: int, kind: Kind, above: Flow | None, flow: Flow, explained: list[Explanation], pairs: bool
 ) -> list[Explanation]:
     tensor = None if _settled(explained) else subject(ground, layer, kind, flow)
     if tensor is None or _is_one_factor(tensor):
         return explained
-    return edited(tensor, tensor_edits(ground, layer, kind, above, flow)) or explained
+    found = edited(tensor, tensor_edits(ground, layer, kind, above, flow, pairs))
+    for explanation in found:
+        _keep(ground, explanation.causes[0])
+    return found or explained
+
+
+def _keep(ground: Ground, cause: Cause) -> None:
+    """Keep an edit, to be tried at the layers below as well."""
+    known = ground.known[cause.kind]
+    if all(one.other != cause.other for one in known):
+        known.append(cause)
 
 
 def _is_one_factor(tensor: Subject) -> bool:
@@ -260,8 +298,17 @@ def _near(first: Flow, second: Flow) -> bool:
 
 def _explained(ground: Ground, layer: int, flow: Flow) -> tuple[list[Explanation], list[Explanation]]:
     tensors = [subject(ground, layer, kind, flow) for kind in KINDS]
-    weights, bias = (RIGHT if tensor is None else explain(tensor) for tensor in tensors)
+    weights, bias = (RIGHT if tensor is None else _with_known_edits(tensor, explain(tensor)) for tensor in tensors)
     return weights, bias
+
+
+def _with_known_edits(tensor: Subject, explained: list[Explanation]) -> list[Explanation]:
+    """Return what explains a tensor, first of all an edit that explains the same tensor of a layer above."""
+    if not explained[0].causes:
+        return explained
+    known = tensor.ground.known[tensor.kind]
+    tries = [one for cause in known for one in again_in_tensor(cause, tensor.ground, tensor.layer, tensor.kind, tensor.flow)]
+    return [*edited(tensor, tries), *explained]
 
 
 def _same(first: Flow, second: Flow) -> bool:
@@ -276,6 +323,7 @@ def _candidates(ground: Ground, layer: int, above: Flow | None, right: Flow) -> 
             continue
         yield (Cause("factor", layer, "Z", c, cost=factor_cost(ground, c)),), right.scaled(c)
     for family in flow_families(ground, layer, above, right):
+        ground.tick(layer)
         possible, distances = probe.tried(family)
         explaining = np.zeros_like(possible)
         for k in np.flatnonzero(possible & family.changes).tolist():
@@ -373,7 +421,8 @@ class _Probe:
             return None
         target = claim.values - (claim.penalty.values if penalty else claim.l1 * np.sign(claim.theta))
         clear = float((np.abs(estimate.values) / allowed).max(initial=0.0))
-        solution = _least_squares([part / allowed for part in parts], target / allowed)
+        half = half_of((np.abs(estimate.values) / allowed).ravel())  # the other half has to confirm it
+        solution = _least_squares([(part / allowed).ravel()[half] for part in parts], (target / allowed).ravel()[half])
         if solution is None or clear < CLEAR or abs(solution[0]) * clear < CLEAR:  # a factor 0 but for rounding
             return None
         tightness = min(1e-4 * abs(solution[0]), 4.0 / clear)

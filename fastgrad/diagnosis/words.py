@@ -9,11 +9,11 @@ from fastgrad.diagnosis.constants import of_examples
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.ground import Ground
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.diagnosis.names import gradient_name, lies_in_rows, listed, tensor_of, weights_name
+from fastgrad.diagnosis.names import gradient_name, listed, tensor_of, weights_name
+from fastgrad.diagnosis.shown import line_fields
 from fastgrad.diagnosis.written import lines_of
 from fastgrad.model import activations
 from fastgrad.model.activations import parse_activation
-from fastgrad.model.losses import LOGIT_OUTPUT
 from fastgrad.model.network import Tensor
 
 PENALTY_FACTORS = ("penalty.not_divided", "penalty.divided", "penalty.twice", "penalty.half")
@@ -66,70 +66,79 @@ def fill(ground: Ground, causes: list[Cause], text: str, place: str = "") -> str
 
 
 def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> dict[str, object]:
-    layer, network = cause.layer + 1, ground.problem.network
+    """Return what the texts of the table may ask for."""
+    tensor = tensor_of(ground, cause)
     names = sorted({(c.layer, c.kind, gradient_name(ground, c)) for c in causes})
-    many, tensor = len(names) > 1, tensor_of(ground, cause)
-    factor = cause.factor if cause.factor is not None else 1.0
-    claim = ground.claim(cause.layer, "b" if cause.kind == "b" else "W")
-    above = min(cause.layer + 1, ground.depth - 1)
-    layers = sorted({c.layer + 1 for c in causes})
-    dZ = listed(f"dZ{k}" for k in layers)
-    f = parse_activation(network.activations[cause.layer])[0]
-    far = len(layers) > 1
-    is_layer = cause.code in ("slope.other_layer", "order.other_tensor", "product.other_delta", "way.other_delta")
-    is_layer = is_layer or cause.code == "way.other_arrived"
-    other = cause.other + 1 if is_layer and isinstance(cause.other, int) else cause.other
-    if tensor is not None and cause.code.startswith("part."):
-        other = _in_their_array(tensor, cause)
     return {
         "grads": listed(name for *_, name in names),
         "grad": gradient_name(ground, cause),
+        "wrong": gradient_name(ground, cause),
+        "once": "the gradient" if cause.kind == "Z" else gradient_name(ground, cause),
         "parameter": _parameter_name(ground, cause, tensor),
-        "are": "are" if many else "is",
-        "have": "have" if many else "has",
-        "hold": "hold" if many else "holds",
-        "lack": "lack" if many else "lacks",
-        "have_Z": "have" if far else "has",
-        "lack_Z": "lack" if far else "lacks",
-        "are_Z": "are" if far else "is",
-        "were_Z": "were" if far else "was",
-        "belong_Z": "belong" if far else "belongs",
+        "other": _other(ground, cause, tensor),
+        "m": ground.samples,
+        "loss": ground.problem.network.loss,
+        "place": place,
+        **_verbs("", len(names) > 1),
+        **_verbs("_Z", len({c.layer for c in causes}) > 1),
+        **_factor_fields(ground, cause),
+        **_penalty_fields(ground, cause, tensor),
+        **_layer_fields(ground, causes, cause),
+        **line_fields(ground, cause),
+    }
+
+
+_VERBS = {"are": "is", "were": "was", "have": "has", "hold": "holds", "lack": "lacks", "belong": "belongs"}
+
+
+def _verbs(mark: str, many: bool) -> dict[str, object]:
+    """Return verbs for one or for several."""
+    return {f"{several}{mark}": several if many else one for several, one in _VERBS.items()}
+
+
+def _other(ground: Ground, cause: Cause, tensor: Tensor | None) -> object:
+    """Return what else tells a cause apart, counted as the user counts."""
+    of_layers = ("slope.other_layer", "order.other_tensor", "product.other_delta", "way.other_delta", "way.other_arrived")
+    if tensor is not None and cause.code.startswith("part."):
+        return _in_their_array(tensor, cause)
+    return cause.other + 1 if cause.code in of_layers and isinstance(cause.other, int) else cause.other
+
+
+def _factor_fields(ground: Ground, cause: Cause) -> dict[str, object]:
+    """Return a factor in the forms in which texts have it."""
+    factor = cause.factor if cause.factor is not None else 1.0
+    return {
         "factor": number(factor),
         "inverse": number(1.0 / factor) if factor else "0",
         "large": "too large" if factor > 1.0 else "the right gradient",
         "made": _made(ground, factor),
         "rate": number(-factor),
         "value": f"{cause.factor:.4g}" if cause.factor is not None else "",
-        **_penalty_fields(ground, cause, tensor, factor),
-        "other": other,
         "times": f", {number(factor)} times" if cause.factor is not None else "",
-        "other_W": weights_name(ground, cause.other) if isinstance(cause.other, int) and cause.other < ground.depth else "",
-        "m": ground.samples,
-        "once": "the gradient" if cause.kind == "Z" else gradient_name(ground, cause),
+    }
+
+
+def _layer_fields(ground: Ground, causes: list[Cause], cause: Cause) -> dict[str, object]:
+    """Return the names of what a layer has, of all layers that have the mistake where a text speaks of several."""
+    layer, layers = cause.layer + 1, sorted({c.layer + 1 for c in causes})
+    f = parse_activation(ground.problem.network.activations[cause.layer])[0]
+    above = ground.depth - 1
+    return {
         "layer": layer,
         "above": layer + 1,
         "below": layer - 1,
-        "dZ": dZ,
+        "dZ": listed(f"dZ{k}" for k in layers),
         "dA": listed(f"dA{k}" for k in layers),
         "Z": listed(f"Z{k}" for k in layers),
         "A": listed(f"A{k}" for k in layers),
         "slopes": listed(f"f′(Z{k})" for k in layers),
         "slopes_at_A": listed(f"f′(A{k})" for k in layers),
-        "step": f"dZ{layer} = dA{layer} ⊙ f′(Z{layer})",
         "hint": " A mask from A >= 0 is all ones: take Z > 0." if f == "relu" else "",
         "f": f,
         "derivative": activations.BY_NAME[f].slope,
-        "W_above": weights_name(ground, above),
-        "Ws_above": listed(weights_name(ground, min(k, ground.depth - 1)) for k in layers),
-        "axis": "axis=0, your examples lie in rows" if lies_in_rows(ground) else "axis=1, your examples lie in columns",
-        "loss": network.loss,
-        "l2": number(claim.l2) if claim is not None else "0",
-        "right": _right(ground, cause),
-        "right_side": _right(ground, cause).split(" = ", 1)[-1],
-        "inputs": f"A{layer - 1}" if layer > 1 else "X",
-        "wrong": gradient_name(ground, cause),
-        "way": _way(ground, cause.layer),
-        "place": place,
+        "W_above": weights_name(ground, min(layer, above)),
+        "Ws_above": listed(weights_name(ground, min(k, above)) for k in layers),
+        "other_W": weights_name(ground, cause.other) if isinstance(cause.other, int) and cause.other < ground.depth else "",
     }
 
 
@@ -143,16 +152,22 @@ def _parameter_name(ground: Ground, cause: Cause, tensor: Tensor | None) -> str:
     return f"{tensor.name} without its bias {line}"
 
 
-def _penalty_fields(ground: Ground, cause: Cause, tensor: Tensor | None, factor: float) -> dict[str, object]:
+def _penalty_fields(ground: Ground, cause: Cause, tensor: Tensor | None) -> dict[str, object]:
     """Return the penalty's term in symbols: of half a sum of squares λW, of a sum of sizes λ sign W."""
     claim, name = ground.claim(cause.layer, "b" if cause.kind == "b" else "W"), _parameter_name(ground, cause, tensor)
     is_l1 = cause.other == "l1" or (claim is not None and not claim.l2 and claim.l1)
     c = 0.0 if claim is None else claim.l1 if is_l1 else claim.l2
-    of = f"sign({name})" if is_l1 else name
+    theirs = c * (cause.factor if cause.factor is not None else 1.0)
+    array = "W" if tensor is None else tensor.name
+    of, in_code = (f"sign({name})", f"np.sign({array})") if is_l1 else (name, array)
     return {
+        "l2": number(claim.l2) if claim is not None else "0",
+        "array": array,
         "of": of,
         "term": f"{number(c)}·{of}",
-        "their_term": f"{number(factor * c)}·{of}",
+        "their_term": f"{number(theirs)}·{of}",
+        "penalty": f"{number(c)} * {in_code}",
+        "their_penalty": f"{number(theirs)} * {in_code}",
         "half_value": f"λΣ|{name}|" if is_l1 else f"½λ‖{name}‖²",
         "value_of_it": f"2λΣ|{name}|" if is_l1 else f"λ‖{name}‖²",
     }
@@ -179,33 +194,6 @@ def _in_their_array(tensor: Tensor, cause: Cause) -> str:
     return f"{line} (row {index[0]})" if is_row else f"{line} (column {index[-1]})"
 
 
-def _right(ground: Ground, cause: Cause) -> str:
-    """Return the right formula of what a cause is in, in the user's layout."""
-    layer, grad = cause.layer + 1, gradient_name(ground, cause)
-    inputs = f"A{layer - 1}" if layer > 1 else "X"
-    if cause.kind == "Z":
-        network = ground.problem.network
-        if layer < ground.depth or LOGIT_OUTPUT.get(network.loss) != network.activations[-1]:
-            return f"{grad} = dA{layer} ⊙ f′(Z{layer})"
-        scale = "" if network.scale == 1.0 else f"{number(network.scale)}·"
-        return f"{grad} = {scale}(A{layer} - Y){'/m' if network.reduction == 'mean' else ''}"
-    if cause.kind == "b":
-        return f"{grad} = Σ dZ{layer} over the examples"
-    if not lies_in_rows(ground):
-        return f"{grad} = dZ{layer}·{inputs}ᵀ"
-    tensor = tensor_of(ground, cause)
-    return f"{grad} = {inputs}ᵀ·dZ{layer}" if tensor is None or tensor.transposed else f"{grad} = dZ{layer}ᵀ·{inputs}"
-
-
-def _way(ground: Ground, layer: int) -> str:
-    if layer + 1 >= ground.depth:
-        return ""
-    W = weights_name(ground, layer + 1)
-    is_turned = any(tensor.transposed for tensor in ground.problem.tensors)
-    flow = (f"dZ{layer + 2}·{W}" + "ᵀ" * is_turned) if lies_in_rows(ground) else f"{W}ᵀ·dZ{layer + 2}"
-    return f"dA{layer + 1} = {flow}"
-
-
 def sentences(ground: Ground, causes: list[Cause], place: str = "", alone: bool = False) -> tuple[str, str, str]:
     """Return what was done, how to repair it, and the right formula.
 
@@ -227,8 +215,8 @@ def wrong_line(ground: Ground, causes: list[Cause]) -> str:
     """Return the line as the numbers say it is; empty where that is not one line."""
     if isinstance(causes[0].other, Edit):
         return lines_of(ground, causes[0])[1]
-    template = CODES[causes[0].code].line
-    return fill(ground, causes, template) if template else ""
+    line = fill(ground, causes, CODES[causes[0].code].line)
+    return "" if line.endswith(" = ") else line
 
 
 def _other_loss(ground: Ground, causes: list[Cause]) -> str:

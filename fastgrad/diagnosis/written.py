@@ -1,17 +1,18 @@
-"""Lines of a backward pass as text: in the user's names and layout, with the signs that formulas have in the report."""
+"""Lines of a backward pass as text: in the user's names and layout, as people write them with NumPy."""
 
 from __future__ import annotations
 
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.ground import Ground
-from fastgrad.diagnosis.lines import Tree, activation_name
+from fastgrad.diagnosis.hand import Hand
+from fastgrad.diagnosis.lines import SLIPS, Tree, activation_name
 from fastgrad.diagnosis.mistakes import Cause
-from fastgrad.diagnosis.names import gradient_name, lies_in_rows, weights_name
+from fastgrad.diagnosis.names import gradient_name, weights_name
+from fastgrad.report.formatting import counted
 
-LOOSE, SUM, PRODUCT, TIGHT = 0, 1, 2, 3
-"""How strongly a sign binds."""
-_SIGNS = {"+": (" + ", SUM), "-": (" - ", SUM), "*": (" ⊙ ", PRODUCT), "/": (" / ", PRODUCT), "**": ("^", TIGHT)}
-_HOW = {"max": "max of", "min": "min of", "mean": "mean of", "first": "first of", "last": "last of", "sum": "Σ"}
+LOOSE, SUM, MATMUL, PRODUCT, TIGHT = 0, 1, 2, 3, 4
+"""How strongly a sign binds; a product of matrices beside one of numbers gets its parentheses."""
+_SIGNS = {"+": (" + ", SUM), "-": (" - ", SUM), "*": (" * ", PRODUCT), "/": (" / ", PRODUCT), "**": ("**", TIGHT)}
 
 
 def lines_of(ground: Ground, cause: Cause) -> tuple[str, str]:
@@ -28,8 +29,8 @@ class _Writer:
     """Writes the trees of one layer."""
 
     def __init__(self, ground: Ground, layer: int) -> None:
-        self.ground, self.layer = ground, layer
-        self.rows = lies_in_rows(ground)
+        self.ground, self.layer, self.hand = ground, layer, Hand(ground)
+        self.rows = self.hand.rows
 
     def text(self, tree: Tree, around: int = LOOSE) -> str:
         """Return a tree as text, in parentheses where what stands around it binds more strongly."""
@@ -41,25 +42,40 @@ class _Writer:
         if operation == "count":
             return self._count(tree)
         if operation == "@":
-            return self._closed(self._product(tree), PRODUCT, around)
+            return self._closed(self._product(tree), MATMUL, around)
         if operation == "outer":
-            return self._closed(self._outer(tree), PRODUCT, around)
+            return self._closed(self._outer(tree), MATMUL, around)
         if operation == "sum":
-            return self._closed(f"{_HOW[tree[1]]} {self.text(tree[2], TIGHT)} over the examples", SUM, around)
+            return self._sum(tree)
         if operation == "f":
             return self._function(tree)
         if operation == "unit":
-            return f"{self._named(tree[1])} of unit {tree[2]}"
+            is_row = self.hand.is_turned(self.layer + 1) if tree[1][1] == "W" else not self.rows or tree[1][1] in ("b", "db")
+            return f"{self._named(tree[1])}[{'' if is_row else ':, '}{tree[2]}]"
+        if operation == "example":
+            return f"{self._named(tree[1])}[{'' if self.rows else ':, '}{tree[2]}]"
+        if operation in SLIPS:
+            return self._misplaced(tree)
         if operation == "head":
             return f"the first units of {self._named(tree[1])}"
         if operation == "examples":
             return f"{self.text(tree[1], PRODUCT)} for the first {self._count(tree[2])} examples only"
         if operation == "max":
-            return f"max({self.text(tree[1])}, {self.text(tree[2])})"
+            return f"np.maximum({self.text(tree[1])}, {self.text(tree[2])})"
         if operation == "mask":
             tested, inside, outside = (self.text(part) for part in tree[2:])
-            return f"({inside} where {tested} {tree[1]} 0, else {outside})"
+            return f"np.where({tested} {tree[1]} 0, {inside}, {outside})"
         return self._operation(tree, around)
+
+    def _misplaced(self, tree: Tree) -> str:
+        slip, line, unit, axis = tree
+        text, unit_or_input = self.text(line), "input" if axis else "unit"
+        if slip == "first":
+            return f"{text} for the first {counted(unit, unit_or_input)} only"
+        if slip == "below":
+            return f"{text} on one side of the diagonal only"
+        what = f"those of all {unit_or_input}s" if slip == "into" else f"those of the last {unit_or_input}"
+        return f"{text}, {what} in the place of {unit_or_input} {unit}"
 
     @staticmethod
     def _closed(text: str, binding: int, around: int) -> str:
@@ -67,56 +83,45 @@ class _Writer:
 
     def _operation(self, tree: Tree, around: int) -> str:
         operation, left, right = tree
-        if operation == "**" and right == ("number", 2.0):
-            return f"{self.text(left, TIGHT + 1)}²"
         if operation == "*" and left == ("number", -1.0):
             return self._closed(f"-{self.text(right, PRODUCT)}", SUM, around)
         sign, binding = _SIGNS[operation]
-        if operation == "*" and (self._is_number(left) or self._is_number(right)):
-            sign = "·"
-        # What is taken away, or divided by, needs its parentheses.
-        after = binding + (operation in "-/")
-        return self._closed(f"{self.text(left, binding)}{sign}{self.text(right, after)}", binding, around)
-
-    def _is_number(self, tree: Tree) -> bool:
-        if tree[0] in ("number", "count"):
-            return True
-        return tree[0] in ("+", "-", "*", "/", "**") and self._is_number(tree[1]) and self._is_number(tree[2])
+        # What is taken away, divided by or raised to a power needs its parentheses.
+        before, after = binding + (operation == "**"), binding + (operation in "-/")
+        return self._closed(f"{self.text(left, before)}{sign}{self.text(right, after)}", binding, around)
 
     def _product(self, tree: Tree) -> str:
         how, left, right = tree[1:]
-        flow = self.text(left, PRODUCT)
-        # W as it lies: (n_out, n_in) or turned; in rows dZ·W, in columns Wᵀ·dZ.
-        weights = self._turned(right, to_columns=not self.rows)
-        text = f"{flow}·{weights}" if self.rows else f"{weights}·{flow}"
-        return text if how == "*" else f"{text}, the units {self._in_words(how)}"
-
-    def _turned(self, tree: Tree, to_columns: bool) -> str:
-        """Return weights as they stand in a product."""
-        if tree[0] != "name" or tree[1] not in ("W", "dW"):
-            return self.text(tree, PRODUCT)
-        lies_turned = any(tensor.transposed for tensor in self.ground.problem.tensors if tensor.kind == "W")
-        is_turned = lies_turned ^ to_columns ^ tree[3]
-        return self._named(tree) + ("ᵀ" if is_turned else "")
+        flow = self.text(left, TIGHT)
+        if right[0] == "name" and right[1] in ("W", "dW"):  # W as it lies, (n_out, n_in) or turned
+            text = self.hand.down(self.layer, flow, self._named(right), turned=right[3])
+        else:
+            other = self.text(right, TIGHT)
+            text = f"{flow} @ {other}" if self.rows else f"{other} @ {flow}"
+        return text if how == "*" else f"({text}, the units {self._in_words(how)})"
 
     def _outer(self, tree: Tree) -> str:
         how, left, right = tree[1:]
-        turned = any(t.transposed for t in self.ground.problem.tensors if t.kind == "W" and t.layer == self.layer)
-        flow, inputs = self.text(left, TIGHT), self.text(right, TIGHT)
-        if not self.rows:
-            text = f"{inputs}·{flow}ᵀ" if turned else f"{flow}·{inputs}ᵀ"
-        else:
-            text = f"{inputs}ᵀ·{flow}" if turned else f"{flow}ᵀ·{inputs}"
+        text = self.hand.weights(self.layer, self.text(left, TIGHT), self.text(right, TIGHT))
         return text if how == "*" else f"({text}, the examples {self._in_words(how)})"
+
+    def _sum(self, tree: Tree) -> str:
+        how, text = tree[1], self.text(tree[2])
+        if how not in ("first", "last"):
+            return self.hand.bias(self.layer, text, how)
+        place = 0 if how == "first" else -1
+        return f"{self.text(tree[2], TIGHT)}[{place if self.rows else f':, {place}'}]"
 
     @staticmethod
     def _in_words(how: str) -> str:
-        words = {"+": "added with +", "-": "with - for ·", "/": "with / for ·"}
+        words = {"+": "with + for *", "-": "with - for *", "/": "with / for *"}
         return words.get(how) or f"reduced to the {how} one: = for +="
 
     def _function(self, tree: Tree) -> str:
         function, inside = tree[1], self.text(tree[2])
         own = activation_name(self.ground, self.layer)
+        if function in ("abs", "exp", "cosh", "sinh", "sign", "negative"):
+            return f"np.{function}({inside})"
         named = {"f": own, "slope": f"{own}′", "step": "1[>0]"}.get(function, function.replace("'", "′"))
         if function.startswith("step"):
             bounds = {"step": "> 0", "step at 0": ">= 0", "step down": "< 0", "step at 1": "> 1", "step at -1": "> -1"}
@@ -125,13 +130,15 @@ class _Writer:
 
     def _count(self, tree: Tree) -> str:
         if tree[1] == "squares":
-            return f"Σ{weights_name(self.ground, self.layer)}²"
+            return f"np.sum({weights_name(self.ground, self.layer)}**2)"
         if tree[1] == "n":
             return f"n{self.layer + 1 + tree[2]}"
-        return {"m": "m", "K": "K", "layers": "L", "layer": str(self.layer + 1)}[tree[1]]
+        depth = self.ground.depth
+        layers = {"layer": self.layer + 1, "index": self.layer, "from the end": depth - self.layer}
+        return {"m": "m", "K": "K", "layers": "L"}.get(tree[1]) or str(layers[tree[1]])
 
     def _name(self, tree: Tree) -> str:
-        return self._named(tree) + ("ᵀ" if tree[3] else "")
+        return self._named(tree) + (".T" if tree[3] else "")
 
     def _named(self, tree: Tree) -> str:
         kind, k = tree[1], self.layer + tree[2]
@@ -148,6 +155,8 @@ class _Writer:
             return gradient_name(self.ground, Cause("", k, kind[1]))
         if kind == "A" and k < 0:
             return "X"
+        if kind in ("exp", "shifted"):
+            return f"np.exp(Z{k + 1}{' - max' if kind == 'shifted' else ''})"
         if kind == "slope":
             return f"f′(Z{k + 1})"
         return f"{'D' if kind == 'mask' else kind}{k + 1}"

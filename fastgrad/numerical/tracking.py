@@ -20,6 +20,15 @@ def thread_count(threads: int | None) -> int:
     return threads or most
 
 
+def phase(progress: Progress | None, doing: str) -> Progress | None:
+    """Begin another kind of work; return what is to be told of it: a progress that knows of such, none else."""
+    begin = getattr(progress, "begin", None)
+    if begin is None:
+        return None
+    begin(doing)
+    return progress
+
+
 class Tracker:
     """Counts parameters done, passes the count on, and hears Ctrl-C between blocks of work.
 

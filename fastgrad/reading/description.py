@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import LONGEST_QUOTE, InputError, quoted, shortened
+from fastgrad.foreign import as_numpy
 from fastgrad.model import activations, losses
 from fastgrad.model.activations import ACTIVATIONS
 from fastgrad.model.losses import LOGIT_OUTPUT, LOSSES
 from fastgrad.model.network import REDUCTIONS, Network
-from fastgrad.reading.arrays import as_numpy
 
 SYNONYMS: dict[str, dict[str, str]] = {
     "activation": {word: row.name for row in activations.ROWS for word in row.synonyms},

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from fastgrad.errors import InputError, quoted
+from fastgrad.foreign import as_numpy
 from fastgrad.model.network import Array, Problem, Recorded
-from fastgrad.reading.arrays import Raw, as_numpy, number_array
+from fastgrad.reading.arrays import Raw, number_array
 from fastgrad.reading.containers import opened
 from fastgrad.reading.description import Description, as_tuple, ask, layout_words
 from fastgrad.reading.intermediates import turned

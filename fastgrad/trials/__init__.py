@@ -24,6 +24,7 @@ from fastgrad.report import Report
 from fastgrad.report.formatting import closed, significant
 from fastgrad.report.parts import Finding
 from fastgrad.trials.calling import Answer, Function, Given, Point, ask, understand
+from fastgrad.trials.habits import habits_of
 from fastgrad.trials.points import grown, initialised, number_of_examples, repeated, with_examples
 from fastgrad.trials.report import BackwardReport, Observation, Trial, overall
 from fastgrad.trials.source import statement
@@ -86,6 +87,7 @@ class _Trials:
     def __init__(self, check_problem: CheckProblem, backward: Function, given: Given, seed: int) -> None:
         self.check_problem, self.backward, self.given = check_problem, backward, given
         self.rng = np.random.default_rng(seed)
+        self.habits = habits_of(backward)
         self.trials: list[Trial] = []
         self.answers: list[Answer] = []
         self.observations: list[Observation] = []
@@ -121,9 +123,16 @@ class _Trials:
         return replace(trial, report=replace(trial.report, findings=findings))
 
     def located(self, trial: Trial) -> Trial:
-        """Return a trial whose findings say where the line stands in the user's own file, as far as its name is found."""
-        found = trial.report.findings
-        findings = tuple(replace(one, where=self.place(one)) for one in found)
+        """Return a trial whose findings say where the line stands in the user's own file, and show it in the user's hand."""
+        findings = tuple(
+            replace(
+                finding,
+                where=self.place(finding),
+                formula=self.habits.written(finding.formula),
+                line=self.habits.written(finding.line),
+            )
+            for finding in trial.report.findings
+        )
         return replace(trial, report=replace(trial.report, findings=findings))
 
     def place(self, finding: Finding) -> str:

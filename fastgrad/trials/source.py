@@ -12,12 +12,10 @@ from typing import Any
 def statement(function: Callable[..., Any], names: Iterable[str]) -> str:
     """Return where the first of some names is assigned that is, as "file.py:34: dZ2 = dA2 * A2"; empty where none is.
 
-    Looked for in the whole file of the function: what makes a gradient may stand in a function that it calls. One that is
-    called elsewhere than here names its file as `source`.
+    Looked for in the whole file of the function: what makes a gradient may stand in a function that it calls.
     """
     try:
-        path = getattr(function, "source", None) or inspect.getsourcefile(inspect.unwrap(function))
-        text = Path(path).read_text(encoding="utf-8") if path else ""
+        path, text = text_of(function)
         statements = list(_assignments(ast.parse(text)))
     except (OSError, TypeError, ValueError, SyntaxError):  # no file, or none that can be read
         return ""
@@ -25,8 +23,14 @@ def statement(function: Callable[..., Any], names: Iterable[str]) -> str:
         for node in statements:
             if name in _assigned(node):
                 first = ast.get_source_segment(text, node) or ""
-                return f"{Path(str(path)).name}:{node.lineno}: {first.splitlines()[0]}"
+                return f"{Path(path).name}:{node.lineno}: {first.splitlines()[0]}"
     return ""
+
+
+def text_of(function: Callable[..., Any]) -> tuple[str, str]:
+    """Return the file of a function and its text; one that is called elsewhere than here names its file as `source`."""
+    path = getattr(function, "source", None) or inspect.getsourcefile(inspect.unwrap(function))
+    return str(path), Path(path).read_text(encoding="utf-8") if path else ""
 
 
 def _assignments(tree: ast.Module) -> Iterator[ast.Assign | ast.AugAssign | ast.AnnAssign]:
