@@ -71,12 +71,12 @@ class Layer:
         found = self.call(forward, named)[0]
         return found if isinstance(found, tuple) else (found,)
 
-    def weighed(self, point: Point) -> Callable[[dict[str, Any]], Any]:
+    def weighed(self, point: Point, forward: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
         """Return f(named) = Σ outputs · upstream gradient, whose gradient is what backward returns."""
         weights = point.dout if isinstance(point.dout, tuple) else (point.dout,)
 
         def f(named: dict[str, Any]) -> Any:
-            return sum(np.sum(out * weight) for out, weight in zip(self.outputs(self.forward, named), weights, strict=True))
+            return sum(np.sum(out * weight) for out, weight in zip(self.outputs(forward, named), weights, strict=True))
 
         return f
 
@@ -105,7 +105,7 @@ LAYERS = tuple(Layer(path) for path in sorted(FOLDER.glob("*.py")))
 
 def by_hand(layer: Layer, point: Point) -> dict[str, Any]:
     """Return the gradients by complex steps, or by differences at four points where forward drops imaginary parts."""
-    f = layer.weighed(point)
+    f = layer.weighed(point, layer.forward)
     return {
         name: np.array([_entry(f, point.named, name, k) for k in range(point.named[name].size)]) for name in real(point.named)
     }

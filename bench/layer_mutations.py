@@ -150,7 +150,7 @@ def checked(layer: Layer, space: dict[str, Any], point: Point) -> Any:
     """Return fastgrad's report of a layer with that backward function."""
     arrays = {name: point.named[name] for name in real(point.named)}
     fixed = {name: value for name, value in point.named.items() if name not in arrays}
-    weighed = layer.weighed(point)
+    weighed = layer.weighed(point, space["forward"])
     copies = {name: value.copy() for name, value in point.named.items()}
     found = layer.by_name(space["backward"](point.dout, layer.call(space["forward"], copies)[1]))
     return fastgrad.check_function(lambda x: weighed({**fixed, **x}), {name: found[name] for name in arrays}, arrays)
