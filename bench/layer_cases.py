@@ -45,10 +45,10 @@ class Layer:
         self.names = tuple(inspect.signature(self.forward).parameters)
         self.has_cache = self.name != "gelu"
 
-    def point(self, seed: int, dtype: Any = np.float64, size: str = "small") -> Point:
-        """Draw a point and an upstream gradient."""
+    def point(self, seed: int, dtype: Any = np.float64, size: str = "small", scale: float = 1.0) -> Point:
+        """Draw a point, all its real inputs multiplied by a scale, and an upstream gradient."""
         draw = np.random.default_rng([seed, *self.name.encode()])
-        inputs = self.space["inputs"](draw, dtype, size)
+        inputs = _scaled(self.space["inputs"](draw, dtype, size), scale)
         outputs = self.outputs(self.forward, self.by_name(inputs))
         found = [np.asarray(draw.normal(size=np.shape(out)), dtype=dtype) for out in outputs]
         dout = tuple(found) if len(found) > 1 else found[0] if found[0].ndim else dtype(found[0])
@@ -93,6 +93,14 @@ class Layer:
             return None
         fits = all(np.isfinite(each).all() and each.shape == named[name].shape for name, each in gradient.items())
         return gradient if fits and len(found) <= len(named) else None
+
+
+def _scaled(inputs: Any, scale: float) -> Any:
+    if isinstance(inputs, dict):
+        return {name: _scaled(value, scale) for name, value in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(_scaled(value, scale) for value in inputs)
+    return (inputs * scale).astype(inputs.dtype) if inputs.dtype.kind == "f" else inputs
 
 
 def real(named: dict[str, Any]) -> list[str]:
