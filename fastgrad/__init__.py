@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from fastgrad.functions.check import check_function
     from fastgrad.functions.gradient import derivative, numerical_gradient
     from fastgrad.functions.report import FunctionReport
+    from fastgrad.layers.check import check_layer
+    from fastgrad.layers.report import LayerReport
     from fastgrad.reading.modelfile import save
     from fastgrad.report import GradientError, Report
     from fastgrad.report.pictures import draw_errors
@@ -28,10 +30,12 @@ __all__ = [
     "GradientError",
     "InputError",
     "Interrupted",
+    "LayerReport",
     "Report",
     "__version__",
     "check",
     "check_function",
+    "check_layer",
     "derivative",
     "draw_errors",
     "gradient_descent",
@@ -45,9 +49,11 @@ _HOMES = {
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
     "Interrupted": "fastgrad.errors",
+    "LayerReport": "fastgrad.layers.report",
     "Report": "fastgrad.report",
     "check": "fastgrad.walk",
     "check_function": "fastgrad.functions.check",
+    "check_layer": "fastgrad.layers.check",
     "derivative": "fastgrad.functions.gradient",
     "draw_errors": "fastgrad.report.pictures",
     "gradient_descent": "fastgrad.teaching.descent",

@@ -17,7 +17,7 @@ ROOMS = (
     {"kernels"},
     {"report", "model"},
     {"functions", "reading", "numerical"},
-    {"judging"},
+    {"judging", "layers"},
     {"diagnosis", "trials"},
     {"walk"},
     {"teaching"},

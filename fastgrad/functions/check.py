@@ -115,7 +115,8 @@ def check_function(
     if method == "directions" or (method == "auto" and function.x.size > MOST_ENTRIES):
         report = directions.check(function, claim, noise, seed, began)
     else:
-        report = _check_entries(Case(function, claim, noise, scale_of(function.x)), step, seed, began)
+        case = Case(function, claim, noise, scale_of(function.x))
+        report = _report(case, judge_entries(case, step, seed), step is None, began)
     if report.passed or report.scheme == "complex":
         return report
     if not function.settles():
@@ -140,7 +141,47 @@ class Case(NamedTuple):
         return self.claim.rounding(numerical, self.noise, self.scale)
 
 
-def _check_entries(case: Case, step: float | None, seed: int, began: float) -> FunctionReport:
+class Judged(NamedTuple):
+    """What was found of every entry, each array of shape (size,).
+
+    Attributes
+    ----------
+    numerical, bound : ndarray
+        The numerical value, and how far off from it a right claim may be.
+    entries : dict
+        Reports of the entries that were looked at twice.
+    look : Look
+        The first look.
+    """
+
+    numerical: Array
+    bound: Array
+    entries: dict[int, EntryReport]
+    look: Look
+
+    @property
+    def plain(self) -> NDArray[np.bool_]:
+        """Entries that have a bound, are not on a kink and not inconclusive."""
+        plain = np.isfinite(self.numerical) & np.isfinite(self.bound)
+        others = (
+            entry for entry, report in self.entries.items() if report.verdict == "inconclusive" or "kink" in report.reason
+        )
+        plain[list(others)] = False
+        return plain
+
+    def counts(self) -> Counts:
+        """Return how many entries there are, wrong, inconclusive, and on a kink."""
+        found = list(self.entries.values())
+        wrong, inconclusive = (sum(entry.verdict == verdict for entry in found) for verdict in ("wrong", "inconclusive"))
+        return Counts(self.numerical.size, wrong, inconclusive, sum("kink" in entry.reason for entry in found))
+
+    def notable(self, case: Case) -> list[EntryReport]:
+        """Return the entries that are not plainly right, worst first; where all are, the one furthest off."""
+        found = [entry for entry in self.entries.values() if entry.verdict != "right" or entry.reason]
+        return sorted(found, key=_concern) or [_furthest(case.function, case.claim, self.numerical, self.bound)]
+
+
+def judge_entries(case: Case, step: float | None, seed: int) -> Judged:
     """Screen every entry, hand those in doubt to extrapolation, and judge what it found."""
     function, claim, noise, _ = case
     look = _first_look(function, noise, step)
@@ -161,8 +202,7 @@ def _check_entries(case: Case, step: float | None, seed: int, began: float) -> F
         for entry, finding in zip(entries.tolist(), _findings(case, entries, found, numerical, bound, largest), strict=True):
             judged[entry] = _judge(function, noise, entry, finding)
         judged |= _wrong_together(case, entries, found, judged, seed)
-    shown = numerical if step is None else look.values
-    return _report(function, claim, noise, judged, (numerical, bound, shown), look, began)
+    return Judged(numerical, bound, judged, look)
 
 
 def _second_look(case: Case, look: Look, entries: NDArray[np.int64]) -> Extrapolated:
@@ -321,35 +361,18 @@ def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
     return "wrong", f"{sides}; the claim is not between them"
 
 
-def _report(
-    function: Function,
-    claim: Claim,
-    noise: Noise,
-    judged: dict[int, EntryReport],
-    values: tuple[Array, Array, Array],
-    look: Look,
-    began: float,
-) -> FunctionReport:
-    numerical, bound, shown = values
-    counts = Counts(
-        total=function.x.size,
-        wrong=sum(entry.verdict == "wrong" for entry in judged.values()),
-        inconclusive=sum(entry.verdict == "inconclusive" for entry in judged.values()),
-        kinks=sum("kink" in entry.reason for entry in judged.values()),
-    )
-    notable = sorted((entry for entry in judged.values() if entry.verdict != "right" or entry.reason), key=_concern)
-    if not notable:
-        notable = [_furthest(function, claim, numerical, bound)]
-    plain = np.isfinite(numerical) & np.isfinite(bound)
-    plain[[entry for entry, report in judged.items() if report.verdict == "inconclusive" or "kink" in report.reason]] = False
+def _report(case: Case, judged: Judged, is_automatic: bool, began: float) -> FunctionReport:
+    function, claim, noise, _ = case
+    numerical, bound, entries, look = judged
+    counts, plain = judged.counts(), judged.plain
     # An error of twice what explains a difference, tolerance included, is caught for certain.
-    sensitivity, tensors = lines(function.layout, claim, numerical, bound + claim.allowed(numerical), plain, judged)
+    sensitivity, tensors = lines(function.layout, claim, numerical, bound + claim.allowed(numerical), plain, entries)
     return FunctionReport(
         verdict="wrong" if counts.wrong else "inconclusive" if counts.inconclusive else "right",
         counts=counts,
-        entries=tuple(notable),
+        entries=tuple(judged.notable(case)),
         ratio=ratio_of(claim.values, numerical, np.where(plain, bound, np.inf)) if counts.wrong else None,
-        relative_difference=relative_difference(claim.values, shown),
+        relative_difference=relative_difference(claim.values, numerical if is_automatic else look.values),
         value=function.value,
         noise=noise.level,
         method="entries",

@@ -67,9 +67,10 @@ class Function:
         batched: bool = False,
         bounds: Any = None,
         reset: Callable[[], object] | None = None,
+        name: str = "f",
     ) -> None:
         if not callable(f):
-            raise InputError(f"f is of type {type(f).__name__}; expected a function")
+            raise InputError(f"{name} is of type {type(f).__name__}; expected a function")
         threads = 1 if workers is None else whole_number(workers, "workers", 1)
         if batched and workers is not None:
             raise InputError("a batched function is called with many points at once; give either workers or batched")
@@ -83,7 +84,7 @@ class Function:
         self.reset = reset or _nothing
         self.evaluations = 0
         self.failure: InputError | None = None
-        self._f, self._workers, self._batched = f, threads, batched
+        self._f, self._name, self._workers, self._batched = f, name, threads, batched
         self._compiled = not batched and reset is None and self.layout.kind in ("number", "array") and compiled.is_compiled(f)
         self.value = self._base()
 
@@ -164,9 +165,9 @@ class Function:
         first, second = (self._at(iter([self.x.copy()]), 1, False)[0] for _ in range(2))
         if first != second:
             raise InputError(
-                f"f gives {float(first)!r} and then {float(second)!r} for the same x; a derivative needs one value for one "
-                "point: seed what it draws anew in each call, and let it keep nothing from one call to the next. "
-                "check_function(…, seed=reset) calls reset(), lambda: np.random.seed(0) for example, before each call"
+                f"{self._name} gives {float(first)!r} and then {float(second)!r} for the same x; a derivative needs one value "
+                "for one point: seed what it draws anew in each call, and let it keep nothing from one call to the next. "
+                "seed=reset calls reset(), lambda: np.random.seed(0) for example, before each call"
             )
         return float(first)
 
@@ -222,7 +223,7 @@ class Function:
             array = np.empty(0, dtype=object)
         if array.size != 1 or array.dtype.kind not in ("fiubc" if dtype is np.complex128 else "fiub"):
             hint = "; is its return missing?" if value is None else SEVERAL if array.size > 1 else ""
-            raise InputError(f"f gives {_described(value)} at {self._where(point)}; expected one real number{hint}")
+            raise InputError(f"{self._name} gives {_described(value)} at {self._where(point)}; expected one real number{hint}")
         return array.reshape(()).item()
 
     def _call(self, argument: Any, kept: NDArray[Any], forgiving: bool) -> Any:
@@ -237,7 +238,7 @@ class Function:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # exit() included: a test that ends with code 0 would count as passed
-            failure = InputError(f"f raises {type(error).__name__}: {error}; at {self._where(kept)}")
+            failure = InputError(f"{self._name} raises {type(error).__name__}: {error}; at {self._where(kept)}")
             if forgiving and isinstance(error, (ArithmeticError, ValueError)):
                 self.failure = self.failure or failure
                 return FAILED
@@ -246,7 +247,9 @@ class Function:
     def _finite(self, value: Any, point: NDArray[Any], forgiving: bool) -> Any:
         if np.isfinite(value):
             return value
-        failure = InputError(f"f gives {value} at {self._where(point)}; a derivative needs finite values there and nearby")
+        failure = InputError(
+            f"{self._name} gives {value} at {self._where(point)}; a derivative needs finite values there and nearby"
+        )
         if not forgiving:
             raise failure
         self.failure = self.failure or failure
@@ -308,7 +311,7 @@ class Function:
         if changed.size:
             entry = int(changed[0])
             what = f"{self.layout.label(entry)} was {kept[entry]} and is {point[entry]} after the call"
-        return InputError(f"f modifies its argument: {what}; let it work on a copy (x = x.copy())")
+        return InputError(f"{self._name} modifies its argument: {what}; let it work on a copy (x = x.copy())")
 
     def _where(self, point: NDArray[Any]) -> str:
         """Name a point: by its numbers if they are few, else by how it differs from x."""

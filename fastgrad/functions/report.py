@@ -219,7 +219,7 @@ class FunctionReport(BaseReport):
             yield Padding(_tensor_table(self.tensors, ascii_only), (0, 0, 0, 1))
         if self.entries:
             yield Text()
-            yield Padding(_table(self.entries, ascii_only), (0, 0, 0, 1))
+            yield Padding(entry_table(self.entries, ascii_only), (0, 0, 0, 1))
         yield Text()
         yield from (Text(sentence) for sentence in _sentences(self))
 
@@ -246,7 +246,7 @@ def _sentence(report: FunctionReport) -> str:
     return "The gradient is right."
 
 
-def _table(entries: tuple[EntryReport, ...], ascii_only: bool) -> Table:
+def entry_table(entries: tuple[EntryReport, ...], ascii_only: bool) -> Table:
     """Return a line for each entry, up to a dozen."""
     reasons = any(entry.reason for entry in entries)
     table = columns("entry", "verdict", "claimed", "numerical", "±", right=("claimed", "numerical", "±"))

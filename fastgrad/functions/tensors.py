@@ -29,8 +29,19 @@ def lines(
 
     Of entries that are not plain, on a kink or inconclusive, the bound does not say what would have been caught.
     """
-    if len(layout.names) == 1:
-        return _sensitivity(numerical[plain], bound[plain]), ()
+    tensors = tensor_lines(layout, claim, numerical, bound, plain, judged) if len(layout.names) > 1 else ()
+    return sensitivity_of(numerical[plain], bound[plain]), tensors
+
+
+def tensor_lines(
+    layout: Layout,
+    claim: Claim,
+    numerical: Array,
+    bound: Array,
+    plain: NDArray[np.bool_],
+    judged: dict[int, EntryReport],
+) -> tuple[FunctionTensor, ...]:
+    """Return a line for each tensor; arguments as for `lines`."""
     tensors = []
     for place, (start, stop) in enumerate(pairwise(layout.starts)):
         part = slice(start, stop)
@@ -45,10 +56,10 @@ def lines(
                 inconclusive=inconclusive,
                 kinks=sum("kink" in report.reason for report in inside),
                 relative_difference=relative_difference(claim.values[part], numerical[part]),
-                sensitivity=_sensitivity(numerical[part][plain[part]], bound[part][plain[part]]),
+                sensitivity=sensitivity_of(numerical[part][plain[part]], bound[part][plain[part]]),
             )
         )
-    return _sensitivity(numerical[plain], bound[plain]), tuple(tensors)
+    return tuple(tensors)
 
 
 def domain_remark(function: Function) -> Iterator[str]:
@@ -58,7 +69,7 @@ def domain_remark(function: Function) -> Iterator[str]:
         yield f"f leaves its domain near x, where smaller steps were taken: {where}."
 
 
-def _sensitivity(numerical: Array, bound: NDArray[np.float64]) -> float | None:
+def sensitivity_of(numerical: Array, bound: NDArray[np.float64]) -> float | None:
     """Return twice the largest bound, relative to the root mean square of the entries; None where all of them are 0.
 
     Twice, for the numerical value may itself be off by as much as the bound, towards the claim.

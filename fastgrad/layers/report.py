@@ -1,0 +1,279 @@
+"""What a check of a layer found: one immutable object, its text and its dictionary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from fastgrad.functions.report import EntryReport, entry_table
+from fastgrad.report.base import BaseReport
+from fastgrad.report.documents import finding_to_dict, number
+from fastgrad.report.formatting import above, counted, duration, listed, printable, significant
+from fastgrad.report.parts import Finding
+from fastgrad.report.table import columns
+from fastgrad.report.verdicts import signed
+
+Verdict = Literal["right", "wrong", "inconclusive", "not judged"]
+TensorVerdict = Literal["right", "wrong", "inconclusive", "not judged", "left out"]
+
+
+@dataclass(frozen=True)
+class LayerTensor:
+    """What was found of the gradient of one input or parameter of a layer.
+
+    Attributes
+    ----------
+    name : str
+        The input in the user's terms: "x", "W".
+    shape : tuple of int
+        Its shape.
+    verdict : {"right", "wrong", "inconclusive", "not judged", "left out"}
+        What is to be thought of it; not judged where there is no gradient, left out where it is frozen or has none.
+    total, wrong, inconclusive, kinks : int
+        Entries in all, wrong, inconclusive, and on a kink; along directions, the wrong ones that halving found.
+    relative_difference : float or None
+        ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖); along directions, of the slopes.
+    sensitivity : float or None
+        The error, relative to the root mean square of the entries, above which it would have been caught in whichever of them.
+    reason : str
+        Why; often empty.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    verdict: TensorVerdict
+    total: int
+    wrong: int = 0
+    inconclusive: int = 0
+    kinks: int = 0
+    relative_difference: float | None = None
+    sensitivity: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What was found at another point, along random directions of each tensor.
+
+    Attributes
+    ----------
+    point : str
+        Which point: "other numbers", "7 rows in the place of 8".
+    wrong : tuple of str
+        Tensors whose gradient is wrong there.
+    tried : bool
+        Whether forward and backward took the point; `reason` says why not.
+    reason : str
+        What happened, in words; may be empty.
+    """
+
+    point: str
+    wrong: tuple[str, ...]
+    tried: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class LayerReport(BaseReport):
+    """What a check of a layer's backward pass found; true where it passed.
+
+    Attributes
+    ----------
+    verdict : {"right", "wrong", "inconclusive", "not judged"}
+        Wrong where any gradient is, at any point; not judged where one is missing.
+    tensors : tuple of LayerTensor
+        A line for each input and parameter.
+    entries : tuple of EntryReport
+        Entries that are not plainly right, worst first; where all are, the one furthest off.
+    elsewhere : tuple of Elsewhere
+        The other points.
+    findings : tuple of Finding
+        What explains the wrong entries.
+    inputs, outputs : str
+        Names and shapes.
+    method : {"entries", "directions"}
+        What was moved.
+    scheme : str
+        How differences were taken first: "complex", "central", "extrapolated".
+    noise : float
+        Noise of the weighted sum of outputs.
+    directions : int
+        Random directions of each tensor, 0 by entries.
+    miss, smallest : float
+        Along directions: the chance that all miss a mistake of more than `smallest` in one tensor.
+    upstream : str
+        Where the upstream gradient came from.
+    seed : int
+        Seed of everything that was drawn.
+    evaluations : int
+        Calls of forward.
+    seconds : float
+        Time of the check.
+    tolerance : float
+        Share of an entry by which it was allowed to be off.
+    blind_spots : tuple of str
+        What this point hides, each a sentence.
+    remarks : tuple of str
+        What else there is to say.
+    """
+
+    verdict: Verdict
+    tensors: tuple[LayerTensor, ...]
+    entries: tuple[EntryReport, ...]
+    elsewhere: tuple[Elsewhere, ...]
+    findings: tuple[Finding, ...]
+    inputs: str
+    outputs: str
+    method: Literal["entries", "directions"]
+    scheme: str
+    noise: float
+    directions: int
+    miss: float
+    smallest: float
+    upstream: str
+    seed: int
+    evaluations: int
+    seconds: float
+    tolerance: float = 0.0
+    blind_spots: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found elsewhere, what the point hides, and the remarks."""
+        return tuple(_notes(self))
+
+    def sentence(self) -> str:
+        """Return the verdict as a sentence."""
+        return _sentence(self)
+
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield the layer, its tensors, the entries in question, and what is to be said of them."""
+        yield Text(printable(f"inputs {self.inputs}; {self.outputs}"), style="dim")
+        yield Text()
+        yield Padding(_tensor_table(self.tensors, ascii_only), (0, 0, 0, 1))
+        if any(entry.verdict != "right" or entry.reason for entry in self.entries):
+            yield Text()
+            yield Padding(entry_table(self.entries, ascii_only), (0, 0, 0, 1))
+        yield Text()
+        yield from (Text(printable(sentence)) for sentence in _sentences(self))
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
+        return {
+            "tensors": [_tensor_to_dict(tensor) for tensor in self.tensors],
+            "entries": [entry_to_dict(entry) for entry in self.entries],
+            "elsewhere": [{**asdict(point), "wrong": list(point.wrong)} for point in self.elsewhere],
+            "findings": [finding_to_dict(finding) for finding in self.findings],
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "method": self.method,
+            "scheme": self.scheme,
+            "noise": number(self.noise),
+            "directions": self.directions,
+            "miss": number(self.miss),
+            "smallest": number(self.smallest),
+            "upstream": self.upstream,
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+            "seconds": number(self.seconds),
+            "tolerance": number(self.tolerance),
+            "blind_spots": list(self.blind_spots),
+            "remarks": list(self.remarks),
+        }
+
+
+def _tensor_to_dict(tensor: LayerTensor) -> dict[str, Any]:
+    return {
+        **asdict(tensor),
+        "shape": list(tensor.shape),
+        "relative_difference": number(tensor.relative_difference),
+        "sensitivity": number(tensor.sensitivity),
+    }
+
+
+def entry_to_dict(entry: EntryReport) -> dict[str, Any]:
+    """Return one element of the document's list `entries`."""
+    values = {name: number(getattr(entry, name)) for name in ("claimed", "numerical", "bound")}
+    return {**asdict(entry), **values}
+
+
+def _sentence(report: LayerReport) -> str:
+    judged = [tensor for tensor in report.tensors if tensor.verdict != "left out"]
+    named = {verdict: [tensor.name for tensor in judged if tensor.verdict == verdict] for verdict in ("wrong", "not judged")}
+    total = counted(len(judged), "gradient")
+    if named["wrong"]:
+        verb = "is" if len(named["wrong"]) == 1 else "are"
+        return printable(f"{len(named['wrong'])} of {total} {verb} wrong: {listed(named['wrong'])}.")
+    if report.verdict == "wrong":
+        (where, *_) = [point for point in report.elsewhere if point.wrong]
+        return printable(f"Right at the given point, and wrong with {where.point}: {listed(list(where.wrong))}.")
+    if named["not judged"]:
+        return printable(f"There is no gradient of {listed(named['not judged'])}.")
+    if report.verdict == "inconclusive":
+        open_ = [tensor.name for tensor in judged if tensor.verdict == "inconclusive"]
+        return printable(f"{len(open_)} of {total} {'is' if len(open_) == 1 else 'are'} inconclusive: {listed(open_)}.")
+    along = f" along {report.directions} random directions each" if report.method == "directions" else ""
+    return f"The gradient is right{along}." if len(judged) == 1 else f"All {len(judged)} gradients are right{along}."
+
+
+def _tensor_table(tensors: tuple[LayerTensor, ...], ascii_only: bool) -> Table:
+    """Return a line for each tensor."""
+    headings = ("gradient of", "verdict", "wrong", "of", "rel. difference", "caught above")
+    table = columns(*headings, right=headings[2:])
+    if any(tensor.reason for tensor in tensors):
+        table.add_column("because", overflow="fold")
+    for tensor in tensors:
+        difference = "-" if tensor.relative_difference is None else significant(tensor.relative_difference, 2)
+        caught = "-" if tensor.sensitivity is None else above(tensor.sensitivity)
+        wrong = f"{tensor.wrong:,}" if tensor.verdict in ("right", "wrong", "inconclusive") else "-"
+        cells = [Text(printable(tensor.name)), signed(tensor.verdict, ascii_only)]
+        cells += [Text(cell) for cell in (wrong, f"{tensor.total:,}", difference, caught)]
+        table.add_row(*cells, *([Text(printable(tensor.reason))] if tensor.reason else []))
+    return table
+
+
+def _notes(report: LayerReport) -> Iterator[str]:
+    kinks = sum(tensor.kinks for tensor in report.tensors)
+    if kinks:
+        yield (
+            f"{counted(kinks, 'entry')} {'is' if kinks == 1 else 'are'} on a kink, where any value between the one-sided "
+            "slopes is right by itself."
+        )
+    yield from (_elsewhere(point) for point in report.elsewhere)
+    yield from (f"Blind spot: {spot}" for spot in report.blind_spots)
+    yield from report.remarks
+
+
+def _elsewhere(point: Elsewhere) -> str:
+    if not point.tried:
+        return f"Not tried with {point.point}: {point.reason}"
+    if point.wrong:
+        return f"With {point.point} wrong: {listed(list(point.wrong))}. {point.reason}".rstrip()
+    return f"With {point.point} nothing is wrong along some random directions.{' ' if point.reason else ''}{point.reason}"
+
+
+def _sentences(report: LayerReport) -> Iterator[str]:
+    """Yield what stands below the tables."""
+    for finding in report.findings:
+        yield f"{finding.sentence} {finding.repair} [{finding.code}]"
+    yield from report.notes
+    if report.method == "directions" and report.verdict == "right":
+        yield (
+            f"A mistake larger than {report.smallest:.1e}, over all entries of a tensor, is missed with a chance of at most "
+            f"{report.miss:.2g}; a smaller one may be missed."
+        )
+    if report.tolerance:
+        yield f"The tolerance allows an entry to be off by {significant(report.tolerance)} of itself."
+    yield report.upstream
+    how = {"complex": "with complex steps", "central": "by central differences, extrapolated where in question"}
+    yield (
+        f"forward was called {counted(report.evaluations, 'time')} in {duration(report.seconds)}, "
+        f"{how.get(report.scheme, 'by extrapolated differences')}."
+    )

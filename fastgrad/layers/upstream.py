@@ -1,0 +1,160 @@
+"""The upstream gradient: drawn at random or given, and the weighted sum of outputs whose gradient backward then returns.
+
+Called by everything here that judges a backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastgrad.errors import InputError
+from fastgrad.layers.arguments import Outputs, Raw, described
+
+Values = Sequence[Any]
+
+
+class Upstream(NamedTuple):
+    """An upstream gradient: one array for each output, None for whole numbers, and where it came from."""
+
+    parts: tuple[Any, ...]
+    told: str
+
+    @property
+    def hides(self) -> bool:
+        """Whether all its entries, or all its rows, are equal, under which gradients of normalisations vanish."""
+        arrays = [np.asarray(part) for part in self.parts if part is not None]
+        return all(array.size > 1 and bool(np.all(array == array[:1])) for array in arrays if array.ndim) and any(
+            array.ndim for array in arrays
+        )
+
+
+def upstream_of(given: Any, outputs: Outputs, seed: int) -> Upstream:
+    """Return the upstream gradient that was given, or draw one.
+
+    Notes
+    -----
+    Entries are ±(0.5 to 1.5), so that every output counts, rounded to single precision, so that each precision has the same.
+    A loss has the upstream gradient 1 where nobody says otherwise.
+
+    Raises
+    ------
+    InputError
+        If what was given has not the form of the outputs.
+    """
+    if given is None and outputs.is_one_number:
+        return Upstream(
+            (_like(np.float64(1.0), outputs.arrays[0]),), "The output is one number, and its upstream gradient is 1."
+        )
+    if given is None:
+        told = f"The upstream gradient was drawn with seed {seed}, since ones or equal rows hide mistakes."
+        return Upstream(tuple(_drawn(outputs, seed)), told)
+    return Upstream(tuple(_given(given, outputs)), "The upstream gradient is the one that was given.")
+
+
+def _drawn(outputs: Outputs, seed: int) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    parts = []
+    for array in outputs.arrays:
+        values = rng.uniform(0.5, 1.5, array.shape) * rng.choice([-1.0, 1.0], array.shape)
+        parts.append(_like(np.asarray(values, dtype=np.float32), array) if array.dtype.kind == "f" else None)
+    return parts
+
+
+def _given(given: Any, outputs: Outputs) -> list[Any]:
+    if outputs.kind == "single":
+        values = [given]
+    elif outputs.kind == "dict" and isinstance(given, Mapping) and given.keys() == set(outputs.names):
+        values = [given[name] for name in outputs.names]
+    elif isinstance(given, list | tuple) and len(given) == len(outputs.arrays):
+        values = list(given)
+    else:
+        raise InputError(f"upstream is {described(given)}, and forward gives {outputs.shown()}; give one array for each")
+    return [_fitting(value, array, name) for value, array, name in zip(values, outputs.arrays, outputs.names, strict=True)]
+
+
+def _fitting(value: Any, array: Raw, name: str) -> Any:
+    if value is None and array.dtype.kind != "f":
+        return None
+    try:
+        found = np.array(value, dtype=array.dtype if array.dtype.kind == "f" else np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(0)
+    if found.shape != array.shape or not np.isfinite(found).all():
+        raise InputError(
+            f"upstream for {name} is {described(value)}, and {name} has shape {array.shape}; give finite numbers of that shape"
+        )
+    return found
+
+
+def _like(values: Any, array: Raw) -> Any:
+    """Return values in an output's precision and shape."""
+    return np.asarray(values, dtype=array.dtype).reshape(array.shape)
+
+
+class Weighted:
+    """The sum of a layer's outputs, each entry times its upstream gradient, as a function of the inputs that move.
+
+    Parameters
+    ----------
+    subject : Pair or Object
+        The layer.
+    values : sequence
+        All its inputs.
+    places : dict
+        The place of each input that moves, by its name.
+    outputs : Outputs
+        The outputs at the point.
+    upstream : Upstream
+        Their weights.
+    """
+
+    def __init__(self, subject: Any, values: Values, places: dict[str, int], outputs: Outputs, upstream: Upstream) -> None:
+        self._subject, self._values, self._places = subject, list(values), places
+        self._shapes = outputs.shapes
+        self._weights = [None if part is None else np.asarray(part, dtype=np.float64) for part in upstream.parts]
+        self._casts = False
+        self._casts = self._needs_single()
+
+    def __call__(self, moved: Mapping[str, Any]) -> Any:
+        """Return the weighted sum; nan where an output is not finite."""
+        outputs = self._subject.run(self.at(moved))
+        if outputs.shapes != self._shapes:
+            raise InputError(
+                f"forward gives {outputs.shown()} near the point, and other shapes at it; it has to be one function"
+            )
+        parts = [
+            (weight * array).sum() for weight, array in zip(self._weights, outputs.arrays, strict=True) if weight is not None
+        ]
+        return sum(parts[1:], parts[0])
+
+    def at(self, moved: Mapping[str, Any]) -> list[Any]:
+        """Return all inputs, those that move with the numbers given, the others as copies."""
+        values = [value.copy() if isinstance(value, np.ndarray) else value for value in self._values]
+        for name, place in self._places.items():
+            value = moved[name]
+            values[place] = _cast(value, self._values[place]) if self._casts and not np.iscomplexobj(value) else value
+        return values
+
+    def _needs_single(self) -> bool:
+        """Whether forward takes inputs of single precision and fails with the same numbers in double precision."""
+        originals = {name: self._values[place] for name, place in self._places.items()}
+        if all(np.asarray(value).dtype == np.float64 for value in originals.values()):
+            return False
+        try:
+            self({name: widened(value) for name, value in originals.items()})
+        except Exception:  # whatever a stranger's code raises: with the dtype that was given it is known to work
+            return True
+        return False
+
+
+def widened(value: Any) -> Any:
+    """Return an input in double precision; a plain number stays one."""
+    return np.array(value, dtype=np.float64) if isinstance(value, np.ndarray) else float(value)
+
+
+def _cast(value: Any, original: Any) -> NDArray[Any] | Any:
+    return value.astype(original.dtype) if isinstance(value, np.ndarray) else np.asarray(original).dtype.type(value)
