@@ -49,7 +49,8 @@ class Layer:
         """Draw a point, all its real inputs multiplied by a scale, and an upstream gradient."""
         draw = np.random.default_rng([seed, *self.name.encode()])
         inputs = _scaled(self.space["inputs"](draw, dtype, size), scale)
-        outputs = self.outputs(self.forward, self.by_name(inputs))
+        with np.errstate(all="ignore"):
+            outputs = self.outputs(self.forward, self.by_name(inputs))
         found = [np.asarray(draw.normal(size=np.shape(out)), dtype=dtype) for out in outputs]
         dout = tuple(found) if len(found) > 1 else found[0] if found[0].ndim else dtype(found[0])
         return Point(inputs, self.by_name(inputs), dout)

@@ -88,7 +88,7 @@ def fastgrad_passes(layer: Layer, forward: Counted, backward: Callable[..., Any]
     try:
         report = layer_mutations.checked(layer, {"forward": forward, "backward": backward}, point)
     except InputError:
-        return False  # refused, with the reason: what cannot be a gradient is not called right
+        return False  # refused with a reason: what cannot be a gradient is not called right
     return {"right": True, "wrong": False}.get(report.verdict)
 
 
@@ -197,15 +197,15 @@ def scipy_check_grad(layer: Layer, forward: Counted, backward: Callable[..., Any
     return bool(check_grad(f, lambda x: claimed, f.x) <= SCIPY_BOUND * max(1.0, np.linalg.norm(claimed)))
 
 
-def with_numdifftools(layer: Layer, forward: Counted, backward: Callable[..., Any], point: Point) -> bool:
+def withnumdifftools_gradient(layer: Layer, forward: Counted, backward: Callable[..., Any], point: Point) -> bool:
     """Compare with numdifftools' gradient by numpy.allclose."""
-    numerical, calls = _numdifftools(layer, point)
+    numerical, calls = numdifftools_gradient(layer, point)
     forward.calls += calls
     return bool(np.allclose(numerical, Flat(layer, forward, point).flat(claim(layer, forward.forward, backward, point))))
 
 
 @cache
-def _numdifftools(layer: Layer, point: Point) -> tuple[Any, int]:
+def numdifftools_gradient(layer: Layer, point: Point) -> tuple[Any, int]:
     """Return the numerical gradient, which is that of all mutants of a backward pass, and the evaluations."""
     import numdifftools
 
