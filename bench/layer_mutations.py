@@ -20,7 +20,7 @@ import fastgrad
 from fastgrad.errors import InputError
 
 import mutator
-from layer_cases import Layer, Point, real
+from layer_cases import Layer, Point
 
 CHANGED, SAME = 1e-9, 1e-12
 """Share of the largest entry by which a gradient must change to be a case, and below which a tensor is as it was."""

@@ -197,7 +197,7 @@ def scipy_check_grad(layer: Layer, forward: Counted, backward: Callable[..., Any
     return bool(check_grad(f, lambda x: claimed, f.x) <= SCIPY_BOUND * max(1.0, np.linalg.norm(claimed)))
 
 
-def withnumdifftools_gradient(layer: Layer, forward: Counted, backward: Callable[..., Any], point: Point) -> bool:
+def with_numdifftools(layer: Layer, forward: Counted, backward: Callable[..., Any], point: Point) -> bool:
     """Compare with numdifftools' gradient by numpy.allclose."""
     numerical, calls = numdifftools_gradient(layer, point)
     forward.calls += calls
