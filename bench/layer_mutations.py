@@ -62,8 +62,8 @@ class Case:
 
 
 @cache
-def _mutants(layer: Layer) -> list[Case]:
-    """Return the cases of a layer in double precision, exchanged names drawn, in seeded order."""
+def _mutants(layer: Layer, most: int | None) -> list[Case]:
+    """Return the cases of a layer in double precision, exchanged names drawn, in seeded order, or the first of them."""
     draw = np.random.default_rng([*layer.name.encode()])
     point = layer.point(1)
     right = layer.gradient(layer.space, point)
@@ -71,6 +71,8 @@ def _mutants(layer: Layer) -> list[Case]:
     found, seen, names = [], set(), 0
     every = list(mutator.mutants(ast.unparse(layer.tree), layer.mutated))
     for k in draw.permutation(len(every)):
+        if len(found) == most:
+            break
         if every[k].kind == NAME and names == NAMES:
             continue
         case = _case(layer, every[k], len(found), point, right)
@@ -106,7 +108,7 @@ def loaded(text: str, name: str) -> dict[str, Any] | None:
 
 def cases(layer: Layer, dtype: Any = np.float64, most: int | None = None) -> Iterator[Case]:
     """Yield the cases of a layer, or the first of them, at points of that precision."""
-    for case in _mutants(layer)[:most]:
+    for case in _mutants(layer, most):
         if dtype == np.float64:
             yield case
             continue

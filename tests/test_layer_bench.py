@@ -9,15 +9,35 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "bench"))
 
 import layer_cases
+import layer_mutations
+
+CUT = 3
+"""Mutants of each layer, in each precision."""
 
 each_layer = pytest.mark.parametrize("layer", layer_cases.LAYERS, ids=lambda layer: layer.name)
+each_precision = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=lambda dtype: dtype.__name__)
+
+
+def test_fifteen_layers_lie_in_the_bench():
+    assert len(layer_cases.LAYERS) == 15
 
 
 @each_layer
 def test_layers_of_the_bench_are_right_by_steps_taken_by_hand(layer):
-    for size in ("small", "other"):
-        point = layer.point(1, size=size)
-        gradient, exact = layer.gradient(layer.space, point), layer_cases.by_hand(layer, point)
-        assert gradient.keys() == exact.keys()
-        for name, found in gradient.items():
-            assert np.abs(found.ravel() - exact[name]).max() <= 1e-9 * np.abs(exact[name]).max()
+    point = layer.point(1)
+    gradient, exact = layer.gradient(layer.space, point), layer_cases.by_hand(layer, point)
+    assert gradient.keys() == exact.keys()
+    for name, found in gradient.items():
+        assert np.abs(found.ravel() - exact[name]).max() <= 1e-9 * np.abs(exact[name]).max()
+
+
+@each_precision
+@each_layer
+def test_right_layers_are_right_and_their_mutants_wrong(layer, dtype):
+    right = layer_mutations.checked(layer, layer.space, layer.point(2, dtype))
+    assert right.verdict == "right", str(right)
+    outcomes = [layer_mutations.judged(case) for case in layer_mutations.cases(layer, dtype, CUT)]
+    assert len(outcomes) == CUT
+    for one in outcomes:
+        assert (one.detection, one.accused, one.missed) == ("detected", (), ()), one.case.described
+        assert one.naming != "false", one.said
