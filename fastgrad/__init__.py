@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from fastgrad.functions.gradient import derivative, numerical_gradient
     from fastgrad.functions.report import FunctionReport
     from fastgrad.layers.check import check_layer
-    from fastgrad.layers.report import LayerReport
+    from fastgrad.layers.jacobian import check_jacobian
+    from fastgrad.layers.report import JacobianReport, LayerReport
     from fastgrad.reading.modelfile import save
     from fastgrad.report import GradientError, Report
     from fastgrad.report.pictures import draw_errors
@@ -30,11 +31,13 @@ __all__ = [
     "GradientError",
     "InputError",
     "Interrupted",
+    "JacobianReport",
     "LayerReport",
     "Report",
     "__version__",
     "check",
     "check_function",
+    "check_jacobian",
     "check_layer",
     "derivative",
     "draw_errors",
@@ -49,10 +52,12 @@ _HOMES = {
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
     "Interrupted": "fastgrad.errors",
+    "JacobianReport": "fastgrad.layers.report",
     "LayerReport": "fastgrad.layers.report",
     "Report": "fastgrad.report",
     "check": "fastgrad.walk",
     "check_function": "fastgrad.functions.check",
+    "check_jacobian": "fastgrad.layers.jacobian",
     "check_layer": "fastgrad.layers.check",
     "derivative": "fastgrad.functions.gradient",
     "draw_errors": "fastgrad.report.pictures",

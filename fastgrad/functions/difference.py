@@ -55,18 +55,22 @@ def try_complex(function: Function, seed: int = 0) -> Array | None:
     rounding, relative; a disagreement of 2⁻²⁰ is neither. Beside a pole the step reaches across it: then a smaller one
     counts, if rounding leaves it the digits.
     """
-    if not function.can_be_complex:
-        return None
     direction = function.inward(random_signs(seed, 1, function.x.size)[0] * scale_of(function.x))
-    imaginary = _complex_value(function, direction)
-    if imaginary is None or not abs(imaginary.real - function.value) <= 2.0**-40 * abs(function.value):
-        return None
-    slope = imaginary.imag / COMPLEX_STEP
-    if not any(_confirms(function, direction, step, slope) for step in CONFIRMING):
+    slope = complex_slope(function, direction)
+    if slope is None:
         return None
     gradient = np.imag(function.moved_imaginary(COMPLEX_STEP)) / COMPLEX_STEP
     terms = gradient * direction
     return gradient if abs(terms.sum() - slope) <= 2.0**-20 * np.abs(terms).sum() else None
+
+
+def complex_slope(function: Function, direction: Array) -> float | None:
+    """Return the slope along a direction by a complex step, or None where the function is not analytic there."""
+    imaginary = _complex_value(function, direction) if function.can_be_complex else None
+    if imaginary is None or not abs(imaginary.real - function.value) <= 2.0**-40 * abs(function.value):
+        return None
+    slope = imaginary.imag / COMPLEX_STEP
+    return slope if any(_confirms(function, direction, step, slope) for step in CONFIRMING) else None
 
 
 def _confirms(function: Function, direction: Array, step: float, slope: float) -> bool:

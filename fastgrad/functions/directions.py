@@ -89,6 +89,16 @@ class Search:
             joint += [] if halves else entries.tolist()
         return located, joint
 
+    def entry(self, entry: int) -> EntryReport:
+        """Look at one entry alone, which is wrong."""
+        direction = np.zeros_like(self.scale)
+        direction[entry] = self.scale[entry]
+        direction = self.function.inward(direction)
+        _, bound, found = self.slope(direction)
+        claimed, scale = float(self.claim.values[entry]), float(direction[entry])
+        label = self.function.layout.label(int(entry))
+        return EntryReport(label, "wrong", claimed, float(found.value[0]) / scale, bound / abs(scale), "")
+
     def _off(self, direction: Array, entries: NDArray[np.int64]) -> list[float]:
         """Return by how much the slope is off along a part of a direction; nothing where it is right."""
         part = np.zeros_like(direction)
@@ -169,10 +179,10 @@ def _wrong_entries(search: Search, wrong: NDArray[np.int64], seed: int) -> tuple
     """Return some wrong entries, by themselves or together with others, and the entries on kinks among those looked at."""
     located = _not_finite(search)
     if located or not wrong.size:
-        return [_entry(search, entry) for entry in located], 0
+        return [search.entry(entry) for entry in located], 0
     located, joint = search.locate(search.direction(seed + int(wrong[0])), MOST_LOCATED)
     if located or len(joint) > MOST_JOINT:
-        return [_entry(search, entry) for entry in located], 0
+        return [search.entry(entry) for entry in located], 0
     return _joint(search, np.array(joint), seed)
 
 
@@ -191,19 +201,8 @@ def _joint(search: Search, entries: NDArray[np.int64], seed: int) -> tuple[list[
     found = extrapolate(function, noise, entry_prober(function, entries), search.scale[entries])
     kink = found.kink
     wrong = kinks.together(function, search.claim, noise, kinks.Kinks(entries[kink], found.left[kink], found.right[kink]), seed)
-    reports = [replace(_entry(search, entry), reason=reason) for entry, reason in wrong.items()]
+    reports = [replace(search.entry(entry), reason=reason) for entry, reason in wrong.items()]
     return reports, int(np.count_nonzero(kink))
-
-
-def _entry(search: Search, entry: int) -> EntryReport:
-    """Look at one entry alone."""
-    direction = np.zeros_like(search.scale)
-    direction[entry] = search.scale[entry]
-    direction = search.function.inward(direction)
-    _, bound, found = search.slope(direction)
-    claimed, scale = float(search.claim.values[entry]), float(direction[entry])
-    label = search.function.layout.label(int(entry))
-    return EntryReport(label, "wrong", claimed, float(found.value[0]) / scale, bound / abs(scale), "")
 
 
 def _ratio(claimed: Array, numerical: Array, bound: Array) -> float | None:

@@ -356,7 +356,7 @@ def _bound(value: Any, none: float, layout: Layout, what: str) -> Array:
 
 def _spread(chosen: NDArray[np.bool_], values: NDArray[Any]) -> NDArray[Any]:
     """Return values at the chosen places, nan elsewhere."""
-    spread = np.full(chosen.size, np.nan)
+    spread = np.full((chosen.size, *values.shape[1:]), np.nan)
     spread[chosen] = values
     return spread
 

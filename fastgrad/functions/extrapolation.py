@@ -6,14 +6,14 @@ Called by `gradient` and `check`. It says how far off a derivative may be, and w
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.functions.arguments import Array
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise, are_single
+from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, are_single
 
 FIRST_STEP = 0.274
 """First step in units of the scale. No power of two, and no simple fraction of a period: steps that are whole periods of a
@@ -73,7 +73,7 @@ Entries = NDArray[np.int64]
 class Probe(NamedTuple):
     """Values above and below x for some rows, the distances at which they were taken, and the size of x in that row.
 
-    At the edge of a domain one of the values is f(x), and its distance 0.
+    At the edge of a domain one of the values is f(x), and its distance 0. Where every row has a noise of its own, it is given.
     """
 
     upper: Array
@@ -81,6 +81,34 @@ class Probe(NamedTuple):
     above: Array
     below: Array
     size: Array
+    noise: Array | None = None
+
+    def of(self, rows: NDArray[np.bool_]) -> Probe:
+        """Return the probe of some of the rows."""
+        noise = None if self.noise is None else self.noise[rows]
+        return Probe(self.upper[rows], self.lower[rows], self.above[rows], self.below[rows], self.size[rows], noise)
+
+
+class Valued(Protocol):
+    """What has a value at its point."""
+
+    value: float
+
+
+class Noisy(Protocol):
+    """The noise of values: what is known of it, whether it was measured, and its level, measured when it is asked for."""
+
+    @property
+    def known(self) -> float:
+        """What is known."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it was measured."""
+
+    @property
+    def level(self) -> float:
+        """The measured level."""
 
 
 Prober = Callable[[Entries, Array], Probe]
@@ -141,7 +169,7 @@ def direction_prober(function: Function, directions: Array) -> Prober:
     return probe
 
 
-def extrapolate(function: Function, noise: Noise, probe: Prober, scales: Array) -> Extrapolated:
+def extrapolate(function: Valued, noise: Noisy, probe: Prober, scales: Array) -> Extrapolated:
     """Return derivatives by central differences with shrinking steps, extrapolated to step 0."""
     parts = []
     for start in range(0, scales.size, CHUNK):
@@ -153,7 +181,7 @@ def extrapolate(function: Function, noise: Noise, probe: Prober, scales: Array) 
 class _Table:
     """The table of extrapolation of some rows at once; rows leave as they are settled."""
 
-    def __init__(self, function: Function, noise: Noise, scales: Array) -> None:
+    def __init__(self, function: Valued, noise: Noisy, scales: Array) -> None:
         rows = scales.size
         self.function, self.noise = function, noise
         self.step, self.least = FIRST_STEP * scales, LEAST_STEP * scales
@@ -198,7 +226,7 @@ class _Table:
         self.step[rows[~fine]] /= 8.0
         noise = self._noise_of(probed, step)
         suspect = np.zeros(rows.size, dtype=bool)
-        suspect[fine] = self._one_sided(rows[fine], Probe(*(part[fine] for part in probed)), noise[fine])
+        suspect[fine] = self._one_sided(rows[fine], probed.of(fine), noise[fine])
         before = self.error[rows].copy()
         truncation = np.full(rows.size, np.inf)
         central = (probed.upper - probed.lower) / (probed.above + probed.below)
@@ -239,11 +267,13 @@ class _Table:
         with np.errstate(invalid="ignore"):
             slope = np.fmax(np.abs(probed.upper - value) / probed.above, np.abs(probed.lower - value) / probed.below)
         rounding = UNIT_ROUNDOFF * slope * probed.size
+        sides = np.where((probed.above > 0.0) & (probed.below > 0.0), 1.0, ONE_SIDED)
+        if probed.noise is not None:
+            return np.asarray(2.0 * sides * np.fmax(probed.noise, rounding) / step)
         # A function of single precision that is nothing at x rounds the more the farther away its values are taken.
         values = np.column_stack([probed.upper, probed.lower, np.full(step.size, value)])
         unit = np.where(are_single(values), SINGLE_ROUNDOFF, UNIT_ROUNDOFF)
         largest = np.fmax(np.fmax(np.abs(probed.upper), np.abs(probed.lower)), abs(value))
-        sides = np.where((probed.above > 0.0) & (probed.below > 0.0), 1.0, ONE_SIDED)
         noise: Array = 2.0 * sides * np.fmax(np.maximum(self.noise.known, unit * largest), rounding) / step
         return noise
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from fastgrad.errors import InputError, told
 from fastgrad.layers.arguments import Inputs, Outputs, described, is_array, read_inputs, read_outputs
 from fastgrad.report.formatting import listed
+
+Result = TypeVar("Result")
 
 CACHES = ("cache", "ctx", "context", "saved", "memo", "tape", "stash", "residual")
 """Beginnings of the names that people give to what forward keeps for backward."""
@@ -57,7 +59,9 @@ class Pair:
         What forward is given.
     """
 
-    def __init__(self, forward: Callable[..., Any], backward: Callable[..., Any], inputs: Any, returns_cache: Any) -> None:
+    def __init__(
+        self, forward: Callable[..., Any], backward: Callable[..., Any], inputs: Any, returns_cache: Any, frozen: Any = ()
+    ) -> None:
         for name, function in (("forward", forward), ("backward", backward)):
             if not callable(function):
                 raise InputError(f"{name} is of type {type(function).__name__}; expected a function")
@@ -66,7 +70,7 @@ class Pair:
         self.inputs = read_inputs(inputs, signature.places)
         self._style = _style(self.inputs, signature)
         self._backward_signature = signature_of(backward)
-        self._with_cache = returns_cache
+        self._with_cache, self._frozen = returns_cache, frozen
         self._slots: list[tuple[str, int | str]] | None = None
 
     def run(self, values: Sequence[Any]) -> Outputs:
@@ -76,26 +80,34 @@ class Pair:
             self._with_cache = _has_cache(returned, self._backward_signature, self.inputs)
         return read_outputs(returned, self._with_cache)
 
-    def gradients(self, values: Sequence[Any], outputs: Outputs, upstream: Sequence[Any]) -> Any:
-        """Call backward after a forward call that gave these outputs; return what it returns."""
+    def gradients(self, values: Sequence[Any], outputs: Outputs, upstream: Sequence[Any]) -> dict[str, Any]:
+        """Call backward after a forward call that gave these outputs; return gradients by the names of the inputs."""
         if self._slots is None:
-            self._slots = _slots(self._backward_signature, self.inputs, outputs, self._with_cache)
+            slots = _Slots(self._backward_signature, self.inputs, outputs, self._with_cache, self._style == "in one")
+            self._slots = slots.found()
         places, keywords = [], {}
         for slot, which in self._slots:
             if slot == "keyword":
                 keywords[str(which)] = values[self.inputs.names.index(str(which))]
+            elif slot == "all inputs":
+                places.append(self._in_one(values))
             else:
                 places.append(_filled(slot, int(which), values, outputs, upstream))
-        return self._backward(*places, **keywords)
+        returned = guarded("backward", lambda: self._backward(*places, **keywords))
+        return gradients_by_name(returned, self.inputs, self._frozen)
 
     def _called_forward(self, values: Sequence[Any]) -> Any:
         if self._style == "by name":
             return self._forward(**dict(zip(self.inputs.names, values, strict=True)))
         if self._style == "by place":
             return self._forward(*values)
+        return self._forward(self._in_one(values))
+
+    def _in_one(self, values: Sequence[Any]) -> Any:
+        """Return all inputs in the form in which they were given."""
         if self.inputs.kind == "dict":
-            return self._forward(dict(zip(self.inputs.names, values, strict=True)))
-        return self._forward((list if self.inputs.kind == "list" else tuple)(values))
+            return dict(zip(self.inputs.names, values, strict=True))
+        return (list if self.inputs.kind == "list" else tuple)(values)
 
 
 def _filled(slot: str, which: int, values: Sequence[Any], outputs: Outputs, upstream: Sequence[Any]) -> Any:
@@ -162,36 +174,54 @@ def _has_cache(returned: Any, backward: Signature, inputs: Inputs) -> bool:
     )
 
 
-def _slots(backward: Signature, inputs: Inputs, outputs: Outputs, with_cache: bool) -> list[tuple[str, int | str]]:
-    """Return what backward is given at each of its places, and by keyword.
+class _Slots:
+    """What backward is given at each of its places, and by keyword."""
 
-    Raises
-    ------
-    InputError
-        If that cannot be told: a question with the call to type.
-    """
-    count = len(outputs.arrays)
-    fixed: dict[str, tuple[str, int | str]] = {
-        name: ("input", inputs.names.index(name)) for name in backward.required if name in inputs.names
-    }
-    fixed |= {name: ("cache", 0) for name in backward.required if with_cache and _is_cache(name)}
-    others = [name for name in backward.required if name not in fixed]
-    if not backward.required and backward.any_place:
-        rest = [("cache", 0)] if with_cache else [("input", place) for place in range(len(inputs.names))]
-        return [("upstream", 0), *rest]
-    if with_cache and ("cache", 0) not in fixed.values() and len(others) in {2, count + 1}:
-        fixed[others.pop()] = ("cache", 0)
-    if not with_cache and not fixed and len(others) in {1 + len(inputs.names), count + len(inputs.names)} and len(others) > 1:
-        for place in reversed(range(len(inputs.names))):
-            fixed[others.pop()] = ("input", place)
-    if len(others) == 1:
-        fixed[others[0]] = ("upstream", 0)
-    elif len(others) == count:
-        fixed |= {name: ("one upstream", place) for place, name in enumerate(others)}
-    elif others or not outputs.is_one_number:
-        raise _question(backward, inputs, outputs, with_cache)
-    by_name: list[tuple[str, int | str]] = [("keyword", name) for name in backward.optional if name in inputs.names]
-    return [fixed[name] for name in backward.required] + by_name
+    def __init__(self, backward: Signature, inputs: Inputs, outputs: Outputs, with_cache: bool, in_one: bool) -> None:
+        self._backward, self._inputs, self._outputs = backward, inputs, outputs
+        self._with_cache, self._in_one = with_cache, in_one
+        self._fixed: dict[str, tuple[str, int | str]] = {
+            name: ("input", inputs.names.index(name)) for name in backward.required if name in inputs.names
+        }
+        self._fixed |= {name: ("cache", 0) for name in backward.required if with_cache and _is_cache(name)}
+        self._others = [name for name in backward.required if name not in self._fixed]
+
+    def found(self) -> list[tuple[str, int | str]]:
+        """Return them.
+
+        Raises
+        ------
+        InputError
+            If they cannot be told: a question with the call to type.
+        """
+        count, kept = len(self._outputs.arrays), self._kept()
+        rest = kept if self._backward.any_place and not self._fixed else []
+        if not rest and len(self._others) in {1 + len(kept), count + len(kept)} and not self._has_all():
+            for slot in reversed(kept):
+                self._fixed[self._others.pop()] = slot
+        if not self._backward.required and rest:
+            return [("upstream", 0), *rest]
+        if len(self._others) == 1:
+            self._fixed[self._others[0]] = ("upstream", 0)
+        elif len(self._others) == count:
+            self._fixed |= {name: ("one upstream", place) for place, name in enumerate(self._others)}
+        elif self._others or not self._outputs.is_one_number:
+            raise _question(self._backward, self._inputs, self._outputs, self._with_cache)
+        by_name: list[tuple[str, int | str]] = [
+            ("keyword", name) for name in self._backward.optional if name in self._inputs.names
+        ]
+        return [self._fixed[name] for name in self._backward.required] + rest + by_name
+
+    def _kept(self) -> list[tuple[str, int | str]]:
+        """Return what backward gets beside the upstream gradient where its parameters have names of their own."""
+        if self._with_cache:
+            return [("cache", 0)]
+        return [("all inputs", 0)] if self._in_one else [("input", place) for place in range(len(self._inputs.names))]
+
+    def _has_all(self) -> bool:
+        """Whether the cache, or inputs, are known by their names, or one parameter alone is left, for the upstream gradient."""
+        named = ("cache", 0) in self._fixed.values() if self._with_cache else bool(self._fixed)
+        return named or len(self._others) == 1
 
 
 def _question(backward: Signature, inputs: Inputs, outputs: Outputs, with_cache: bool) -> InputError:
@@ -254,7 +284,7 @@ def spellings(name: str) -> tuple[str, ...]:
     return name, f"d{name}", f"d_{name}", f"grad_{name}", f"{name}_grad", f"g{name}", f"D{name}"
 
 
-def guarded(what: str, call: Callable[[], Any]) -> Any:
+def guarded(what: str, call: Callable[[], Result]) -> Result:
     """Call a user's function; what it raises becomes an InputError that says so."""
     try:
         return call()

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import Array, real_number, whole_number
-from fastgrad.functions.check import Case, judge_entries
+from fastgrad.functions.check import MOST_ENTRIES, Case, judge_entries
 from fastgrad.functions.claim import Claim
+from fastgrad.functions.directions import DIRECTIONS, SEEN, Search
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise, scale_of
+from fastgrad.functions.report import EntryReport, FunctionTensor
 from fastgrad.functions.tensors import tensor_lines
+from fastgrad.layers.along import Directions
 from fastgrad.layers.arguments import Inputs, Outputs, described
-from fastgrad.layers.calling import Pair, gradients_by_name, guarded
-from fastgrad.layers.report import LayerReport, LayerTensor
+from fastgrad.layers.calling import Pair, guarded
+from fastgrad.layers.elsewhere import blind_spots, other_numbers, other_rows, reaches_one
+from fastgrad.layers.objects import Object, owner_of, require_layer
+from fastgrad.layers.report import Elsewhere, LayerReport, LayerTensor
 from fastgrad.layers.upstream import Upstream, Weighted, upstream_of, widened
 from fastgrad.report.formatting import listed
+
+FEW = 4
+"""Directions of each tensor at other points."""
 
 
 def check_layer(
@@ -83,9 +94,20 @@ def check_layer(
     True
     """
     began = time.perf_counter()
-    options = _options(seed, frozen, returns_cache, tolerance, method)
-    subject = Pair(forward, backward, inputs, returns_cache)  # type: ignore[arg-type]
-    return examine(subject, upstream, options, began)
+    options = options_of(seed, frozen, returns_cache, tolerance, method)
+    return examine(subject_of(forward, backward, inputs, returns_cache, options.frozen), upstream, options, began)
+
+
+def subject_of(
+    forward: Any, backward: Any, inputs: Any, returns_cache: bool | None = None, frozen: Sequence[str] = ()
+) -> Pair | Object:
+    """Return what can be asked for outputs and gradients: two functions, or an object with methods."""
+    layer = owner_of(forward, backward)
+    if layer is not None:
+        return Object(layer, inputs, returns_cache, frozen)
+    if backward is None:
+        require_layer(forward)
+    return Pair(forward, backward, inputs, returns_cache, frozen)
 
 
 @dataclass(frozen=True)
@@ -99,7 +121,8 @@ class Options:
     method: str
 
 
-def _options(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, method: Any) -> Options:
+def options_of(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, method: Any) -> Options:
+    """Return what a user chose, or complain of it by name."""
     if method not in ("auto", "entries", "directions"):
         raise InputError(f"method is {quoted(method)}; expected auto, entries or directions")
     if returns_cache not in (None, True, False):
@@ -131,52 +154,179 @@ class Claims:
     is_single: bool
 
 
-def examine(subject: Any, upstream: Any, options: Options, began: float) -> LayerReport:
+class Point(NamedTuple):
+    """A layer at a point: inputs, outputs, the upstream gradient, what backward claims, and that as a case to be judged."""
+
+    inputs: Inputs
+    outputs: Outputs
+    weights: Upstream
+    claims: Claims
+    case: Case
+
+
+def point_at(subject: Pair | Object, inputs: Inputs, upstream: Any, options: Options, seed: int) -> Point:
+    """Call forward and backward at a point.
+
+    Raises
+    ------
+    InputError
+        If one of them fails, or there is nothing to judge.
+    """
+    options.reset()
+    outputs = guarded("forward", lambda: subject.run(copies(inputs)))
+    weights = upstream_of(upstream, outputs, seed)
+    claims = claims_of(subject, inputs, weights, options)
+    function, claim = _posed(subject, inputs, outputs, weights, claims, options)
+    return Point(inputs, outputs, weights, claims, Case(function, claim, Noise(function), scale_of(function.x)))
+
+
+def examine(subject: Pair | Object, upstream: Any, options: Options, began: float) -> LayerReport:
     """Check a layer; arguments as they were understood."""
     inputs = subject.inputs
     unknown = [name for name in options.frozen if name not in inputs.names]
     if unknown:
         raise InputError(f"frozen names {listed(unknown)}, and the inputs are {listed(list(inputs.names))}")
-    options.reset()
-    outputs = guarded("forward", lambda: subject.run(_copies(inputs)))
-    weights = upstream_of(upstream, outputs, options.seed)
-    claims = claims_of(subject, weights, options)
-    function, claim = _posed(subject, outputs, weights, claims, options)
-    noise = Noise(function)
-    case = Case(function, claim, noise, scale_of(function.x))
-    judged = judge_entries(case, None, options.seed)
-    allowed = judged.bound + claim.allowed(judged.numerical)
-    found = tensor_lines(function.layout, claim, judged.numerical, allowed, judged.plain, judged.entries)
-    tensors = _lines(inputs, claims, found, options)
+    point = point_at(subject, inputs, upstream, options, options.seed)
+    is_large = options.method == "directions" or (options.method == "auto" and point.case.function.x.size > MOST_ENTRIES)
+    found = along_directions(point, options) if is_large else by_entries(point, options)
+    others = _elsewhere(subject, point, upstream, options)
+    if found.scheme != "complex" and _verdict(found.tensors) != "right" and not point.case.function.settles():
+        raise InputError(
+            "forward gives different values for the same inputs from call to call: it draws random numbers, a dropout mask for "
+            "example. seed=reset calls reset() before each call of forward: seed=lambda: np.random.seed(0)"
+        )
+    wrong_elsewhere = any(other.wrong for other in others)
     return LayerReport(
-        verdict=_verdict(tensors),
-        tensors=tensors,
-        entries=tuple(judged.notable(case)),
-        elsewhere=(),
+        verdict="wrong" if wrong_elsewhere else _verdict(found.tensors),
+        tensors=found.tensors,
+        entries=found.entries,
+        elsewhere=others,
         findings=(),
         inputs=inputs.shown(),
-        outputs=outputs.shown(),
-        method="entries",
-        scheme=judged.look.scheme,
-        noise=noise.level,
-        directions=0,
-        miss=0.0,
-        smallest=0.0,
-        upstream=weights.told,
+        outputs=point.outputs.shown(),
+        method="directions" if is_large else "entries",
+        scheme=found.scheme,
+        noise=point.case.noise.level,
+        directions=DIRECTIONS if is_large else 0,
+        miss=(1.0 - SEEN) ** DIRECTIONS if is_large else 0.0,
+        smallest=found.smallest,
+        upstream=point.weights.told,
         seed=options.seed,
-        evaluations=function.evaluations,
+        evaluations=point.case.function.evaluations,
         seconds=time.perf_counter() - began,
-        tolerance=claim.tolerance,
+        tolerance=options.tolerance,
+        blind_spots=tuple(_blind_spots(subject, point, found, others, options)),
     )
 
 
-def _copies(inputs: Inputs) -> list[Any]:
+class Found(NamedTuple):
+    """What was found at the given point."""
+
+    tensors: tuple[LayerTensor, ...]
+    entries: tuple[EntryReport, ...]
+    scheme: str
+    smallest: float
+    numerical: Array | None
+    bound: Array | None
+
+
+def by_entries(point: Point, options: Options) -> Found:
+    """Judge every entry by itself."""
+    case = point.case
+    judged = judge_entries(case, None, options.seed)
+    allowed = judged.bound + case.claim.allowed(judged.numerical)
+    lines = tensor_lines(case.function.layout, case.claim, judged.numerical, allowed, judged.plain, judged.entries)
+    tensors = _lines(point, {line.name: _of_line(line, point) for line in lines})
+    return Found(tensors, tuple(judged.notable(case)), judged.look.scheme, 0.0, judged.numerical, judged.bound)
+
+
+def along_directions(point: Point, options: Options) -> Found:
+    """Judge every tensor along random directions; halving finds wrong entries."""
+    case = point.case
+    search = Directions(Search(case.function, case.claim, case.noise), options.seed, DIRECTIONS)
+    lines, entries, smallest = {}, [], 0.0
+    for name, slopes in zip(point.claims.arrays, search.slopes(), strict=True):
+        located = search.located(slopes) if slopes.is_wrong else []
+        entries += located
+        verdict: Any = "wrong" if slopes.is_wrong else "inconclusive" if slopes.is_open else "right"
+        array = point.claims.arrays[name]
+        reason = "noise of forward hides its slopes, or they have no limit" if verdict == "inconclusive" else ""
+        lines[name] = LayerTensor(
+            name, array.shape, verdict, array.size, len(located), relative_difference=slopes.difference, reason=reason
+        )
+        smallest = max(smallest, slopes.smallest)
+    scheme = "complex" if search.is_analytic else "extrapolated"
+    return Found(_lines(point, lines), tuple(entries), scheme, smallest, None, None)
+
+
+def _elsewhere(subject: Pair | Object, point: Point, upstream: Any, options: Options) -> tuple[Elsewhere, ...]:
+    """Try other numbers and another number of rows along a few directions of each tensor."""
+    places = [("other numbers", other_numbers(point.inputs, options.frozen, options.seed))]
+    rows = other_rows(point.inputs, point.outputs, lambda values: _run(subject, values, options))
+    found = [] if rows is None else [rows]
+    tried = []
+    for told, inputs in [*places, *found]:
+        given = upstream if told == places[0][0] or np.ndim(upstream) == 0 else None
+        tried.append(_tried(subject, inputs, told, given, options))
+    point.case.function.evaluations += sum(count for _, count in tried)
+    return tuple(other for other, _ in tried)
+
+
+def _run(subject: Pair | Object, values: Sequence[Any], options: Options) -> Outputs:
+    options.reset()
+    return guarded("forward", lambda: subject.run(values))
+
+
+def _tried(subject: Pair | Object, inputs: Inputs, told: str, upstream: Any, options: Options) -> tuple[Elsewhere, int]:
+    """Return what a few directions of each tensor say at another point, and how often forward was called."""
+    try:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            case = point_at(subject, inputs, upstream, options, options.seed + 1).case
+            search = Directions(Search(case.function, case.claim, case.noise), options.seed + 1, FEW)
+            slopes = dict(zip(case.function.layout.names, search.slopes(), strict=True))
+    except InputError as error:
+        return Elsewhere(told, (), False, f"{error}."), 0
+    wrong = [name for name, found in slopes.items() if found.is_wrong]
+    reason = ""
+    if wrong:
+        claimed, numerical = slopes[wrong[0]].worst()
+        reason = f"Along a direction of {wrong[0]} the claim has the slope {claimed:.7g}, and forward {numerical:.7g}."
+    return Elsewhere(told, tuple(wrong), True, reason), case.function.evaluations
+
+
+def _blind_spots(
+    subject: Pair | Object, point: Point, found: Found, others: Sequence[Elsewhere], options: Options
+) -> Iterator[str]:
+    """Yield what the given point hides and no other point has shown."""
+    if point.weights.hides:
+        yield (
+            "all entries, or all rows, of the upstream gradient are equal. Gradients of normalisations and of softmax vanish "
+            "under it, and an axis that is missing or exchanged does not show. Leave upstream out, and one is drawn."
+        )
+    tried = [other.point for other in others if other.tried]
+    yield from blind_spots(point.inputs, options.frozen, "other numbers" in tried, bool({*tried} - {"other numbers"}))
+    if found.numerical is not None and found.bound is not None:
+        for name, (start, stop) in zip(point.claims.arrays, pairwise(point.case.function.layout.starts), strict=True):
+            if bool((np.abs(found.numerical[start:stop]) <= found.bound[start:stop]).all()):
+                yield f"the gradient of {name} is 0 here, to rounding, so that many mistakes in it pass. Take another point."
+    with contextlib.suppress(InputError):
+        pooled = reaches_one(lambda values: _run(subject, values, options), point.inputs, point.outputs)
+        if pooled is not None:
+            yield (
+                f"no entry of {pooled} reaches more than one output, as where windows do not overlap: a backward pass that "
+                "writes where it should add passes. Let them overlap."
+            )
+
+
+def copies(inputs: Inputs) -> list[Any]:
+    """Return inputs that forward may do with as it likes."""
     return [value.copy() if isinstance(value, np.ndarray) else value for value in inputs.values]
 
 
-def claims_of(subject: Any, weights: Upstream, options: Options) -> Claims:
+def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options: Options) -> Claims:
     """Call backward twice, each time after forward, and bring what it returns into the form of the inputs."""
-    first, second = (_returned(subject, weights, options) for _ in range(2))
+    first, second = (_returned(subject, inputs, weights, options) for _ in range(2))
     for name, value in first.items():
         if value is not None and not np.array_equal(np.asarray(value), np.asarray(second[name]), equal_nan=True):
             raise InputError(
@@ -186,9 +336,9 @@ def claims_of(subject: Any, weights: Upstream, options: Options) -> Claims:
     arrays: dict[str, Array] = {}
     told: dict[str, LayerTensor] = {}
     is_single = False
-    for place, name in enumerate(subject.inputs.names):
-        value, gradient = subject.inputs.values[place], first.get(name)
-        if place not in subject.inputs.moving or name in options.frozen:
+    for place, name in enumerate(inputs.names):
+        value, gradient = inputs.values[place], first.get(name)
+        if place not in inputs.moving or name in options.frozen:
             if isinstance(value, np.ndarray):
                 reason = "frozen" if name in options.frozen else "held fixed: no real numbers"
                 told[name] = LayerTensor(name, value.shape, "left out", value.size, reason=reason)
@@ -206,13 +356,12 @@ def claims_of(subject: Any, weights: Upstream, options: Options) -> Claims:
     return Claims(arrays, told, is_single)
 
 
-def _returned(subject: Any, weights: Upstream, options: Options) -> dict[str, Any]:
-    values = _copies(subject.inputs)
+def _returned(subject: Pair | Object, inputs: Inputs, weights: Upstream, options: Options) -> dict[str, Any]:
+    values = copies(inputs)
     options.reset()
     outputs = guarded("forward", lambda: subject.run(values))
     parts = [None if part is None else part.copy() for part in weights.parts]
-    returned = guarded("backward", lambda: subject.gradients(values, outputs, parts))
-    found = gradients_by_name(returned, subject.inputs, options.frozen)
+    found = subject.gradients(values, outputs, parts)
     # A copy: what the next call changes in place is not what this one returned.
     return {name: None if value is None else _array(value, name).copy() for name, value in found.items()}
 
@@ -241,13 +390,15 @@ def _fitted(array: Any, shape: tuple[int, ...], name: str) -> tuple[Array | None
     return None, f"{told}{f': is a sum over axis {axes} missing?' if summed else ''}"
 
 
-def _posed(subject: Any, outputs: Outputs, weights: Upstream, claims: Claims, options: Options) -> tuple[Function, Claim]:
+def _posed(
+    subject: Pair | Object, inputs: Inputs, outputs: Outputs, weights: Upstream, claims: Claims, options: Options
+) -> tuple[Function, Claim]:
     """Return the weighted sum of outputs as a function, and the claim of its gradient."""
-    places = {name: subject.inputs.names.index(name) for name in claims.arrays}
+    places = {name: inputs.names.index(name) for name in claims.arrays}
     if not places:
         raise InputError("backward gives no gradient that could be judged: " + "; ".join(_reasons(claims)))
-    weighted = Weighted(subject, subject.inputs.values, places, outputs, weights)
-    point = {name: widened(subject.inputs.values[place]) for name, place in places.items()}
+    weighted = Weighted(subject, inputs.values, places, outputs, weights)
+    point = {name: widened(inputs.values[place]) for name, place in places.items()}
     function = Function(weighted, point, reset=options.reset, name="forward")
     values = np.concatenate([claims.arrays[name].ravel() for name in places])
     return function, Claim(values, SINGLE_ROUNDOFF if claims.is_single else UNIT_ROUNDOFF, options.tolerance)
@@ -257,30 +408,22 @@ def _reasons(claims: Claims) -> list[str]:
     return [f"{tensor.name}, {tensor.reason}" for tensor in claims.told.values() if tensor.verdict != "left out"]
 
 
-def _lines(inputs: Inputs, claims: Claims, found: Sequence[Any], options: Options) -> tuple[LayerTensor, ...]:
+def _of_line(line: FunctionTensor, point: Point) -> LayerTensor:
+    """Return a line of a function's tensor as one of a layer's."""
+    values = asdict(line)
+    return LayerTensor(shape=point.claims.arrays[line.name].shape, **values)
+
+
+def _lines(point: Point, found: dict[str, LayerTensor]) -> tuple[LayerTensor, ...]:
     """Return a line for each tensor: what was found of its entries, and of its shape."""
-    judged = {line.name: line for line in found}
     tensors = []
-    for name, value in zip(inputs.names, inputs.values, strict=True):
-        told, line = claims.told.get(name), judged.get(name)
-        if line is None:
-            tensors += [] if told is None else [told]
-            continue
-        rest = "" if told is None else told.reason + ("; its numbers are right" if line.verdict == "right" else "")
-        tensors.append(
-            LayerTensor(
-                name=name,
-                shape=np.shape(value),
-                verdict=line.verdict if told is None else told.verdict,
-                total=line.total,
-                wrong=line.wrong,
-                inconclusive=line.inconclusive,
-                kinks=line.kinks,
-                relative_difference=line.relative_difference,
-                sensitivity=line.sensitivity,
-                reason=rest,
-            )
-        )
+    for name in point.inputs.names:
+        told, line = point.claims.told.get(name), found.get(name)
+        if told is not None and line is not None:
+            right = "; its numbers are right" if line.verdict == "right" else ""
+            tensors.append(replace(line, verdict=told.verdict, reason=told.reason + right))
+        elif told is not None or line is not None:
+            tensors.append(line or told)  # type: ignore[arg-type]
     return tuple(tensors)
 
 

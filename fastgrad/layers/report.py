@@ -246,7 +246,10 @@ def _notes(report: LayerReport) -> Iterator[str]:
             f"{counted(kinks, 'entry')} {'is' if kinks == 1 else 'are'} on a kink, where any value between the one-sided "
             "slopes is right by itself."
         )
-    yield from (_elsewhere(point) for point in report.elsewhere)
+    well = [point.point for point in report.elsewhere if point.tried and not point.wrong]
+    if well:
+        yield f"With {' and with '.join(well)} nothing is wrong along a few random directions."
+    yield from (_elsewhere(point) for point in report.elsewhere if point.point not in well)
     yield from (f"Blind spot: {spot}" for spot in report.blind_spots)
     yield from report.remarks
 
@@ -254,9 +257,8 @@ def _notes(report: LayerReport) -> Iterator[str]:
 def _elsewhere(point: Elsewhere) -> str:
     if not point.tried:
         return f"Not tried with {point.point}: {point.reason}"
-    if point.wrong:
-        return f"With {point.point} wrong: {listed(list(point.wrong))}. {point.reason}".rstrip()
-    return f"With {point.point} nothing is wrong along some random directions.{' ' if point.reason else ''}{point.reason}"
+    verb = "is" if len(point.wrong) == 1 else "are"
+    return f"With {point.point} {listed(list(point.wrong))} {verb} wrong. {point.reason}"
 
 
 def _sentences(report: LayerReport) -> Iterator[str]:
@@ -277,3 +279,132 @@ def _sentences(report: LayerReport) -> Iterator[str]:
         f"forward was called {counted(report.evaluations, 'time')} in {duration(report.seconds)}, "
         f"{how.get(report.scheme, 'by extrapolated differences')}."
     )
+
+
+@dataclass(frozen=True)
+class JacobianReport(BaseReport):
+    """What a check of a Jacobian found; true where it passed.
+
+    Attributes
+    ----------
+    verdict : {"right", "wrong", "inconclusive"}
+        Of the whole Jacobian.
+    shape : tuple of int
+        Values of f, and numbers in x.
+    wrong, inconclusive, kinks : int
+        Entries that are wrong, inconclusive, or on a kink; along directions, rows.
+    wrong_rows, inconclusive_rows : tuple of str
+        Rows in which there are such.
+    entries : tuple of EntryReport
+        Those entries, or rows, worst first.
+    findings : tuple of Finding
+        What explains them.
+    relative_difference : float
+        ‖claimed - numerical‖ / (‖claimed‖ + ‖numerical‖).
+    method : {"columns", "directions"}
+        What was moved.
+    moves : int
+        Columns, groups of columns, or directions.
+    is_sparse : bool
+        Whether the Jacobian is a sparse matrix, whose columns were moved in groups.
+    scheme : {"complex", "extrapolated"}
+        How differences were taken.
+    noise : float
+        The largest noise of a value.
+    seed : int
+        Seed of directions.
+    evaluations : int
+        Calls of f.
+    seconds : float
+        Time of the check.
+    tolerance : float
+        Share of an entry by which it was allowed to be off.
+    """
+
+    verdict: Literal["right", "wrong", "inconclusive"]
+    shape: tuple[int, int]
+    wrong: int
+    inconclusive: int
+    kinks: int
+    wrong_rows: tuple[str, ...]
+    inconclusive_rows: tuple[str, ...]
+    entries: tuple[EntryReport, ...]
+    findings: tuple[Finding, ...]
+    relative_difference: float
+    method: Literal["columns", "directions"]
+    moves: int
+    is_sparse: bool
+    scheme: Literal["complex", "extrapolated"]
+    noise: float
+    seed: int
+    evaluations: int
+    seconds: float
+    tolerance: float = 0.0
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say beside the entries."""
+        if not self.kinks:
+            return ()
+        verb = "is" if self.kinks == 1 else "are"
+        return (f"{counted(self.kinks, 'slope')} {verb} on a kink, where any value between the one-sided slopes is right.",)
+
+    def sentence(self) -> str:
+        """Return the verdict as a sentence."""
+        if self.verdict == "right":
+            along = f" along {self.moves} random directions" if self.method == "directions" else ""
+            return f"The Jacobian is right{along}."
+        rows = self.wrong_rows if self.verdict == "wrong" else self.inconclusive_rows
+        place = f"row {rows[0]}" if len(rows) == 1 else f"{len(rows):,} rows: {listed(list(rows))}"
+        how = "wrong" if self.verdict == "wrong" else "inconclusive"
+        if self.method == "directions":
+            return f"The Jacobian is {how} in {place}."
+        count = self.wrong if self.verdict == "wrong" else self.inconclusive
+        verb = "is" if count == 1 else "are"
+        return f"{count:,} of {self.shape[0] * self.shape[1]:,} entries of the Jacobian {verb} {how}, in {place}."
+
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield the shape, the entries in question, and what is to be said of them."""
+        yield Text(f"f of {counted(self.shape[1], 'number')}, {counted(self.shape[0], 'value')}", style="dim")
+        if self.entries:
+            yield Text()
+            yield Padding(entry_table(self.entries, ascii_only), (0, 0, 0, 1))
+        yield Text()
+        for finding in self.findings:
+            yield Text(printable(f"{finding.sentence} {finding.repair} [{finding.code}]"))
+        yield from (Text(note) for note in self.notes)
+        yield Text(f"The relative difference is {significant(self.relative_difference)}.")
+        if self.tolerance:
+            yield Text(f"The tolerance allows an entry to be off by {significant(self.tolerance)} of itself.")
+        yield Text(self._how())
+
+    def _how(self) -> str:
+        moved = {
+            "columns": f"{counted(self.moves, 'group')} of columns" if self.is_sparse else counted(self.moves, "column"),
+            "directions": f"{self.moves} random directions, drawn with seed {self.seed}",
+        }[self.method]
+        steps = "with complex steps" if self.scheme == "complex" else "by extrapolated differences"
+        return f"f was evaluated {counted(self.evaluations, 'time')} in {duration(self.seconds)} for {moved}, {steps}."
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
+        return {
+            "shape": list(self.shape),
+            "wrong": self.wrong,
+            "inconclusive": self.inconclusive,
+            "kinks": self.kinks,
+            "wrong_rows": list(self.wrong_rows),
+            "inconclusive_rows": list(self.inconclusive_rows),
+            "entries": [entry_to_dict(entry) for entry in self.entries],
+            "findings": [finding_to_dict(finding) for finding in self.findings],
+            "relative_difference": number(self.relative_difference),
+            "method": self.method,
+            "moves": self.moves,
+            "is_sparse": self.is_sparse,
+            "scheme": self.scheme,
+            "noise": number(self.noise),
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+            "seconds": number(self.seconds),
+            "tolerance": number(self.tolerance),
+        }
