@@ -22,9 +22,10 @@ from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
 from fastgrad.functions.gradient import check_scheme
 from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
+from fastgrad.functions.relations import related
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport, Verdict
 from fastgrad.functions.step import COMPLEX_STEP, choose_steps
-from fastgrad.functions.tensors import domain_remark, lines
+from fastgrad.functions.tensors import compared_parts, domain_remark, lengths, lines
 
 MOST_ENTRIES = 20_000
 """Numbers in x that are checked one by one; beyond, evaluations for each would take too long."""
@@ -342,6 +343,9 @@ def _report(
         notable = [_furthest(function, claim, numerical, bound)]
     plain = np.isfinite(numerical) & np.isfinite(bound)
     plain[[entry for entry, report in judged.items() if report.verdict == "inconclusive" or "kink" in report.reason]] = False
+    compared = compared_parts(
+        function.layout, claim.values, numerical, np.where(plain, bound, np.inf) + claim.allowed(numerical)
+    )
     # An error of twice what explains a difference, tolerance included, is caught for certain.
     sensitivity, tensors = lines(function.layout, claim, numerical, bound + claim.allowed(numerical), plain, judged)
     return FunctionReport(
@@ -364,6 +368,7 @@ def _report(
         sensitivity=sensitivity,
         tensors=tensors,
         remarks=tuple(_remarks(function, bool(not counts.wrong and plain.all() and np.all(np.abs(numerical) <= bound)))),
+        findings=related(compared, lengths(function.layout)) if counts.wrong else (),
     )
 
 
