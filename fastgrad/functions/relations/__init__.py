@@ -20,7 +20,7 @@ from fastgrad.report.parts import Finding
 
 __all__ = ["Compared", "Numbers", "related"]
 
-MOST_ENTRIES = 1 << 20
+_MOST_ENTRIES = 1 << 20
 """Entries of a tensor in which relations are looked for; hundreds of arrays of that size are compared."""
 
 _Found = tuple[Compared, Relation, Weight]
@@ -42,7 +42,7 @@ def related(compared: Sequence[Compared], numbers: Numbers) -> tuple[Finding, ..
 
 def _groups(compared: Sequence[Compared]) -> list[list[_Found]]:
     """Return what was found, tensors together of which the same is to be said."""
-    usable = [one for one in compared if 0 < one.claimed.size <= MOST_ENTRIES]
+    usable = [one for one in compared if 0 < one.claimed.size <= _MOST_ENTRIES]
     wrong = [one for one in usable if one.is_wrong.any()]
     pairs = exchanged(wrong)
     paired = {one.name for pair in pairs for one, _, _ in pair}
