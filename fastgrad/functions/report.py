@@ -221,7 +221,7 @@ class FunctionReport(BaseReport):
             yield Text()
             yield Padding(_table(self.entries, ascii_only), (0, 0, 0, 1))
         yield Text()
-        yield from (colored(line) for finding in self.findings for line in finding_lines(finding, ascii_only))
+        yield from (line for finding in self.findings for line in _finding_lines(finding, ascii_only))
         yield from (Text(sentence) for sentence in _sentences(self))
 
 
@@ -297,6 +297,18 @@ def _notes(report: FunctionReport) -> Iterator[str]:
         entries = f"{report.counts.kinks:,} of {counted(report.counts.total, 'entry')}"
         yield f"{entries} {verb} on a kink, where any value between the one-sided slopes is right by itself."
     yield from report.remarks
+
+
+def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[Text]:
+    """Yield what is said of a finding; an edit of the source as a difference of two lines, theirs first."""
+    if not finding.line:
+        yield from map(colored, finding_lines(finding, ascii_only))
+        return
+    yield Text(printable(f"{finding.sentence} {finding.repair} [{finding.code}]"))
+    yield Text(printable(f"    - {finding.line}"), style="red")
+    yield Text(printable(f"    + {finding.formula}"), style="green")
+    for other in finding.alternatives:
+        yield Text(printable(f"    or {other.sentence}"))
 
 
 def _tells_ratio(findings: tuple[Finding, ...]) -> bool:

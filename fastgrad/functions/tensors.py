@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from fastgrad.functions.arguments import Array, Layout
 from fastgrad.functions.claim import Claim, relative_difference
 from fastgrad.functions.evaluation import Function
-from fastgrad.functions.relations import Compared, Numbers
 from fastgrad.functions.report import EntryReport, FunctionTensor
 
 
@@ -50,25 +49,6 @@ def lines(
             )
         )
     return _sensitivity(numerical[plain], bound[plain]), tuple(tensors)
-
-
-def compared_parts(layout: Layout, claimed: Array, numerical: Array, bound: Array) -> list[Compared]:
-    """Return each part of x with both of its gradients in its own shape."""
-    parts = zip(pairwise(layout.starts), layout.shapes, strict=True)
-    return [
-        Compared(layout.part_name(place), *(flat[start:stop].reshape(shape) for flat in (claimed, numerical, bound)))
-        for place, ((start, stop), shape) in enumerate(parts)
-    ]
-
-
-def lengths(layout: Layout) -> Numbers:
-    """Return the numbers that the shapes of x know."""
-    named: dict[float, str] = {}
-    for place, shape in enumerate(layout.shapes):
-        for axis, length in enumerate(shape):
-            if length > 2:
-                named.setdefault(float(length), f"the length of axis {axis} of {layout.part_name(place)}")
-    return Numbers(named)
 
 
 def domain_remark(function: Function) -> Iterator[str]:
