@@ -39,6 +39,12 @@ def item(holder: str, key: str) -> ast.Subscript:
     return ast.Subscript(name(holder), ast.Constant(key), ast.Load())
 
 
+def indexed(array: str, indices: tuple[str, ...]) -> ast.Subscript:
+    """Return an array at some places."""
+    places = [name(index) for index in indices]
+    return ast.Subscript(name(array), places[0] if len(places) == 1 else ast.Tuple(list(places), ast.Load()), ast.Load())
+
+
 def length(array: str, axis: int) -> ast.Subscript:
     """Return the length of an axis."""
     return ast.Subscript(attribute(name(array), "shape"), ast.Constant(axis), ast.Load())
@@ -47,6 +53,11 @@ def length(array: str, axis: int) -> ast.Subscript:
 def method(value: ast.expr, called: str, arguments: list[ast.expr]) -> ast.Call:
     """Return the call of a method."""
     return ast.Call(attribute(value, called), arguments, [])
+
+
+def turned(value: ast.expr) -> ast.Call:
+    """Return an array with its last two axes exchanged."""
+    return method(value, "swapaxes", [constant(-1), constant(-2)])
 
 
 def numpy_call(numpy: str, called: str, arguments: list[ast.expr], keywords: list[ast.keyword] | None = None) -> ast.Call:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgrad.functions.repair import build
-from fastgrad.functions.repair.scope import Kind, Scope, Shape, kind_of
+from fastgrad.functions.repair.scope import Atom, Kind, Scope, Shape, kind_of
 
 OPERATORS: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
-    ast.Add: (ast.Sub, ast.Mult),
-    ast.Sub: (ast.Add, ast.Mult),
+    ast.Add: (ast.Sub, ast.Mult, ast.Div),
+    ast.Sub: (ast.Add, ast.Mult, ast.Div),
     ast.Mult: (ast.Div, ast.MatMult, ast.Add, ast.Sub, ast.Pow),
     ast.Div: (ast.Mult, ast.Sub, ast.FloorDiv),
     ast.MatMult: (ast.Mult,),
@@ -110,6 +110,8 @@ class Around(NamedTuple):
     ----------
     line : int
         The line of its statement.
+    loops : tuple of str
+        The variables of the loops that it is in, from the outermost.
     is_root : bool
         Whether it is the whole right side.
     in_product : bool
@@ -119,6 +121,7 @@ class Around(NamedTuple):
     """
 
     line: int
+    loops: tuple[str, ...] = ()
     is_root: bool = False
     in_product: bool = False
     in_index: bool = False
@@ -128,12 +131,12 @@ class Around(NamedTuple):
 Change = tuple[int, Any]
 
 
-def edits(statement: ast.stmt, slot: Slot, scope: Scope) -> Iterator[Edit]:
+def edits(statement: ast.stmt, slot: Slot, scope: Scope, loops: tuple[str, ...] = ()) -> Iterator[Edit]:
     """Yield the edits of a statement; not of the statements in it."""
     yield from (Edit(tier, slot, node) for tier, node in _of_statement(statement, scope))
     for field in ("value", "test", "iter"):
         if isinstance(getattr(statement, field, None), ast.expr):
-            around = Around(statement.lineno, field == "value", in_range=field == "iter")
+            around = Around(statement.lineno, loops, field == "value", in_range=field == "iter")
             yield from _of_expression(Slot(statement, field), around, scope)
     yield from _of_targets(statement, scope)
 
@@ -212,6 +215,7 @@ def _inside(node: ast.AST, name: str, around: Around) -> Around:
     is_range = isinstance(node, ast.Call) and _called(node) == "range"
     return Around(
         around.line,
+        around.loops,
         False,
         is_product or is_sign,
         around.in_index or (isinstance(node, ast.Subscript) and name == "slice"),
@@ -472,38 +476,35 @@ def _turned(node: ast.expr, kind: Kind) -> Iterator[Change]:
     if len(kind.shape) == 2 and isinstance(node, (ast.Name, ast.Subscript, ast.Attribute, ast.Call, ast.BinOp)):
         yield 0 if isinstance(node, (ast.Name, ast.Subscript, ast.Attribute)) else 1, build.attribute(node, "T")
     if len(kind.shape) > 2 and isinstance(node, (ast.Name, ast.Subscript, ast.Attribute)):
-        yield 1, build.method(node, "swapaxes", [build.constant(-1), build.constant(-2)])
+        yield 1, build.turned(node)
 
 
 def _multiplied(node: ast.expr, kind: Kind, around: Around, scope: Scope) -> Iterator[Change]:
     """Yield the expression with a sign, a factor or a divisor more; in a product there is no need to try each factor."""
-    if around.in_product or (isinstance(node, ast.Constant)):
+    if around.in_product or (isinstance(node, ast.Constant) and not around.is_root):
         return
     root = 0 if around.is_root else 1
     if not isinstance(node, ast.UnaryOp):
         yield root, ast.UnaryOp(ast.USub(), node)
     for number in (2, 0.5):
         yield root, build.binary(build.constant(number), ast.Mult, node)
-    for name in scope.before(around.line):
-        theirs = scope.kinds[name]
-        if theirs.is_numeric and _fits(theirs.shape, kind.shape):
-            yield from _by_name(node, name, theirs, root, scope)
-        if theirs.name == "dict":
-            for key, value in _items(name, scope):
-                if value.is_numeric and _fits(value.shape, kind.shape):
-                    yield 1 + root, build.binary(node, ast.Mult, build.item(name, key))
-                    yield 1 + root, build.binary(node, ast.Div, build.item(name, key))
+    for atom in scope.atoms(around.line, around.loops):
+        if _fits(atom.kind.shape, kind.shape):
+            yield from _by_atom(node, atom, root, scope)
+        if len(atom.kind.shape) > 1 and len(kind.shape) > 1:
+            yield from ((1 + root, made) for made in _matrix_products(node, atom, kind.shape))
     yield from _by_lengths(node, around, scope)
 
 
-def _by_name(node: ast.expr, name: str, kind: Kind, root: int, scope: Scope) -> Iterator[Change]:
+def _by_atom(node: ast.expr, atom: Atom, root: int, scope: Scope) -> Iterator[Change]:
     """Yield products and quotients with what is made of a name."""
-    first = root if kind.name != "array" else 1
-    first = 0 if name in scope.dead else first
-    plain = build.name(name)
+    first = 0 if atom.is_dead else 1 if atom.is_made or atom.kind.name == "array" else root
+    plain = atom.node
     yield first, build.binary(node, ast.Mult, plain)
     yield first, build.binary(node, ast.Div, plain)
-    if kind.name != "array":
+    if atom.is_made:
+        return
+    if atom.kind.name != "array":
         if scope.numpy:
             root_of = build.numpy_call(scope.numpy, "sqrt", [plain])
             yield first + 1, build.binary(node, ast.Div, root_of)
@@ -516,6 +517,18 @@ def _by_name(node: ast.expr, name: str, kind: Kind, root: int, scope: Scope) -> 
     yield 1 + root, build.binary(node, ast.Mult, square)
     yield 1 + root, build.binary(node, ast.Div, square)
     yield 1 + root, build.binary(node, ast.Mult, ast.Compare(plain, [ast.Gt()], [build.constant(0)]))
+
+
+def _matrix_products(node: ast.expr, atom: Atom, shape: Shape) -> Iterator[ast.expr]:
+    """Yield products of matrices with a name, on either side and transposed, that leave the shape as it is."""
+    theirs = atom.kind.shape
+    turned = build.attribute(atom.node, "T") if len(theirs) == 2 else build.turned(atom.node)
+    for other, there in ((atom.node, theirs), (turned, (*theirs[:-2], theirs[-1], theirs[-2]))):
+        if there[-1] == there[-2] and there[:-2] in ((), shape[:-2]):
+            if there[-1] == shape[-2]:
+                yield build.binary(other, ast.MatMult, node)
+            if there[-1] == shape[-1]:
+                yield build.binary(node, ast.MatMult, other)
 
 
 def _by_lengths(node: ast.expr, around: Around, scope: Scope) -> Iterator[Change]:
@@ -549,64 +562,61 @@ def _added(node: ast.expr, kind: Kind, around: Around, scope: Scope) -> Iterator
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)) and not around.is_root:
         return
     root = 0 if around.is_root else 1
-    names = [name for name in scope.before(around.line) if scope.kinds[name].is_numeric]
-    arrays = [name for name in names if scope.kinds[name].name == "array"]
-    for name in names:
-        if _fits(scope.kinds[name].shape, kind.shape) and (scope.kinds[name].name == "array" or kind.name != "array"):
-            first = 0 if name in scope.dead else 1
-            yield first, build.binary(node, ast.Add, build.name(name))
-            yield first, build.binary(node, ast.Sub, build.name(name))
+    atoms = scope.atoms(around.line, around.loops)
+    for atom in atoms:
+        if _fits(atom.kind.shape, kind.shape) and (atom.kind.name == "array" or kind.name != "array"):
+            first = 0 if atom.is_dead else 1
+            yield first, build.binary(node, ast.Add, atom.node)
+            yield first, build.binary(node, ast.Sub, atom.node)
+            yield 1, build.binary(atom.node, ast.Sub, node)
     yield 1 + root, build.binary(build.constant(1), ast.Sub, node)
     yield 1 + root, build.binary(node, ast.Add, build.constant(1))
     if kind.name == "array":
-        yield from _sums_taken_away(node, kind, arrays, scope, root)
+        yield from _sums_taken_away(node, kind, atoms, scope, root)
     if kind.name == "array" and around.is_root:
-        yield from _products_added(node, kind, names, scope)
+        yield from _products_added(node, kind, atoms)
 
 
-def _sums_taken_away(node: ast.expr, kind: Kind, names: list[str], scope: Scope, root: int) -> Iterator[Change]:
+def _sums_taken_away(node: ast.expr, kind: Kind, atoms: list[Atom], scope: Scope, root: int) -> Iterator[Change]:
     """Yield the expression less its mean, or less the sum of its product with a name, over one axis."""
     if not scope.numpy or not isinstance(node, (ast.Name, ast.Subscript, ast.BinOp)):
         return
     for axis in range(len(kind.shape)):
         mean = build.numpy_call(scope.numpy, "mean", [node], build.reduction_keywords(axis, True))
         yield 1 + root, build.binary(node, ast.Sub, mean)
-        for name in names:
-            if scope.kinds[name].shape == kind.shape:
-                product = build.binary(node, ast.Mult, build.name(name))
+        for atom in atoms:
+            if atom.kind.shape == kind.shape:
+                product = build.binary(node, ast.Mult, atom.node)
                 total = build.numpy_call(scope.numpy, "sum", [product], build.reduction_keywords(axis, True))
                 yield 1, build.binary(node, ast.Sub, total)
 
 
-def _products_added(node: ast.expr, kind: Kind, names: list[str], scope: Scope) -> Iterator[Change]:
-    """Yield the expression with the product of two names more, which may be unused so far."""
-    dead = [name for name in names if name in scope.dead]
-    some = [*dead, *(name for name in reversed(names) if name not in dead)][:MOST_TERMS]
+def _products_added(node: ast.expr, kind: Kind, atoms: list[Atom]) -> Iterator[Change]:
+    """Yield the expression with the product of two names more, one of which may be unused so far."""
+    dead = [atom for atom in atoms if atom.is_dead]
+    some = [*dead, *(atom for atom in reversed(atoms) if not atom.is_dead and not atom.is_made)][:MOST_TERMS]
     for one, other in combinations(some, 2):
-        shapes = scope.kinds[one].shape, scope.kinds[other].shape
-        first = 1 if one in dead or other in dead else 2
-        for made in _products(one, other, *shapes, kind.shape):
+        first = 1 if one.is_dead or other.is_dead else 2
+        for made in _products(one, other, kind.shape):
             yield first, build.binary(node, ast.Add, made)
             yield first, build.binary(node, ast.Sub, made)
             if first == 1:
                 yield 2, build.binary(node, ast.Add, build.binary(build.constant(2), ast.Mult, made))
-                yield 2, build.binary(node, ast.Add, build.binary(build.constant(-1), ast.Mult, made))
 
 
-def _products(one: str, other: str, first: Shape, second: Shape, shape: Shape) -> Iterator[ast.expr]:
+def _products(one: Atom, other: Atom, shape: Shape) -> Iterator[ast.expr]:
     """Yield the products of two names that have a shape."""
-    left, right = build.name(one), build.name(other)
-    if _fits(first, shape) and _fits(second, shape) and (first == shape or second == shape or len(first) + len(second)):
-        yield build.binary(left, ast.Mult, right)
-    for a, b, shapes in ((left, right, (first, second)), (right, left, (second, first))):
-        if len(first) == len(second) == len(shape) == 2:
-            (m, k), (n, p) = shapes
+    if _fits(one.kind.shape, shape) and _fits(other.kind.shape, shape) and (one.kind.shape or other.kind.shape):
+        yield build.binary(one.node, ast.Mult, other.node)
+    for a, b in ((one, other), (other, one)):
+        if len(a.kind.shape) == len(b.kind.shape) == len(shape) == 2:
+            (m, k), (n, p) = a.kind.shape, b.kind.shape
             if k == n and (m, p) == shape:
-                yield build.binary(a, ast.MatMult, b)
+                yield build.binary(a.node, ast.MatMult, b.node)
             if m == n and (k, p) == shape:
-                yield build.binary(build.attribute(a, "T"), ast.MatMult, b)
+                yield build.binary(build.attribute(a.node, "T"), ast.MatMult, b.node)
             if k == p and (m, n) == shape:
-                yield build.binary(a, ast.MatMult, build.attribute(b, "T"))
+                yield build.binary(a.node, ast.MatMult, build.attribute(b.node, "T"))
 
 
 def _wrapped(node: ast.expr, kind: Kind, around: Around, scope: Scope) -> Iterator[Change]:

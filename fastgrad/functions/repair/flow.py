@@ -86,6 +86,8 @@ class Flow:
     def _called(self, program: Program, node: Any) -> Program | None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in program.part.called:
             return self.programs[program.part.called[node.func.id]]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name):
+            return program.methods.get((type(program.names.get(node.func.value.id)), node.func.attr))
         return None
 
 

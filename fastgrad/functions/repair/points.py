@@ -48,12 +48,15 @@ class Entries:
         """Return how many entries of a part show that a gradient is wrong there, and how many bits of one each is."""
         inside = slice(self.starts[part], self.starts[part + 1])
         known = np.isfinite(self.expected[inside]) & np.isfinite(self.bound[inside])
-        off = np.abs(gradient - self.expected)[inside][known]
+        expected = self.expected[inside][known]
+        off = np.abs(gradient[inside][known] - expected)
         bound = np.maximum(self.bound[inside][known], np.finfo(np.float64).tiny)
         wrong = off > bound
         if not wrong.any():
             return 0, 0.0
-        return int(np.unique(np.round(off[wrong] / off.max(), 9)).size), float(np.median(np.log2(off[wrong] / bound[wrong])))
+        size = float(np.abs(expected[wrong]).max()) or 1.0
+        different = int(np.unique(np.round(expected[wrong] / size, 9)).size)
+        return different, float(np.median(np.log2(off[wrong] / bound[wrong])))
 
 
 @dataclass(frozen=True)

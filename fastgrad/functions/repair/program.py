@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -51,6 +54,7 @@ class Program:
         self.base |= {"print": _silent} if "print" in part.free else {}
         self.mutable = [name for name, value in self.base.items() if isinstance(value, (dict, list, set))]
         self.signature = inspect.signature(part.function)
+        self.methods: dict[tuple[type, str], Program] = {}
         self.watched = False
         self.calls = 0
         self.names: dict[str, Any] = {}
@@ -62,11 +66,27 @@ class Program:
         space = {**self.base, **bound.arguments}
         for name in self.mutable:
             space[name] = copy.deepcopy(space[name])
-        value = self._run(space)
+        with self._overridden(bound.arguments):
+            value = self._run(space)
         if self.watched:
             self.calls += 1
             self.names = space
         return value
+
+    @contextmanager
+    def _overridden(self, arguments: dict[str, Any]) -> Iterator[None]:
+        """Let objects among the arguments call programs for their methods."""
+        made = []
+        for value in arguments.values() if self.methods else ():
+            for (kind, name), program in self.methods.items():
+                if type(value) is kind and name not in vars(value):
+                    vars(value)[name] = partial(program, value)
+                    made.append((value, name))
+        try:
+            yield
+        finally:
+            for value, name in made:
+                vars(value).pop(name, None)
 
     def _run(self, space: dict[str, Any]) -> Any:
         space["ReturnedError"] = _ReturnedError

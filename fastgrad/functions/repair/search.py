@@ -21,7 +21,7 @@ from fastgrad.functions.repair.flow import Flow
 from fastgrad.functions.repair.points import Entries, Point
 from fastgrad.functions.repair.program import Program, compiled, programs_of
 from fastgrad.functions.repair.scope import Scope, TooLargeError
-from fastgrad.functions.repair.source import NotSearchedError, methods_of, parts_of, unwrapped
+from fastgrad.functions.repair.source import NotSearchedError, methods_called, parts_of, unwrapped
 
 TIERS = 4
 """Degrees of how unusual an edit is."""
@@ -89,7 +89,7 @@ def repairs(
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             return _Search(backward, points, keys, kept).run()
-    except (NotSearchedError, TooLargeError, RecursionError):
+    except (NotSearchedError, TooLargeError):
         return ()
 
 
@@ -101,21 +101,21 @@ class _Search:
     ) -> None:
         function, first, keywords = unwrapped(backward)
         self.parts = parts_of(function)
-        if first and not isinstance(backward, partial):
-            methods_of(first[0], self.parts[function].node, next(iter(function.__code__.co_varnames), ""))
         self.programs = programs_of(self.parts)
         self.root = self.programs[function]
         self.first, self.keywords = first, keywords
         self.entries, self.others = points[0], points[1:]
         self.keys = keys
-        kept_functions = _reached(kept)
-        self.editable = [program for one, program in self.programs.items() if one not in kept_functions]
         if not self.others or not isinstance(self.entries, Entries):
             raise NotSearchedError("one point proves nothing")
         theirs, ours = self.entries.call(backward), self._watched()
+        while self._meets_methods():
+            ours = self._watched()
         if not np.array_equal(theirs, ours, equal_nan=True):
             raise NotSearchedError("its source is not what runs")
         self.claim = ours
+        kept_functions = _reached(kept)
+        self.editable = [program for one, program in self.programs.items() if one not in kept_functions]
         self.scopes = {id(program): Scope(program) for program in self.editable if program.calls}
         self.left = self._most_edits()
 
@@ -196,9 +196,9 @@ class _Search:
         for program in self.editable:
             if program.calls:
                 scope = self.scopes[id(program)]
-                for index, statement, slot in _places(program):
+                for index, statement, slot, loops in _places(program):
                     if id(statement) in ranks:
-                        some = (edit for edit in edits(statement, slot, scope) if min(edit.tier, TIERS - 1) == tier)
+                        some = (edit for edit in edits(statement, slot, scope, loops) if min(edit.tier, TIERS - 1) == tier)
                         chosen += [(ranks[id(statement)], program, index, edit, statement) for edit in some]
         for _, *rest in sorted(chosen, key=lambda one: one[0]):
             yield tuple(rest)  # type: ignore[misc]
@@ -213,6 +213,21 @@ class _Search:
     def _depends(self, part: int) -> set[int]:
         key = self.keys[part]
         return Flow(self.programs).follow(self.root, None if key is None else frozenset([key]))
+
+    def _meets_methods(self) -> bool:
+        """Make programs of the methods that the last run called and that are none yet; return whether there were any."""
+        found: dict[tuple[type, str], Any] = {}
+        for program in self.programs.values():
+            found |= methods_called(program.part, program.names)
+        if set(found) <= set(self.root.methods):
+            return False
+        for method in found.values():
+            self.parts |= {one: part for one, part in parts_of(method).items() if one not in self.parts}
+        self.programs |= programs_of({one: part for one, part in self.parts.items() if one not in self.programs})
+        for program in self.programs.values():
+            program.base |= {name: self.programs[one] for name, one in program.part.called.items()}
+            program.methods = {key: self.programs[method] for key, method in found.items()}
+        return True
 
     def _watched(self) -> Array:
         """Run the function once and keep what its names stand for."""
@@ -279,18 +294,21 @@ class _Made:
             self.program.codes[self.index] = self.code
 
 
-def _places(program: Program) -> Iterator[tuple[int, ast.stmt, Slot]]:
-    """Yield every statement, the number of the one of the highest level that it is in, and its place."""
+def _places(program: Program) -> Iterator[tuple[int, ast.stmt, Slot, tuple[str, ...]]]:
+    """Yield every statement, the number of the one of the highest level that it is in, its place, and the loops around it."""
     for index, statement in enumerate(program.body):
-        yield index, statement, Slot(program, "body", index)
-        yield from ((index, below, slot) for below, slot in _below(statement))
+        yield index, statement, Slot(program, "body", index), ()
+        yield from ((index, *below) for below in _below(statement, ()))
 
 
-def _below(statement: ast.stmt) -> Iterator[tuple[ast.stmt, Slot]]:
+def _below(statement: ast.stmt, loops: tuple[str, ...]) -> Iterator[tuple[ast.stmt, Slot, tuple[str, ...]]]:
+    """Yield the statements in a statement, their places, and the variables that the loops around them count with."""
+    if isinstance(statement, ast.For) and isinstance(statement.target, ast.Name):
+        loops = (*loops, statement.target.id)
     for inner in ("body", "orelse"):
         for place, below in enumerate(getattr(statement, inner, ())):
-            yield below, Slot(statement, inner, place)
-            yield from _below(below)
+            yield below, Slot(statement, inner, place), loops
+            yield from _below(below, loops)
 
 
 def _reached(functions: Sequence[Callable[..., Any]]) -> set[Any]:

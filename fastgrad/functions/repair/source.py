@@ -260,12 +260,28 @@ def is_data(value: Any) -> bool:
     return value is None or value is Ellipsis or isinstance(value, (bool, int, float, complex, str, bytes, np.generic))
 
 
-def methods_of(thing: Any, node: ast.AST, first: str) -> None:
-    """Refuse what is called of an object by its first argument's name, unless it is a harmless method of its class."""
-    for one in ast.walk(node):
-        if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and one.value.id == first:
-            method = getattr(type(thing), one.attr, None)
+def is_instance(value: Any) -> bool:
+    """Whether a value is an object of a class of the user's."""
+    kind = type(value)
+    is_made = hasattr(value, "__dict__") and not callable(value) and not isinstance(value, ModuleType)
+    return is_made and kind.__module__ != "builtins" and not _is_of_library(kind)
+
+
+def methods_called(part: Part, names: dict[str, Any]) -> dict[tuple[type, str], FunctionType]:
+    """Return the methods that a function calls of objects of the user's, by class and name.
+
+    Raises
+    ------
+    NotSearchedError
+        If one is no plain function.
+    """
+    found = {}
+    for one in ast.walk(part.node):
+        if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name) and is_instance(names.get(one.value.id)):
+            kind = type(names[one.value.id])
+            method = getattr(kind, one.attr, None)
             if isinstance(method, FunctionType):
-                parts_of(method)
+                found[kind, one.attr] = method
             elif method is not None:
                 raise NotSearchedError(f"{one.attr} is not plain")
+    return found
