@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ from fastgrad.functions.difference import both_sides, try_complex
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
 from fastgrad.functions.gradient import check_scheme
+from fastgrad.functions.naming import named
 from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport, Verdict
 from fastgrad.functions.step import COMPLEX_STEP, choose_steps
 from fastgrad.functions.tensors import domain_remark, lines
+from fastgrad.report.parts import Finding
 
 MOST_ENTRIES = 20_000
 """Numbers in x that are checked one by one; beyond, evaluations for each would take too long."""
@@ -57,6 +60,7 @@ def check_function(
     workers: int | None = None,
     batched: bool = False,
     seed: int | Callable[[], object] = 0,
+    diagnosis: bool = True,
 ) -> FunctionReport:
     """Check the gradient of any function at a point.
 
@@ -83,6 +87,10 @@ def check_function(
     seed : int or callable
         Seed of the random directions. A function is called before each call of f and of the gradient, so that what they draw
         is the same every time: ``seed=lambda: np.random.seed(0)``; the directions then have the seed 0.
+    diagnosis : bool
+        Whether what is wrong is named: by what holds exactly on the wrong entries, and, where the gradient is a function of
+        which the source can be read, by the edit that makes it right. Edits that do no more than calculate are run, some
+        seconds long.
 
     Returns
     -------
@@ -115,8 +123,9 @@ def check_function(
     if method == "directions" or (method == "auto" and function.x.size > MOST_ENTRIES):
         report = directions.check(function, claim, noise, seed, began)
     else:
+        naming = partial(named, f, gradient, function, claim, noise, seed) if diagnosis else _unnamed
         case = Case(function, claim, noise, scale_of(function.x))
-        report = _report(case, judge_entries(case, step, seed), step is None, began)
+        report = _report(case, judge_entries(case, step, seed), naming, step is None, began)
     if report.passed or report.scheme == "complex":
         return report
     if not function.settles():
@@ -126,6 +135,10 @@ def check_function(
             "the gradient; a batched f has to draw the same for every point"
         )
     return replace(report, evaluations=function.evaluations)
+
+
+Naming = Callable[[Array, Array, str], tuple[Finding, ...]]
+"""Names what is wrong from numerical values, their bounds, infinite where nothing is known, and the scheme."""
 
 
 class Case(NamedTuple):
@@ -231,7 +244,7 @@ def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool
 
 def _findings(
     case: Case, entries: NDArray[np.int64], found: Extrapolated, numerical: Array, bound: Array, largest: float
-) -> Iterator[Finding]:
+) -> Iterator[Extrapolation]:
     """Yield what was found of each entry in question."""
     claim = case.claim
     natural = np.maximum(found.swing, max(largest, abs(case.function.value)))
@@ -241,7 +254,7 @@ def _findings(
     allowed, rounding = claim.allowed(numerical)[entries], case.rounding(numerical)[entries]
     columns = (claim.values[entries], found.value, bound[entries], allowed, rounding, room, coarse)
     sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)
-    return (Finding(*row) for row in zip(*columns, *sides, strict=True))
+    return (Extrapolation(*row) for row in zip(*columns, *sides, strict=True))
 
 
 def _wrong_together(
@@ -277,7 +290,7 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
     return Look((upper - lower) / (2.0 * steps), steps, "central", bent)
 
 
-class Finding(NamedTuple):
+class Extrapolation(NamedTuple):
     """What extrapolation found of one entry: both values, the difference explained, one-sided slopes and their doubt.
 
     What may hide in noise of f is `room`, a share of the entry, or next to nothing beside what an entry may well be: the
@@ -299,14 +312,14 @@ class Finding(NamedTuple):
     unsettled: bool
 
 
-def _judge(function: Function, noise: Noise, entry: int, found: Finding) -> EntryReport:
+def _judge(function: Function, noise: Noise, entry: int, found: Extrapolation) -> EntryReport:
     """Judge an entry that was extrapolated."""
     verdict, reason = _verdict(function, noise, entry, found)
     name = function.layout.label(entry)
     return EntryReport(name, verdict, float(found.claimed), float(found.numerical), float(found.bound), reason)
 
 
-def _verdict(function: Function, noise: Noise, entry: int, found: Finding) -> tuple[Verdict, str]:
+def _verdict(function: Function, noise: Noise, entry: int, found: Extrapolation) -> tuple[Verdict, str]:
     """Return the verdict on an entry and the reason."""
     if np.isnan(found.claimed):
         return "wrong", "the claim is nan"
@@ -340,7 +353,7 @@ def _outside(function: Function, entry: int) -> str:
     return "f has no finite values on both sides of x at any step tried"
 
 
-def _verdict_without_limit(found: Finding) -> tuple[Verdict, str]:
+def _verdict_without_limit(found: Extrapolation) -> tuple[Verdict, str]:
     """Return right for an infinite slope that both sides have."""
     known = [side for side in (found.left, found.right) if not np.isnan(side)]
     if np.isinf(known).all() and len(set(known)) == 1:
@@ -351,7 +364,7 @@ def _verdict_without_limit(found: Finding) -> tuple[Verdict, str]:
     return "inconclusive", "f jumps at x, or its slope has no limit: differences grow as the step shrinks"
 
 
-def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
+def _verdict_on_kink(found: Extrapolation) -> tuple[Verdict, str]:
     """Return right for any slope between those of the two sides."""
     lower, upper = sorted((found.left, found.right))
     slack = kinks.SLACK * (upper - lower) + EXTRAPOLATION_NOISE * found.doubt + found.allowed
@@ -361,10 +374,12 @@ def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
     return "wrong", f"{sides}; the claim is not between them"
 
 
-def _report(case: Case, judged: Judged, is_automatic: bool, began: float) -> FunctionReport:
+def _report(case: Case, judged: Judged, naming: Naming, is_automatic: bool, began: float) -> FunctionReport:
     function, claim, noise, _ = case
     numerical, bound, entries, look = judged
     counts, plain = judged.counts(), judged.plain
+    known = np.where(plain, bound + claim.allowed(numerical), np.inf)
+    findings = naming(numerical, known, look.scheme) if counts.wrong else ()
     # An error of twice what explains a difference, tolerance included, is caught for certain.
     sensitivity, tensors = lines(function.layout, claim, numerical, bound + claim.allowed(numerical), plain, entries)
     return FunctionReport(
@@ -387,7 +402,13 @@ def _report(case: Case, judged: Judged, is_automatic: bool, began: float) -> Fun
         sensitivity=sensitivity,
         tensors=tensors,
         remarks=tuple(_remarks(function, bool(not counts.wrong and plain.all() and np.all(np.abs(numerical) <= bound)))),
+        findings=findings,
     )
+
+
+def _unnamed(numerical: Array, bound: Array, scheme: str) -> tuple[Finding, ...]:
+    """Name nothing."""
+    return ()
 
 
 def _remarks(function: Function, is_flat: bool) -> Iterator[str]:
