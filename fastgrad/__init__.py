@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from fastgrad.functions.check import check_function
     from fastgrad.functions.gradient import derivative, numerical_gradient
     from fastgrad.functions.report import FunctionReport
+    from fastgrad.layers.chain import check_chain
     from fastgrad.layers.check import check_layer
     from fastgrad.layers.jacobian import check_jacobian
-    from fastgrad.layers.report import JacobianReport, LayerReport
+    from fastgrad.layers.report import ChainReport, JacobianReport, LayerReport
     from fastgrad.reading.modelfile import save
     from fastgrad.report import GradientError, Report
     from fastgrad.report.pictures import draw_errors
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackwardReport",
+    "ChainReport",
     "FunctionReport",
     "GradientError",
     "InputError",
@@ -36,6 +38,7 @@ __all__ = [
     "Report",
     "__version__",
     "check",
+    "check_chain",
     "check_function",
     "check_jacobian",
     "check_layer",
@@ -48,6 +51,7 @@ __all__ = [
 
 _HOMES = {
     "BackwardReport": "fastgrad.trials",
+    "ChainReport": "fastgrad.layers.report",
     "FunctionReport": "fastgrad.functions.report",
     "GradientError": "fastgrad.report",
     "InputError": "fastgrad.errors",
@@ -56,6 +60,7 @@ _HOMES = {
     "LayerReport": "fastgrad.layers.report",
     "Report": "fastgrad.report",
     "check": "fastgrad.walk",
+    "check_chain": "fastgrad.layers.chain",
     "check_function": "fastgrad.functions.check",
     "check_jacobian": "fastgrad.layers.jacobian",
     "check_layer": "fastgrad.layers.check",

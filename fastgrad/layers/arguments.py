@@ -52,7 +52,7 @@ class Inputs:
         return zip(self.names, self.values, strict=True)
 
 
-def read_inputs(inputs: Any, names: Sequence[str]) -> Inputs:
+def read_inputs(inputs: Any, names: Sequence[str], *, must_move: bool = True) -> Inputs:
     """Return the inputs that somebody gave, with the names that forward has for them.
 
     Raises
@@ -62,16 +62,22 @@ def read_inputs(inputs: Any, names: Sequence[str]) -> Inputs:
     """
     kind, keys, values = _parts(inputs, names)
     read = Inputs(kind, keys, tuple(_copied(value, name) for name, value in zip(keys, values, strict=True)))
-    if not read.moving:
-        raise InputError(
-            f"inputs hold {read.shown() or 'nothing'}: no real numbers, which alone have a gradient; give arrays of floats, "
-            "x.astype(float) for example"
-        )
+    if must_move:
+        require_moving(read)
     for place in read.moving:
         finite = np.isfinite(read.values[place])
         if not np.all(finite) or np.size(finite) == 0:
             raise InputError(f"the input {read.names[place]} is empty or not finite; a derivative needs a finite point")
     return read
+
+
+def require_moving(inputs: Inputs) -> None:
+    """Raise InputError where no input has a gradient."""
+    if not inputs.moving:
+        raise InputError(
+            f"inputs hold {inputs.shown() or 'nothing'}: no real numbers, which alone have a gradient; give arrays of floats, "
+            "x.astype(float) for example"
+        )
 
 
 def _parts(inputs: Any, names: Sequence[str]) -> tuple[Any, tuple[str, ...], tuple[Any, ...]]:

@@ -60,14 +60,20 @@ class Pair:
     """
 
     def __init__(
-        self, forward: Callable[..., Any], backward: Callable[..., Any], inputs: Any, returns_cache: Any, frozen: Any = ()
+        self,
+        forward: Callable[..., Any],
+        backward: Callable[..., Any],
+        inputs: Any,
+        returns_cache: Any,
+        frozen: Any = (),
+        must_move: bool = True,
     ) -> None:
         for name, function in (("forward", forward), ("backward", backward)):
             if not callable(function):
                 raise InputError(f"{name} is of type {type(function).__name__}; expected a function")
         self._forward, self._backward = forward, backward
         signature = signature_of(forward)
-        self.inputs = read_inputs(inputs, signature.places)
+        self.inputs = read_inputs(inputs, signature.places, must_move=must_move)
         self._style = _style(self.inputs, signature)
         self._backward_signature = signature_of(backward)
         self._with_cache, self._frozen = returns_cache, frozen
@@ -244,6 +250,8 @@ def gradients_by_name(returned: Any, inputs: Inputs, frozen: Sequence[str]) -> d
         If it cannot be told which gradient is whose.
     """
     wanted = [inputs.names[place] for place in inputs.moving]
+    if returned is None and not wanted:
+        return dict.fromkeys(inputs.names)
     if returned is None:
         raise InputError("backward returns None; is its return missing?")
     if isinstance(returned, Mapping):
@@ -257,8 +265,9 @@ def gradients_by_name(returned: Any, inputs: Inputs, frozen: Sequence[str]) -> d
             f"backward returns {len(returned)} gradients, and forward takes {listed(list(inputs.names))}; one is needed for "
             f"each input of real numbers, {listed(wanted)}, in this order, or a dict of them"
         )
-    if len(wanted) == 1:
-        return {**dict.fromkeys(inputs.names), wanted[0]: returned}
+    alone = [name for name in wanted if len(wanted) == 1 or name not in frozen]
+    if len(alone) == 1:
+        return {**dict.fromkeys(inputs.names), alone[0]: returned}
     raise InputError(
         f"backward returns {described(returned)}, and there are {len(wanted)} inputs of real numbers, {listed(wanted)}; "
         "return a tuple with a gradient for each in this order, or a dict"

@@ -182,6 +182,23 @@ def point_at(subject: Pair | Object, inputs: Inputs, upstream: Any, options: Opt
 
 def examine(subject: Pair | Object, upstream: Any, options: Options, began: float) -> LayerReport:
     """Check a layer; arguments as they were understood."""
+    return _examined(subject, upstream, options, began)[0]
+
+
+def examine_under(subject: Pair | Object, upstream: Any, options: Options) -> tuple[LayerReport, dict[str, Array]]:
+    """Check a layer of a chain; return the true gradients as well: the claimed that are right, else the numerical ones."""
+    report, point, found = _examined(subject, upstream, options, time.perf_counter())
+    right = {tensor.name for tensor in report.tensors if tensor.verdict == "right"}
+    true = {name: array for name, array in point.claims.arrays.items() if name in right}
+    if found.numerical is not None:
+        for (name, array), (start, stop) in zip(
+            point.claims.arrays.items(), pairwise(point.case.function.layout.starts), strict=True
+        ):
+            true.setdefault(name, found.numerical[start:stop].reshape(array.shape))
+    return report, {name: array for name, array in true.items() if np.isfinite(array).all()}
+
+
+def _examined(subject: Pair | Object, upstream: Any, options: Options, began: float) -> tuple[LayerReport, Point, Found]:
     inputs = subject.inputs
     unknown = [name for name in options.frozen if name not in inputs.names]
     if unknown:
@@ -196,7 +213,7 @@ def examine(subject: Pair | Object, upstream: Any, options: Options, began: floa
             "example. seed=reset calls reset() before each call of forward: seed=lambda: np.random.seed(0)"
         )
     wrong_elsewhere = any(other.wrong for other in others)
-    return LayerReport(
+    report = LayerReport(
         verdict="wrong" if wrong_elsewhere else _verdict(found.tensors),
         tensors=found.tensors,
         entries=found.entries,
@@ -217,6 +234,7 @@ def examine(subject: Pair | Object, upstream: Any, options: Options, began: floa
         tolerance=options.tolerance,
         blind_spots=tuple(_blind_spots(subject, point, found, others, options)),
     )
+    return report, point, found
 
 
 class Found(NamedTuple):
@@ -263,11 +281,10 @@ def _elsewhere(subject: Pair | Object, point: Point, upstream: Any, options: Opt
     """Try other numbers and another number of rows along a few directions of each tensor."""
     places = [("other numbers", other_numbers(point.inputs, options.frozen, options.seed))]
     rows = other_rows(point.inputs, point.outputs, lambda values: _run(subject, values, options))
-    found = [] if rows is None else [rows]
-    tried = []
-    for told, inputs in [*places, *found]:
-        given = upstream if told == places[0][0] or np.ndim(upstream) == 0 else None
-        tried.append(_tried(subject, inputs, told, given, options))
+    places += [] if rows is None else [rows]
+    # What a given upstream gradient hides, a drawn one shows.
+    places += [] if upstream is None else [("a drawn upstream gradient", point.inputs)]
+    tried = [_tried(subject, inputs, told, options) for told, inputs in places]
     point.case.function.evaluations += sum(count for _, count in tried)
     return tuple(other for other, _ in tried)
 
@@ -277,12 +294,12 @@ def _run(subject: Pair | Object, values: Sequence[Any], options: Options) -> Out
     return guarded("forward", lambda: subject.run(values))
 
 
-def _tried(subject: Pair | Object, inputs: Inputs, told: str, upstream: Any, options: Options) -> tuple[Elsewhere, int]:
+def _tried(subject: Pair | Object, inputs: Inputs, told: str, options: Options) -> tuple[Elsewhere, int]:
     """Return what a few directions of each tensor say at another point, and how often forward was called."""
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            case = point_at(subject, inputs, upstream, options, options.seed + 1).case
+            case = point_at(subject, inputs, None, options, options.seed + 1).case
             search = Directions(Search(case.function, case.claim, case.noise), options.seed + 1, FEW)
             slopes = dict(zip(case.function.layout.names, search.slopes(), strict=True))
     except InputError as error:
@@ -305,7 +322,9 @@ def _blind_spots(
             "under it, and an axis that is missing or exchanged does not show. Leave upstream out, and one is drawn."
         )
     tried = [other.point for other in others if other.tried]
-    yield from blind_spots(point.inputs, options.frozen, "other numbers" in tried, bool({*tried} - {"other numbers"}))
+    yield from blind_spots(
+        point.inputs, options.frozen, "other numbers" in tried, any("in the place of" in place for place in tried)
+    )
     if found.numerical is not None and found.bound is not None:
         for name, (start, stop) in zip(point.claims.arrays, pairwise(point.case.function.layout.starts), strict=True):
             if bool((np.abs(found.numerical[start:stop]) <= found.bound[start:stop]).all()):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastgrad.errors import InputError, quoted
-from fastgrad.layers.arguments import Outputs, has_gradient
+from fastgrad.layers.arguments import Outputs, has_gradient, require_moving
 from fastgrad.layers.calling import Pair, guarded, spellings
 from fastgrad.layers.upstream import upstream_of
 
@@ -73,6 +73,7 @@ class Object:
         self._parameters = parameters
         names = tuple(_free(parameter.name, self._given.names) for parameter in parameters)
         self.inputs = replace(self._given, names=self._given.names + names, values=self._given.values + tuple(values))
+        require_moving(self.inputs)
 
     def run(self, values: Sequence[Any]) -> Outputs:
         """Call forward."""
@@ -83,16 +84,31 @@ class Object:
         """Call forward and backward of a fresh copy, and collect what it returned and what it keeps."""
         layer = _copied(self._layer)
         self._set(layer, values)
-        for parameter in self._parameters:
-            _clear(layer, parameter.gradients)
+        self.clear(layer)
         pair = self._pair_of(layer)
         given = values[: len(self._given.names)]
         found = pair.gradients(given, pair.run(given), upstream)
+        return {**found, **self.kept(layer)}
+
+    @property
+    def given_names(self) -> tuple[str, ...]:
+        """Names of what forward is given."""
+        return self._given.names
+
+    def kept(self, layer: Any) -> dict[str, Any]:
+        """Return the gradients that a copy of the layer keeps, by the names of the parameters."""
         names = self.inputs.names[len(self._given.names) :]
-        return {**found, **{name: _first(layer, p.gradients) for name, p in zip(names, self._parameters, strict=True)}}
+        return {name: _first(layer, parameter.gradients) for name, parameter in zip(names, self._parameters, strict=True)}
+
+    def clear(self, layer: Any) -> None:
+        """Set gradients that a copy keeps of an earlier call to 0: many layers add to them."""
+        for parameter in self._parameters:
+            value = _first(layer, parameter.gradients)
+            if isinstance(value, np.ndarray):
+                value[...] = 0
 
     def _pair_of(self, layer: Any) -> Pair:
-        return Pair(layer.forward, layer.backward, *self._how)
+        return Pair(layer.forward, layer.backward, *self._how, must_move=False)
 
     def _set(self, layer: Any, values: Sequence[Any]) -> None:
         for parameter, value in zip(self._parameters, values[len(self._given.names) :], strict=True):
@@ -241,13 +257,6 @@ def _first(layer: Any, paths: Sequence[Path]) -> Any:
         if value is not None:
             return value
     return None
-
-
-def _clear(layer: Any, paths: Sequence[Path]) -> None:
-    """Set gradients of an earlier call to 0: many layers add to them."""
-    value = _first(layer, paths)
-    if isinstance(value, np.ndarray):
-        value[...] = 0
 
 
 def _name(path: Path) -> str:

@@ -408,3 +408,124 @@ class JacobianReport(BaseReport):
             "seconds": number(self.seconds),
             "tolerance": number(self.tolerance),
         }
+
+
+@dataclass(frozen=True)
+class ChainLayer:
+    """What was found of one layer of a chain: its name, verdict, its own report where it has one, and why not."""
+
+    name: str
+    verdict: Verdict
+    report: LayerReport | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class ChainReport(BaseReport):
+    """What a check of a network of layers found; true where it passed.
+
+    Attributes
+    ----------
+    verdict : {"right", "wrong", "inconclusive", "not judged"}
+        Wrong where a layer is, or something between layers.
+    layers : tuple of ChainLayer
+        Every layer, the loss last, each judged under the upstream gradient that is true there.
+    between : tuple of str
+        What goes wrong between layers, each in sentences.
+    loss : float
+        The loss.
+    remarks : tuple of str
+        What else was seen.
+    seed : int
+        Seed of what was drawn.
+    evaluations : int
+        Calls of forward, of all layers.
+    seconds : float
+        Time of the check.
+    """
+
+    verdict: Verdict
+    layers: tuple[ChainLayer, ...]
+    between: tuple[str, ...]
+    loss: float
+    remarks: tuple[str, ...]
+    seed: int
+    evaluations: int
+    seconds: float
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The mistakes that explain what is wrong in the layers."""
+        return tuple(finding for layer in self.layers if layer.report is not None for finding in layer.report.findings)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What goes wrong between layers, and the remarks."""
+        return self.between + self.remarks
+
+    @property
+    def first_wrong(self) -> ChainLayer | None:
+        """The first layer on the way back from the loss whose backward is wrong; None where none is."""
+        return next((layer for layer in reversed(self.layers) if layer.verdict == "wrong"), None)
+
+    def sentence(self) -> str:
+        """Return the verdict as a sentence."""
+        named = {
+            verdict: [layer.name for layer in self.layers if layer.verdict == verdict] for verdict in ("wrong", "not judged")
+        }
+        first = self.first_wrong
+        if first is not None:
+            rest = len(named["wrong"]) - 1
+            more = f", and of {counted(rest, 'layer')} before it" if rest else ""
+            return printable(f"On the way back from the loss, the backward of {first.name} is the first that is wrong{more}.")
+        if self.between:
+            return (
+                "Every layer that was judged is right alone, and the chain is not."
+                if not named["not judged"]
+                else "The chain is wrong."
+            )
+        if named["not judged"]:
+            return printable(f"Not judged: {listed(named['not judged'])}.")
+        if self.verdict == "inconclusive":
+            return "Some gradients are inconclusive; none is wrong."
+        return f"All {len(self.layers) - 1} layers and the loss are right, alone and in the chain."
+
+    def body(self, ascii_only: bool) -> Iterator[RenderableType]:
+        """Yield a line for each layer, the report of the first that is wrong, and what goes wrong between them."""
+        table = columns("layer", "verdict", "wrong", "because")
+        for layer in self.layers:
+            wrong = (
+                [] if layer.report is None else [tensor.name for tensor in layer.report.tensors if tensor.verdict == "wrong"]
+            )
+            cells = (Text(printable(", ".join(wrong))), Text(printable(layer.reason)))
+            table.add_row(Text(printable(layer.name)), signed(layer.verdict, ascii_only), *cells)
+        yield Text(f"loss {significant(self.loss)}", style="dim")
+        yield Text()
+        yield Padding(table, (0, 0, 0, 1))
+        yield Text()
+        yield from (Text(printable(note)) for note in self.notes)
+        first = self.first_wrong
+        if first is not None and first.report is not None:
+            yield Text(printable(f"{first.name}, under its true upstream gradient:"))
+            yield from first.report.body(ascii_only)
+        yield Text(f"Layers were called {counted(self.evaluations, 'time')} in {duration(self.seconds)}.")
+
+    def parts(self) -> dict[str, Any]:
+        """Return what the JSON document holds beside schema, passed and verdict."""
+        return {
+            "layers": [
+                {
+                    "name": layer.name,
+                    "verdict": layer.verdict,
+                    "report": None if layer.report is None else layer.report.to_dict(),
+                    "reason": layer.reason,
+                }
+                for layer in self.layers
+            ],
+            "between": list(self.between),
+            "loss": number(self.loss),
+            "remarks": list(self.remarks),
+            "seed": self.seed,
+            "evaluations": self.evaluations,
+            "seconds": number(self.seconds),
+        }

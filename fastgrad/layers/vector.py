@@ -1,6 +1,7 @@
 """A function of several values, and its slopes along directions: an evaluation serves all values.
 
-Called by `jacobian`. Complex steps where the function takes them, extrapolated differences with a noise for each value elsewhere.
+Called by `jacobian`. Complex steps where the function takes them, elsewhere extrapolated differences with a noise for each
+value.
 """
 
 from __future__ import annotations
