@@ -102,7 +102,8 @@ class _Replace:
         for name in ("body", "orelse"):
             inside = getattr(node, name, None)
             if isinstance(inside, list):
-                setattr(same, name, [found for one in inside for found in self._replaced(one)] or [ast.Pass()])
+                found = [new for one in inside for new in self._replaced(one)]
+                setattr(same, name, found or [ast.Pass()] * bool(inside))
         return same
 
     def _replaced(self, node: ast.AST) -> list[ast.AST]:

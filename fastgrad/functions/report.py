@@ -221,7 +221,7 @@ class FunctionReport(BaseReport):
             yield Text()
             yield Padding(entry_table(self.entries, ascii_only), (0, 0, 0, 1))
         yield Text()
-        yield from (line for finding in self.findings for line in _finding_lines(finding, ascii_only))
+        yield from (line for finding in self.findings for line in finding_texts(finding, ascii_only))
         yield from (Text(sentence) for sentence in _sentences(self))
 
 
@@ -299,7 +299,7 @@ def _notes(report: FunctionReport) -> Iterator[str]:
     yield from report.remarks
 
 
-def _finding_lines(finding: Finding, ascii_only: bool) -> Iterator[Text]:
+def finding_texts(finding: Finding, ascii_only: bool) -> Iterator[Text]:
     """Yield what is said of a finding; an edit of the source as a difference of two lines, theirs first."""
     if not finding.line:
         yield from map(colored, finding_lines(finding, ascii_only))

@@ -5,6 +5,7 @@ What their signatures and what forward returned do not tell is asked for: an Inp
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -78,6 +79,22 @@ class Pair:
         self._backward_signature = signature_of(backward)
         self._with_cache, self._frozen = returns_cache, frozen
         self._slots: list[tuple[str, int | str]] | None = None
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """The user's function."""
+        return self._forward
+
+    @property
+    def backward(self) -> Callable[..., Any]:
+        """The user's function."""
+        return self._backward
+
+    def calling(self, backward: Callable[..., Any]) -> Pair:
+        """Return the same layer with another backward function, called as the user's own is."""
+        same = copy.copy(self)
+        same._backward = backward
+        return same
 
     def run(self, values: Sequence[Any]) -> Outputs:
         """Call forward."""

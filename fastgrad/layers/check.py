@@ -25,13 +25,18 @@ from fastgrad.layers.along import Directions
 from fastgrad.layers.arguments import Inputs, Outputs, described
 from fastgrad.layers.calling import Pair, guarded
 from fastgrad.layers.elsewhere import blind_spots, other_numbers, other_rows, reaches_one
+from fastgrad.layers.naming import Measured, Place, Wrong, named
 from fastgrad.layers.objects import Object, owner_of, require_layer
 from fastgrad.layers.report import Elsewhere, LayerReport, LayerTensor
 from fastgrad.layers.upstream import Upstream, Weighted, upstream_of, widened
 from fastgrad.report.formatting import listed
+from fastgrad.report.parts import Finding
 
 FEW = 4
 """Directions of each tensor at other points."""
+
+OTHER_NUMBERS = "other numbers"
+"""How the point of the same shapes is spoken of."""
 
 
 def check_layer(
@@ -45,6 +50,7 @@ def check_layer(
     returns_cache: bool | None = None,
     tolerance: float = 0.0,
     method: Literal["auto", "entries", "directions"] = "auto",
+    diagnosis: bool = True,
 ) -> LayerReport:
     """Check the backward pass of a layer: all gradients that it returns, under a random upstream gradient.
 
@@ -72,6 +78,9 @@ def check_layer(
         Share of an entry, of the larger of both values, by which it may be off and is right all the same.
     method : {"auto", "entries", "directions"}
         Each entry by itself, or random directions of each tensor; "auto" checks up to 20,000 entries by themselves.
+    diagnosis : bool
+        Whether what is wrong is named: by what holds exactly on the wrong entries, and, where the source of backward can be
+        read, by the edit that makes it right. Edits that do no more than calculate are run, for some seconds at most.
 
     Returns
     -------
@@ -94,7 +103,7 @@ def check_layer(
     True
     """
     began = time.perf_counter()
-    options = options_of(seed, frozen, returns_cache, tolerance, method)
+    options = options_of(seed, frozen, returns_cache, tolerance, method, diagnosis)
     return examine(subject_of(forward, backward, inputs, returns_cache, options.frozen), upstream, options, began)
 
 
@@ -119,9 +128,10 @@ class Options:
     frozen: tuple[str, ...]
     tolerance: float
     method: str
+    diagnosis: bool
 
 
-def options_of(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, method: Any) -> Options:
+def options_of(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, method: Any, diagnosis: bool = True) -> Options:
     """Return what a user chose, or complain of it by name."""
     if method not in ("auto", "entries", "directions"):
         raise InputError(f"method is {quoted(method)}; expected auto, entries or directions")
@@ -132,7 +142,7 @@ def options_of(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, metho
         raise InputError(f"tolerance is {quoted(tolerance)}; expected a share of an entry, 0 or more")
     names = (frozen,) if isinstance(frozen, str) else tuple(frozen)
     reset = seed if callable(seed) else (lambda: None)
-    return Options(0 if callable(seed) else whole_number(seed, "seed", 0), reset, names, share, method)
+    return Options(0 if callable(seed) else whole_number(seed, "seed", 0), reset, names, share, method, diagnosis)
 
 
 @dataclass(frozen=True)
@@ -218,7 +228,7 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
         tensors=found.tensors,
         entries=found.entries,
         elsewhere=others,
-        findings=(),
+        findings=_findings(subject, point, found, upstream, options),
         inputs=inputs.shown(),
         outputs=point.outputs.shown(),
         method="directions" if is_large else "entries",
@@ -238,7 +248,7 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
 
 
 class Found(NamedTuple):
-    """What was found at the given point."""
+    """What was found at the given point; `known` is the bound, infinite where the numerical value is not certain."""
 
     tensors: tuple[LayerTensor, ...]
     entries: tuple[EntryReport, ...]
@@ -246,6 +256,7 @@ class Found(NamedTuple):
     smallest: float
     numerical: Array | None
     bound: Array | None
+    known: Array | None = None
 
 
 def by_entries(point: Point, options: Options) -> Found:
@@ -255,7 +266,8 @@ def by_entries(point: Point, options: Options) -> Found:
     allowed = judged.bound + case.claim.allowed(judged.numerical)
     lines = tensor_lines(case.function.layout, case.claim, judged.numerical, allowed, judged.plain, judged.entries)
     tensors = _lines(point, {line.name: _of_line(line, point) for line in lines})
-    return Found(tensors, tuple(judged.notable(case)), judged.look.scheme, 0.0, judged.numerical, judged.bound)
+    known = np.where(judged.plain, allowed, np.inf)
+    return Found(tensors, tuple(judged.notable(case)), judged.look.scheme, 0.0, judged.numerical, judged.bound, known)
 
 
 def along_directions(point: Point, options: Options) -> Found:
@@ -279,14 +291,69 @@ def along_directions(point: Point, options: Options) -> Found:
 
 def _elsewhere(subject: Pair | Object, point: Point, upstream: Any, options: Options) -> tuple[Elsewhere, ...]:
     """Try other numbers and another number of rows along a few directions of each tensor."""
-    places = [("other numbers", other_numbers(point.inputs, options.frozen, options.seed))]
-    rows = other_rows(point.inputs, point.outputs, lambda values: _run(subject, values, options))
-    places += [] if rows is None else [rows]
+    places = _other_points(subject, point, options)
     # What a given upstream gradient hides, a drawn one shows.
     places += [] if upstream is None else [("a drawn upstream gradient", point.inputs)]
     tried = [_tried(subject, inputs, told, options) for told, inputs in places]
     point.case.function.evaluations += sum(count for _, count in tried)
     return tuple(other for other, _ in tried)
+
+
+def _other_points(subject: Pair | Object, point: Point, options: Options) -> list[tuple[str, Inputs]]:
+    """Return inputs with other numbers, and with another number of rows where forward takes it."""
+    rows = other_rows(point.inputs, point.outputs, lambda values: _run(subject, values, options))
+    numbers = other_numbers(point.inputs, options.frozen, options.seed)
+    return [(OTHER_NUMBERS, numbers), *([] if rows is None else [rows])]
+
+
+def _findings(subject: Pair | Object, point: Point, found: Found, upstream: Any, options: Options) -> tuple[Finding, ...]:
+    """Name what is wrong where every entry was judged."""
+    wrong = {tensor.name for tensor in found.tensors if tensor.verdict == "wrong"} & point.claims.arrays.keys()
+    if not (options.diagnosis and wrong) or found.numerical is None or found.known is None:
+        return ()
+    places = [Place("", point.inputs, point.outputs, point.weights, lambda: None)]
+    for told, inputs in _other_points(subject, point, options):
+        given = upstream if told == OTHER_NUMBERS else None
+        with contextlib.suppress(InputError):
+            places.append(_place(subject, point, told, inputs, given, options))
+    claim = point.case.claim
+    return named(
+        Wrong(
+            subject,
+            point.claims.arrays,
+            found.numerical,
+            found.known,
+            places,
+            options.reset,
+            options.frozen,
+            claim.unit_roundoff,
+        )
+    )
+
+
+def _place(subject: Pair | Object, point: Point, told: str, inputs: Inputs, given: Any, options: Options) -> Place:
+    """Return another point, at which slopes are measured once somebody asks for them."""
+    outputs = _run(subject, copies(inputs), options)
+    weights = upstream_of(given, outputs, options.seed + 2)
+
+    def measure() -> Measured:
+        nothing = {name: np.zeros(np.shape(inputs.values[inputs.names.index(name)])) for name in point.claims.arrays}
+        claims = Claims(nothing, {}, point.claims.is_single)
+        try:
+            function, claim = _posed(subject, inputs, outputs, weights, claims, options)
+            slopes = Directions(Search(function, claim, Noise(function)), options.seed + 2, FEW).slopes()
+        except InputError:
+            return None
+        rows = [
+            (direction, -off, bound)
+            for found in slopes
+            for direction, off, bound in zip(found.directions, found.off, found.bound, strict=True)
+            if np.isfinite(off)
+        ]
+        point.case.function.evaluations += function.evaluations
+        return tuple(np.array(column) for column in zip(*rows, strict=True)) if rows else None  # type: ignore[return-value]
+
+    return Place(told, inputs, outputs, weights, measure)
 
 
 def _run(subject: Pair | Object, values: Sequence[Any], options: Options) -> Outputs:
@@ -323,7 +390,7 @@ def _blind_spots(
         )
     tried = [other.point for other in others if other.tried]
     yield from blind_spots(
-        point.inputs, options.frozen, "other numbers" in tried, any("in the place of" in place for place in tried)
+        point.inputs, options.frozen, OTHER_NUMBERS in tried, any("in the place of" in place for place in tried)
     )
     if found.numerical is not None and found.bound is not None:
         for name, (start, stop) in zip(point.claims.arrays, pairwise(point.case.function.layout.starts), strict=True):

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.functions.report import EntryReport, entry_table
+from fastgrad.functions.report import EntryReport, entry_table, finding_texts
 from fastgrad.report.base import BaseReport
 from fastgrad.report.documents import finding_to_dict, number
 from fastgrad.report.formatting import above, counted, duration, listed, printable, significant
@@ -162,6 +162,7 @@ class LayerReport(BaseReport):
             yield Text()
             yield Padding(entry_table(self.entries, ascii_only), (0, 0, 0, 1))
         yield Text()
+        yield from (line for finding in self.findings for line in finding_texts(finding, ascii_only))
         yield from (Text(printable(sentence)) for sentence in _sentences(self))
 
     def parts(self) -> dict[str, Any]:
@@ -263,8 +264,6 @@ def _elsewhere(point: Elsewhere) -> str:
 
 def _sentences(report: LayerReport) -> Iterator[str]:
     """Yield what stands below the tables."""
-    for finding in report.findings:
-        yield f"{finding.sentence} {finding.repair} [{finding.code}]"
     yield from report.notes
     if report.method == "directions" and report.verdict == "right":
         yield (
