@@ -12,6 +12,10 @@ class InputError(ValueError):
     """Something that cannot be checked; the message says what was expected, what was found, where, and what to do."""
 
 
+class FailedError(InputError):
+    """A user's function that raised or ended something, so that nothing could be judged."""
+
+
 class FunctionError(Exception):
     """A user's function gave no gradient that can be judged; the message says why."""
 

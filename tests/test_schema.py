@@ -20,6 +20,14 @@ import numpy as np
 def backward(parameters, X, Y):
     dZ = X @ parameters["W1"] - Y
     return {"dW1": X.T @ dZ}
+
+
+def forward(X):
+    return np.tanh(X)
+
+
+def backward_of_layer(dout, X):
+    return dout * (1 - np.tanh(X) ** 2)
 """
 
 
@@ -35,6 +43,7 @@ def folder(tmp_path, monkeypatch):
     np.savez("rows.npz", W1=rng.normal(size=(3, 2)), X=rng.normal(size=(5, 3)), Y=rng.normal(size=(5, 2)))
     masked = {"D1": np.ones((5, 3)), "keep_prob": 0.8, "example_weights": np.ones(3), "l2": 0.1}
     np.savez("masked.npz", **arrays, **{**description, **masked})
+    np.savez("layer.npz", X=rng.normal(size=(5, 3)))
     Path("network.py").write_text(NETWORK, encoding="utf-8")
 
 
@@ -56,6 +65,7 @@ COMMANDS = [
     ("check", "check planted.npz --method textbook --scheme forward --step 1e-3 --sample 5"),
     ("check", "demo repaired"),
     ("trials", "check rows.npz --output identity --loss squared_error --backward network.py:backward"),
+    ("layer", "layer network.py:forward network.py:backward_of_layer layer.npz"),
     ("info", "info planted.npz"),
     ("info", "info masked.npz"),
     ("selftest", "selftest rows.npz --output identity --loss squared_error"),
@@ -95,9 +105,32 @@ def test_documents_of_functions_of_several_arrays(claim):
     assert complaints(json.loads(json.dumps(document, allow_nan=False)), "function") == []
 
 
+@pytest.mark.parametrize("factor", [1.0, 2.0, np.nan])
+@pytest.mark.parametrize("method", ["entries", "directions"])
+def test_documents_of_layers(factor, method):
+    forward, backward = lambda x, y: np.tanh(x), lambda dout, x, y: (factor * dout * (1 - np.tanh(x) ** 2), None)
+    inputs = {"x": np.ones((2, 3)), "y": np.array([1, 2])}
+    document = fastgrad.check_layer(forward, backward, inputs, method=method).to_dict()
+    assert complaints(json.loads(json.dumps(document, allow_nan=False)), "layer") == []
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, np.nan])
+@pytest.mark.parametrize("method", ["columns", "directions"])
+def test_documents_of_jacobians(factor, method):
+    document = fastgrad.check_jacobian(np.sin, lambda x: factor * np.diag(np.cos(x)), np.ones(3), method=method).to_dict()
+    assert complaints(json.loads(json.dumps(document, allow_nan=False)), "jacobian") == []
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_documents_of_chains(factor):
+    layers = [(np.tanh, lambda dout, x: factor * dout * (1 - np.tanh(x) ** 2)), (np.sin, lambda dout, x: dout * np.cos(x))]
+    document = fastgrad.check_chain(layers, lambda s, Y: (((s - Y) ** 2).sum(), 2 * (s - Y)), np.ones((2, 3)), 0.0).to_dict()
+    assert complaints(json.loads(json.dumps(document, allow_nan=False)), "chain") == []
+
+
 def test_every_kind_is_tried():
     kinds = {reference["$ref"].rpartition("/")[2] for reference in SCHEMA["anyOf"]}
-    assert kinds == {kind for kind, _ in COMMANDS} | {"function"}
+    assert kinds == {kind for kind, _ in COMMANDS} | {"function", "jacobian", "chain"}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any, Self, TextIO
 
 from fastgrad.errors import FunctionError, InputError, quoted
 from fastgrad.machine import available_memory
@@ -69,7 +69,7 @@ class UserFunction:
     """
 
     def __init__(self, text: str, timeout: float | None = None) -> None:
-        self._place, self._name = _named(text)
+        self._place, self._name = named(text)
         self.source = self._place if self._place.endswith(".py") else ""
         self._timeout = timeout
         self._ended: str | None = None
@@ -85,7 +85,7 @@ class UserFunction:
         self._echo = threading.Thread(target=_pass_on, args=(self._process.stderr, sys.stderr), daemon=True)
         self._echo.start()
 
-    def __enter__(self) -> UserFunction:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,23 +105,33 @@ class UserFunction:
         InputError
             If there is no such module, or no such function in it, or no process.
         """
-        try:
-            self._exchange(None, START_UP, f"Python did not start in it within {START_UP:g} s")
-        except FunctionError as error:
-            raise InputError(f"no process can be started for {self._place}: {error}") from None
+        self.start()
         with contextlib.suppress(FunctionError):
             seconds = START_UP if self._timeout is None else self._timeout
-            too_long = f"importing {self._place} took longer than {_allowed(seconds)}"
+            too_long = f"importing {self._place} took longer than {allowed(seconds)}"
             answer = self._exchange({"load": [self._place, self._name]}, seconds, too_long)
             if answer["outcome"] == "absent":
                 raise InputError(answer["text"])
             if answer["outcome"] == "raised":
                 self._ended = answer["text"]
 
+    def start(self) -> None:
+        """Wait until the process answers.
+
+        Raises
+        ------
+        InputError
+            If it does not.
+        """
+        try:
+            self._exchange(None, START_UP, f"Python did not start in it within {START_UP:g} s")
+        except FunctionError as error:
+            raise InputError(f"no process can be started for {self._place}: {error}") from None
+
     def __call__(self, parameters: dict[str, Any], X: Any, Y: Any) -> Any:
         """Call the function there; changes to its arguments are made here as well."""
         seconds = patience(parameters, X, Y) if self._timeout is None else self._timeout
-        answer = self._exchange({"call": [parameters, X, Y]}, seconds, f"it took longer than {_allowed(seconds)}")
+        answer = self._exchange({"call": [parameters, X, Y]}, seconds, f"it took longer than {allowed(seconds)}")
         if answer["outcome"] == "raised":
             raise FunctionError(answer["text"])
         if answer["arguments"] is not None:
@@ -209,7 +219,7 @@ def _pass_on(source: IO[bytes], target: TextIO) -> None:
                 target.flush()
 
 
-def _named(text: str) -> tuple[str, str]:
+def named(text: str) -> tuple[str, str]:
     """Part a function's name into its module, or file, and its own."""
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
@@ -219,7 +229,8 @@ def _named(text: str) -> tuple[str, str]:
     return place, name
 
 
-def _allowed(seconds: float) -> str:
+def allowed(seconds: float) -> str:
+    """Say how long something may take, and how to allow more."""
     return f"{seconds:.3g} s; --timeout SECONDS allows more, --timeout 0 any time"
 
 

@@ -23,6 +23,7 @@ from fastgrad_cli.options import (
 if TYPE_CHECKING:
     from fastgrad.model.network import Problem
     from fastgrad.report import Report
+    from fastgrad.report.base import BaseReport
     from fastgrad.teaching.demo import Demo
     from fastgrad.trials import BackwardReport
 
@@ -154,6 +155,60 @@ def check(
     _show_report(report, as_json)
     code = terminal.EXIT_CODES[report.verdict] if code is None else code
     return code if draw is None else _draw(draw, report, as_json, code)
+
+
+@main.command(
+    epilog=_examples(
+        "fastgrad layer layers.py:forward layers.py:backward inputs.npz",
+        "fastgrad layer conv.py:conv conv.py:conv_backward inputs.npz --frozen mask --seed 1",
+    )
+)
+@click.argument("forward", metavar="FORWARD")
+@click.argument("backward", metavar="BACKWARD")
+@click.argument("file", metavar="INPUTS", type=click.Path())
+@click.option(
+    "--returns-cache/--no-returns-cache",
+    default=None,
+    help="Whether the last of what FORWARD returns is what BACKWARD needs; only where that cannot be told.",
+)
+@click.option("--frozen", metavar="NAMES", help="Inputs that need no gradient: mask,labels.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, metavar="N", show_default=True, help="Seed of what is drawn.")
+@click.option("--tolerance", type=float, default=0.0, metavar="SHARE", help="Share of an entry by which it may be off.")
+@click.option("--timeout", type=float, metavar="SECONDS", help="Time for the whole check, 600 if not said; 0 for no limit.")
+@json_option
+def layer(
+    forward: str,
+    backward: str,
+    file: str,
+    returns_cache: bool | None,
+    frozen: str | None,
+    seed: int,
+    tolerance: float,
+    timeout: float | None,
+    as_json: bool,
+) -> int:
+    """Check the backward pass of any layer.
+
+    FORWARD and BACKWARD are functions, file.py:function or module:function. INPUTS is an .npz whose arrays are the arguments
+    of FORWARD by their names. FORWARD returns the output, or (output, cache); BACKWARD is called with an upstream gradient
+    that is drawn, and with the cache or with the inputs again.
+
+    Exit codes: 0 right; 1 wrong; 2 the command, a file or fastgrad itself is at fault; 3 not judged; 130 interrupted.
+    """
+    from fastgrad.errors import require
+    from fastgrad_cli.layers import UserLayer
+
+    if timeout is not None:
+        require("timeout", timeout, float, "a finite number of seconds, 0 for no limit", lambda s: 0.0 <= s < float("inf"))
+    names = [name.strip() for name in frozen.split(",")] if frozen else []
+    options = {"returns_cache": returns_cache, "frozen": names, "seed": seed, "tolerance": tolerance}
+    with UserLayer(forward, backward, timeout) as functions:
+        from fastgrad.reading import modelfile
+
+        arrays = {name: array if array.ndim else array[()] for name, array in modelfile.load_arrays(file).items()}
+        report = functions.check(arrays, options)
+    _show_report(report, as_json)
+    return terminal.EXIT_CODES[report.verdict]
 
 
 @main.command(epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
@@ -517,7 +572,7 @@ def _pencil(picture: str) -> Callable[[Report | BackwardReport], str]:
     return draw
 
 
-def _show_report(report: Report | BackwardReport, as_json: bool) -> None:
+def _show_report(report: BaseReport, as_json: bool) -> None:
     """Print a report for a person or for a machine."""
     if as_json:
         terminal.show_json(report.to_dict())

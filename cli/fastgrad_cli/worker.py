@@ -7,6 +7,7 @@ that the function started end.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import io
@@ -22,7 +23,7 @@ from typing import IO, Any, NoReturn
 
 import numpy as np
 
-from fastgrad.errors import told
+from fastgrad.errors import FailedError, InputError, told
 from fastgrad_cli import pipe
 from fastgrad_cli.streams import outlet_stream
 
@@ -39,7 +40,9 @@ def main() -> NoReturn:
     _reply(sink, {"outcome": "ready"})
     while True:
         request = requests.get()
-        if "load" in request:
+        if "layer" in request:
+            answer = _checked(*request["layer"])
+        elif "load" in request:
             answer, function = _loaded(*request["load"])
         else:
             assert function is not None
@@ -157,6 +160,29 @@ def _called(function: Callable[..., Any], arguments: list[Any]) -> dict[str, Any
         return {"outcome": "raised", "text": told(error)}
     unchanged = before == [_bytes(argument) for argument in arguments]
     return {"outcome": "returned", "value": returned, "arguments": None if unchanged else arguments}
+
+
+def _checked(names: list[list[str]], inputs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Check a layer here; its two functions may come from one module, which is imported once."""
+    modules: dict[str, ModuleType] = {}
+    functions = []
+    for place, name in names:
+        try:
+            modules[place] = modules.get(place) or _imported(place)
+            functions.append(getattr(modules[place], name))
+        except AttributeError:
+            return {"outcome": "refused", "text": f"there is no function {name!r} in {place}{_found_at(place)}"}
+        except BaseException as error:  # whatever a stranger's module may raise
+            return {"outcome": "refused", "text": f"{place} cannot be imported: {told(error)}"}
+    from fastgrad.layers.check import check_layer  # which a function for --backward does not wait for
+
+    try:
+        report = check_layer(functions[0], functions[1], inputs, **options)
+    except FailedError as error:
+        return {"outcome": "failed", "text": str(error)}
+    except InputError as error:
+        return {"outcome": "refused", "text": str(error)}
+    return {"outcome": "report", "report": dataclasses.asdict(report)}
 
 
 def _bytes(argument: Any) -> Any:

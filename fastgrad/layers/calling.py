@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastgrad.errors import InputError, told
+from fastgrad.errors import FailedError, InputError, told
 from fastgrad.layers.arguments import Inputs, Outputs, described, is_array, read_inputs, read_outputs
 from fastgrad.report.formatting import listed
 
@@ -311,10 +311,10 @@ def spellings(name: str) -> tuple[str, ...]:
 
 
 def guarded(what: str, call: Callable[[], Result]) -> Result:
-    """Call a user's function; what it raises becomes an InputError that says so."""
+    """Call a user's function; what it raises becomes a FailedError that says so."""
     try:
         return call()
     except (KeyboardInterrupt, InputError):
         raise
     except BaseException as error:  # exit() included: a test that ends with code 0 would count as passed
-        raise InputError(f"{what} raises {told(error)}") from error
+        raise FailedError(f"{what} raises {told(error)}") from error

@@ -186,7 +186,6 @@ class _Run:
     def __init__(self, links: list[Link], X: Any, Y: Any) -> None:
         self._links, self._Y = links, Y
         self._changed: dict[int, str] = {}
-        self._spoilt: dict[int, str] = {}
         self.steps: list[Step] = []
         self.loss = 0.0
         self._forward_and_backward(np.array(X))

@@ -155,6 +155,8 @@ class LayerReport(BaseReport):
 
     def body(self, ascii_only: bool) -> Iterator[RenderableType]:
         """Yield the layer, its tensors, the entries in question, and what is to be said of them."""
+        if not self.tensors:
+            return
         yield Text(printable(f"inputs {self.inputs}; {self.outputs}"), style="dim")
         yield Text()
         yield Padding(_tensor_table(self.tensors, ascii_only), (0, 0, 0, 1))
@@ -190,6 +192,11 @@ class LayerReport(BaseReport):
         }
 
 
+def unjudged(reason: str) -> LayerReport:
+    """Return the report of a layer of which nothing could be judged."""
+    return LayerReport("not judged", (), (), (), (), "", "", "entries", "", 0.0, 0, 0.0, 0.0, "", 0, 0, 0.0, remarks=(reason,))
+
+
 def _tensor_to_dict(tensor: LayerTensor) -> dict[str, Any]:
     return {
         **asdict(tensor),
@@ -206,6 +213,8 @@ def entry_to_dict(entry: EntryReport) -> dict[str, Any]:
 
 
 def _sentence(report: LayerReport) -> str:
+    if not report.tensors:
+        return printable(f"Nothing could be judged. {report.remarks[0]}")
     judged = [tensor for tensor in report.tensors if tensor.verdict != "left out"]
     named = {verdict: [tensor.name for tensor in judged if tensor.verdict == verdict] for verdict in ("wrong", "not judged")}
     total = counted(len(judged), "gradient")
