@@ -24,6 +24,8 @@ from layer_cases import Layer, Point
 
 CHANGED, SAME = 1e-9, 1e-12
 """Share of the largest entry by which a gradient must change to be a case, and below which a tensor is as it was."""
+FITS = 1e-9
+"""Share of the largest entry to which a repaired gradient must be right."""
 SAME_SINGLE = 1e-5
 """The latter in single precision: a hundred of its roundings."""
 NAMES, NAME = 30, "a name for another"
@@ -134,8 +136,8 @@ class Outcome:
         The last: no changed tensor is off by more than the report says would be caught.
     accused, missed : tuple of str
         Right tensors that were called wrong, and tensors changed above the stated sensitivity that were not.
-    naming : {"right", "false", "silent"}
-        Whether what was named predicts the mutant elsewhere.
+    naming : {"right", "elsewhere", "false", "silent"}
+        Whether the repair that was named is right at a point that nobody has seen, and of the changed line.
     said : str
         What was named, in a line.
     """
@@ -163,12 +165,62 @@ def judged(case: Case) -> Outcome:
     accused = tuple(name for name in wrong if case.is_right(name))
     missed = tuple(name for name in case.gradient if name not in wrong and _is_caught(report, case, name))
     detection = "detected" if wrong else "undetected" if missed else "beneath"
-    return Outcome(case, detection, accused, missed)
+    return Outcome(case, detection, accused, missed, *named(report, case))
+
+
+REPAIR = "repair.line"
+
+
+def named(report: Any, case: Case) -> tuple[str, str]:
+    """Return what the repairs are that a report proposes, tried from outside, and how they read.
+
+    All lines that it proposes are put into the mutant's file, and the file is run at a third point of another number of
+    examples, which nobody has seen: right if all gradients are right there and the lines are those that were changed, or
+    these are named beside others; elsewhere if the gradients are right and the lines are others; false if what a repair is
+    said to make right is not.
+    """
+    repairs = [finding for finding in report.findings if finding.code == REPAIR]
+    said = "; ".join(f"{one.where}: {one.formula}" for one in repairs)
+    if not repairs:
+        return "silent", ", ".join(finding.code for finding in report.findings)
+    repaired = loaded(_with_lines(case.text, repairs), f"repaired_{case.layer.name}.py")
+    third = case.layer.point(5, size="other")
+    right = case.layer.gradient(case.layer.space, third)
+    found = None if repaired is None else case.layer.gradient(repaired, third)
+    concerned = {name for finding in repairs for name in finding.concerns}
+    if right is None or found is None or any(_differs(found[name], right[name], FITS) for name in concerned):
+        return "false", said
+    if any(_differs(found[name], right[name], FITS) for name in right):
+        return "silent", f"a part: {said}"
+    return ("right" if _is_where(repairs, case) else "elsewhere"), said
+
+
+def _with_lines(text: str, repairs: list[Any]) -> str:
+    """Return a source with lines exchanged, each in its place."""
+    lines = text.splitlines()
+    for finding in repairs:
+        line = int(finding.where.rpartition(":")[2]) - 1
+        indent = lines[line][: len(lines[line]) - len(lines[line].lstrip())]
+        assert lines[line].strip() == finding.line.strip(), f"{finding.where} is {lines[line]}, not {finding.line}"
+        lines[line] = "\n".join(indent + each for each in finding.formula.splitlines())
+    return "\n".join(lines) + "\n"
+
+
+def _is_where(repairs: list[Any], case: Case) -> bool:
+    """Whether every repair is of the changed line, or names it beside others; what was left out has no line of its own."""
+    theirs, mine = case.text.splitlines(), ast.unparse(case.layer.tree).splitlines()
+    if len(theirs) != len(mine):
+        return True
+    changed = {line for line, (one, other) in enumerate(zip(theirs, mine, strict=True), start=1) if one != other}
+    places = [[finding.where, *(other.sentence for other in finding.alternatives)] for finding in repairs]
+    return all(any(int(text.split(":")[1]) in changed for text in each) for each in places)
 
 
 def wrong_tensors(report: Any, case: Case) -> list[str]:
-    """Return the names of the real inputs whose gradients a report calls wrong."""
-    return [tensor.name for tensor in report.tensors if tensor.verdict == "wrong" and tensor.name in case.gradient]
+    """Return the names of the real inputs whose gradients a report calls wrong, at the point or at another of its own."""
+    elsewhere = {name for point in report.elsewhere for name in point.wrong}
+    here = {tensor.name for tensor in report.tensors if tensor.verdict == "wrong"}
+    return [name for name in case.gradient if name in here | elsewhere]
 
 
 def _is_caught(report: Any, case: Case, name: str) -> bool:
@@ -214,6 +266,7 @@ COLUMNS = {
     "refused": lambda one: one.detection == "refused",
     "accused": lambda one: bool(one.accused),
     "false": lambda one: one.naming == "false",
+    "elsewhere": lambda one: one.naming == "elsewhere",
     "silent": lambda one: one.naming == "silent",
     "right": lambda one: one.naming == "right",
 }

@@ -338,7 +338,8 @@ def _verdict(function: Function, noise: Noise, entry: int, found: Extrapolation)
     if found.bound - found.rounding > found.room:
         hidden = f"noise of f, {noise.level:.1e}, leaves ±{found.bound:.1e} in its differences, which hides the entry"
         return "inconclusive", hidden
-    if found.rounding > found.coarse:
+    off, size = abs(found.claimed - found.numerical), max(abs(found.claimed), abs(found.numerical))
+    if found.rounding > found.coarse and off > SHARP * size:  # what agrees as closely as that, rounding has not moved so far
         return "inconclusive", f"rounding of the claim leaves ±{found.rounding:.1e}, which hides the entry"
     return "right", ""
 

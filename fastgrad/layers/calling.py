@@ -90,6 +90,11 @@ class Pair:
         """The user's function."""
         return self._backward
 
+    @property
+    def takes_upstream(self) -> bool:
+        """Whether backward is given an upstream gradient; known once it was called."""
+        return any(slot in ("upstream", "one upstream") for slot, _ in self._slots or ())
+
     def calling(self, backward: Callable[..., Any]) -> Pair:
         """Return the same layer with another backward function, called as the user's own is."""
         same = copy.copy(self)

@@ -16,12 +16,12 @@ from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import Array, real_number, whole_number
 from fastgrad.functions.check import MOST_ENTRIES, Case, judge_entries
 from fastgrad.functions.claim import Claim
-from fastgrad.functions.directions import DIRECTIONS, SEEN, Search
+from fastgrad.functions.directions import Search
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise, scale_of
 from fastgrad.functions.report import EntryReport, FunctionTensor
 from fastgrad.functions.tensors import tensor_lines
-from fastgrad.layers.along import Directions
+from fastgrad.layers.along import DIRECTIONS, MISS, Directions
 from fastgrad.layers.arguments import Inputs, Outputs, described
 from fastgrad.layers.calling import Pair, guarded
 from fastgrad.layers.elsewhere import blind_spots, other_numbers, other_rows, reaches_one
@@ -32,11 +32,17 @@ from fastgrad.layers.upstream import Upstream, Weighted, upstream_of, widened
 from fastgrad.report.formatting import listed
 from fastgrad.report.parts import Finding
 
-FEW = 4
+FEW = 2
 """Directions of each tensor at other points."""
 
-OTHER_NUMBERS = "other numbers"
-"""How the point of the same shapes is spoken of."""
+SCREENED = 64
+"""Numbers from which on directions come first, and entries by themselves only where they find a fault or see too little."""
+
+FINE = 1e-3
+"""Share of a typical entry that directions have to see in order to do without entries by themselves."""
+
+OTHER_NUMBERS, DRAWN = "other numbers", "a drawn upstream gradient"
+"""How the points of the same shapes are spoken of."""
 
 
 def check_layer(
@@ -174,7 +180,9 @@ class Point(NamedTuple):
     case: Case
 
 
-def point_at(subject: Pair | Object, inputs: Inputs, upstream: Any, options: Options, seed: int) -> Point:
+def point_at(
+    subject: Pair | Object, inputs: Inputs, upstream: Any, options: Options, seed: int, is_drawn: bool = False
+) -> Point:
     """Call forward and backward at a point.
 
     Raises
@@ -184,7 +192,7 @@ def point_at(subject: Pair | Object, inputs: Inputs, upstream: Any, options: Opt
     """
     options.reset()
     outputs = guarded("forward", lambda: subject.run(copies(inputs)))
-    weights = upstream_of(upstream, outputs, seed)
+    weights = upstream_of(upstream, outputs, seed, is_drawn)
     claims = claims_of(subject, inputs, weights, options)
     function, claim = _posed(subject, inputs, outputs, weights, claims, options)
     return Point(inputs, outputs, weights, claims, Case(function, claim, Noise(function), scale_of(function.x)))
@@ -214,8 +222,7 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
     if unknown:
         raise InputError(f"frozen names {listed(unknown)}, and the inputs are {listed(list(inputs.names))}")
     point = point_at(subject, inputs, upstream, options, options.seed)
-    is_large = options.method == "directions" or (options.method == "auto" and point.case.function.x.size > MOST_ENTRIES)
-    found = along_directions(point, options) if is_large else by_entries(point, options)
+    found = _judged(point, options)
     others = _elsewhere(subject, point, upstream, options)
     if found.scheme != "complex" and _verdict(found.tensors) != "right" and not point.case.function.settles():
         raise InputError(
@@ -228,14 +235,14 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
         tensors=found.tensors,
         entries=found.entries,
         elsewhere=others,
-        findings=_findings(subject, point, found, upstream, options),
+        findings=_findings(subject, point, found, others, upstream, options),
         inputs=inputs.shown(),
         outputs=point.outputs.shown(),
-        method="directions" if is_large else "entries",
+        method="directions" if found.is_along else "entries",
         scheme=found.scheme,
         noise=point.case.noise.level,
-        directions=DIRECTIONS if is_large else 0,
-        miss=(1.0 - SEEN) ** DIRECTIONS if is_large else 0.0,
+        directions=DIRECTIONS if found.is_along else 0,
+        miss=MISS if found.is_along else 0.0,
         smallest=found.smallest,
         upstream=point.weights.told,
         seed=options.seed,
@@ -248,7 +255,11 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
 
 
 class Found(NamedTuple):
-    """What was found at the given point; `known` is the bound, infinite where the numerical value is not certain."""
+    """What was found at a point.
+
+    `known` is the bound, infinite where the numerical value is not certain. Along directions a finding is clean if nothing is
+    wrong and a thousandth of a typical entry would have been seen; the claim is then the numerical value too.
+    """
 
     tensors: tuple[LayerTensor, ...]
     entries: tuple[EntryReport, ...]
@@ -257,6 +268,18 @@ class Found(NamedTuple):
     numerical: Array | None
     bound: Array | None
     known: Array | None = None
+    is_along: bool = False
+    is_clean: bool = True
+
+
+def _judged(point: Point, options: Options) -> Found:
+    """Judge along directions, entries by themselves, or the first and then, where something is left to be seen, the second."""
+    size = point.case.function.x.size
+    if options.method == "entries" or (options.method == "auto" and size <= SCREENED):
+        return by_entries(point, options)
+    found = along_directions(point, options)
+    is_enough = found.is_clean or options.method == "directions" or size > MOST_ENTRIES
+    return found if is_enough else by_entries(point, options)
 
 
 def by_entries(point: Point, options: Options) -> Found:
@@ -280,23 +303,37 @@ def along_directions(point: Point, options: Options) -> Found:
         entries += located
         verdict: Any = "wrong" if slopes.is_wrong else "inconclusive" if slopes.is_open else "right"
         array = point.claims.arrays[name]
-        reason = "noise of forward hides its slopes, or they have no limit" if verdict == "inconclusive" else ""
+        size = float(np.sqrt(np.mean(array**2)))
         lines[name] = LayerTensor(
-            name, array.shape, verdict, array.size, len(located), relative_difference=slopes.difference, reason=reason
+            name,
+            array.shape,
+            verdict,
+            array.size,
+            len(located),
+            relative_difference=slopes.difference,
+            sensitivity=slopes.smallest / size if size and verdict == "right" else None,
+            reason="noise of forward hides its slopes, or they have no limit" if verdict == "inconclusive" else "",
         )
         smallest = max(smallest, slopes.smallest)
     scheme = "complex" if search.is_analytic else "extrapolated"
-    return Found(_lines(point, lines), tuple(entries), scheme, smallest, None, None)
+    is_clean = not search.sees_kinks and all(
+        line.verdict == "right" and (line.sensitivity or 0.0) <= FINE for line in lines.values()
+    )
+    values, bound = (case.claim.values, np.full(case.claim.values.size, smallest)) if is_clean else (None, None)
+    return Found(_lines(point, lines), tuple(entries), scheme, smallest, values, bound, None, True, is_clean)
 
 
 def _elsewhere(subject: Pair | Object, point: Point, upstream: Any, options: Options) -> tuple[Elsewhere, ...]:
     """Try other numbers and another number of rows along a few directions of each tensor."""
-    places = _other_points(subject, point, options)
-    # What a given upstream gradient hides, a drawn one shows.
-    places += [] if upstream is None else [("a drawn upstream gradient", point.inputs)]
-    tried = [_tried(subject, inputs, told, options) for told, inputs in places]
+    tried = [_tried(subject, inputs, told, options) for told, inputs in _places(subject, point, upstream, options)]
     point.case.function.evaluations += sum(count for _, count in tried)
     return tuple(other for other, _ in tried)
+
+
+def _places(subject: Pair | Object, point: Point, upstream: Any, options: Options) -> list[tuple[str, Inputs]]:
+    """Return the other points; what an upstream gradient hides that was given, or is the 1 of a loss, a drawn one shows."""
+    is_fixed = upstream is not None or (point.outputs.is_one_number and subject.takes_upstream)
+    return _other_points(subject, point, options) + ([(DRAWN, point.inputs)] if is_fixed else [])
 
 
 def _other_points(subject: Pair | Object, point: Point, options: Options) -> list[tuple[str, Inputs]]:
@@ -306,10 +343,20 @@ def _other_points(subject: Pair | Object, point: Point, options: Options) -> lis
     return [(OTHER_NUMBERS, numbers), *([] if rows is None else [rows])]
 
 
-def _findings(subject: Pair | Object, point: Point, found: Found, upstream: Any, options: Options) -> tuple[Finding, ...]:
-    """Name what is wrong where every entry was judged."""
-    wrong = {tensor.name for tensor in found.tensors if tensor.verdict == "wrong"} & point.claims.arrays.keys()
-    if not (options.diagnosis and wrong) or found.numerical is None or found.known is None:
+def _findings(
+    subject: Pair | Object, point: Point, found: Found, others: Sequence[Elsewhere], upstream: Any, options: Options
+) -> tuple[Finding, ...]:
+    """Name what is wrong at the given point; what is wrong elsewhere alone is named there."""
+    if not options.diagnosis:
+        return ()
+    if not any(tensor.verdict == "wrong" for tensor in found.tensors):
+        tried = zip(others, _places(subject, point, upstream, options), strict=True)
+        where = next((place for other, place in tried if other.wrong), None)
+        if where is None:
+            return ()
+        point = _point_elsewhere(subject, where[1], where[0], options)
+        found, upstream = by_entries(point, options), None
+    if found.numerical is None or found.known is None:
         return ()
     places = [Place("", point.inputs, point.outputs, point.weights, lambda: None)]
     for told, inputs in _other_points(subject, point, options):
@@ -361,12 +408,16 @@ def _run(subject: Pair | Object, values: Sequence[Any], options: Options) -> Out
     return guarded("forward", lambda: subject.run(values))
 
 
+def _point_elsewhere(subject: Pair | Object, inputs: Inputs, told: str, options: Options) -> Point:
+    return point_at(subject, inputs, None, options, options.seed + 1, told == DRAWN)
+
+
 def _tried(subject: Pair | Object, inputs: Inputs, told: str, options: Options) -> tuple[Elsewhere, int]:
     """Return what a few directions of each tensor say at another point, and how often forward was called."""
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            case = point_at(subject, inputs, None, options, options.seed + 1).case
+            case = _point_elsewhere(subject, inputs, told, options).case
             search = Directions(Search(case.function, case.claim, case.noise), options.seed + 1, FEW)
             slopes = dict(zip(case.function.layout.names, search.slopes(), strict=True))
     except InputError as error:

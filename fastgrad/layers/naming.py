@@ -62,9 +62,9 @@ class Place:
 
     def _flat(self, gradient: Any, name: str) -> Array:
         array, like = np.asarray(gradient, dtype=np.float64), self.inputs.values[self.inputs.names.index(name)]
-        if array.shape != np.shape(like) and array.size != 1:
-            raise ValueError(f"the gradient of {name} has another shape")
-        return array.reshape(np.shape(like)).ravel()
+        if array.size != np.size(like):
+            raise ValueError(f"the gradient of {name} has another size")
+        return array.ravel()
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _repairs(wrong: Wrong) -> list[Finding]:
         return []
     here, *others = wrong.places
     rounding = ROUNDINGS * wrong.unit_roundoff
-    points = [
+    points: list[repair.Point] = [
         repair.Entries(here.call(subject, names, wrong.reset), wrong.starts, wrong.numerical, wrong.bound),
         *(
             repair.Slopes(place.call(subject, names, wrong.reset), _starts(place, names), place.measure, rounding)

@@ -106,7 +106,7 @@ class LayerReport(BaseReport):
     directions : int
         Random directions of each tensor, 0 by entries.
     miss, smallest : float
-        Along directions: the chance that all miss a mistake of more than `smallest` in one tensor.
+        Along directions: the chance that all miss a mistake of which an entry, times max(|x|, 1), is more than `smallest`.
     upstream : str
         Where the upstream gradient came from.
     seed : int
@@ -276,8 +276,8 @@ def _sentences(report: LayerReport) -> Iterator[str]:
     yield from report.notes
     if report.method == "directions" and report.verdict == "right":
         yield (
-            f"A mistake larger than {report.smallest:.1e}, over all entries of a tensor, is missed with a chance of at most "
-            f"{report.miss:.2g}; a smaller one may be missed."
+            f"A mistake of more than {report.smallest:.1e} in an entry, times the size of its input where that is above 1, is "
+            f"missed with a chance of at most {report.miss:.0e}; a smaller one may be missed."
         )
     if report.tolerance:
         yield f"The tolerance allows an entry to be off by {significant(report.tolerance)} of itself."
