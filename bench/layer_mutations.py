@@ -150,15 +150,15 @@ class Outcome:
     said: str = ""
 
 
-def checked(layer: Layer, space: dict[str, Any], point: Point) -> Any:
+def checked(layer: Layer, space: dict[str, Any], point: Point, diagnosis: bool = False) -> Any:
     """Return fastgrad's report of a layer with that backward function."""
-    return fastgrad.check_layer(space["forward"], space["backward"], point.inputs)
+    return fastgrad.check_layer(space["forward"], space["backward"], point.inputs, diagnosis=diagnosis)
 
 
-def judged(case: Case) -> Outcome:
+def judged(case: Case, diagnosis: bool = True) -> Outcome:
     """Check a case and hold the report against what was changed."""
     try:
-        report = checked(case.layer, case.space, case.point)
+        report = checked(case.layer, case.space, case.point, diagnosis)
     except InputError as error:
         return Outcome(case, "refused", said=str(error))
     wrong = wrong_tensors(report, case)
