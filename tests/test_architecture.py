@@ -123,9 +123,11 @@ def test_every_list_of_methods_is_that_of_the_table():
         assert list(option.type.choices) == ["auto", *METHODS]
 
 
-def test_functions_know_nothing_of_networks():
+def test_functions_and_layers_know_nothing_of_networks():
     for path in (ROOT / "fastgrad" / "functions").glob("*.py"):
         assert imported_rooms(path) <= {"errors", "machine", "report", "functions"}
+    for path in (ROOT / "fastgrad" / "layers").glob("*.py"):
+        assert imported_rooms(path) <= {"errors", "machine", "report", "functions", "layers"}
 
 
 @pytest.mark.parametrize("module", ["fastgrad", "fastgrad_cli.main"])

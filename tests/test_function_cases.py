@@ -530,7 +530,7 @@ def test_what_would_have_been_caught_is(single):
 
 
 def test_a_function_of_several_values_is_told_what_to_give():
-    with pytest.raises(fastgrad.InputError, match=r"shape \(2, 3\).*\(layer\(x\) \* dout\)\.sum\(\).*dout @ J of a Jacobian"):
+    with pytest.raises(fastgrad.InputError, match=r"shape \(2, 3\).*fastgrad\.check_layer\(.*fastgrad\.check_jacobian\("):
         fastgrad.check_function(np.tanh, lambda x: 1 - np.tanh(x) ** 2, np.ones((2, 3)))
 
 

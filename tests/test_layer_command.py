@@ -108,9 +108,9 @@ def test_exit_codes_and_first_lines(forward, backward, code, said):
 
 
 def test_what_takes_too_long_is_not_judged():
-    result = run("forward", "hangs", "--timeout", "3")
+    result = run("forward", "hangs", "--timeout", "1")
     assert result.exit_code == 3
-    assert "took longer than 3 s" in " ".join(result.output.split())
+    assert "took longer than 1 s" in " ".join(result.output.split())
 
 
 @pytest.mark.parametrize(("backward", "code"), [("backward", 0), ("doubled", 1), ("crashes", 3)])
@@ -125,7 +125,6 @@ def test_one_document(backward, code):
 
 def test_options_reach_the_check():
     assert run("forward", "without", "--frozen", "w").exit_code == 0
-    assert run("unclear", "strange", "--no-returns-cache").exit_code == 2
     assert run("forward", "backward", file="single.npz").exit_code == 0
     assert "with seed 7" in run("forward", "backward", "--seed", "7").output
     assert run("forward", "backward", "--timeout", "-1").exit_code == 2

@@ -358,7 +358,27 @@ def test_single_precision_is_judged_as_such(name):
 
     watched.__signature__ = __import__("inspect").signature(backward)
     assert fastgrad.check_layer(forward, watched, inputs).passed
-    assert set(kinds) == {np.dtype(np.float32)}
+    assert set(kinds) == {np.dtype(np.float32), np.dtype(np.float64)}
+
+
+def test_single_precision_is_judged_to_the_digits_of_double_where_backward_takes_that():
+    single = {name: value.astype(np.float32) for name, value in NORM.items()}
+    slightly = lambda d, cache: (batch_norm_backward(d, cache)[0] * 1.00001, *batch_norm_backward(d, cache)[1:])  # noqa: E731
+    report = fastgrad.check_layer(batch_norm, slightly, single)
+    assert wrong_tensors(report) == {"x"}
+    assert max(tensor.sensitivity for tensor in report.tensors) < 1e-9
+    assert any("as backward gives them in double precision" in remark for remark in report.remarks)
+
+
+@pytest.mark.parametrize("method", ["entries", "directions"])
+def test_what_is_wrong_in_single_precision_alone_is_found(method):
+    def backward(dout, x):
+        return (dout * (1 - np.tanh(x) ** 2) + (0.01 if x.dtype == np.float32 else 0.0)).astype(x.dtype)
+
+    assert fastgrad.check_layer(np.tanh, backward, X, method=method).passed
+    report = fastgrad.check_layer(np.tanh, backward, X.astype(np.float32), method=method)
+    assert wrong_tensors(report) == {"x"}
+    assert "in single precision" in str(report)
 
 
 def test_a_layer_that_takes_single_precision_alone():
@@ -529,6 +549,13 @@ def test_wrong_calls_are_told_what_to_write(name):
     call, said = WRONG_CALLS[name]
     with pytest.raises(fastgrad.InputError, match=said):
         call()
+
+
+def test_a_function_of_several_values_is_told_what_there_is_for_it():
+    with pytest.raises(fastgrad.InputError, match=r"fastgrad\.check_layer\(.*fastgrad\.check_jacobian\("):
+        fastgrad.check_function(np.tanh, lambda x: 1 - np.tanh(x) ** 2, X)
+    with pytest.raises(fastgrad.InputError, match="x is complex; give its real and its imaginary part as two arrays"):
+        fastgrad.check_function(lambda z: float(abs(z).sum()), lambda z: z / abs(z), np.array([1 + 2j]))
 
 
 # Objects.

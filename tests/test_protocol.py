@@ -14,6 +14,7 @@ from rich.console import Console
 import fastgrad
 from fastgrad.diagnosis.selftest import selftest
 from fastgrad.functions import report as functions_report
+from fastgrad.layers import report as layers_report
 from fastgrad.report.base import BaseReport
 from fastgrad.report.parts import Finding
 from fastgrad.report.verdicts import SIGNS, STYLES
@@ -47,6 +48,19 @@ def of_function(factor):
     return fastgrad.check_function(lambda x: float((x**2).sum()), lambda x: factor * x, np.array([1.0, 2.0]))
 
 
+def of_layer(factor):
+    return fastgrad.check_layer(np.tanh, lambda dout, x: factor * dout * (1 - np.tanh(x) ** 2), X)
+
+
+def of_jacobian(factor):
+    return fastgrad.check_jacobian(np.sin, lambda x: factor * np.diag(np.cos(x)), X[0])
+
+
+def of_chain(factor):
+    layer = (np.tanh, lambda dout, x: factor * dout * (1 - np.tanh(x) ** 2))
+    return fastgrad.check_chain([layer, layer], lambda s, Y: (((s - Y) ** 2).sum(), 2 * (s - Y)), X, 0.0)
+
+
 RIGHT = backward({"W1": W}, X, Y)["dW1"]
 CASE = reference.random_case(3, widths=(3, 2), loss="squared_error", samples=4, activations=("identity",))
 MAKERS = {
@@ -56,6 +70,16 @@ MAKERS = {
     "trials, wrong": (lambda: tried(lambda *given: {"dW1": -backward(*given)["dW1"]}), "wrong"),
     "function, right": (lambda: of_function(2.0), "right"),
     "function, wrong": (lambda: of_function(1.0), "wrong"),
+    "layer, right": (lambda: of_layer(1.0), "right"),
+    "layer, wrong": (lambda: of_layer(2.0), "wrong"),
+    "layer, not judged": (
+        lambda: fastgrad.check_layer(lambda x, y: x * y, lambda dout, x, y: (dout * y, None), (X, X)),
+        "not judged",
+    ),
+    "Jacobian, right": (lambda: of_jacobian(1.0), "right"),
+    "Jacobian, wrong": (lambda: of_jacobian(2.0), "wrong"),
+    "chain, right": (lambda: of_chain(1.0), "right"),
+    "chain, wrong": (lambda: of_chain(2.0), "wrong"),
     "self-test": (lambda: selftest(problems.problem(CASE)), "right"),
 }
 
@@ -104,13 +128,17 @@ def test_findings_of_trials_are_those_of_its_points_once():
 
 def test_what_reports_share_is_written_once():
     reports = BaseReport.__subclasses__()
-    assert {report.__name__ for report in reports} == {"Report", "BackwardReport", "FunctionReport", "SelfTest"}
+    assert {report.__name__ for report in reports} == {
+        *("Report", "BackwardReport", "FunctionReport", "SelfTest"),
+        *("LayerReport", "JacobianReport", "ChainReport"),
+    }
     for report in reports:
         assert set(vars(report)).isdisjoint(SHARED), report
 
 
 def test_every_verdict_has_a_sign_a_style_and_an_exit_code():
     of_reports = {"right", "wrong", "not judged", *get_args(functions_report.Verdict), *get_args(trials_report.Verdict)}
+    of_reports |= {*get_args(layers_report.Verdict)}
     assert set(terminal.EXIT_CODES) == of_reports
     assert of_reports <= SIGNS.keys() == STYLES.keys()
     assert terminal.EXIT_CODES["inconclusive"] == terminal.EXIT_CODES["not judged"] == terminal.NOT_JUDGED

@@ -22,6 +22,9 @@ tried: fastgrad.BackwardReport = fastgrad.check([W], backward=backward, X=X, Y=Y
 fastgrad.save("model.npz", [W], X=X, Y=Y, hidden="tanh", activations=("tanh", "identity"), penalize_biases=True)
 fastgrad.draw_errors(report, "errors.svg")
 fastgrad.draw_errors(tried, "errors.svg")
+layer: fastgrad.LayerReport = fastgrad.check_layer(abs, abs, {"x": W}, upstream=W, seed=1, frozen=["x"], returns_cache=False)
+jacobian: fastgrad.JacobianReport = fastgrad.check_jacobian(abs, W, W, method="columns")
+chain: fastgrad.ChainReport = fastgrad.check_chain([(abs, abs)], (abs, abs), X, Y, tolerance=1e-6)
 stop: type[KeyboardInterrupt] = fastgrad.Interrupted
 
 fastgrad.check({"W1": W}, {"dW1": W}, X, Y, outptu="identity")  # type: ignore[call-overload]
@@ -30,4 +33,6 @@ fastgrad.check([W], backward=backward, X=X, Y=Y, metod="textbook")  # type: igno
 fastgrad.check([W], [W], X, Y, hidden=3)  # type: ignore[call-overload]
 fastgrad.save("model.npz", [W], X=X, Y=Y, hiden="tanh")  # type: ignore[call-arg]
 fastgrad.check_function(abs, 1.0, 1.0, stpe=1e-4)  # type: ignore[call-arg]
+fastgrad.check_layer(abs, abs, W, upstrem=W)  # type: ignore[call-arg]
+fastgrad.check_jacobian(abs, W, W, method="rows")  # type: ignore[arg-type]
 print(fastgrad.nonsense)  # type: ignore[attr-defined]

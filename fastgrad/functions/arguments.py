@@ -202,9 +202,13 @@ def _numbers(value: Any, what: str) -> Array:
     """Return a copy as float64."""
     try:
         array = np.array(value)
+        if array.dtype.kind == "c":
+            raise InputError(f"{what} is complex; give its real and its imaginary part as two arrays, x = [z.real, z.imag]")
         if array.dtype.kind not in "fiu":
             raise TypeError
         return array.astype(np.float64)
+    except InputError:
+        raise
     except (TypeError, ValueError):
         raise InputError(
             f"{what} is {_shown(value)}; expected real numbers: a number, an array, a dict or list of arrays"

@@ -44,7 +44,7 @@ class Claim:
         By that of its value, and by that of the terms which cancel in it: they are those that cancel in f, divided by the
         scale of the entry. How large these are f's noise tells, which is their rounding in the precision of f.
         """
-        return ROUNDINGS * self.unit_roundoff * (self.size(numerical) + noise.terms / scale)
+        return ROUNDINGS * self.unit_roundoff * (self.size(numerical) + noise.entry_terms / scale)
 
     def allowed(self, numerical: Array) -> Array:
         """Return how far off an entry may be by the tolerance."""
@@ -61,7 +61,7 @@ class Claim:
         That f's slope is 0 as well is then all that can be seen: its own rounding is of that size, and hides no mistake in
         what is no more than rounding.
         """
-        terms = noise.terms / scale
+        terms = noise.entry_terms / scale
         unit = max(self.unit_roundoff, noise.unit_roundoff)
         is_zero = np.abs(self.values) <= ZERO * self.unit_roundoff * terms
         return np.asarray(np.where(is_zero, 2.0 * ROUNDINGS * unit * terms, 0.0))

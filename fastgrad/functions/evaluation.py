@@ -35,8 +35,9 @@ AGAIN = 4
 """Values at x itself that tell whether f draws random numbers: with masks of one bit they are the same by a chance of 1/16."""
 
 SEVERAL = (
-    ". Give several outputs fixed random weights: f = lambda x: (layer(x) * dout).sum(), whose gradient is what a layer's "
-    "backward pass makes of dout, and dout @ J of a Jacobian J"
+    ". For a layer, whose backward(dout, cache) or backward(dout, x) returns gradients, there is "
+    "fastgrad.check_layer(forward, backward, x), for a Jacobian with a row for each output "
+    "fastgrad.check_jacobian(f, jacobian, x)"
 )
 
 FAILED = object()

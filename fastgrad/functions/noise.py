@@ -136,6 +136,11 @@ class Noise:
         return SINGLE_ROUNDOFF if trembles or coarse else UNIT_ROUNDOFF
 
     @property
+    def entry_terms(self) -> Array | float:
+        """Size of the terms that cancel in what an entry of x changes: of a number nobody can tell, and all of f may."""
+        return self.terms
+
+    @property
     def _largest(self) -> float:
         """The largest number that f may well be made of: in x, or 1."""
         return max(1.0, float(np.abs(self._function.x).max()))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastgrad.errors import InputError
+from fastgrad.errors import FailedError, InputError
 from fastgrad.functions.arguments import Array
 from fastgrad.layers.arguments import Outputs
 from fastgrad.layers.calling import Pair, guarded, signature_of
@@ -83,7 +83,7 @@ def check_chain(
     links = [_link(layer, f"layer {place}") for place, layer in enumerate(layers, start=1)]
     run = _Run([*links, _loss_link(loss)], X, Y)
     judged = run.judged_alone(options)
-    between = tuple(run.between())
+    between = tuple(run.between(judged))
     found = {layer.verdict for layer in judged}
     verdict: Any = next((one for one in ("wrong", "not judged", "inconclusive") if one in found), "right")
     return ChainReport(
@@ -186,6 +186,7 @@ class _Run:
     def __init__(self, links: list[Link], X: Any, Y: Any) -> None:
         self._links, self._Y = links, Y
         self._changed: dict[int, str] = {}
+        self._failed: tuple[int, str] | None = None
         self.steps: list[Step] = []
         self.loss = 0.0
         self._forward_and_backward(np.array(X))
@@ -209,7 +210,11 @@ class _Run:
         for place in reversed(range(len(layers))):
             step, pair = self.steps[place], pairs[place]
             step.upstream = np.array(dout)
-            found = pair.gradients(_with(pair, actual[place]), outputs[place], [dout])
+            try:
+                found = pair.gradients(_with(pair, actual[place]), outputs[place], [dout])
+            except FailedError as error:
+                self._failed = (place, str(error))
+                return
             step.gradients = {name: None if value is None else np.array(value) for name, value in found.items()}
             self._look(actual, f"backward of {step.link.name}")
             dout = found[pair.inputs.names[0]]
@@ -255,18 +260,23 @@ class _Run:
         frozen = [subject.inputs.names[1]] if step.link.name == LOSS else []
         # Nobody needs the gradient of the first input.
         first = subject.inputs.names[0]
-        frozen += [first] if step is self.steps[0] and step.gradients.get(first) is None else []
+        was_run = step.upstream is not None
+        frozen += [first] if step is self.steps[0] and was_run and step.gradients.get(first) is None else []
         report, gradients = examine_under(subject, upstream, replace(options, frozen=tuple(frozen)))
         return report, gradients.get(subject.inputs.names[0])
 
     # In the chain.
 
-    def between(self) -> Iterator[str]:
+    def between(self, judged: list[ChainLayer]) -> Iterator[str]:
         """Yield what a layer does otherwise in the chain than alone, under the same upstream gradient."""
+        if self._failed is not None:
+            if judged[self._failed[0]].report is not None:  # alone it does not fail
+                yield self._told_of_failure(*self._failed)
+            return
         alone = [self._gradients_alone(step) for step in self.steps]
         told: set[int] = set()
         for place, step in enumerate(self.steps):
-            uses = [other for other, one in enumerate(self.steps) if one.link.layer is step.link.layer]
+            uses = self._uses(step)
             for name, value in alone[place].items():
                 is_parameter = name not in _argument_names(step)
                 found = step.gradients.get(name)
@@ -276,6 +286,21 @@ class _Run:
                 if not _same(found, sum(parts[1:], np.asarray(parts[0]))):
                     told.add(id(step.link.layer))
                     yield self._told(place, name, found, uses, parts if is_parameter else [])
+
+    def _uses(self, step: Step) -> list[int]:
+        """Return the places at which a layer is used."""
+        return [place for place, other in enumerate(self.steps) if other.link.layer is step.link.layer]
+
+    def _told_of_failure(self, place: int, error: str) -> str:
+        """Say which backward fails in the chain; a layer that is used twice most likely has the numbers of its other use."""
+        link, uses = self.steps[place].link, self._uses(self.steps[place])
+        if len(uses) == 1:
+            return f"In the chain, {link.name} fails: {error}."
+        places = listed([f"{other + 1}" for other in uses])
+        return (
+            f"{link.name} is used at the places {places}, and in the chain its {error}. What forward keeps for backward is "
+            "overwritten by its next call: keep it for each call, on a stack or in a cache that is returned."
+        )
 
     def _gradients_alone(self, step: Step) -> dict[str, Any]:
         subject = step.subject

@@ -6,7 +6,7 @@ import contextlib
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -15,22 +15,25 @@ import numpy as np
 from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import Array, real_number, whole_number
 from fastgrad.functions.check import MOST_ENTRIES, Case, judge_entries
-from fastgrad.functions.claim import Claim
+from fastgrad.functions.claim import ROUNDINGS, Claim
 from fastgrad.functions.directions import Search
-from fastgrad.functions.evaluation import Function
-from fastgrad.functions.noise import SINGLE_ROUNDOFF, UNIT_ROUNDOFF, Noise, scale_of
+from fastgrad.functions.noise import UNIT_ROUNDOFF, scale_of
 from fastgrad.functions.report import EntryReport, FunctionTensor
 from fastgrad.functions.tensors import tensor_lines
 from fastgrad.layers.along import DIRECTIONS, MISS, Directions
-from fastgrad.layers.arguments import Inputs, Outputs, described
+from fastgrad.layers.arguments import Inputs, Outputs, described, has_gradient
 from fastgrad.layers.calling import Pair, guarded
 from fastgrad.layers.elsewhere import blind_spots, other_numbers, other_rows, reaches_one
 from fastgrad.layers.naming import Measured, Place, Wrong, named
 from fastgrad.layers.objects import Object, owner_of, require_layer
 from fastgrad.layers.report import Elsewhere, LayerReport, LayerTensor
-from fastgrad.layers.upstream import Upstream, Weighted, upstream_of, widened
+from fastgrad.layers.upstream import LayerFunction, LayerNoise, Upstream, Weighted, upstream_of, widened
 from fastgrad.report.formatting import listed
 from fastgrad.report.parts import Finding
+
+IN_SINGLE = "in single precision backward gives another gradient than in double precision, by more than rounding explains"
+
+IN_BOTH = "Gradients are judged as backward gives them in double precision; those in single precision differ by their rounding."
 
 FEW = 2
 """Directions of each tensor at other points."""
@@ -162,12 +165,18 @@ class Claims:
     told : dict
         Lines of tensors that are not judged, and what is wrong with the shape of those that are.
     is_single : bool
-        Whether anything was computed in single precision.
+        Whether anything was computed in single precision, or less.
+    unit_roundoff : float
+        The coarsest unit roundoff among inputs and gradients.
+    single : dict
+        Where `arrays` are what backward gives in double precision, what it gives in single precision; else empty.
     """
 
     arrays: dict[str, Array]
     told: dict[str, LayerTensor]
     is_single: bool
+    unit_roundoff: float = UNIT_ROUNDOFF
+    single: dict[str, Array] = field(default_factory=dict)
 
 
 class Point(NamedTuple):
@@ -178,6 +187,7 @@ class Point(NamedTuple):
     weights: Upstream
     claims: Claims
     case: Case
+    noise: LayerNoise
 
 
 def point_at(
@@ -194,8 +204,10 @@ def point_at(
     outputs = guarded("forward", lambda: subject.run(copies(inputs)))
     weights = upstream_of(upstream, outputs, seed, is_drawn)
     claims = claims_of(subject, inputs, weights, options)
+    claims = in_double(subject, inputs, weights, claims, options) if claims.is_single else claims
     function, claim = _posed(subject, inputs, outputs, weights, claims, options)
-    return Point(inputs, outputs, weights, claims, Case(function, claim, Noise(function), scale_of(function.x)))
+    noise = LayerNoise(function)
+    return Point(inputs, outputs, weights, claims, Case(function, claim, noise, scale_of(function.x)), noise)
 
 
 def examine(subject: Pair | Object, upstream: Any, options: Options, began: float) -> LayerReport:
@@ -249,6 +261,7 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
         evaluations=point.case.function.evaluations,
         seconds=time.perf_counter() - began,
         tolerance=options.tolerance,
+        remarks=(IN_BOTH,) if point.claims.single else (),
         blind_spots=tuple(_blind_spots(subject, point, found, others, options)),
     )
     return report, point, found
@@ -286,6 +299,10 @@ def by_entries(point: Point, options: Options) -> Found:
     """Judge every entry by itself."""
     case = point.case
     judged = judge_entries(case, None, options.seed)
+    for entry, (value, bound) in off_in_single(point, options.tolerance).items():
+        reason = f"in single precision; in double precision the claim is {case.claim.values[entry]:.7g}"
+        numerical = float(judged.numerical[entry])
+        judged.entries[entry] = EntryReport(case.function.layout.label(entry), "wrong", value, numerical, bound, reason)
     allowed = judged.bound + case.claim.allowed(judged.numerical)
     lines = tensor_lines(case.function.layout, case.claim, judged.numerical, allowed, judged.plain, judged.entries)
     tensors = _lines(point, {line.name: _of_line(line, point) for line in lines})
@@ -298,12 +315,15 @@ def along_directions(point: Point, options: Options) -> Found:
     case = point.case
     search = Directions(Search(case.function, case.claim, case.noise), options.seed, DIRECTIONS)
     lines, entries, smallest = {}, [], 0.0
+    single = _wrong_in_single(point, options)
     for name, slopes in zip(point.claims.arrays, search.slopes(), strict=True):
         located = search.located(slopes) if slopes.is_wrong else []
         entries += located
-        verdict: Any = "wrong" if slopes.is_wrong else "inconclusive" if slopes.is_open else "right"
+        verdict: Any = "wrong" if slopes.is_wrong or name in single else "inconclusive" if slopes.is_open else "right"
         array = point.claims.arrays[name]
         size = float(np.sqrt(np.mean(array**2)))
+        reason = IN_SINGLE if name in single and not slopes.is_wrong else ""
+        reason = reason or "noise of forward hides its slopes, or they have no limit" if verdict == "inconclusive" else ""
         lines[name] = LayerTensor(
             name,
             array.shape,
@@ -312,7 +332,7 @@ def along_directions(point: Point, options: Options) -> Found:
             len(located),
             relative_difference=slopes.difference,
             sensitivity=slopes.smallest / size if size and verdict == "right" else None,
-            reason="noise of forward hides its slopes, or they have no limit" if verdict == "inconclusive" else "",
+            reason=reason,
         )
         smallest = max(smallest, slopes.smallest)
     scheme = "complex" if search.is_analytic else "extrapolated"
@@ -358,7 +378,7 @@ def _findings(
         found, upstream = by_entries(point, options), None
     if found.numerical is None or found.known is None:
         return ()
-    places = [Place("", point.inputs, point.outputs, point.weights, lambda: None)]
+    places = [_here(subject, point, options)]
     for told, inputs in _other_points(subject, point, options):
         given = upstream if told == OTHER_NUMBERS else None
         with contextlib.suppress(InputError):
@@ -378,17 +398,26 @@ def _findings(
     )
 
 
+def _here(subject: Pair | Object, point: Point, options: Options) -> Place:
+    """Return the point itself, in the precision in which its gradients are judged."""
+    if not point.claims.single:
+        return Place("", point.inputs, point.outputs, point.weights, lambda: None)
+    inputs = in_double_precision(point.inputs)
+    return Place("", inputs, _run(subject, copies(inputs), options), point.weights.widened(), lambda: None)
+
+
 def _place(subject: Pair | Object, point: Point, told: str, inputs: Inputs, given: Any, options: Options) -> Place:
     """Return another point, at which slopes are measured once somebody asks for them."""
+    inputs = in_double_precision(inputs) if point.claims.single else inputs
     outputs = _run(subject, copies(inputs), options)
     weights = upstream_of(given, outputs, options.seed + 2)
 
     def measure() -> Measured:
         nothing = {name: np.zeros(np.shape(inputs.values[inputs.names.index(name)])) for name in point.claims.arrays}
-        claims = Claims(nothing, {}, point.claims.is_single)
+        claims = replace(point.claims, arrays=nothing, told={}, single={})
         try:
             function, claim = _posed(subject, inputs, outputs, weights, claims, options)
-            slopes = Directions(Search(function, claim, Noise(function)), options.seed + 2, FEW).slopes()
+            slopes = Directions(Search(function, claim, LayerNoise(function)), options.seed + 2, FEW).slopes()
         except InputError:
             return None
         rows = [
@@ -417,17 +446,32 @@ def _tried(subject: Pair | Object, inputs: Inputs, told: str, options: Options) 
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            case = _point_elsewhere(subject, inputs, told, options).case
+            point = _point_elsewhere(subject, inputs, told, options)
+            case = point.case
             search = Directions(Search(case.function, case.claim, case.noise), options.seed + 1, FEW)
             slopes = dict(zip(case.function.layout.names, search.slopes(), strict=True))
+            single = _wrong_in_single(point, options)
     except InputError as error:
         return Elsewhere(told, (), False, f"{error}."), 0
     wrong = [name for name, found in slopes.items() if found.is_wrong]
     reason = ""
-    if wrong:
+    if not wrong and single:
+        wrong, reason = single, f"{IN_SINGLE.capitalize()}."
+    elif wrong:
         claimed, numerical = slopes[wrong[0]].worst()
         reason = f"Along a direction of {wrong[0]} the claim has the slope {claimed:.7g}, and forward {numerical:.7g}."
     return Elsewhere(told, tuple(wrong), True, reason), case.function.evaluations
+
+
+def _wrong_in_single(point: Point, options: Options) -> list[str]:
+    """Name the tensors whose gradient in single precision is another one than in double precision."""
+    entries = np.array(list(off_in_single(point, options.tolerance)))
+    starts = pairwise(point.case.function.layout.starts)
+    return [
+        name
+        for name, (start, stop) in zip(point.claims.arrays, starts, strict=True)
+        if np.any((entries >= start) & (entries < stop))
+    ]
 
 
 def _blind_spots(
@@ -472,7 +516,7 @@ def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options
             )
     arrays: dict[str, Array] = {}
     told: dict[str, LayerTensor] = {}
-    is_single = False
+    roundoff = UNIT_ROUNDOFF
     for place, name in enumerate(inputs.names):
         value, gradient = inputs.values[place], first.get(name)
         if place not in inputs.moving or name in options.frozen:
@@ -484,13 +528,51 @@ def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options
             told[name] = LayerTensor(name, np.shape(value), "not judged", np.size(value), reason=reason)
         else:
             array = _array(gradient, name)
-            is_single |= bool({array.dtype, np.asarray(value).dtype} & {np.dtype(np.float32), np.dtype(np.float16)})
+            kinds = [kind.dtype for kind in (array, np.asarray(value)) if kind.dtype.kind == "f"]
+            roundoff = max([roundoff, *(float(np.finfo(kind).eps) / 2.0 for kind in kinds)])
             fitted, reason = _fitted(array, np.shape(value), name)
             if reason:
                 told[name] = LayerTensor(name, np.shape(value), "wrong", np.size(value), np.size(value), reason=reason)
             if fitted is not None:
                 arrays[name] = fitted
-    return Claims(arrays, told, is_single)
+    return Claims(arrays, told, roundoff > UNIT_ROUNDOFF, roundoff)
+
+
+def in_double_precision(inputs: Inputs) -> Inputs:
+    """Return the same inputs in double precision."""
+    return replace(inputs, values=tuple(widened(value) if has_gradient(value) else value for value in inputs.values))
+
+
+def in_double(subject: Pair | Object, inputs: Inputs, weights: Upstream, claims: Claims, options: Options) -> Claims:
+    """Return what backward gives in double precision, where it does, for gradients of single precision.
+
+    That is judged to its last digits; what it gives in single precision then differs by rounding alone.
+    """
+    try:
+        found = claims_of(subject, in_double_precision(inputs), weights.widened(), options)
+    except InputError:
+        return claims
+    if found.is_single or found.arrays.keys() != claims.arrays.keys() or found.told.keys() != claims.told.keys():
+        return claims
+    return replace(found, told=claims.told, unit_roundoff=claims.unit_roundoff, single=claims.arrays)
+
+
+def off_in_single(point: Point, tolerance: float) -> dict[int, tuple[float, float]]:
+    """Return the entries whose gradient in single precision differs from that in double by more than rounding explains.
+
+    Each with its value in single precision, and the bound: `claim`'s, of the terms that the entry changes, or of a sum of all
+    whose signs are independent, where nothing is known of the entry.
+    """
+    if not point.claims.single:
+        return {}
+    case = point.case
+    single = np.concatenate([point.claims.single[name].ravel() for name in point.claims.arrays])
+    terms = point.noise.all_terms / case.scale
+    size = np.fmax(np.abs(np.nan_to_num(single)), np.abs(case.claim.values))
+    bound = ROUNDINGS * point.claims.unit_roundoff * (size + terms) + tolerance * size
+    with np.errstate(invalid="ignore"):
+        off = np.flatnonzero(~(np.abs(single - case.claim.values) <= bound))
+    return {int(entry): (float(single[entry]), float(bound[entry])) for entry in off}
 
 
 def _returned(subject: Pair | Object, inputs: Inputs, weights: Upstream, options: Options) -> dict[str, Any]:
@@ -529,16 +611,16 @@ def _fitted(array: Any, shape: tuple[int, ...], name: str) -> tuple[Array | None
 
 def _posed(
     subject: Pair | Object, inputs: Inputs, outputs: Outputs, weights: Upstream, claims: Claims, options: Options
-) -> tuple[Function, Claim]:
+) -> tuple[LayerFunction, Claim]:
     """Return the weighted sum of outputs as a function, and the claim of its gradient."""
     places = {name: inputs.names.index(name) for name in claims.arrays}
     if not places:
         raise InputError("backward gives no gradient that could be judged: " + "; ".join(_reasons(claims)))
     weighted = Weighted(subject, inputs.values, places, outputs, weights)
     point = {name: widened(inputs.values[place]) for name, place in places.items()}
-    function = Function(weighted, point, reset=options.reset, name="forward")
+    function = LayerFunction(weighted, point, options.reset)
     values = np.concatenate([claims.arrays[name].ravel() for name in places])
-    return function, Claim(values, SINGLE_ROUNDOFF if claims.is_single else UNIT_ROUNDOFF, options.tolerance)
+    return function, Claim(values, claims.unit_roundoff if claims.is_single else UNIT_ROUNDOFF, options.tolerance)
 
 
 def _reasons(claims: Claims) -> list[str]:

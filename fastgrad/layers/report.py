@@ -484,8 +484,8 @@ class ChainReport(BaseReport):
         first = self.first_wrong
         if first is not None:
             rest = len(named["wrong"]) - 1
-            more = f", and of {counted(rest, 'layer')} before it" if rest else ""
-            return printable(f"On the way back from the loss, the backward of {first.name} is the first that is wrong{more}.")
+            more = f"; {rest} more {'is' if rest == 1 else 'are'}" if rest else ""
+            return printable(f"From the loss inwards, {first.name} is the first that is wrong{more}.")
         if self.between:
             return (
                 "Every layer that was judged is right alone, and the chain is not."

@@ -5,13 +5,16 @@ Called by everything here that judges a backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastgrad.errors import InputError
+from fastgrad.functions.arguments import Array
+from fastgrad.functions.evaluation import Function
+from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise
 from fastgrad.layers.arguments import Outputs, Raw, described
 
 Values = Sequence[Any]
@@ -22,6 +25,10 @@ class Upstream(NamedTuple):
 
     parts: tuple[Any, ...]
     told: str
+
+    def widened(self) -> Upstream:
+        """Return the same in double precision."""
+        return self._replace(parts=tuple(None if part is None else np.asarray(part, dtype=np.float64) for part in self.parts))
 
     @property
     def hides(self) -> bool:
@@ -95,6 +102,67 @@ def _like(values: Any, array: Raw) -> Any:
     return np.asarray(values, dtype=array.dtype).reshape(array.shape)
 
 
+class LayerFunction(Function):
+    """The weighted sum of a layer's outputs at a point, which takes note of how much of it every entry moves.
+
+    Attributes
+    ----------
+    touched : ndarray, shape (size,)
+        Of each entry that was moved alone, the terms of the sum that it changes: their sizes at the point, and by how much they
+        change for a move of size one.
+    terms, count : float, int
+        All terms of the sum, and their number.
+    spread : float
+        Twice the root of the sum of their squares: their roundings are independent of each other.
+    """
+
+    def __init__(self, weighted: Weighted, point: Mapping[str, Any], reset: Callable[[], object]) -> None:
+        self._weighted, self.touched = weighted, np.zeros(0)
+        super().__init__(weighted, point, reset=reset, name="forward")
+        self.terms, self.count, self.spread = weighted.terms, weighted.count, weighted.spread
+        self.touched = np.full(self.x.size, self.terms / max(1, self.count))
+
+    def _one(self, point: NDArray[Any], forgiving: bool, dtype: Any) -> Any:
+        moved = np.flatnonzero(point != self.x) if self.touched.size else np.zeros(0, dtype=np.int64)
+        offset = abs(point[moved[0]] - self.x[moved[0]]) if moved.size == 1 else 0.0
+        value = super()._one(point, forgiving, dtype)
+        if offset:
+            scale = max(1.0, abs(float(self.x[moved[0]])))
+            found = self._weighted.touched + self._weighted.change * scale / float(offset)
+            self.touched[moved[0]] = np.fmax(self.touched[moved[0]], found)
+        return value
+
+
+class LayerNoise(Noise):
+    """The noise of a weighted sum of outputs, of which each entry changes some."""
+
+    def __init__(self, function: LayerFunction, seed: int = 0) -> None:
+        super().__init__(function, seed)
+        self._layer = function
+
+    @property
+    def entry_terms(self) -> Array:
+        """Sizes of the terms that an entry changes, times what more cancels within them, as the noise of their sum tells."""
+        within = self.terms / self._layer.terms if self._layer.terms else 1.0
+        return np.asarray(max(1.0, within) * self._layer.touched)
+
+    @property
+    def all_terms(self) -> Array:
+        """The same, and at least a sum of all terms whose signs are independent."""
+        within = self.terms / self._layer.terms if self._layer.terms else 1.0
+        return np.fmax(self.entry_terms, max(1.0, within) * self._layer.spread)
+
+    @property
+    def floor(self) -> float:
+        """The rounding of terms and of their sum, which may be much smaller than they are."""
+        return UNIT_ROUNDOFF * (self._layer.spread + abs(self._layer.value))
+
+    @property
+    def level(self) -> float:
+        """The measured level, or that floor."""
+        return max(super().level, self.floor)
+
+
 class Weighted:
     """The sum of a layer's outputs, each entry times its upstream gradient, as a function of the inputs that move.
 
@@ -110,12 +178,27 @@ class Weighted:
         The outputs at the point.
     upstream : Upstream
         Their weights.
+
+    Attributes
+    ----------
+    terms, count, spread : float, int, float
+        The sizes of all terms of the sum at the point together, their number, and twice the root of the sum of their squares.
+    touched, change : float
+        Of the latest call: the sizes at the point of the terms that differ from those there, and by how much they differ.
     """
 
     def __init__(self, subject: Any, values: Values, places: dict[str, int], outputs: Outputs, upstream: Upstream) -> None:
         self._subject, self._values, self._places = subject, list(values), places
         self._shapes = outputs.shapes
         self._weights = [None if part is None else np.asarray(part, dtype=np.float64) for part in upstream.parts]
+        kept = [place for place, weight in enumerate(self._weights) if weight is not None]
+        self._base = [np.asarray(outputs.arrays[place], dtype=np.float64) for place in kept]
+        self._sizes = [np.abs(weight) for weight in self._weights if weight is not None]
+        self.touched = self.change = 0.0
+        self.terms = float(sum((size * np.abs(base)).sum() for size, base in zip(self._sizes, self._base, strict=True)))
+        self.count = sum(base.size for base in self._base)
+        squares = (float(((size * base) ** 2).sum()) for size, base in zip(self._sizes, self._base, strict=True))
+        self.spread = 2.0 * float(np.sqrt(sum(squares)))
         self._casts = False
         self._casts = self._needs_single()
 
@@ -126,10 +209,18 @@ class Weighted:
             raise InputError(
                 f"forward gives {outputs.shown()} near the point, and other shapes at it; it has to be one function"
             )
-        parts = [
-            (weight * array).sum() for weight, array in zip(self._weights, outputs.arrays, strict=True) if weight is not None
-        ]
+        pairs = [(w, a) for w, a in zip(self._weights, outputs.arrays, strict=True) if w is not None]
+        self._take_note([array for _, array in pairs])
+        parts = [(weight * array).sum() for weight, array in pairs]
         return sum(parts[1:], parts[0])
+
+    def _take_note(self, arrays: list[Raw]) -> None:
+        """Take note of the terms that differ from those at the point, and by how much."""
+        self.touched = self.change = 0.0
+        for weight, base, array in zip(self._sizes, self._base, arrays, strict=True):
+            off = np.abs(array.imag) if np.iscomplexobj(array) else np.abs(array - base)
+            self.touched += float((weight * np.abs(base))[off != 0.0].sum())
+            self.change += float((weight * off).sum())
 
     def at(self, moved: Mapping[str, Any]) -> list[Any]:
         """Return all inputs, those that move with the numbers given, the others as copies."""
