@@ -54,9 +54,13 @@ class Entries:
         wrong = off > bound
         if not wrong.any():
             return 0, 0.0
-        size = float(np.abs(expected[wrong]).max()) or 1.0
-        different = int(np.unique(np.round(expected[wrong] / size, 9)).size)
+        different = max(_different(expected[wrong]), _different(gradient[inside][known][wrong]))
         return different, float(np.median(np.log2(off[wrong] / bound[wrong])))
+
+
+def _different(values: Array) -> int:
+    """Count different numbers: equal ones, as those of a gradient that is zero throughout, tell the same."""
+    return int(np.unique(np.round(values / (np.abs(values).max() or 1.0), 9)).size)
 
 
 @dataclass(frozen=True)

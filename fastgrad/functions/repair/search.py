@@ -21,15 +21,15 @@ from fastgrad.functions.repair.flow import Flow
 from fastgrad.functions.repair.points import Entries, Point
 from fastgrad.functions.repair.program import Program, compiled, programs_of
 from fastgrad.functions.repair.scope import Scope, TooLargeError
-from fastgrad.functions.repair.source import NotSearchedError, methods_called, parts_of, unwrapped
+from fastgrad.functions.repair.source import NotSearchedError, methods_called, parts_of, reached, unwrapped
 
-TIERS = 4
+TIERS = 5
 """Degrees of how unusual an edit is."""
 
 SECONDS = 4.0
 """Work that is done at most, in seconds of an ordinary machine, however fast this one is: all try the same edits."""
 
-PER_LINE, PER_NUMBER, PER_EDIT = 0.5e-6, 2e-9, 60e-6
+PER_LINE, PER_NUMBER, PER_EDIT = 0.25e-6, 1e-9, 100e-6
 """Seconds of a line of Python, of a number that a run's arrays hold, for each line that handles them, of an edit itself."""
 
 MOST_EDITS, LEAST_EDITS = 20_000, 300
@@ -41,7 +41,10 @@ LEAST_ENTRIES, LEAST_BITS = 2, 55.0
 of 2 to the minus 55, and some ten thousand edits are tried."""
 
 SHOWN = 3
-"""Repairs that cannot be told apart and are shown side by side."""
+"""Repairs that cannot be told apart and are shown side by side ..."""
+
+FOUND = 8
+"""... the most usual of so many."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class _Search:
         if not np.array_equal(theirs, ours, equal_nan=True):
             raise NotSearchedError("its source is not what runs")
         self.claim = ours
-        kept_functions = _reached(kept)
+        kept_functions = reached(kept)
         self.editable = [program for one, program in self.programs.items() if one not in kept_functions]
         self.scopes = {id(program): Scope(program) for program in self.editable if program.calls}
         self.left = self._most_edits()
@@ -143,7 +146,7 @@ class _Search:
         for tier in range(TIERS):
             for tried in self._tier(tier, right):
                 (whole if tried.right.all() else best).append(tried)
-                if len(whole) == SHOWN:
+                if len(whole) == FOUND:
                     break
             if whole or self.left <= 0:
                 break
@@ -249,9 +252,10 @@ class _Search:
 
     def _made(self, chosen: list[_Tried], right: NDArray[np.bool_]) -> Repair:
         """Make the first of some edits for good, and tell of all."""
-        shown = [show.edited(one.program, one.statement, one.edit.slot, one.edit.node) for one in chosen]
-        first, (line, theirs, repaired) = chosen[0], shown[0]
-        others = dict.fromkeys((one.program.part.path, other[0], other[2]) for one, other in zip(chosen, shown, strict=True))
+        shown = {id(one): show.edited(one.program, one.statement, one.edit.slot, one.edit.node) for one in chosen}
+        chosen = sorted(chosen, key=lambda one: show.size(*shown[id(one)][1:]))[:SHOWN]
+        first, (line, theirs, repaired) = chosen[0], shown[id(chosen[0])]
+        others = dict.fromkeys((one.program.part.path, shown[id(one)][0], shown[id(one)][2]) for one in chosen)
         with _Made(first.program, first.index, first.edit, stays=True):
             self.claim = self.entries.call(self)
         parts = tuple(np.flatnonzero(first.right & ~right).tolist())
@@ -309,17 +313,6 @@ def _below(statement: ast.stmt, loops: tuple[str, ...]) -> Iterator[tuple[ast.st
         for place, below in enumerate(getattr(statement, inner, ())):
             yield below, Slot(statement, inner, place), loops
             yield from _below(below, loops)
-
-
-def _reached(functions: Sequence[Callable[..., Any]]) -> set[Any]:
-    """Return functions and all that they call, as far as that can be seen."""
-    found: set[Any] = set()
-    for function in functions:
-        try:
-            found |= set(parts_of(unwrapped(function)[0]))
-        except NotSearchedError:
-            found.add(function)
-    return found
 
 
 def _lines(run: Callable[[], Any]) -> int:
