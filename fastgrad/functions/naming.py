@@ -54,7 +54,10 @@ def named(*given: Any) -> tuple[Finding, ...]:
     layout = wrong.function.layout
     compared = _compared(layout, wrong.claim.values, wrong.numerical, wrong.bound)
     relations = related(compared, lengths(layout))
-    return (*_repairs(wrong), *relations) if callable(wrong.gradient) else relations
+    repairs = _repairs(wrong) if callable(wrong.gradient) else []
+    repaired = {name for one in repairs for name in one.concerns}
+    # Where the cause is known, nobody needs a place, or a guess.
+    return (*repairs, *(one for one in relations if one.confident or not repaired.issuperset(one.concerns)))
 
 
 def _compared(layout: Layout, claimed: Array, numerical: Array, bound: Array) -> list[Compared]:

@@ -138,10 +138,10 @@ def edits(statement: ast.stmt, slot: Slot, scope: Scope, loops: tuple[str, ...] 
         if isinstance(getattr(statement, field, None), ast.expr):
             around = Around(statement.lineno, loops, field == "value", in_range=field == "iter")
             yield from _of_expression(Slot(statement, field), around, scope)
-    yield from _of_targets(statement, scope)
+    yield from _of_targets(statement, scope, loops)
 
 
-def _of_targets(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+def _of_targets(statement: ast.stmt, scope: Scope, loops: tuple[str, ...]) -> Iterator[Edit]:
     """Yield edits of the index of what is assigned, and of its name."""
     fields = {ast.Assign: "targets", ast.AugAssign: "target"}
     name = fields.get(type(statement))
@@ -151,17 +151,17 @@ def _of_targets(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
     slot = Slot(statement, name, place)
     target = slot.get()
     if isinstance(target, ast.Subscript):
-        yield from _of_expression(Slot(target, "slice"), Around(statement.lineno, in_index=True), scope)
-        yield from _of_name_target(Slot(target, "value"), target.value, statement, scope)
+        yield from _of_expression(Slot(target, "slice"), Around(statement.lineno, loops, in_index=True), scope)
+        yield from _of_name_target(Slot(target, "value"), target.value, statement, scope, loops)
     elif isinstance(target, (ast.Tuple, ast.List)):
         yield from (Edit(1, slot, build.swapped(target, pair)) for pair in combinations(range(len(target.elts)), 2))
     else:
-        yield from _of_name_target(slot, target, statement, scope)
+        yield from _of_name_target(slot, target, statement, scope, loops)
 
 
-def _of_name_target(slot: Slot, target: ast.expr, statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+def _of_name_target(slot: Slot, target: ast.expr, statement: ast.stmt, scope: Scope, loops: tuple[str, ...]) -> Iterator[Edit]:
     if isinstance(target, ast.Name):
-        for other in scope.before(statement.lineno):
+        for other in scope.before(statement.lineno, loops):
             if other != target.id and scope.kinds[other] == scope.kind(target):
                 yield Edit(2, slot, ast.Name(other, target.ctx))
 
@@ -278,7 +278,7 @@ def _of_name(node: ast.Name, around: Around, scope: Scope) -> Iterator[Change]:
     if kind is None:
         yield from _of_helper(node, scope)
         return
-    for other in scope.before(around.line):
+    for other in scope.before(around.line, around.loops):
         if other == node.id:
             continue
         theirs = scope.kinds[other]
@@ -315,7 +315,7 @@ def _of_subscript(node: ast.Subscript, around: Around, scope: Scope) -> Iterator
                     yield 0 if value == kind else 2, build.item(node.value.id, key)
                     if len(value.shape) == 2 and value.shape[::-1] == kind.shape:
                         yield 1, build.attribute(build.item(node.value.id, key), "T")
-        for other in scope.before(around.line):
+        for other in scope.before(around.line, around.loops):
             if scope.kinds[other] == kind:
                 yield 1, build.name(other)
     if isinstance(node.slice, ast.Tuple):
@@ -374,7 +374,7 @@ def _of_constant(node: ast.Constant, around: Around, scope: Scope) -> Iterator[C
         for other in dict.fromkeys((value + 1, value - 1, 2 * value, half, -value, *NUMBERS, 0, 1, *EXPONENTS)):
             if other != value and not (isinstance(other, float) and around.in_index):
                 yield 0, build.constant(other)
-        for name in scope.before(around.line):
+        for name in scope.before(around.line, around.loops):
             if scope.kinds[name].name == "int" or (scope.kinds[name].name == "number" and not around.in_index):
                 yield 1, build.name(name)
     elif isinstance(value, str) and "->" in value:
@@ -472,7 +472,7 @@ def _of_keyword(call: ast.AST, keyword: ast.keyword, around: Around, scope: Scop
 
 def _bounds(node: ast.Slice, around: Around, scope: Scope) -> Iterator[Change]:
     """Yield bounds left out, and others put in."""
-    ints = [build.name(name) for name in scope.before(around.line) if scope.kinds[name].name == "int"]
+    ints = [build.name(name) for name in scope.before(around.line, around.loops) if scope.kinds[name].name == "int"]
     found: list[ast.expr] = [*ints, build.constant(1), build.constant(-1)]
     if node.lower is not None:
         yield 1, ast.Slice(None, node.upper, node.step)
@@ -562,8 +562,9 @@ def _matrix_products(node: ast.expr, atom: Atom, shape: Shape) -> Iterator[ast.e
 
 def _by_lengths(node: ast.expr, around: Around, scope: Scope) -> Iterator[Change]:
     """Yield quotients and products with the lengths of axes, each length once, of the array that was there first."""
-    seen: set[int] = {int(scope.program.names[name]) for name in scope.before(around.line) if scope.kinds[name].name == "int"}
-    for name in sorted(scope.before(around.line), key=lambda name: scope.lines.get(name, 0)):
+    names = scope.before(around.line, around.loops)
+    seen = {int(scope.program.names[name]) for name in names if scope.kinds[name].name == "int"}
+    for name in sorted(names, key=lambda name: scope.lines.get(name, 0)):
         for axis, length in enumerate(scope.kinds[name].shape):
             if length > 1 and length not in seen:
                 seen.add(length)

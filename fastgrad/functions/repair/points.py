@@ -39,6 +39,8 @@ class Entries:
 
     def agrees(self, gradient: Array) -> NDArray[np.bool_]:
         """Return of each part whether all its entries are within their bounds."""
+        if gradient.shape != self.expected.shape:
+            return np.zeros(len(self.starts) - 1, dtype=bool)
         with np.errstate(invalid="ignore"):
             right = (np.abs(gradient - self.expected) <= self.bound) | np.isnan(self.expected) | np.isinf(self.bound)
         right &= np.isfinite(gradient)

@@ -50,7 +50,7 @@ class Program:
         node = part.node
         self.body: list[ast.stmt] = _statements(node)
         self.codes = [compiled(statement) for statement in self.body]
-        self.base: dict[str, Any] = {name: frozen(value) for name, value in part.free.items()}
+        self.base: dict[str, Any] = {name: frozen(value) for name, value in {**part.others, **part.free}.items()}
         self.base |= {"print": _silent} if "print" in part.free else {}
         self.mutable = [name for name, value in self.base.items() if isinstance(value, (dict, list, set))]
         self.signature = inspect.signature(part.function)

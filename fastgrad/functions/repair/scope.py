@@ -116,9 +116,16 @@ class Scope:
         arguments = set(self.program.signature.parameters)
         return ({node.id for node in nodes if isinstance(node.ctx, ast.Store)} | arguments) - used - {"self"}
 
-    def before(self, line: int) -> list[str]:
-        """Return the names of data that exist before a line, those that are used nowhere first."""
-        names = [name for name in self.kinds if self.lines.get(name, 0) < line or self.lines.get(name, 0) == 0]
+    @cached_property
+    def counters(self) -> set[str]:
+        """Names that loops count with: outside of these they are what the last round left."""
+        loops = [node for statement in self.program.body for node in ast.walk(statement) if isinstance(node, ast.For)]
+        return {name.id for loop in loops for name in ast.walk(loop.target) if isinstance(name, ast.Name)}
+
+    def before(self, line: int, loops: tuple[str, ...]) -> list[str]:
+        """Return the names of data that exist before a line, within some loops, those that are used nowhere first."""
+        there = [name for name in self.kinds if self.lines.get(name, 0) < line or self.lines.get(name, 0) == 0]
+        names = [name for name in there if name not in self.counters or name in loops]
         return sorted(names, key=lambda name: (name not in self.dead, name))
 
     def atoms(self, line: int, loops: tuple[str, ...]) -> list[Atom]:
@@ -129,9 +136,10 @@ class Scope:
         return self.kept[key]
 
     def _atoms(self, line: int, loops: tuple[str, ...]) -> Iterator[Atom]:
-        names = self.before(line)
+        names = self.before(line, loops)
         numeric = [name for name in names if self.kinds[name].is_numeric]
-        yield from (Atom(build.name(name), self.kinds[name], name in self.dead) for name in numeric)
+        for name in numeric:
+            yield Atom(build.name(name), self.kinds[name], name in self.dead, is_far=name in self.program.part.others)
         seen = {id(self.program.names[name]) for name in names}
         for held, value in self._held(names):
             if id(value) not in seen and kind_of(value).is_numeric:

@@ -119,6 +119,8 @@ FORBIDDEN = (
 """What is not run changed: loops that may never end, and what works on more than arrays."""
 
 MOST_FUNCTIONS = 24
+MOST_OTHERS = 16
+"""Arrays and numbers of a module that are tried though a function does not name them: the last that were made."""
 
 
 class NotSearchedError(Exception):
@@ -127,7 +129,7 @@ class NotSearchedError(Exception):
 
 @dataclass(frozen=True)
 class Part:
-    """A function of the user's: its tree, what its free names stand for, its file, and the functions that it calls by name, and classes."""
+    """A function of the user's: its tree, what its free names stand for, its file, and the functions that it calls by name."""
 
     function: FunctionType
     node: ast.FunctionDef | ast.Lambda
@@ -135,6 +137,7 @@ class Part:
     free: dict[str, Any]
     called: dict[str, FunctionType]
     classes: dict[str, type]
+    others: dict[str, Any]
 
 
 def unwrapped(function: Any) -> tuple[FunctionType, tuple[Any, ...], dict[str, Any]]:
@@ -167,7 +170,8 @@ def parts_of(root: FunctionType) -> dict[FunctionType, Part]:
         if function not in found:
             found[function] = _part(function)
             waiting += found[function].called.values()
-            waiting += [made.__init__ for made in found[function].classes.values() if isinstance(made.__init__, FunctionType)]
+            starts = [getattr(made, "__init__", None) for made in found[function].classes.values()]
+            waiting += [start for start in starts if isinstance(start, FunctionType)]
         if len(found) > MOST_FUNCTIONS:
             raise NotSearchedError("too many functions")
     return found
@@ -190,7 +194,19 @@ def _part(function: FunctionType) -> Part:
             raise NotSearchedError(f"{function.__name__} uses {name}")
         else:
             free[name] = value
-    return Part(function, node, function.__code__.co_filename, free, called, classes)
+    return Part(function, node, function.__code__.co_filename, free, called, classes, _others(function, local))
+
+
+def _others(function: FunctionType, local: set[str]) -> dict[str, Any]:
+    """Return the numbers and arrays of a function's module and of the functions around it that it does not name."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    around = {name: cell.cell_contents for name, cell in cells if name not in local}
+    known = [
+        (name, value)
+        for name, value in {**function.__globals__, **around}.items()
+        if not name.startswith("_") and name not in local and isinstance(value, (int, float, np.ndarray))
+    ]
+    return dict(known[-MOST_OTHERS:])
 
 
 def _node(function: FunctionType) -> ast.FunctionDef | ast.Lambda:
