@@ -90,15 +90,17 @@ def test_the_report_shows_the_line_as_it_is_and_as_it_is_right():
     assert (document["code"], document["line"], document["formula"]) == ("repair.line", "dK = dS @ Q", "dK = dS.T @ Q")
 
 
+QUICK = ("attention", "softmax", "layer norm", "embedding")
 PAIRS = [
-    (layer, first, second)
-    for layer in SOURCES
-    for first, second in itertools.combinations([one for one in MISTAKES if one[0] == layer], 2)
+    pair
+    for pair in itertools.combinations([one for one in MISTAKES if one[0] in QUICK], 2)
+    if pair[0][0] == pair[1][0] and pair[0][1] not in pair[1][1] and pair[1][1] not in pair[0][1]
 ]
 
 
-@pytest.mark.parametrize(("layer", "first", "second"), random.Random(4).sample(PAIRS, 14))
-def test_of_two_mistakes_no_repair_is_false(layer, first, second):
+@pytest.mark.parametrize(("first", "second"), random.Random(4).sample(PAIRS, 8))
+def test_of_two_mistakes_no_repair_is_false(first, second):
+    layer = first[0]
     source = SOURCES[layer]
     for _, right, wrong, *before in (first, second):
         source = source.replace(right, f"{before[0]}\n    {wrong}" if before else wrong)

@@ -122,7 +122,7 @@ def compiled(statement: ast.stmt) -> Compiled:
     if isinstance(statement, ast.Return):
         value = statement.value or ast.copy_location(ast.Constant(None), statement)
         return Compiled(compile(ast.Expression(value), _FILE, "eval"), True)
-    if any(isinstance(node, ast.Return) for node in ast.walk(statement)) and not isinstance(statement, ast.FunctionDef):
+    if isinstance(statement, (ast.For, ast.If)) and any(isinstance(node, ast.Return) for node in ast.walk(statement)):
         statement = _Raise().visit(copy.deepcopy(statement))
     return Compiled(compile(ast.Module([statement], []), _FILE, "exec"), False)
 

@@ -26,13 +26,13 @@ from fastgrad.functions.repair.source import NotSearchedError, methods_called, p
 TIERS = 5
 """Degrees of how unusual an edit is."""
 
-SECONDS = 4.0
+SECONDS = 3.0
 """Work that is done at most, in seconds of an ordinary machine, however fast this one is: all try the same edits."""
 
 PER_LINE, PER_NUMBER, PER_EDIT = 0.25e-6, 1e-9, 100e-6
 """Seconds of a line of Python, of a number that a run's arrays hold, for each line that handles them, of an edit itself."""
 
-MOST_EDITS, LEAST_EDITS = 20_000, 300
+MOST_EDITS, LEAST_EDITS = 12_000, 300
 MOST_MISTAKES = 3
 """Mistakes that are repaired one after the other."""
 
@@ -283,9 +283,9 @@ class _Made:
 
     def __enter__(self) -> bool:
         self.edit.slot.put(self.edit.node)
+        like = self.old[0] if isinstance(self.old, list) else self.old
         for node in self.edit.node if isinstance(self.edit.node, list) else [self.edit.node]:
-            like = self.old[0] if isinstance(self.old, list) else self.old
-            ast.fix_missing_locations(ast.copy_location(node, like) if not hasattr(node, "lineno") else node)
+            _locate(node, like)
         try:
             self.program.codes[self.index] = compiled(self.program.body[self.index])
         except (SyntaxError, ValueError, TypeError, RecursionError):
@@ -296,6 +296,14 @@ class _Made:
         if not self.stays:
             self.edit.slot.put(self.old)
             self.program.codes[self.index] = self.code
+
+
+def _locate(node: ast.AST, like: ast.AST) -> None:
+    """Give new nodes the place of one that was there; what hangs below and has a place keeps it."""
+    if not hasattr(node, "lineno"):
+        ast.copy_location(node, like)
+        for child in ast.iter_child_nodes(node):
+            _locate(child, like)
 
 
 def _places(program: Program) -> Iterator[tuple[int, ast.stmt, Slot, tuple[str, ...]]]:
