@@ -530,7 +530,7 @@ def _by_atom(node: ast.expr, atom: Atom, first: int, scope: Scope) -> Iterator[C
     plain = atom.node
     yield first, build.binary(node, ast.Mult, plain)
     yield first, build.binary(node, ast.Div, plain)
-    yield 1 + first, build.binary(plain, ast.Div, node)
+    yield first if atom.is_dead else 1 + first, build.binary(plain, ast.Div, node)
     if atom.kind.name != "array":
         if scope.numpy:
             root_of = build.numpy_call(scope.numpy, "sqrt", [plain])
