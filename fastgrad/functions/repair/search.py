@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,7 +33,12 @@ SECONDS = 3.0
 PER_LINE, PER_NUMBER, PER_EDIT = 0.25e-6, 1e-9, 100e-6
 """Seconds of a line of Python, of a number that a run's arrays hold, for each line that handles them, of an edit itself."""
 
-MOST_EDITS, LEAST_EDITS = 12_000, 300
+MOST_EDITS, LEAST_EDITS = 12_000, 100
+"""Edits that are tried at most, and below which a search is not worth its time."""
+
+SLOWER = 8.0
+"""Times slower than estimated that a run may be before its own time counts; on an idle machine it is about as fast."""
+
 MOST_MISTAKES = 3
 """Mistakes that are repaired one after the other."""
 
@@ -236,19 +242,25 @@ class _Search:
         """Run the function once and keep what its names stand for."""
         for program in self.programs.values():
             program.watched = True
-        gradient = self.entries.call(self)
-        for program in self.programs.values():
-            program.watched = False
-        return gradient
+        try:
+            return self.entries.call(self)
+        except Exception as error:  # what is not run as it is written, a class that is asked for its type for example
+            raise NotSearchedError("its statements alone do not run") from error
+        finally:
+            for program in self.programs.values():
+                program.watched = False
 
     def _most_edits(self) -> int:
         """Return how many edits may be tried, from the lines that one run takes and the numbers that it holds."""
-        lines = _lines(partial(self._right_now, self.entries))
-        arrays = [
-            value for scope in self.scopes.values() for value in scope.program.names.values() if isinstance(value, np.ndarray)
-        ]
-        numbers = max((array.size for array in arrays), default=0)
-        return int(np.clip(SECONDS / (PER_EDIT + lines * (PER_LINE + PER_NUMBER * numbers)), LEAST_EDITS, MOST_EDITS))
+        run = partial(self._right_now, self.entries)
+        lines = _lines(run)
+        numbers = max((scope.largest for scope in self.scopes.values()), default=0)
+        cost = PER_EDIT + lines * (PER_LINE + PER_NUMBER * numbers)
+        seconds = min(_seconds(run) for _ in range(3)) / SLOWER
+        count = int(min(SECONDS / max(cost, seconds), MOST_EDITS))
+        if count < LEAST_EDITS:
+            raise NotSearchedError("a run takes too long")
+        return count
 
     def _made(self, chosen: list[_Tried], right: NDArray[np.bool_]) -> Repair:
         """Make the first of some edits for good, and tell of all."""
@@ -321,6 +333,12 @@ def _below(statement: ast.stmt, loops: tuple[str, ...]) -> Iterator[tuple[ast.st
         for place, below in enumerate(getattr(statement, inner, ())):
             yield below, Slot(statement, inner, place), loops
             yield from _below(below, loops)
+
+
+def _seconds(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
 
 
 def _lines(run: Callable[[], Any]) -> int:
