@@ -1,12 +1,15 @@
 """What holds exactly on the wrong entries of an array: every kind of relation, and that chance never looks like one."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import fastgrad
-from fastgrad.functions.relations import Compared, Numbers, related
+from fastgrad.functions.relations import Compared, Numbers, related, words
+from fastgrad.functions.repair import words as repair_words
+from fastgrad_cli.codes import chosen
 
 rng = np.random.default_rng(11)
 W, Q, R, B = rng.normal(size=(5, 5)), rng.normal(size=(5, 5)), rng.normal(size=(6, 4)), rng.normal(size=4)
@@ -159,3 +162,38 @@ def test_check_function_names_relations_in_text_and_document():
 def test_a_common_factor_is_told_once():
     report = fastgrad.check_function(lambda x: float((x**2).sum()), lambda x: x, np.array([1.0, 2.0, 3.0, 4.0]))
     assert str(report).count("times the numerical") == 1
+
+
+def test_a_relation_that_a_fresh_point_contradicts_is_not_certain():
+    point = {"W": W, "V": R + 1.0}
+
+    def right(p):
+        return {"W": np.cos(p["W"]) * Q, "V": -np.sin(p["V"]) * R}
+
+    def found(gradient):
+        findings = fastgrad.check_function(linear, gradient, point).findings
+        return [(one.code, one.confident) for one in findings if one.code.startswith("relation.")]
+
+    # A factor of 2 is one everywhere; what is 2 only at this point is none. The functions have no source that could be edited.
+    space = {"right": right, "W00": W[0, 0], "np": np}
+    always = eval("lambda p: {**right(p), 'V': 2 * right(p)['V']}", space)
+    here = eval("lambda p: {**right(p), 'V': (2 + p['W'][0, 0] - W00) * right(p)['V']}", space)
+    assert found(always) == [("relation.factor", True)]
+    assert found(here) == [("relation.factor", False)]
+    assert found(eval("lambda p: {**right(p), 'W': right(p)['W'].T}", space)) == [("relation.transposed", True)]
+
+
+def test_exchanged_gradients_are_exchanged_at_a_fresh_point_too():
+    point = {"A": W, "B": Q}
+    f = lambda p: float((np.sin(p["A"]) * Q).sum() + (np.cos(p["B"]) * W).sum())  # noqa: E731
+    gradient = eval("lambda p: {'A': -np.sin(p['B']) * W, 'B': np.cos(p['A']) * Q}", {"np": np, "W": W, "Q": Q})
+    (finding,) = fastgrad.check_function(f, gradient, point).findings
+    assert (finding.code, finding.confident) == ("relation.exchanged", True)
+
+
+def test_every_code_is_explained_on_the_page():
+    page = (Path(__file__).parents[1] / "docs" / "explanation" / "naming.md").read_text(encoding="utf-8")
+    codes = (*words.CODES, repair_words.CODE)
+    assert [code for code in codes if f"`{code}`" not in page] == []
+    explained = [entry.to_dict() for code in codes for entry in chosen(code)]
+    assert all("{" not in text and "  " not in text for entry in explained for text in entry.values())

@@ -5,7 +5,7 @@ Called by `check`, once something is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -53,8 +53,14 @@ def named(*given: Any) -> tuple[Finding, ...]:
     wrong = Wrong(*given)
     layout = wrong.function.layout
     compared = _compared(layout, wrong.claim.values, wrong.numerical, wrong.bound)
-    relations = related(compared, lengths(layout))
-    return (*_repairs(wrong), *relations) if callable(wrong.gradient) else relations
+    if not callable(wrong.gradient):
+        return related(compared, lengths(layout))
+    fresh = _Fresh(wrong)
+    relations = related(compared, lengths(layout), fresh.holds)
+    repairs = _repairs(wrong, fresh)
+    repaired = {name for one in repairs for name in one.concerns}
+    # Where the cause is known, nobody needs a place, or a guess.
+    return (*repairs, *(one for one in relations if one.confident or not repaired.issuperset(one.concerns)))
 
 
 def _compared(layout: Layout, claimed: Array, numerical: Array, bound: Array) -> list[Compared]:
@@ -76,14 +82,13 @@ def lengths(layout: Layout) -> Numbers:
     return Numbers(known)
 
 
-def _repairs(wrong: Wrong) -> list[Finding]:
+def _repairs(wrong: Wrong, fresh: _Fresh) -> list[Finding]:
     """Return the edits of the gradient's source that make it right here and at a fresh point."""
     function, layout = wrong.function, wrong.function.layout
     starts, x = tuple(layout.starts), function.x
-    fresh = _Fresh(wrong)
     points = (
         repair.Entries(_caller(function, lambda: x), starts, wrong.numerical, wrong.bound),
-        repair.Slopes(_caller(function, fresh.point), starts, lambda: fresh.measured, ROUNDINGS * wrong.claim.unit_roundoff),
+        fresh.slopes,
     )
     keys = layout.names if layout.kind in ("dict", "list", "tuple") else (None,)
     found = repair.repairs(wrong.gradient, points, keys, [wrong.f])
@@ -107,6 +112,28 @@ class _Fresh:
 
     def __init__(self, wrong: Wrong) -> None:
         self.wrong, self.x = wrong, wrong.function.x
+
+    @cached_property
+    def slopes(self) -> repair.Slopes:
+        """The slopes as what a gradient is held against."""
+        function, rounding = self.wrong.function, ROUNDINGS * self.wrong.claim.unit_roundoff
+        return repair.Slopes(_caller(function, self.point), tuple(function.layout.starts), lambda: self.measured, rounding)
+
+    def holds(self, undone: Mapping[str, Callable[[Array], Array]], sources: Mapping[str, str]) -> bool:
+        """Whether the claims of some parts here, undone, have the slopes that were measured."""
+        layout = self.wrong.function.layout
+        names = [layout.part_name(place) for place in range(len(layout.names))]
+        try:
+            claim = self.slopes.call(self.wrong.gradient)
+        except Exception:  # the gradient may have no value there
+            return False
+        right, pairs = claim.copy(), list(zip(pairwise(layout.starts), layout.shapes, strict=True))
+        for name, undo in undone.items():
+            (start, stop), shape = pairs[names.index(sources[name])]
+            (into, end), _ = pairs[names.index(name)]
+            right[into:end] = undo(claim[start:stop].reshape(shape)).ravel()
+        agrees = self.slopes.agrees(right)
+        return all(agrees[names.index(name)] for name in undone)
 
     def point(self) -> Array:
         """Return the point, found once somebody asks for it."""

@@ -6,10 +6,12 @@ numbers; nothing is known here of functions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from fastgrad.functions.arguments import Array
 from fastgrad.functions.relations.evidence import Compared, Relation, Weight, weigh
 from fastgrad.functions.relations.numbers import Numbers
 from fastgrad.functions.relations.places import places, zeros
@@ -18,15 +20,19 @@ from fastgrad.functions.relations.whole import exchanged, whole
 from fastgrad.functions.relations.words import finding
 from fastgrad.report.parts import Finding
 
-__all__ = ["Compared", "Numbers", "related"]
+__all__ = ["Compared", "Elsewhere", "Numbers", "related"]
 
 _MOST_ENTRIES = 1 << 20
 """Entries of a tensor in which relations are looked for; hundreds of arrays of that size are compared."""
 
+
 _Found = tuple[Compared, Relation, Weight]
 
+Elsewhere = Callable[[Mapping[str, Callable[[Array], Array]], Mapping[str, str]], bool]
+"""Tells whether claims, undone, are right at a fresh point: from names to what undoes a claim, and to whose claim that is."""
 
-def related(compared: Sequence[Compared], numbers: Numbers) -> tuple[Finding, ...]:
+
+def related(compared: Sequence[Compared], numbers: Numbers, elsewhere: Elsewhere | None = None) -> tuple[Finding, ...]:
     """Return what holds on the wrong tensors, each as a finding; nothing for those of which nothing simple holds.
 
     Parameters
@@ -35,9 +41,26 @@ def related(compared: Sequence[Compared], numbers: Numbers) -> tuple[Finding, ..
         All tensors, the right ones too, for one may hold another's gradient.
     numbers : Numbers
         The numbers of the problem, of which factors may be made.
+    elsewhere : callable, optional
+        Where the gradient can be asked for at a fresh point: a relation that can be undone is certain only if it is so there.
     """
     with np.errstate(all="ignore"):  # a claim may be anything; what comes to nan or beyond all numbers explains nothing
-        return tuple(finding(group, numbers) for group in _groups(compared))
+        return tuple(_confirmed(group, finding(group, numbers), elsewhere) for group in _groups(compared))
+
+
+def _confirmed(group: list[_Found], found: Finding, elsewhere: Elsewhere | None) -> Finding:
+    """Return a finding, no longer certain if a fresh point contradicts it."""
+    undone = {one.name: relation.undo for one, relation, _ in group if relation.undo is not None}
+    if elsewhere is None or not found.confident or len(undone) < len(group):
+        return found
+    names = [one.name for one, _, _ in group]
+    if found.code == "relation.other":
+        return found  # what is right there is nowhere
+    # Of two that are exchanged, the right gradient of each is undone from the other's claim.
+    claims = names[::-1] if found.code == "relation.exchanged" else names
+    sources = dict(zip(names, claims, strict=True))
+    is_so = elsewhere({name: undone[source] for name, source in sources.items()}, sources)
+    return found if is_so else replace(found, confident=False)
 
 
 def _groups(compared: Sequence[Compared]) -> list[list[_Found]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -63,6 +64,8 @@ class Relation:
         The number that was fitted, a factor or an offset, and how far off it may be; None where there is none, or are several.
     said : dict
         What the words need: names of other tensors, axes, the numbers of slices.
+    undo : callable, optional
+        From a claim to the right gradient, at any point; of an exchange, the right gradient of the other tensor.
     """
 
     code: str
@@ -72,6 +75,7 @@ class Relation:
     number: float | None = None
     slack: float = 0.0
     said: dict[str, Any] = field(default_factory=dict)
+    undo: Callable[[Array], Array] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import combinations, permutations
 
 import numpy as np
@@ -26,13 +27,13 @@ def whole(one: Compared, others: Sequence[Compared]) -> Iterator[Relation]:
     zeros = np.zeros(one.claimed.shape)
     if not one.claimed.any():
         yield Relation("relation.zero", zeros, zeros, number=0.0)
-    yield from _factor("relation.factor", one, one.numerical, one.bound, {})
+    yield from _factor(Relation("relation.factor", one.numerical, one.bound, undo=np.copy), one)
     rearranged = list(_rearranged(one, others))
     yield from rearranged
     yield from _offset(one)
     yield from _summed(one)
     for relation in rearranged:
-        yield from _factor(relation.code, one, relation.predicted, relation.bound, relation.said)
+        yield from _factor(relation, one)
     yield from _added(one, others)
 
 
@@ -54,8 +55,9 @@ def _first_proof(one: Compared, other: Compared) -> tuple[Relation, Weight] | No
     return None
 
 
-def _factor(code: str, one: Compared, base: Array, bound: Array, said: dict[str, object]) -> Iterator[Relation]:
-    """Yield the relation that the claim is one number times a base."""
+def _factor(plain: Relation, one: Compared) -> Iterator[Relation]:
+    """Yield the relation that the claim is one number times what another relation predicts."""
+    base, bound = plain.predicted, plain.bound
     known = np.isfinite(base) & np.isfinite(bound) & np.isfinite(one.claimed)
     if not known.any():
         return
@@ -65,7 +67,12 @@ def _factor(code: str, one: Compared, base: Array, bound: Array, said: dict[str,
         factor, slack = (usual[0], 0.0) if len(usual) == 1 else (factor, slack)
         room = (1.0 + abs(factor)) * bound + slack * np.abs(base)
         groups = None if len(usual) == 1 else np.zeros(base.shape, dtype=np.int64)
-        yield Relation(code, factor * base, room, groups, factor, slack, said)
+        undo = None if plain.undo is None else partial(_divided, plain.undo, factor)
+        yield Relation(plain.code, factor * base, room, groups, factor, slack, plain.said, undo)
+
+
+def _divided(undo: Callable[[Array], Array], factor: float, claimed: Array) -> Array:
+    return undo(claimed) / factor
 
 
 def _offset(one: Compared) -> Iterator[Relation]:
@@ -75,7 +82,15 @@ def _offset(one: Compared) -> Iterator[Relation]:
     best = np.unravel_index(int(np.argmin(np.where(one.is_known, one.bound, np.inf))), one.bound.shape)
     offset, slack = float(one.claimed[best] - one.numerical[best]), float(one.bound[best])
     groups = np.zeros(one.bound.shape, dtype=np.int64)
-    yield Relation("relation.offset", one.numerical + offset, one.bound + slack, groups, offset, slack)
+    yield Relation(
+        "relation.offset",
+        one.numerical + offset,
+        one.bound + slack,
+        groups,
+        offset,
+        slack,
+        undo=lambda claimed: claimed - offset,
+    )
 
 
 def _summed(one: Compared) -> Iterator[Relation]:
@@ -100,7 +115,8 @@ def _added(one: Compared, others: Sequence[Compared]) -> Iterator[Relation]:
 def _rearranged(one: Compared, others: Sequence[Compared]) -> Iterator[Relation]:
     """Yield the numerical gradients whose entries stand elsewhere, or are another tensor's."""
     for code, moved, said in _moves(one.claimed.shape):
-        yield Relation(code, _moved(one.numerical, moved), _moved(one.bound, moved), said=said)
+        undo = partial(_put_back, moved)
+        yield Relation(code, _moved(one.numerical, moved), _moved(one.bound, moved), said=said, undo=undo)
     for other in others:
         if other is not one:
             yield from _of_another(one, other)
@@ -116,7 +132,9 @@ def _of_another(one: Compared, other: Compared) -> Iterator[Relation]:
     ):
         if tuple(other.claimed.shape[axis] for axis in order) == shape:
             said = {"other": other.name, "turned": order != tuple(sorted(order))}
-            yield Relation("relation.other", other.numerical.transpose(order), other.bound.transpose(order), said=said)
+            undo = partial(np.transpose, axes=np.argsort(order).tolist())
+            predicted, bound = other.numerical.transpose(order), other.bound.transpose(order)
+            yield Relation("relation.other", predicted, bound, said=said, undo=undo)
 
 
 Places = NDArray[np.int64]
@@ -133,6 +151,13 @@ def _moves(shape: tuple[int, ...]) -> Iterator[tuple[str, Places, dict[str, obje
 
 def _moved(values: Array, places: Places) -> Array:
     return values.ravel()[places]
+
+
+def _put_back(places: Places, claimed: Array) -> Array:
+    """Return the entries where they were taken from."""
+    right = np.empty_like(claimed)
+    right.ravel()[places.ravel()] = claimed.ravel()
+    return right
 
 
 def _orders(shape: tuple[int, ...]) -> Iterator[tuple[str, Places, dict[str, object]]]:

@@ -138,10 +138,10 @@ def edits(statement: ast.stmt, slot: Slot, scope: Scope, loops: tuple[str, ...] 
         if isinstance(getattr(statement, field, None), ast.expr):
             around = Around(statement.lineno, loops, field == "value", in_range=field == "iter")
             yield from _of_expression(Slot(statement, field), around, scope)
-    yield from _of_targets(statement, scope)
+    yield from _of_targets(statement, scope, loops)
 
 
-def _of_targets(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+def _of_targets(statement: ast.stmt, scope: Scope, loops: tuple[str, ...]) -> Iterator[Edit]:
     """Yield edits of the index of what is assigned, and of its name."""
     fields = {ast.Assign: "targets", ast.AugAssign: "target"}
     name = fields.get(type(statement))
@@ -151,17 +151,17 @@ def _of_targets(statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
     slot = Slot(statement, name, place)
     target = slot.get()
     if isinstance(target, ast.Subscript):
-        yield from _of_expression(Slot(target, "slice"), Around(statement.lineno, in_index=True), scope)
-        yield from _of_name_target(Slot(target, "value"), target.value, statement, scope)
+        yield from _of_expression(Slot(target, "slice"), Around(statement.lineno, loops, in_index=True), scope)
+        yield from _of_name_target(Slot(target, "value"), target.value, statement, scope, loops)
     elif isinstance(target, (ast.Tuple, ast.List)):
         yield from (Edit(1, slot, build.swapped(target, pair)) for pair in combinations(range(len(target.elts)), 2))
     else:
-        yield from _of_name_target(slot, target, statement, scope)
+        yield from _of_name_target(slot, target, statement, scope, loops)
 
 
-def _of_name_target(slot: Slot, target: ast.expr, statement: ast.stmt, scope: Scope) -> Iterator[Edit]:
+def _of_name_target(slot: Slot, target: ast.expr, statement: ast.stmt, scope: Scope, loops: tuple[str, ...]) -> Iterator[Edit]:
     if isinstance(target, ast.Name):
-        for other in scope.before(statement.lineno):
+        for other in scope.before(statement.lineno, loops):
             if other != target.id and scope.kinds[other] == scope.kind(target):
                 yield Edit(2, slot, ast.Name(other, target.ctx))
 
@@ -278,14 +278,14 @@ def _of_name(node: ast.Name, around: Around, scope: Scope) -> Iterator[Change]:
     if kind is None:
         yield from _of_helper(node, scope)
         return
-    for other in scope.before(around.line):
+    for other in scope.before(around.line, around.loops):
         if other == node.id:
             continue
         theirs = scope.kinds[other]
         if theirs == kind and kind.name != "other":
             yield 0, build.name(other)
         elif (kind.is_numeric and theirs.is_numeric) or theirs.name == kind.name != "other":
-            yield 2, build.name(other)
+            yield 1, build.name(other)
         if theirs.name == "array" and len(theirs.shape) == 2 and theirs.shape[::-1] == kind.shape:
             yield 1, build.attribute(build.name(other), "T")
         if theirs.name == "dict" and kind.is_numeric:
@@ -315,7 +315,7 @@ def _of_subscript(node: ast.Subscript, around: Around, scope: Scope) -> Iterator
                     yield 0 if value == kind else 2, build.item(node.value.id, key)
                     if len(value.shape) == 2 and value.shape[::-1] == kind.shape:
                         yield 1, build.attribute(build.item(node.value.id, key), "T")
-        for other in scope.before(around.line):
+        for other in scope.before(around.line, around.loops):
             if scope.kinds[other] == kind:
                 yield 1, build.name(other)
     if isinstance(node.slice, ast.Tuple):
@@ -341,14 +341,28 @@ def _of_operation(node: ast.BinOp) -> Iterator[Change]:
         yield 0 if place < 2 else 1, ast.BinOp(node.left, other(), node.right)
     if isinstance(node.op, (ast.Sub, ast.Div, ast.MatMult, ast.Pow, ast.FloorDiv)):
         yield 0, ast.BinOp(node.right, node.op, node.left)
-    yield 1, node.left
-    yield 1, node.right
+    yield 0, node.left
+    yield 0, node.right
+    yield from ((1, other) for other in _other_slope(node))
     harmless = (ast.Mult, ast.MatMult)
     left, right = node.left, node.right
     if isinstance(left, ast.BinOp) and not (isinstance(node.op, harmless) and isinstance(left.op, harmless)):
         yield 1, ast.BinOp(left.left, left.op, ast.BinOp(left.right, node.op, right))
     if isinstance(right, ast.BinOp) and not (isinstance(node.op, harmless) and isinstance(right.op, harmless)):
         yield 1, ast.BinOp(ast.BinOp(left, node.op, right.left), right.op, right.right)
+
+
+def _other_slope(node: ast.BinOp) -> Iterator[ast.expr]:
+    """Yield the slope of tanh for that of the sigmoid, and the reverse, both in terms of their values: 1 - a², a(1 - a)."""
+    match node:
+        case ast.BinOp(ast.Constant(1), ast.Sub(), ast.BinOp(value, ast.Pow(), ast.Constant(2))):
+            yield build.binary(value, ast.Mult, build.binary(build.constant(1), ast.Sub, value))
+        case ast.BinOp(left, ast.Mult(), ast.BinOp(ast.Constant(1), ast.Sub(), value)):
+            last = left.right if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Mult) else left
+            if ast.unparse(last) == ast.unparse(value):
+                square = build.binary(value, ast.Pow, build.constant(2))
+                slope = build.binary(build.constant(1), ast.Sub, square)
+                yield build.binary(left.left, ast.Mult, slope) if isinstance(left, ast.BinOp) and last is not left else slope
 
 
 def _of_constant(node: ast.Constant, around: Around, scope: Scope) -> Iterator[Change]:
@@ -360,7 +374,7 @@ def _of_constant(node: ast.Constant, around: Around, scope: Scope) -> Iterator[C
         for other in dict.fromkeys((value + 1, value - 1, 2 * value, half, -value, *NUMBERS, 0, 1, *EXPONENTS)):
             if other != value and not (isinstance(other, float) and around.in_index):
                 yield 0, build.constant(other)
-        for name in scope.before(around.line):
+        for name in scope.before(around.line, around.loops):
             if scope.kinds[name].name == "int" or (scope.kinds[name].name == "number" and not around.in_index):
                 yield 1, build.name(name)
     elif isinstance(value, str) and "->" in value:
@@ -398,9 +412,19 @@ def _of_call(node: ast.Call, scope: Scope) -> Iterator[Change]:
             yield 1, ast.Call(ast.Attribute(node.args[0], "dot", ast.Load()), [node.func.value], [])
     if called in REDUCTIONS:
         yield from _of_reduction(node, scope)
+    if called == "reshape" and isinstance(node.func, ast.Attribute) and 2 <= len(node.args) <= 4:
+        yield from _reshaped(node)
     if called in ("transpose", "swapaxes") and len(node.args) > 1:
         orders = [list(order) for order in permutations(node.args)]
         yield from ((1, build.with_arguments(node, order)) for order in orders if order != node.args)
+
+
+def _reshaped(node: ast.Call) -> Iterator[Change]:
+    """Yield a reshape to other axes that are then brought into this order."""
+    for order in permutations(range(len(node.args))):
+        if list(order) != sorted(order):
+            made = build.with_arguments(node, [node.args[place] for place in order])
+            yield 1, build.method(made, "transpose", [build.constant(order.index(place)) for place in range(len(order))])
 
 
 def _of_reduction(node: ast.Call, scope: Scope) -> Iterator[Change]:
@@ -410,7 +434,7 @@ def _of_reduction(node: ast.Call, scope: Scope) -> Iterator[Change]:
     dimensions = len(scope.kind(inner).shape) if inner is not None else 0
     given = {keyword.arg: keyword for keyword in node.keywords}
     has_positional = len(node.args) > (0 if is_method else 1)
-    axes = [None, -1, *_axes(dimensions)]
+    axes = [None, *_axes(dimensions), -1]
     others = [keyword for keyword in node.keywords if keyword.arg not in ("axis", "keepdims")]
     arguments = node.args[: 0 if is_method else 1]
     now = ast.unparse(given["axis"].value) if "axis" in given else ast.unparse(node.args[-1]) if has_positional else "None"
@@ -448,12 +472,14 @@ def _of_keyword(call: ast.AST, keyword: ast.keyword, around: Around, scope: Scop
 
 def _bounds(node: ast.Slice, around: Around, scope: Scope) -> Iterator[Change]:
     """Yield bounds left out, and others put in."""
-    ints = [build.name(name) for name in scope.before(around.line) if scope.kinds[name].name == "int"]
+    ints = [build.name(name) for name in scope.before(around.line, around.loops) if scope.kinds[name].name == "int"]
     found: list[ast.expr] = [*ints, build.constant(1), build.constant(-1)]
     if node.lower is not None:
         yield 1, ast.Slice(None, node.upper, node.step)
     else:
         yield from ((1, ast.Slice(one, node.upper, node.step)) for one in found)
+    if node.lower is None and node.upper is not None:
+        yield from ((1, ast.Slice(one, build.binary(one, ast.Add, node.upper), node.step)) for one in ints)
     if node.upper is not None:
         yield 1, ast.Slice(node.lower, None, node.step)
     else:
@@ -483,27 +509,28 @@ def _multiplied(node: ast.expr, kind: Kind, around: Around, scope: Scope) -> Ite
     """Yield the expression with a sign, a factor or a divisor more; in a product there is no need to try each factor."""
     if around.in_product or (isinstance(node, ast.Constant) and not around.is_root):
         return
-    root = 0 if around.is_root else 1
+    deep = 0 if around.is_root else 1
     if not isinstance(node, ast.UnaryOp):
-        yield root, ast.UnaryOp(ast.USub(), node)
+        yield deep, ast.UnaryOp(ast.USub(), node)
     for number in (2, 0.5):
-        yield root, build.binary(build.constant(number), ast.Mult, node)
+        yield deep, build.binary(build.constant(number), ast.Mult, node)
     for atom in scope.atoms(around.line, around.loops):
+        first = 0 if atom.is_dead else deep + (atom.kind.name == "array") + atom.is_far
         if _fits(atom.kind.shape, kind.shape):
-            yield from _by_atom(node, atom, root, scope)
+            yield from _by_atom(node, atom, first, scope)
+        elif _fits(kind.shape, atom.kind.shape):
+            yield 1 + first, build.binary(node, ast.Mult, atom.node)
         if len(atom.kind.shape) > 1 and len(kind.shape) > 1:
-            yield from ((1 + root, made) for made in _matrix_products(node, atom, kind.shape))
+            yield from ((1 + first, made) for made in _matrix_products(node, atom, kind.shape))
     yield from _by_lengths(node, around, scope)
 
 
-def _by_atom(node: ast.expr, atom: Atom, root: int, scope: Scope) -> Iterator[Change]:
+def _by_atom(node: ast.expr, atom: Atom, first: int, scope: Scope) -> Iterator[Change]:
     """Yield products and quotients with what is made of a name."""
-    first = 0 if atom.is_dead else 1 if atom.is_made or atom.kind.name == "array" else root
     plain = atom.node
     yield first, build.binary(node, ast.Mult, plain)
     yield first, build.binary(node, ast.Div, plain)
-    if atom.is_made:
-        return
+    yield first if atom.is_dead else 1 + first, build.binary(plain, ast.Div, node)
     if atom.kind.name != "array":
         if scope.numpy:
             root_of = build.numpy_call(scope.numpy, "sqrt", [plain])
@@ -511,12 +538,14 @@ def _by_atom(node: ast.expr, atom: Atom, root: int, scope: Scope) -> Iterator[Ch
             yield first + 1, build.binary(node, ast.Mult, root_of)
         yield first + 1, build.binary(node, ast.Div, build.binary(plain, ast.Sub, build.constant(1)))
         return
-    yield 1 + root, build.binary(node, ast.Mult, build.binary(build.constant(1), ast.Sub, plain))
+    if atom.is_made:
+        return
+    yield 1 + first, build.binary(node, ast.Mult, build.binary(build.constant(1), ast.Sub, plain))
     square = build.binary(plain, ast.Pow, build.constant(2))
-    yield 1 + root, build.binary(node, ast.Mult, build.binary(build.constant(1), ast.Sub, square))
-    yield 1 + root, build.binary(node, ast.Mult, square)
-    yield 1 + root, build.binary(node, ast.Div, square)
-    yield 1 + root, build.binary(node, ast.Mult, ast.Compare(plain, [ast.Gt()], [build.constant(0)]))
+    yield 1 + first, build.binary(node, ast.Mult, build.binary(build.constant(1), ast.Sub, square))
+    yield 1 + first, build.binary(node, ast.Mult, square)
+    yield 1 + first, build.binary(node, ast.Div, square)
+    yield 1 + first, build.binary(node, ast.Mult, ast.Compare(plain, [ast.Gt()], [build.constant(0)]))
 
 
 def _matrix_products(node: ast.expr, atom: Atom, shape: Shape) -> Iterator[ast.expr]:
@@ -533,8 +562,9 @@ def _matrix_products(node: ast.expr, atom: Atom, shape: Shape) -> Iterator[ast.e
 
 def _by_lengths(node: ast.expr, around: Around, scope: Scope) -> Iterator[Change]:
     """Yield quotients and products with the lengths of axes, each length once, of the array that was there first."""
-    seen: set[int] = {int(scope.program.names[name]) for name in scope.before(around.line) if scope.kinds[name].name == "int"}
-    for name in sorted(scope.before(around.line), key=lambda name: scope.lines.get(name, 0)):
+    names = scope.before(around.line, around.loops)
+    seen = {int(scope.program.names[name]) for name in names if scope.kinds[name].name == "int"}
+    for name in sorted(names, key=lambda name: scope.lines.get(name, 0)):
         for axis, length in enumerate(scope.kinds[name].shape):
             if length > 1 and length not in seen:
                 seen.add(length)
@@ -564,11 +594,14 @@ def _added(node: ast.expr, kind: Kind, around: Around, scope: Scope) -> Iterator
     root = 0 if around.is_root else 1
     atoms = scope.atoms(around.line, around.loops)
     for atom in atoms:
+        first = 0 if atom.is_dead else 1 + root + atom.is_far
         if _fits(atom.kind.shape, kind.shape) and (atom.kind.name == "array" or kind.name != "array"):
-            first = 0 if atom.is_dead else 1
             yield first, build.binary(node, ast.Add, atom.node)
             yield first, build.binary(node, ast.Sub, atom.node)
-            yield 1, build.binary(atom.node, ast.Sub, node)
+            yield 1 + first, build.binary(atom.node, ast.Sub, node)
+        elif _fits(kind.shape, atom.kind.shape):
+            yield first, build.binary(atom.node, ast.Sub, node)
+            yield first, build.binary(atom.node, ast.Add, node)
     yield 1 + root, build.binary(build.constant(1), ast.Sub, node)
     yield 1 + root, build.binary(node, ast.Add, build.constant(1))
     if kind.name == "array":
@@ -588,7 +621,7 @@ def _sums_taken_away(node: ast.expr, kind: Kind, atoms: list[Atom], scope: Scope
             if atom.kind.shape == kind.shape:
                 product = build.binary(node, ast.Mult, atom.node)
                 total = build.numpy_call(scope.numpy, "sum", [product], build.reduction_keywords(axis, True))
-                yield 1, build.binary(node, ast.Sub, total)
+                yield 1 + atom.is_far, build.binary(node, ast.Sub, total)
 
 
 def _products_added(node: ast.expr, kind: Kind, atoms: list[Atom]) -> Iterator[Change]:
@@ -596,7 +629,7 @@ def _products_added(node: ast.expr, kind: Kind, atoms: list[Atom]) -> Iterator[C
     dead = [atom for atom in atoms if atom.is_dead]
     some = [*dead, *(atom for atom in reversed(atoms) if not atom.is_dead and not atom.is_made)][:MOST_TERMS]
     for one, other in combinations(some, 2):
-        first = 1 if one.is_dead or other.is_dead else 2
+        first = 1 if one.is_dead or other.is_dead else 3
         for made in _products(one, other, kind.shape):
             yield first, build.binary(node, ast.Add, made)
             yield first, build.binary(node, ast.Sub, made)
@@ -623,7 +656,7 @@ def _wrapped(node: ast.expr, kind: Kind, around: Around, scope: Scope) -> Iterat
     """Yield the expression within a function: a sum over axes, a root, a square, the value with its axes reversed."""
     if isinstance(node, ast.Constant) or not scope.numpy:
         return
-    tier = 1 if around.is_root else 2
+    tier = 1 if around.is_root else 3
     if kind.name == "array":
         for axis in _axes(len(kind.shape)):
             for kept in (True, False):

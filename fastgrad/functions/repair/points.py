@@ -39,6 +39,8 @@ class Entries:
 
     def agrees(self, gradient: Array) -> NDArray[np.bool_]:
         """Return of each part whether all its entries are within their bounds."""
+        if gradient.shape != self.expected.shape:
+            return np.zeros(len(self.starts) - 1, dtype=bool)
         with np.errstate(invalid="ignore"):
             right = (np.abs(gradient - self.expected) <= self.bound) | np.isnan(self.expected) | np.isinf(self.bound)
         right &= np.isfinite(gradient)
@@ -54,9 +56,13 @@ class Entries:
         wrong = off > bound
         if not wrong.any():
             return 0, 0.0
-        size = float(np.abs(expected[wrong]).max()) or 1.0
-        different = int(np.unique(np.round(expected[wrong] / size, 9)).size)
+        different = max(_different(expected[wrong]), _different(gradient[inside][known][wrong]))
         return different, float(np.median(np.log2(off[wrong] / bound[wrong])))
+
+
+def _different(values: Array) -> int:
+    """Count different numbers: equal ones, as those of a gradient that is zero throughout, tell the same."""
+    return int(np.unique(np.round(values / (np.abs(values).max() or 1.0), 9)).size)
 
 
 @dataclass(frozen=True)

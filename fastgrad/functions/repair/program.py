@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastgrad.functions.repair.source import Part
+from fastgrad.functions.repair.source import Part, is_instance
 
 _FILE = "<changed>"
 
@@ -50,11 +50,12 @@ class Program:
         node = part.node
         self.body: list[ast.stmt] = _statements(node)
         self.codes = [compiled(statement) for statement in self.body]
-        self.base: dict[str, Any] = {name: frozen(value) for name, value in part.free.items()}
+        self.base: dict[str, Any] = {name: frozen(value) for name, value in {**part.others, **part.free}.items()}
         self.base |= {"print": _silent} if "print" in part.free else {}
         self.mutable = [name for name, value in self.base.items() if isinstance(value, (dict, list, set))]
         self.signature = inspect.signature(part.function)
         self.methods: dict[tuple[type, str], Program] = {}
+        self.base |= {name: partial(self._constructed, made) for name, made in part.classes.items()}
         self.watched = False
         self.calls = 0
         self.names: dict[str, Any] = {}
@@ -73,15 +74,23 @@ class Program:
             self.names = space
         return value
 
+    def _constructed(self, made: type, *arguments: Any, **keywords: Any) -> Any:
+        """Return a new object that calls programs for its methods."""
+        value = made(*arguments, **keywords)
+        self._override(value)
+        return value
+
+    def _override(self, value: Any) -> list[str]:
+        """Let an object call programs for its methods; return which."""
+        names = [name for kind, name in self.methods if type(value) is kind and name not in vars(value)]
+        vars(value).update({name: partial(self.methods[type(value), name], value) for name in names})
+        return names
+
     @contextmanager
     def _overridden(self, arguments: dict[str, Any]) -> Iterator[None]:
         """Let objects among the arguments call programs for their methods."""
-        made = []
-        for value in arguments.values() if self.methods else ():
-            for (kind, name), program in self.methods.items():
-                if type(value) is kind and name not in vars(value):
-                    vars(value)[name] = partial(program, value)
-                    made.append((value, name))
+        objects = [value for value in arguments.values() if is_instance(value)] if self.methods else []
+        made = [(value, name) for value in objects for name in self._override(value)]
         try:
             yield
         finally:
@@ -113,7 +122,7 @@ def compiled(statement: ast.stmt) -> Compiled:
     if isinstance(statement, ast.Return):
         value = statement.value or ast.copy_location(ast.Constant(None), statement)
         return Compiled(compile(ast.Expression(value), _FILE, "eval"), True)
-    if any(isinstance(node, ast.Return) for node in ast.walk(statement)) and not isinstance(statement, ast.FunctionDef):
+    if isinstance(statement, (ast.For, ast.If)) and any(isinstance(node, ast.Return) for node in ast.walk(statement)):
         statement = _Raise().visit(copy.deepcopy(statement))
     return Compiled(compile(ast.Module([statement], []), _FILE, "exec"), False)
 

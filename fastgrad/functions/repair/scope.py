@@ -42,12 +42,17 @@ UNKNOWN = Kind("other")
 
 
 class Atom(NamedTuple):
-    """Something that a factor or a term can be, what it is, and whether its name is used nowhere so far."""
+    """Something that a factor or a term can be, and what it is.
+
+    `is_dead` says that its name is used nowhere so far, `is_made` that it is more than a name, `is_far` that it is not the
+    first that one would think of: made, or an entry of a dict or an attribute that the function does not name.
+    """
 
     node: ast.expr
     kind: Kind
     is_dead: bool = False
     is_made: bool = False
+    is_far: bool = False
 
 
 def kind_of(value: Any) -> Kind:
@@ -99,6 +104,11 @@ class Scope:
         return {name: 0 if name in arguments else line for name, line in first.items()}
 
     @cached_property
+    def text(self) -> str:
+        """The function as text."""
+        return "\n".join(map(ast.unparse, self.program.body))
+
+    @cached_property
     def dead(self) -> set[str]:
         """Names that are assigned and never used: something is likely to be missing that used them."""
         nodes = [node for statement in self.program.body for node in ast.walk(statement) if isinstance(node, ast.Name)]
@@ -106,9 +116,16 @@ class Scope:
         arguments = set(self.program.signature.parameters)
         return ({node.id for node in nodes if isinstance(node.ctx, ast.Store)} | arguments) - used - {"self"}
 
-    def before(self, line: int) -> list[str]:
-        """Return the names of data that exist before a line, those that are used nowhere first."""
-        names = [name for name in self.kinds if self.lines.get(name, 0) < line or self.lines.get(name, 0) == 0]
+    @cached_property
+    def counters(self) -> set[str]:
+        """Names that loops count with: outside of these they are what the last round left."""
+        loops = [node for statement in self.program.body for node in ast.walk(statement) if isinstance(node, ast.For)]
+        return {name.id for loop in loops for name in ast.walk(loop.target) if isinstance(name, ast.Name)}
+
+    def before(self, line: int, loops: tuple[str, ...]) -> list[str]:
+        """Return the names of data that exist before a line, within some loops, those that are used nowhere first."""
+        there = [name for name in self.kinds if self.lines.get(name, 0) < line or self.lines.get(name, 0) == 0]
+        names = [name for name in there if name not in self.counters or name in loops]
         return sorted(names, key=lambda name: (name not in self.dead, name))
 
     def atoms(self, line: int, loops: tuple[str, ...]) -> list[Atom]:
@@ -119,18 +136,19 @@ class Scope:
         return self.kept[key]
 
     def _atoms(self, line: int, loops: tuple[str, ...]) -> Iterator[Atom]:
-        names = self.before(line)
+        names = self.before(line, loops)
         numeric = [name for name in names if self.kinds[name].is_numeric]
-        yield from (Atom(build.name(name), self.kinds[name], name in self.dead) for name in numeric)
+        for name in numeric:
+            yield Atom(build.name(name), self.kinds[name], name in self.dead, is_far=name in self.program.part.others)
         seen = {id(self.program.names[name]) for name in names}
         for held, value in self._held(names):
             if id(value) not in seen and kind_of(value).is_numeric:
-                yield Atom(held, kind_of(value))
+                yield Atom(held, kind_of(value), is_far=ast.unparse(held) not in self.text)
         texts: dict[str, Atom] = {}
         for node in (node for statement in self.program.body for node in ast.walk(statement)):
             if isinstance(node, (ast.Subscript, ast.Call)) and self._is_plain(node, line):
                 # A copy, for the edit may be made inside of the node itself.
-                texts.setdefault(ast.unparse(node), Atom(copy.deepcopy(node), self.kind(node), is_made=True))
+                texts.setdefault(ast.unparse(node), Atom(copy.deepcopy(node), self.kind(node), is_made=True, is_far=True))
         yield from texts.values()
         yield from self._indexed(names, loops, set(texts))
 
@@ -160,7 +178,7 @@ class Scope:
             for count in range(1, min(len(shape), len(loops)) + 1):
                 node = build.indexed(name, loops[:count])
                 if ast.unparse(node) not in seen and self.kind(node).is_numeric:
-                    yield Atom(node, self.kind(node), is_made=True)
+                    yield Atom(node, self.kind(node), is_made=True, is_far=True)
 
     def kind(self, node: ast.expr) -> Kind:
         """Return what an expression is, as it was at the end of the run."""

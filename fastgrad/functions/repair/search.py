@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,18 +22,23 @@ from fastgrad.functions.repair.flow import Flow
 from fastgrad.functions.repair.points import Entries, Point
 from fastgrad.functions.repair.program import Program, compiled, programs_of
 from fastgrad.functions.repair.scope import Scope, TooLargeError
-from fastgrad.functions.repair.source import NotSearchedError, methods_called, parts_of, unwrapped
+from fastgrad.functions.repair.source import NotSearchedError, methods_called, parts_of, reached, unwrapped
 
-TIERS = 4
+TIERS = 5
 """Degrees of how unusual an edit is."""
 
-SECONDS = 4.0
+SECONDS = 3.0
 """Work that is done at most, in seconds of an ordinary machine, however fast this one is: all try the same edits."""
 
-PER_LINE, PER_NUMBER, PER_EDIT = 0.5e-6, 2e-9, 60e-6
+PER_LINE, PER_NUMBER, PER_EDIT = 0.25e-6, 1e-9, 100e-6
 """Seconds of a line of Python, of a number that a run's arrays hold, for each line that handles them, of an edit itself."""
 
-MOST_EDITS, LEAST_EDITS = 20_000, 300
+MOST_EDITS, LEAST_EDITS = 12_000, 100
+"""Edits that are tried at most, and below which a search is not worth its time."""
+
+SLOWER = 8.0
+"""Times slower than estimated that a run may be before its own time counts; on an idle machine it is about as fast."""
+
 MOST_MISTAKES = 3
 """Mistakes that are repaired one after the other."""
 
@@ -41,7 +47,10 @@ LEAST_ENTRIES, LEAST_BITS = 2, 55.0
 of 2 to the minus 55, and some ten thousand edits are tried."""
 
 SHOWN = 3
-"""Repairs that cannot be told apart and are shown side by side."""
+"""Repairs that cannot be told apart and are shown side by side ..."""
+
+FOUND = 8
+"""... the most usual of so many."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ class _Search:
         if not np.array_equal(theirs, ours, equal_nan=True):
             raise NotSearchedError("its source is not what runs")
         self.claim = ours
-        kept_functions = _reached(kept)
+        kept_functions = reached(kept)
         self.editable = [program for one, program in self.programs.items() if one not in kept_functions]
         self.scopes = {id(program): Scope(program) for program in self.editable if program.calls}
         self.left = self._most_edits()
@@ -143,7 +152,7 @@ class _Search:
         for tier in range(TIERS):
             for tried in self._tier(tier, right):
                 (whole if tried.right.all() else best).append(tried)
-                if len(whole) == SHOWN:
+                if len(whole) == FOUND:
                     break
             if whole or self.left <= 0:
                 break
@@ -233,25 +242,32 @@ class _Search:
         """Run the function once and keep what its names stand for."""
         for program in self.programs.values():
             program.watched = True
-        gradient = self.entries.call(self)
-        for program in self.programs.values():
-            program.watched = False
-        return gradient
+        try:
+            return self.entries.call(self)
+        except Exception as error:  # what is not run as it is written, a class that is asked for its type for example
+            raise NotSearchedError("its statements alone do not run") from error
+        finally:
+            for program in self.programs.values():
+                program.watched = False
 
     def _most_edits(self) -> int:
         """Return how many edits may be tried, from the lines that one run takes and the numbers that it holds."""
-        lines = _lines(partial(self._right_now, self.entries))
-        arrays = [
-            value for scope in self.scopes.values() for value in scope.program.names.values() if isinstance(value, np.ndarray)
-        ]
-        numbers = max((array.size for array in arrays), default=0)
-        return int(np.clip(SECONDS / (PER_EDIT + lines * (PER_LINE + PER_NUMBER * numbers)), LEAST_EDITS, MOST_EDITS))
+        run = partial(self._right_now, self.entries)
+        lines = _lines(run)
+        numbers = max((scope.largest for scope in self.scopes.values()), default=0)
+        cost = PER_EDIT + lines * (PER_LINE + PER_NUMBER * numbers)
+        seconds = min(_seconds(run) for _ in range(3)) / SLOWER
+        count = int(min(SECONDS / max(cost, seconds), MOST_EDITS))
+        if count < LEAST_EDITS:
+            raise NotSearchedError("a run takes too long")
+        return count
 
     def _made(self, chosen: list[_Tried], right: NDArray[np.bool_]) -> Repair:
         """Make the first of some edits for good, and tell of all."""
-        shown = [show.edited(one.program, one.statement, one.edit.slot, one.edit.node) for one in chosen]
-        first, (line, theirs, repaired) = chosen[0], shown[0]
-        others = dict.fromkeys((one.program.part.path, other[0], other[2]) for one, other in zip(chosen, shown, strict=True))
+        shown = {id(one): show.edited(one.program, one.statement, one.edit.slot, one.edit.node) for one in chosen}
+        chosen = sorted(chosen, key=lambda one: show.size(*shown[id(one)][1:]))[:SHOWN]
+        first, (line, theirs, repaired) = chosen[0], shown[id(chosen[0])]
+        others = dict.fromkeys((one.program.part.path, shown[id(one)][0], shown[id(one)][2]) for one in chosen)
         with _Made(first.program, first.index, first.edit, stays=True):
             self.claim = self.entries.call(self)
         parts = tuple(np.flatnonzero(first.right & ~right).tolist())
@@ -279,9 +295,9 @@ class _Made:
 
     def __enter__(self) -> bool:
         self.edit.slot.put(self.edit.node)
+        like = self.old[0] if isinstance(self.old, list) else self.old
         for node in self.edit.node if isinstance(self.edit.node, list) else [self.edit.node]:
-            like = self.old[0] if isinstance(self.old, list) else self.old
-            ast.fix_missing_locations(ast.copy_location(node, like) if not hasattr(node, "lineno") else node)
+            _locate(node, like)
         try:
             self.program.codes[self.index] = compiled(self.program.body[self.index])
         except (SyntaxError, ValueError, TypeError, RecursionError):
@@ -292,6 +308,14 @@ class _Made:
         if not self.stays:
             self.edit.slot.put(self.old)
             self.program.codes[self.index] = self.code
+
+
+def _locate(node: ast.AST, like: ast.AST) -> None:
+    """Give new nodes the place of one that was there; what hangs below and has a place keeps it."""
+    if not hasattr(node, "lineno"):
+        ast.copy_location(node, like)
+        for child in ast.iter_child_nodes(node):
+            _locate(child, like)
 
 
 def _places(program: Program) -> Iterator[tuple[int, ast.stmt, Slot, tuple[str, ...]]]:
@@ -311,15 +335,10 @@ def _below(statement: ast.stmt, loops: tuple[str, ...]) -> Iterator[tuple[ast.st
             yield from _below(below, loops)
 
 
-def _reached(functions: Sequence[Callable[..., Any]]) -> set[Any]:
-    """Return functions and all that they call, as far as that can be seen."""
-    found: set[Any] = set()
-    for function in functions:
-        try:
-            found |= set(parts_of(unwrapped(function)[0]))
-        except NotSearchedError:
-            found.add(function)
-    return found
+def _seconds(run: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    run()
+    return time.perf_counter() - began
 
 
 def _lines(run: Callable[[], Any]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import linecache
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, MethodType, ModuleType
@@ -118,6 +119,8 @@ FORBIDDEN = (
 """What is not run changed: loops that may never end, and what works on more than arrays."""
 
 MOST_FUNCTIONS = 24
+MOST_OTHERS = 16
+"""Arrays and numbers of a module that are tried though a function does not name them: the last that were made."""
 
 
 class NotSearchedError(Exception):
@@ -133,6 +136,8 @@ class Part:
     path: str
     free: dict[str, Any]
     called: dict[str, FunctionType]
+    classes: dict[str, type]
+    others: dict[str, Any]
 
 
 def unwrapped(function: Any) -> tuple[FunctionType, tuple[Any, ...], dict[str, Any]]:
@@ -165,6 +170,8 @@ def parts_of(root: FunctionType) -> dict[FunctionType, Part]:
         if function not in found:
             found[function] = _part(function)
             waiting += found[function].called.values()
+            starts = [getattr(made, "__init__", None) for made in found[function].classes.values()]
+            waiting += [start for start in starts if isinstance(start, FunctionType)]
         if len(found) > MOST_FUNCTIONS:
             raise NotSearchedError("too many functions")
     return found
@@ -173,17 +180,33 @@ def parts_of(root: FunctionType) -> dict[FunctionType, Part]:
 def _part(function: FunctionType) -> Part:
     node = _node(function)
     _refuse(node, function)
-    free, called = {}, {}
+    free: dict[str, Any] = {}
+    called: dict[str, FunctionType] = {}
+    classes: dict[str, type] = {}
     local = _assigned(node)
     for name in sorted({one.id for one in ast.walk(node) if isinstance(one, ast.Name)} - local):
         value = _value(function, name)
         if isinstance(value, FunctionType) and not _is_of_library(value):
             called[name] = value
+        elif isinstance(value, type) and type(value) is type and value.__module__ != "builtins" and not _is_of_library(value):
+            classes[name] = value
         elif not _is_harmless(name, value):
             raise NotSearchedError(f"{function.__name__} uses {name}")
         else:
             free[name] = value
-    return Part(function, node, function.__code__.co_filename, free, called)
+    return Part(function, node, function.__code__.co_filename, free, called, classes, _others(function, local))
+
+
+def _others(function: FunctionType, local: set[str]) -> dict[str, Any]:
+    """Return the numbers and arrays of a function's module and of the functions around it that it does not name."""
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    around = {name: cell.cell_contents for name, cell in cells if name not in local}
+    known = [
+        (name, value)
+        for name, value in {**function.__globals__, **around}.items()
+        if not name.startswith("_") and name not in local and isinstance(value, (int, float, np.ndarray))
+    ]
+    return dict(known[-MOST_OTHERS:])
 
 
 def _node(function: FunctionType) -> ast.FunctionDef | ast.Lambda:
@@ -247,6 +270,22 @@ def _is_harmless(name: str, value: Any) -> bool:
 def _is_of_library(value: Any) -> bool:
     module = getattr(value, "__module__", None) or ("numpy" if isinstance(value, np.ufunc) else "")
     return module.partition(".")[0] in LIBRARIES and not module.startswith("numpy.random")
+
+
+def reached(functions: Iterable[Any]) -> set[Any]:
+    """Return functions and all that they call, as far as that can be seen; of their classes the methods that they name."""
+    found: set[Any] = set()
+    for function in functions:
+        try:
+            parts = parts_of(unwrapped(function)[0])
+        except NotSearchedError:
+            found.add(function)
+            continue
+        named = {one.attr for part in parts.values() for one in ast.walk(part.node) if isinstance(one, ast.Attribute)}
+        methods = [vars(made).get(name) for part in parts.values() for made in part.classes.values() for name in named]
+        fresh = [method for method in methods if isinstance(method, FunctionType) and method not in parts]
+        found |= set(parts) | set(fresh)
+    return found
 
 
 def is_data(value: Any) -> bool:
