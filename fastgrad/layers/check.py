@@ -375,14 +375,13 @@ def _findings(
         if where is None:
             return ()
         point = _point_elsewhere(subject, where[1], where[0], options)
-        found, upstream = by_entries(point, options), None
+        found = by_entries(point, options)
     if found.numerical is None or found.known is None:
         return ()
     places = [_here(subject, point, options)]
     for told, inputs in _other_points(subject, point, options):
-        given = upstream if told == OTHER_NUMBERS else None
         with contextlib.suppress(InputError):
-            places.append(_place(subject, point, told, inputs, given, options))
+            places.append(_place(subject, point, told, inputs, options))
     claim = point.case.claim
     return named(
         Wrong(
@@ -406,11 +405,11 @@ def _here(subject: Pair | Object, point: Point, options: Options) -> Place:
     return Place("", inputs, _run(subject, copies(inputs), options), point.weights.widened(), lambda: None)
 
 
-def _place(subject: Pair | Object, point: Point, told: str, inputs: Inputs, given: Any, options: Options) -> Place:
-    """Return another point, at which slopes are measured once somebody asks for them."""
+def _place(subject: Pair | Object, point: Point, told: str, inputs: Inputs, options: Options) -> Place:
+    """Return another point, under a drawn upstream gradient, at which slopes are measured once somebody asks for them."""
     inputs = in_double_precision(inputs) if point.claims.single else inputs
     outputs = _run(subject, copies(inputs), options)
-    weights = upstream_of(given, outputs, options.seed + 2)
+    weights = upstream_of(None, outputs, options.seed + 2, subject.takes_upstream)
 
     def measure() -> Measured:
         nothing = {name: np.zeros(np.shape(inputs.values[inputs.names.index(name)])) for name in point.claims.arrays}
