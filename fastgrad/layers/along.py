@@ -97,6 +97,10 @@ class Directions:
         """Hold the claim of every tensor against slopes along its directions."""
         return [self._of_tensor(start, stop) for start, stop in pairwise(self.search.function.layout.starts)]
 
+    def together(self) -> Slopes:
+        """Hold the claim of all tensors against slopes along directions in which all of them move."""
+        return self._of_tensor(0, self.search.scale.size)
+
     def located(self, slopes: Slopes) -> list[EntryReport]:
         """Return some wrong entries of a tensor that is wrong, found by halving."""
         row = int(np.nanargmax(np.abs(slopes.off) - slopes.bound))

@@ -20,7 +20,7 @@ from fastgrad.functions.directions import Search
 from fastgrad.functions.noise import UNIT_ROUNDOFF, scale_of
 from fastgrad.functions.report import EntryReport, FunctionTensor
 from fastgrad.functions.tensors import tensor_lines
-from fastgrad.layers.along import DIRECTIONS, MISS, Directions
+from fastgrad.layers.along import DIRECTIONS, MISS, Directions, Slopes
 from fastgrad.layers.arguments import Inputs, Outputs, described, has_gradient
 from fastgrad.layers.calling import Pair, guarded
 from fastgrad.layers.elsewhere import blind_spots, other_numbers, other_rows, reaches_one
@@ -316,7 +316,7 @@ def along_directions(point: Point, options: Options) -> Found:
     search = Directions(Search(case.function, case.claim, case.noise), options.seed, DIRECTIONS)
     lines, entries, smallest = {}, [], 0.0
     single = _wrong_in_single(point, options)
-    for name, slopes in zip(point.claims.arrays, search.slopes(), strict=True):
+    for name, slopes in zip(point.claims.arrays, _slopes(search, point), strict=True):
         located = search.located(slopes) if slopes.is_wrong else []
         entries += located
         verdict: Any = "wrong" if slopes.is_wrong or name in single else "inconclusive" if slopes.is_open else "right"
@@ -341,6 +341,19 @@ def along_directions(point: Point, options: Options) -> Found:
     )
     values, bound = (case.claim.values, np.full(case.claim.values.size, smallest)) if is_clean else (None, None)
     return Found(_lines(point, lines), tuple(entries), scheme, smallest, values, bound, None, True, is_clean)
+
+
+def _slopes(search: Directions, point: Point) -> list[Slopes]:
+    """Return the slopes of every tensor: those of all together where nothing is wrong and they are fine enough for each."""
+    joint = search.together()
+    sizes = [float(np.sqrt(np.mean(array**2))) for array in point.claims.arrays.values()]
+    is_enough = _is_well(search, joint) and joint.smallest <= FINE * min(sizes)
+    return [joint] * len(sizes) if is_enough else search.slopes()
+
+
+def _is_well(search: Directions, slopes: Slopes) -> bool:
+    """Whether nothing is wrong along directions, nor open, nor on a kink."""
+    return not (slopes.is_wrong or slopes.is_open or search.sees_kinks)
 
 
 def _elsewhere(subject: Pair | Object, point: Point, upstream: Any, options: Options) -> tuple[Elsewhere, ...]:
@@ -448,11 +461,12 @@ def _tried(subject: Pair | Object, inputs: Inputs, told: str, options: Options) 
             point = _point_elsewhere(subject, inputs, told, options)
             case = point.case
             search = Directions(Search(case.function, case.claim, case.noise), options.seed + 1, FEW)
-            slopes = dict(zip(case.function.layout.names, search.slopes(), strict=True))
+            found = [] if _is_well(search, search.together()) else search.slopes()
+            slopes = dict(zip(case.function.layout.names, found, strict=bool(found)))
             single = _wrong_in_single(point, options)
     except InputError as error:
         return Elsewhere(told, (), False, f"{error}."), 0
-    wrong = [name for name, found in slopes.items() if found.is_wrong]
+    wrong = [name for name, one in slopes.items() if one.is_wrong]
     reason = ""
     if not wrong and single:
         wrong, reason = single, f"{IN_SINGLE.capitalize()}."

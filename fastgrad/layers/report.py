@@ -229,7 +229,7 @@ def _sentence(report: LayerReport) -> str:
     if report.verdict == "inconclusive":
         open_ = [tensor.name for tensor in judged if tensor.verdict == "inconclusive"]
         return printable(f"{len(open_)} of {total} {'is' if len(open_) == 1 else 'are'} inconclusive: {listed(open_)}.")
-    along = f" along {report.directions} random directions each" if report.method == "directions" else ""
+    along = f" along {report.directions} random directions" if report.method == "directions" else ""
     return f"The gradient is right{along}." if len(judged) == 1 else f"All {len(judged)} gradients are right{along}."
 
 
