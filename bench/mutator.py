@@ -10,11 +10,12 @@ import ast
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mutant:
-    """A changed source.
+    """A changed source, whose tree and texts are made when they are asked for: most mutants are never looked at.
 
     Attributes
     ----------
@@ -22,17 +23,28 @@ class Mutant:
         The kind of change.
     line : int
         In the source.
-    before, after : str
-        The statement as it was and as it is.
-    tree : ast.Module
-        The changed syntax tree.
     """
 
     kind: str
     line: int
-    before: str
-    after: str
-    tree: ast.Module
+    _module: ast.Module
+    _statement: ast.stmt
+    _changed: ast.stmt | None
+
+    @property
+    def before(self) -> str:
+        """The statement as it was."""
+        return _head(self._statement)
+
+    @property
+    def after(self) -> str:
+        """The statement as it is; empty where it is left out."""
+        return "" if self._changed is None else _head(self._changed)
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """The changed syntax tree."""
+        return ast.fix_missing_locations(_Replace(self._statement, self._changed).visit(self._module))
 
 
 BINARY = {
@@ -75,13 +87,7 @@ def of_tree(tree: ast.Module, functions: tuple[str, ...]) -> Iterator[Mutant]:
         scope = _Scope(function, module)
         for statement in _statements(function):
             for kind, changed in (*_statement_changes(statement), *_expression_changes(statement, scope)):
-                yield _mutant(tree, statement, kind, changed)
-
-
-def _mutant(tree: ast.Module, statement: ast.stmt, kind: str, changed: ast.stmt | None) -> Mutant:
-    new = _Replace(statement, changed).visit(tree)
-    after = "" if changed is None else _head(changed)
-    return Mutant(kind, statement.lineno, _head(statement), after, ast.fix_missing_locations(new))
+                yield Mutant(kind, statement.lineno, tree, statement, changed)
 
 
 class _Replace:
@@ -96,7 +102,8 @@ class _Replace:
         for name in ("body", "orelse"):
             inside = getattr(node, name, None)
             if isinstance(inside, list):
-                setattr(same, name, [found for one in inside for found in self._replaced(one)] or [ast.Pass()])
+                found = [new for one in inside for new in self._replaced(one)]
+                setattr(same, name, found or [ast.Pass()] * bool(inside))
         return same
 
     def _replaced(self, node: ast.AST) -> list[ast.AST]:

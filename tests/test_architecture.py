@@ -126,7 +126,7 @@ def test_every_list_of_methods_is_that_of_the_table():
 
 
 def test_functions_and_layers_know_nothing_of_networks():
-    for path in (ROOT / "fastgrad" / "functions").glob("*.py"):
+    for path in (ROOT / "fastgrad" / "functions").rglob("*.py"):
         assert imported_rooms(path) <= {"errors", "foreign", "machine", "report", "functions"}
     for path in (ROOT / "fastgrad" / "layers").glob("*.py"):
         assert imported_rooms(path) <= {"errors", "foreign", "machine", "report", "functions", "layers"}
@@ -137,6 +137,14 @@ def test_import_loads_nothing_heavy(module):
     code = f"import sys, {module}; print(*sorted({{'numba', 'numpy', 'rich'}} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == [], "the help text must not wait for it"
+
+
+def test_repairs_are_asked_for_points_and_know_nothing_of_functions():
+    """Layers use them as functions do: what differentiates stands outside."""
+    for path in (ROOT / "fastgrad" / "functions" / "repair").glob("*.py"):
+        within = {module for module in imported_modules(path) if module.startswith("fastgrad.functions.")}
+        allowed = ("fastgrad.functions.repair", "fastgrad.functions.arguments")
+        assert all(module.startswith(allowed) for module in within), path
 
 
 def test_reference_is_independent():

@@ -461,6 +461,8 @@ def test_explain():
     assert "way." not in family
     everything = json.loads(run("explain", "--json").stdout)["codes"]
     assert len(everything) > 60
+    assert "the wrong sign" in run("explain", "relation.sign").stdout
+    assert "One edit of the source" in run("explain", "repair.line").stdout
     assert all("{" not in text for entry in everything for text in entry.values())
     result = run("explain", "nonsense")
     assert result.exit_code == 2

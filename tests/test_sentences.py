@@ -17,7 +17,7 @@ from fastgrad.walk import check_problem
 import problems
 import reference
 
-NAME = re.compile(r"(fastgrad|f|[dWbXYlZ]{1,2}\d?)\b")
+NAME = re.compile(r"(fastgrad|f|x|[dWbXYlZ]{1,2}\d?)\b")
 """What a sentence may begin with in small letters: the names of arrays, of penalties, of the function, of the program."""
 
 

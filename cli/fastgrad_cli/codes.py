@@ -13,6 +13,8 @@ from rich.text import Text
 from fastgrad.diagnosis.codes import CODES, Code
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.errors import InputError, quoted
+from fastgrad.functions.relations import words as relations
+from fastgrad.functions.repair import words as repair
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,28 @@ class Entry:
         return re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[1]), text)
 
 
-def chosen(code: str | None) -> list[Entry]:
+@dataclass(frozen=True)
+class OfFunction:
+    """A code of what is wrong in any function, which has no line of a network's backward pass."""
+
+    code: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the element of a JSON document."""
+        title, sentence, repair = relations.CODES.get(self.code, _OF_REPAIRS)
+        return {
+            "code": self.code,
+            "title": title,
+            "sentence": sentence.format_map(_WORDS_OF_FUNCTIONS),
+            "repair": repair,
+            "separate": "another point",
+            "why": "It is said of any function, once enough entries of an array prove it; the mistake itself may be anywhere.",
+            "wrong": "",
+            "right": "",
+        }
+
+
+def chosen(code: str | None) -> list[Entry | OfFunction]:
     """Return the entry of a code, those of a family such as "slope", or all.
 
     Raises
@@ -42,14 +65,17 @@ def chosen(code: str | None) -> list[Entry]:
     InputError
         If there is none.
     """
-    found = [Entry(key, entry) for key, entry in CODES.items() if code is None or code in (key, key.partition(".")[0])]
+    entries: list[Entry | OfFunction] = [Entry(key, entry) for key, entry in CODES.items()]
+    known = {entry.code for entry in entries}
+    entries += [OfFunction(key) for key in (*relations.CODES, repair.CODE) if key not in known]
+    found = [entry for entry in entries if code is None or code in (entry.code, entry.code.partition(".")[0])]
     if not found:
-        families = ", ".join(dict.fromkeys(key.partition(".")[0] for key in CODES))
+        families = ", ".join(dict.fromkeys(entry.code.partition(".")[0] for entry in entries))
         raise InputError(f"there is no code {quoted(code)}; fastgrad explain lists all, or give a family: {families}")
     return found
 
 
-def explanation(entries: list[Entry]) -> RenderableType:
+def explanation(entries: list[Entry | OfFunction]) -> RenderableType:
     """Return one code in full, several as a table."""
     if len(entries) == 1:
         texts = entries[0].to_dict()
@@ -60,9 +86,36 @@ def explanation(entries: list[Entry]) -> RenderableType:
         return Group(*map(Text, lines))
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
     for entry in entries:
-        table.add_row(entry.code, entry.entry.title)
+        table.add_row(entry.code, entry.to_dict()["title"])
     return table
 
+
+_OF_REPAIRS = relations.Code(
+    repair.TITLE, "One edit of the source makes the gradient right.", "Change the line that the report shows."
+)
+_WORDS_OF_FUNCTIONS = {
+    "who": "The gradient of an array",
+    "are": "is",
+    "have": "has",
+    "hold": "holds",
+    "times": "c times ",
+    "reading": "",
+    "turned": "",
+    "amount": "off by one number",
+    "other": "another array",
+    "plus": "plus",
+    "axes": "some axes",
+    "order": "transposed",
+    "axes_order": "that they had before",
+    "shift": "k",
+    "axis": "i",
+    "first": "i",
+    "second": "j",
+    "count": "n",
+    "slices": "Each slice is off by one number, or by one factor",
+    "place": "a part",
+}
+"""What stands in the place of the names and numbers of a function's arrays."""
 
 _WORDS = {
     "grads": "The gradient",

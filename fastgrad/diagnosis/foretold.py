@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fastgrad.diagnosis.meant import Fit, Forms
+from fastgrad.diagnosis.declared import problem_of
+from fastgrad.diagnosis.meant import Fit
 from fastgrad.diagnosis.predict import arrays_of, is_same
 from fastgrad.errors import InputError
 from fastgrad.model.forward import base_point
@@ -70,7 +71,7 @@ class Foretold:
 
 def _gradient(fit: Fit, problem: Problem) -> Array:
     """Return the gradient of the network of a fit, with its penalty."""
-    meant = Forms(problem).problem_of(fit.form)
+    meant = problem_of(problem, fit.form)
     if meant is None or fit.without or not all(shape.declarable for shape in fit.form.hidden):
         raise InputError("the network of which this is the gradient cannot be declared: there is nothing to predict from")
     penalized = replace(problem, network=replace(problem.network, l2=fit.l2, l1=fit.l1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -21,11 +22,13 @@ from fastgrad.functions.difference import both_sides
 from fastgrad.functions.evaluation import Function
 from fastgrad.functions.extrapolation import LEAST_STEP, Extrapolated, direction_prober, entry_prober, extrapolate
 from fastgrad.functions.gradient import check_scheme
+from fastgrad.functions.naming import named
 from fastgrad.functions.noise import UNIT_ROUNDOFF, Noise, scale_of
 from fastgrad.functions.plain import FOLLOWED_FROM, Plain, settled, without_noise
 from fastgrad.functions.report import Counts, EntryReport, FunctionReport, Verdict
 from fastgrad.functions.step import WITHOUT_NOISE, choose_steps
 from fastgrad.functions.tensors import domain_remark, lines
+from fastgrad.report.parts import Finding
 
 MOST_ENTRIES = 20_000
 """Numbers in x that are checked one by one; beyond, evaluations for each would take too long."""
@@ -64,6 +67,7 @@ def check_function(
     workers: int | None = None,
     batched: bool = False,
     seed: int | Callable[[], object] = 0,
+    diagnosis: bool = True,
 ) -> FunctionReport:
     """Check the gradient of any function at a point.
 
@@ -90,6 +94,10 @@ def check_function(
     seed : int or callable
         Seed of the random directions. A function is called before each call of f and of the gradient, so that what they draw
         is the same every time: ``seed=lambda: np.random.seed(0)``; the directions then have the seed 0.
+    diagnosis : bool
+        Whether what is wrong is named: by what holds exactly on the wrong entries, and, where the gradient is a function of
+        which the source can be read, by the edit that makes it right. Edits that do no more than calculate are run, some
+        seconds long.
 
     Returns
     -------
@@ -123,20 +131,31 @@ def check_function(
         if not function.to_own_precision():
             raise
         claim = claim_of(gradient, function, tolerance)
-    return judged(function, claim, method, step, seed, began)
+
+    def namer(noise: Noise) -> Naming:
+        return partial(named, f, gradient, function, claim, noise, seed)
+
+    return judged(function, claim, method, step, seed, began, namer if diagnosis else None)
 
 
 def judged(
-    function: Function, claim: Claim, method: str = "auto", step: float | None = None, seed: int = 0, began: float | None = None
+    function: Function,
+    claim: Claim,
+    method: str = "auto",
+    step: float | None = None,
+    seed: int = 0,
+    began: float | None = None,
+    namer: Callable[[Noise], Naming] | None = None,
 ) -> FunctionReport:
-    """Judge a claim of a function's gradient; the options are those of `check_function`."""
+    """Judge a claim of a gradient with the options of `check_function`; what `namer` makes of the noise names what is wrong."""
     began = time.perf_counter() if began is None else began
     noise = Noise(function)
     if method == "directions" or (method == "auto" and function.x.size > MOST_ENTRIES):
         report = directions.check(function, claim, noise, seed, began)
     else:
+        naming = _unnamed if namer is None else namer(noise)
         case = Case(function, claim, noise, scale_of(function.x))
-        report = _report(case, judge_entries(case, step, seed), step is None, began)
+        report = _report(case, judge_entries(case, step, seed), naming, step is None, began)
     if report.passed or report.scheme in WITHOUT_NOISE:
         return report
     if not function.settles():
@@ -146,6 +165,10 @@ def judged(
             "the gradient; a batched f has to draw the same for every point"
         )
     return replace(report, evaluations=function.evaluations)
+
+
+Naming = Callable[[Array, Array, str], tuple[Finding, ...]]
+"""Names what is wrong from numerical values, their bounds, infinite where nothing is known, and the scheme."""
 
 
 class Case(NamedTuple):
@@ -287,7 +310,7 @@ def _contradicted(case: Case, values: Array, entries: NDArray[np.int64]) -> bool
 
 def _findings(
     case: Case, entries: NDArray[np.int64], found: Extrapolated, numerical: Array, bound: Array, largest: float
-) -> Iterator[Finding]:
+) -> Iterator[Extrapolation]:
     """Yield what was found of each entry in question."""
     claim = case.claim
     natural = np.maximum(found.swing, max(largest, abs(case.function.value)))
@@ -297,7 +320,7 @@ def _findings(
     allowed, rounding = claim.allowed(numerical)[entries], case.rounding(numerical)[entries]
     columns = (claim.values[entries], found.value, bound[entries], allowed, rounding, room, coarse)
     sides = (found.left, found.right, found.doubt, found.swing, found.kink, found.unsettled)
-    return (Finding(*row) for row in zip(*columns, *sides, strict=True))
+    return (Extrapolation(*row) for row in zip(*columns, *sides, strict=True))
 
 
 def _wrong_together(
@@ -337,7 +360,7 @@ def _first_look(function: Function, noise: Noise, step: float | None) -> Look:
     return Look((upper - lower) / (2.0 * steps), steps, "central", bent, None)
 
 
-class Finding(NamedTuple):
+class Extrapolation(NamedTuple):
     """What extrapolation found of one entry: both values, the difference explained, one-sided slopes and their doubt.
 
     What may hide in noise of f is `room`, a share of the entry, or next to nothing beside what an entry may well be: the
@@ -359,14 +382,14 @@ class Finding(NamedTuple):
     unsettled: bool
 
 
-def _judge(function: Function, noise: Noise, entry: int, found: Finding) -> EntryReport:
+def _judge(function: Function, noise: Noise, entry: int, found: Extrapolation) -> EntryReport:
     """Judge an entry that was extrapolated."""
     verdict, reason = _verdict(function, noise, entry, found)
     name = function.layout.label(entry)
     return EntryReport(name, verdict, float(found.claimed), float(found.numerical), float(found.bound), reason)
 
 
-def _verdict(function: Function, noise: Noise, entry: int, found: Finding) -> tuple[Verdict, str]:
+def _verdict(function: Function, noise: Noise, entry: int, found: Extrapolation) -> tuple[Verdict, str]:
     """Return the verdict on an entry and the reason."""
     if np.isnan(found.claimed):
         return "wrong", "the claim is nan"
@@ -385,7 +408,8 @@ def _verdict(function: Function, noise: Noise, entry: int, found: Finding) -> tu
     if found.bound - found.rounding > found.room:
         hidden = f"noise of f, {noise.level:.1e}, leaves ±{found.bound:.1e} in its differences, which hides the entry"
         return "inconclusive", hidden
-    if found.rounding > found.coarse:
+    off, size = abs(found.claimed - found.numerical), max(abs(found.claimed), abs(found.numerical))
+    if found.rounding > found.coarse and off > SHARP * size:  # what agrees as closely as that, rounding has not moved so far
         return "inconclusive", f"rounding of the claim leaves ±{found.rounding:.1e}, which hides the entry"
     return "right", ""
 
@@ -400,7 +424,7 @@ def _outside(function: Function, entry: int) -> str:
     return "f has no finite values on both sides of x at any step tried"
 
 
-def _verdict_without_limit(found: Finding) -> tuple[Verdict, str]:
+def _verdict_without_limit(found: Extrapolation) -> tuple[Verdict, str]:
     """Return right for an infinite slope that both sides have."""
     known = [side for side in (found.left, found.right) if not np.isnan(side)]
     if np.isinf(known).all() and len(set(known)) == 1:
@@ -411,7 +435,7 @@ def _verdict_without_limit(found: Finding) -> tuple[Verdict, str]:
     return "inconclusive", "f jumps at x, or its slope has no limit: differences grow as the step shrinks"
 
 
-def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
+def _verdict_on_kink(found: Extrapolation) -> tuple[Verdict, str]:
     """Return right for any slope between those of the two sides."""
     lower, upper = sorted((found.left, found.right))
     slack = kinks.SLACK * (upper - lower) + EXTRAPOLATION_NOISE * found.doubt + found.allowed
@@ -421,10 +445,12 @@ def _verdict_on_kink(found: Finding) -> tuple[Verdict, str]:
     return "wrong", f"{sides}; the claim is not between them"
 
 
-def _report(case: Case, judged: Judged, is_automatic: bool, began: float) -> FunctionReport:
+def _report(case: Case, judged: Judged, naming: Naming, is_automatic: bool, began: float) -> FunctionReport:
     function, claim, noise, _ = case
     numerical, bound, entries, look = judged
     counts, plain = judged.counts(), judged.plain
+    known = np.where(plain, bound + claim.allowed(numerical), np.inf)
+    findings = naming(numerical, known, look.scheme) if counts.wrong else ()
     # An error of twice what explains a difference, tolerance included, is caught for certain.
     sensitivity, tensors = lines(function.layout, claim, numerical, bound + claim.allowed(numerical), plain, entries)
     return FunctionReport(
@@ -447,7 +473,13 @@ def _report(case: Case, judged: Judged, is_automatic: bool, began: float) -> Fun
         sensitivity=sensitivity,
         tensors=tensors,
         remarks=tuple(_remarks(function, bool(not counts.wrong and plain.all() and np.all(np.abs(numerical) <= bound)))),
+        findings=findings,
     )
+
+
+def _unnamed(numerical: Array, bound: Array, scheme: str) -> tuple[Finding, ...]:
+    """Name nothing."""
+    return ()
 
 
 def _remarks(function: Function, is_flat: bool) -> Iterator[str]:

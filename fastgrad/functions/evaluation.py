@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -110,6 +111,16 @@ class Function:
         """Make another point the function's point; its value is asked for once."""
         self.x = x
         self.value = float(self._at(iter([x.copy()]), 1, False)[0])
+
+    @contextmanager
+    def elsewhere(self, x: Array) -> Iterator[None]:
+        """Make another point the function's point for as long as the context lasts."""
+        before = self.x, self.value
+        try:
+            self.go_to(x)
+            yield
+        finally:
+            self.x, self.value = before
 
     @property
     def called(self) -> Callable[..., Any]:

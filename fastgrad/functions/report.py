@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fastgrad.report.base import BaseReport, Case
-from fastgrad.report.documents import number
+from fastgrad.report.documents import finding_to_dict, number
 from fastgrad.report.formatting import above, both, counted, duration, printable, significant
 from fastgrad.report.parts import Finding
+from fastgrad.report.sentences import colored, finding_lines
 from fastgrad.report.table import columns
 from fastgrad.report.verdicts import signed
 
@@ -134,6 +135,8 @@ class FunctionReport(BaseReport):
         What else there is to say of f at this point.
     faults : tuple of str
         What makes the gradient wrong beside its entries, each a sentence; only of what a library computes.
+    findings : tuple of Finding
+        What holds exactly on the wrong entries of an array, and how its gradient was made wrong.
     """
 
     verdict: Verdict
@@ -157,11 +160,7 @@ class FunctionReport(BaseReport):
     tensors: tuple[FunctionTensor, ...] = ()
     remarks: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Empty, since a mistake in a function of which nothing is known cannot be named."""
-        return ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -189,6 +188,7 @@ class FunctionReport(BaseReport):
             "sensitivity": number(self.sensitivity),
             "remarks": list(self.remarks),
             "faults": list(self.faults),
+            "findings": [finding_to_dict(finding) for finding in self.findings],
             "tensors": [
                 {
                     **asdict(tensor),
@@ -233,6 +233,7 @@ class FunctionReport(BaseReport):
             yield Text()
             yield Padding(entry_table(self.entries, ascii_only), (0, 0, 0, 1))
         yield Text()
+        yield from (line for finding in self.findings for line in finding_texts(finding, ascii_only))
         yield from (Text(sentence) for sentence in _sentences(self))
 
 
@@ -301,7 +302,7 @@ def _sentences(report: FunctionReport) -> Iterator[str]:
 
 def _notes(report: FunctionReport) -> Iterator[str]:
     """Yield what is true of many entries at once."""
-    if report.ratio is not None:
+    if report.ratio is not None and not _tells_ratio(report.findings):
         if report.ratio == 0.0:
             yield "The gradient is zero throughout; the numerical one is not."
         else:
@@ -311,6 +312,23 @@ def _notes(report: FunctionReport) -> Iterator[str]:
         entries = f"{report.counts.kinks:,} of {counted(report.counts.total, 'entry')}"
         yield f"{entries} {verb} on a kink, where any value between the one-sided slopes is right by itself."
     yield from report.remarks
+
+
+def finding_texts(finding: Finding, ascii_only: bool) -> Iterator[Text]:
+    """Yield what is said of a finding; an edit of the source as a difference of two lines, theirs first."""
+    if not finding.line:
+        yield from map(colored, finding_lines(finding, ascii_only))
+        return
+    yield Text(printable(f"{finding.sentence} {finding.repair} [{finding.code}]"))
+    yield Text(printable(f"    - {finding.line}"), style="red")
+    yield Text(printable(f"    + {finding.formula}"), style="green")
+    for other in finding.alternatives:
+        yield Text(printable(f"    or {other.sentence}"))
+
+
+def _tells_ratio(findings: tuple[Finding, ...]) -> bool:
+    """Whether findings tell of a common factor already."""
+    return any(finding.code in ("relation.factor", "relation.sign", "relation.zero") for finding in findings)
 
 
 def _direction_sentences(report: FunctionReport) -> Iterator[str]:

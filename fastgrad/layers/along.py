@@ -14,8 +14,22 @@ from fastgrad.functions.arguments import Array
 from fastgrad.functions.claim import ROUNDINGS, relative_difference
 from fastgrad.functions.difference import complex_slope
 from fastgrad.functions.directions import MOST_LOCATED, Search
-from fastgrad.functions.noise import UNIT_ROUNDOFF, random_signs
+from fastgrad.functions.noise import UNIT_ROUNDOFF
 from fastgrad.functions.report import EntryReport
+
+DIRECTIONS = 4
+"""Directions of each tensor."""
+
+CLEAR = 64.0
+"""How many bounds a mistake has to be away from nothing in order to be seen for certain, see `MISS`."""
+
+MISS = (2.0 / CLEAR) ** DIRECTIONS
+"""Chance that directions miss a mistake that is clear, one in a million.
+
+Each entry of a direction is ±u, u drawn evenly from 0.5 to 1.5, and so has a density of at most 1/2. Whatever the other
+entries are, the sum Σ dₖeₖ over a mistake e lies within ±t for a share of at most t/max|e| of the directions; a slope that is
+off by less than twice its bound may pass.
+"""
 
 COMPLEX_ROUNDINGS = 64.0
 """Roundings that a slope by a complex step may be off by, beside those of the claim."""
@@ -57,9 +71,9 @@ class Slopes(NamedTuple):
 
     @property
     def smallest(self) -> float:
-        """Twice the median of the bounds, the smallest mistake that directions are sure to see; 0 where none has a slope."""
+        """The smallest mistake in an entry, times the scale of its input, that is clear; 0 where no direction has a slope."""
         seen = np.isfinite(self.off)
-        return 2.0 * float(np.median(self.bound[seen])) if seen.any() else 0.0
+        return CLEAR * float(self.bound[seen].max()) if seen.any() else 0.0
 
     def worst(self) -> tuple[float, float]:
         """Return the claimed and the numerical slope along the direction that is furthest off."""
@@ -72,7 +86,7 @@ class Directions:
 
     def __init__(self, search: Search, seed: int, count: int) -> None:
         self.search, self._seed, self._count = search, seed, count
-        self._analytic = True
+        self._analytic, self.sees_kinks = True, False
 
     @property
     def is_analytic(self) -> bool:
@@ -82,6 +96,10 @@ class Directions:
     def slopes(self) -> list[Slopes]:
         """Hold the claim of every tensor against slopes along its directions."""
         return [self._of_tensor(start, stop) for start, stop in pairwise(self.search.function.layout.starts)]
+
+    def together(self) -> Slopes:
+        """Hold the claim of all tensors against slopes along directions in which all of them move."""
+        return self._of_tensor(0, self.search.scale.size)
 
     def located(self, slopes: Slopes) -> list[EntryReport]:
         """Return some wrong entries of a tensor that is wrong, found by halving."""
@@ -100,9 +118,9 @@ class Directions:
         return bool(self.search.locate(slopes.directions[row], 1)[0])
 
     def _of_tensor(self, start: int, stop: int) -> Slopes:
-        signs = random_signs(self._seed, self._count, stop - start)
+        weights = _drawn(self._seed, self._count, stop - start)
         directions = np.zeros((self._count, self.search.scale.size))
-        directions[:, start:stop] = signs * self.search.scale[start:stop]
+        directions[:, start:stop] = weights * self.search.scale[start:stop]
         rows = [self._slope(direction) for direction in directions]
         claimed, off, bound = (np.array(column) for column in zip(*rows, strict=True))
         return Slopes(claimed, off, bound, directions)
@@ -113,8 +131,15 @@ class Directions:
         exact = complex_slope(search.function, direction) if self._analytic else None
         self._analytic = exact is not None
         if exact is None:
-            off, bound, _ = search.slope(direction)
+            off, bound, found = search.slope(direction)
+            self.sees_kinks |= bool(found.kink[0])
             return float(terms.sum()), off, bound
         rounding = search.claim.unit_roundoff * (float(np.linalg.norm(terms)) + search.noise.terms)
         bound = ROUNDINGS * rounding + search.claim.tolerance * float(np.abs(terms).sum())
         return float(terms.sum()), float(terms.sum() - exact), bound + COMPLEX_ROUNDINGS * UNIT_ROUNDOFF * abs(exact)
+
+
+def _drawn(seed: int, count: int, size: int) -> Array:
+    """Draw directions, shape (count, size), of entries ±(0.5 to 1.5): mistakes of equal size do not cancel, as under signs."""
+    rng = np.random.default_rng(seed)
+    return rng.choice([-1.0, 1.0], size=(count, size)) * rng.uniform(0.5, 1.5, size=(count, size))

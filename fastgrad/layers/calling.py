@@ -5,6 +5,7 @@ What their signatures and what forward returned do not tell is asked for: an Inp
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -78,6 +79,27 @@ class Pair:
         self._backward_signature = signature_of(backward)
         self._with_cache, self._frozen = returns_cache, frozen
         self._slots: list[tuple[str, int | str]] | None = None
+
+    @property
+    def forward(self) -> Callable[..., Any]:
+        """The user's function."""
+        return self._forward
+
+    @property
+    def backward(self) -> Callable[..., Any]:
+        """The user's function."""
+        return self._backward
+
+    @property
+    def takes_upstream(self) -> bool:
+        """Whether backward is given an upstream gradient; known once it was called."""
+        return any(slot in ("upstream", "one upstream") for slot, _ in self._slots or ())
+
+    def calling(self, backward: Callable[..., Any]) -> Pair:
+        """Return the same layer with another backward function, called as the user's own is."""
+        same = copy.copy(self)
+        same._backward = backward
+        return same
 
     def run(self, values: Sequence[Any]) -> Outputs:
         """Call forward."""

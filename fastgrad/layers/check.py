@@ -16,25 +16,37 @@ from fastgrad.errors import InputError, quoted
 from fastgrad.functions.arguments import Array, real_number, whole_number
 from fastgrad.functions.check import MOST_ENTRIES, Case, judge_entries
 from fastgrad.functions.claim import ROUNDINGS, Claim
-from fastgrad.functions.directions import DIRECTIONS, SEEN, Search
+from fastgrad.functions.directions import Search
 from fastgrad.functions.noise import UNIT_ROUNDOFF, scale_of
 from fastgrad.functions.report import EntryReport, FunctionTensor
+from fastgrad.functions.step import WITHOUT_NOISE
 from fastgrad.functions.tensors import tensor_lines
-from fastgrad.layers.along import Directions
+from fastgrad.layers.along import DIRECTIONS, MISS, Directions, Slopes
 from fastgrad.layers.arguments import Inputs, Outputs, described, has_gradient
 from fastgrad.layers.calling import Pair, guarded
 from fastgrad.layers.elsewhere import blind_spots, other_numbers, other_rows, reaches_one
+from fastgrad.layers.naming import Measured, Place, Wrong, named
 from fastgrad.layers.objects import Object, owner_of, require_layer
 from fastgrad.layers.report import Elsewhere, LayerReport, LayerTensor
 from fastgrad.layers.upstream import LayerFunction, LayerNoise, Upstream, Weighted, upstream_of, widened
 from fastgrad.report.formatting import listed
+from fastgrad.report.parts import Finding
 
 IN_SINGLE = "in single precision backward gives another gradient than in double precision, by more than rounding explains"
 
 IN_BOTH = "Gradients are judged as backward gives them in double precision; those in single precision differ by their rounding."
 
-FEW = 4
+FEW = 2
 """Directions of each tensor at other points."""
+
+SCREENED = 64
+"""Numbers from which on directions come first, and entries by themselves only where they find a fault or see too little."""
+
+FINE = 1e-3
+"""Share of a typical entry that directions have to see in order to do without entries by themselves."""
+
+OTHER_NUMBERS, DRAWN = "other numbers", "a drawn upstream gradient"
+"""How the points of the same shapes are spoken of."""
 
 
 def check_layer(
@@ -48,6 +60,7 @@ def check_layer(
     returns_cache: bool | None = None,
     tolerance: float = 0.0,
     method: Literal["auto", "entries", "directions"] = "auto",
+    diagnosis: bool = True,
 ) -> LayerReport:
     """Check the backward pass of a layer: all gradients that it returns, under a random upstream gradient.
 
@@ -75,6 +88,9 @@ def check_layer(
         Share of an entry, of the larger of both values, by which it may be off and is right all the same.
     method : {"auto", "entries", "directions"}
         Each entry by itself, or random directions of each tensor; "auto" checks up to 20,000 entries by themselves.
+    diagnosis : bool
+        Whether what is wrong is named: by what holds exactly on the wrong entries, and, where the source of backward can be
+        read, by the edit that makes it right. Edits that do no more than calculate are run, for some seconds at most.
 
     Returns
     -------
@@ -97,7 +113,7 @@ def check_layer(
     True
     """
     began = time.perf_counter()
-    options = options_of(seed, frozen, returns_cache, tolerance, method)
+    options = options_of(seed, frozen, returns_cache, tolerance, method, diagnosis)
     return examine(subject_of(forward, backward, inputs, returns_cache, options.frozen), upstream, options, began)
 
 
@@ -122,9 +138,10 @@ class Options:
     frozen: tuple[str, ...]
     tolerance: float
     method: str
+    diagnosis: bool
 
 
-def options_of(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, method: Any) -> Options:
+def options_of(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, method: Any, diagnosis: bool = True) -> Options:
     """Return what a user chose, or complain of it by name."""
     if method not in ("auto", "entries", "directions"):
         raise InputError(f"method is {quoted(method)}; expected auto, entries or directions")
@@ -135,7 +152,7 @@ def options_of(seed: Any, frozen: Any, returns_cache: Any, tolerance: Any, metho
         raise InputError(f"tolerance is {quoted(tolerance)}; expected a share of an entry, 0 or more")
     names = (frozen,) if isinstance(frozen, str) else tuple(frozen)
     reset = seed if callable(seed) else (lambda: None)
-    return Options(0 if callable(seed) else whole_number(seed, "seed", 0), reset, names, share, method)
+    return Options(0 if callable(seed) else whole_number(seed, "seed", 0), reset, names, share, method, diagnosis)
 
 
 @dataclass(frozen=True)
@@ -177,7 +194,9 @@ class Point(NamedTuple):
     noise: LayerNoise
 
 
-def point_at(subject: Pair | Object, inputs: Inputs, upstream: Any, options: Options, seed: int) -> Point:
+def point_at(
+    subject: Pair | Object, inputs: Inputs, upstream: Any, options: Options, seed: int, is_drawn: bool = False
+) -> Point:
     """Call forward and backward at a point.
 
     Raises
@@ -187,7 +206,7 @@ def point_at(subject: Pair | Object, inputs: Inputs, upstream: Any, options: Opt
     """
     options.reset()
     outputs = guarded("forward", lambda: subject.run(copies(inputs)))
-    weights = upstream_of(upstream, outputs, seed)
+    weights = upstream_of(upstream, outputs, seed, is_drawn)
     claims = claims_of(subject, inputs, weights, options)
     claims = in_double(subject, inputs, weights, claims, options) if claims.is_single else claims
     function, claim = _posed(subject, inputs, outputs, weights, claims, options)
@@ -219,10 +238,9 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
     if unknown:
         raise InputError(f"frozen names {listed(unknown)}, and the inputs are {listed(list(inputs.names))}")
     point = point_at(subject, inputs, upstream, options, options.seed)
-    is_large = options.method == "directions" or (options.method == "auto" and point.case.function.x.size > MOST_ENTRIES)
-    found = along_directions(point, options) if is_large else by_entries(point, options)
+    found = _judged(point, options)
     others = _elsewhere(subject, point, upstream, options)
-    if found.scheme != "complex" and _verdict(found.tensors) != "right" and not point.case.function.settles():
+    if found.scheme not in WITHOUT_NOISE and _verdict(found.tensors) != "right" and not point.case.function.settles():
         raise InputError(
             "forward gives different values for the same inputs from call to call: it draws random numbers, a dropout mask for "
             "example. seed=reset calls reset() before each call of forward: seed=lambda: np.random.seed(0)"
@@ -233,14 +251,14 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
         tensors=found.tensors,
         entries=found.entries,
         elsewhere=others,
-        findings=(),
+        findings=_findings(subject, point, found, others, upstream, options),
         inputs=inputs.shown(),
         outputs=point.outputs.shown(),
-        method="directions" if is_large else "entries",
+        method="directions" if found.is_along else "entries",
         scheme=found.scheme,
         noise=point.case.noise.level,
-        directions=DIRECTIONS if is_large else 0,
-        miss=(1.0 - SEEN) ** DIRECTIONS if is_large else 0.0,
+        directions=DIRECTIONS if found.is_along else 0,
+        miss=MISS if found.is_along else 0.0,
         smallest=found.smallest,
         upstream=point.weights.told,
         seed=options.seed,
@@ -254,7 +272,11 @@ def _examined(subject: Pair | Object, upstream: Any, options: Options, began: fl
 
 
 class Found(NamedTuple):
-    """What was found at the given point."""
+    """What was found at a point.
+
+    `known` is the bound, infinite where the numerical value is not certain. Along directions a finding is clean if nothing is
+    wrong and a thousandth of a typical entry would have been seen; the claim is then the numerical value too.
+    """
 
     tensors: tuple[LayerTensor, ...]
     entries: tuple[EntryReport, ...]
@@ -262,6 +284,19 @@ class Found(NamedTuple):
     smallest: float
     numerical: Array | None
     bound: Array | None
+    known: Array | None = None
+    is_along: bool = False
+    is_clean: bool = True
+
+
+def _judged(point: Point, options: Options) -> Found:
+    """Judge along directions, entries by themselves, or the first and then, where something is left to be seen, the second."""
+    size = point.case.function.x.size
+    if options.method == "entries" or (options.method == "auto" and size <= SCREENED):
+        return by_entries(point, options)
+    found = along_directions(point, options)
+    is_enough = found.is_clean or options.method == "directions" or size > MOST_ENTRIES
+    return found if is_enough else by_entries(point, options)
 
 
 def by_entries(point: Point, options: Options) -> Found:
@@ -275,7 +310,8 @@ def by_entries(point: Point, options: Options) -> Found:
     allowed = judged.bound + case.claim.allowed(judged.numerical)
     lines = tensor_lines(case.function.layout, case.claim, judged.numerical, allowed, judged.plain, judged.entries)
     tensors = _lines(point, {line.name: _of_line(line, point) for line in lines})
-    return Found(tensors, tuple(judged.notable(case)), judged.look.scheme, 0.0, judged.numerical, judged.bound)
+    known = np.where(judged.plain, allowed, np.inf)
+    return Found(tensors, tuple(judged.notable(case)), judged.look.scheme, 0.0, judged.numerical, judged.bound, known)
 
 
 def along_directions(point: Point, options: Options) -> Found:
@@ -284,7 +320,7 @@ def along_directions(point: Point, options: Options) -> Found:
     search = Directions(Search(case.function, case.claim, case.noise), options.seed, DIRECTIONS)
     lines, entries, smallest = {}, [], 0.0
     single = _wrong_in_single(point, options)
-    for name, slopes in zip(point.claims.arrays, search.slopes(), strict=True):
+    for name, slopes in zip(point.claims.arrays, _slopes(search, point), strict=True):
         located = search.located(slopes) if slopes.is_wrong else []
         is_wrong = bool(located) or (slopes.is_wrong and search.is_analytic)
         entries += located
@@ -294,24 +330,125 @@ def along_directions(point: Point, options: Options) -> Found:
         reason = IN_SINGLE if name in single and not is_wrong else ""
         if verdict == "inconclusive":
             reason = "noise of forward hides its slopes, or kinks beside the point leave none"
+        size = float(np.sqrt(np.mean(array**2)))
         lines[name] = LayerTensor(
-            name, array.shape, verdict, array.size, len(located), relative_difference=slopes.difference, reason=reason
+            name,
+            array.shape,
+            verdict,
+            array.size,
+            len(located),
+            relative_difference=slopes.difference,
+            sensitivity=slopes.smallest / size if size and verdict == "right" else None,
+            reason=reason,
         )
         smallest = max(smallest, slopes.smallest)
     scheme = "complex" if search.is_analytic else "extrapolated"
-    return Found(_lines(point, lines), tuple(entries), scheme, smallest, None, None)
+    is_clean = not search.sees_kinks and all(
+        line.verdict == "right" and (line.sensitivity or 0.0) <= FINE for line in lines.values()
+    )
+    values, bound = (case.claim.values, np.full(case.claim.values.size, smallest)) if is_clean else (None, None)
+    return Found(_lines(point, lines), tuple(entries), scheme, smallest, values, bound, None, True, is_clean)
+
+
+def _slopes(search: Directions, point: Point) -> list[Slopes]:
+    """Return the slopes of every tensor: those of all together where nothing is wrong and they are fine enough for each."""
+    joint = search.together()
+    sizes = [float(np.sqrt(np.mean(array**2))) for array in point.claims.arrays.values()]
+    is_enough = _is_well(search, joint) and joint.smallest <= FINE * min(sizes)
+    return [joint] * len(sizes) if is_enough else search.slopes()
+
+
+def _is_well(search: Directions, slopes: Slopes) -> bool:
+    """Whether nothing is wrong along directions, nor open, nor on a kink."""
+    return not (slopes.is_wrong or slopes.is_open or search.sees_kinks)
 
 
 def _elsewhere(subject: Pair | Object, point: Point, upstream: Any, options: Options) -> tuple[Elsewhere, ...]:
     """Try other numbers and another number of rows along a few directions of each tensor."""
-    places = [("other numbers", other_numbers(point.inputs, options.frozen, options.seed))]
-    rows = other_rows(point.inputs, point.outputs, lambda values: _run(subject, values, options))
-    places += [] if rows is None else [rows]
-    # What a given upstream gradient hides, a drawn one shows.
-    places += [] if upstream is None else [("a drawn upstream gradient", point.inputs)]
-    tried = [_tried(subject, inputs, told, options) for told, inputs in places]
+    tried = [_tried(subject, inputs, told, options) for told, inputs in _places(subject, point, upstream, options)]
     point.case.function.evaluations += sum(count for _, count in tried)
     return tuple(other for other, _ in tried)
+
+
+def _places(subject: Pair | Object, point: Point, upstream: Any, options: Options) -> list[tuple[str, Inputs]]:
+    """Return the other points; what an upstream gradient hides that was given, or is the 1 of a loss, a drawn one shows."""
+    is_fixed = upstream is not None or (point.outputs.is_one_number and subject.takes_upstream)
+    return _other_points(subject, point, options) + ([(DRAWN, point.inputs)] if is_fixed else [])
+
+
+def _other_points(subject: Pair | Object, point: Point, options: Options) -> list[tuple[str, Inputs]]:
+    """Return inputs with other numbers, and with another number of rows where forward takes it."""
+    rows = other_rows(point.inputs, point.outputs, lambda values: _run(subject, values, options))
+    numbers = other_numbers(point.inputs, options.frozen, options.seed)
+    return [(OTHER_NUMBERS, numbers), *([] if rows is None else [rows])]
+
+
+def _findings(
+    subject: Pair | Object, point: Point, found: Found, others: Sequence[Elsewhere], upstream: Any, options: Options
+) -> tuple[Finding, ...]:
+    """Name what is wrong at the given point; what is wrong elsewhere alone is named there."""
+    if not options.diagnosis:
+        return ()
+    if not any(tensor.verdict == "wrong" for tensor in found.tensors):
+        tried = zip(others, _places(subject, point, upstream, options), strict=True)
+        where = next((place for other, place in tried if other.wrong), None)
+        if where is None:
+            return ()
+        point = _point_elsewhere(subject, where[1], where[0], options)
+        found = by_entries(point, options)
+    if found.numerical is None or found.known is None:
+        return ()
+    places = [_here(subject, point, options)]
+    for told, inputs in _other_points(subject, point, options):
+        with contextlib.suppress(InputError):
+            places.append(_place(subject, point, told, inputs, options))
+    claim = point.case.claim
+    return named(
+        Wrong(
+            subject,
+            point.claims.arrays,
+            found.numerical,
+            found.known,
+            places,
+            options.reset,
+            options.frozen,
+            claim.unit_roundoff,
+        )
+    )
+
+
+def _here(subject: Pair | Object, point: Point, options: Options) -> Place:
+    """Return the point itself, in the precision in which its gradients are judged."""
+    if not point.claims.single:
+        return Place("", point.inputs, point.outputs, point.weights, lambda: None)
+    inputs = in_double_precision(point.inputs)
+    return Place("", inputs, _run(subject, copies(inputs), options), point.weights.widened(), lambda: None)
+
+
+def _place(subject: Pair | Object, point: Point, told: str, inputs: Inputs, options: Options) -> Place:
+    """Return another point, under a drawn upstream gradient, at which slopes are measured once somebody asks for them."""
+    inputs = in_double_precision(inputs) if point.claims.single else inputs
+    outputs = _run(subject, copies(inputs), options)
+    weights = upstream_of(None, outputs, options.seed + 2, subject.takes_upstream)
+
+    def measure() -> Measured:
+        nothing = {name: np.zeros(np.shape(inputs.values[inputs.names.index(name)])) for name in point.claims.arrays}
+        claims = replace(point.claims, arrays=nothing, told={}, single={})
+        try:
+            function, claim = _posed(subject, inputs, outputs, weights, claims, options)
+            slopes = Directions(Search(function, claim, LayerNoise(function)), options.seed + 2, FEW).slopes()
+        except InputError:
+            return None
+        rows = [
+            (direction, -off, bound)
+            for found in slopes
+            for direction, off, bound in zip(found.directions, found.off, found.bound, strict=True)
+            if np.isfinite(off)
+        ]
+        point.case.function.evaluations += function.evaluations
+        return tuple(np.array(column) for column in zip(*rows, strict=True)) if rows else None  # type: ignore[return-value]
+
+    return Place(told, inputs, outputs, weights, measure)
 
 
 def _run(subject: Pair | Object, values: Sequence[Any], options: Options) -> Outputs:
@@ -319,15 +456,20 @@ def _run(subject: Pair | Object, values: Sequence[Any], options: Options) -> Out
     return guarded("forward", lambda: subject.run(values))
 
 
+def _point_elsewhere(subject: Pair | Object, inputs: Inputs, told: str, options: Options) -> Point:
+    return point_at(subject, inputs, None, options, options.seed + 1, told == DRAWN)
+
+
 def _tried(subject: Pair | Object, inputs: Inputs, told: str, options: Options) -> tuple[Elsewhere, int]:
     """Return what a few directions of each tensor say at another point, and how often forward was called."""
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            point = point_at(subject, inputs, None, options, options.seed + 1)
+            point = _point_elsewhere(subject, inputs, told, options)
             case = point.case
             search = Directions(Search(case.function, case.claim, case.noise), options.seed + 1, FEW)
-            slopes = dict(zip(case.function.layout.names, search.slopes(), strict=True))
+            found = [] if _is_well(search, search.together()) else search.slopes()
+            slopes = dict(zip(case.function.layout.names, found, strict=bool(found)))
             single = _wrong_in_single(point, options)
     except InputError as error:
         return Elsewhere(told, (), False, f"{error}."), 0
@@ -364,7 +506,7 @@ def _blind_spots(
         )
     tried = [other.point for other in others if other.tried]
     yield from blind_spots(
-        point.inputs, options.frozen, "other numbers" in tried, any("in the place of" in place for place in tried)
+        point.inputs, options.frozen, OTHER_NUMBERS in tried, any("in the place of" in place for place in tried)
     )
     if found.numerical is not None and found.bound is not None:
         for name, (start, stop) in zip(point.claims.arrays, pairwise(point.case.function.layout.starts), strict=True):
@@ -417,15 +559,18 @@ def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options
     return Claims(arrays, told, roundoff > UNIT_ROUNDOFF, roundoff, remarks=remarks)
 
 
+def in_double_precision(inputs: Inputs) -> Inputs:
+    """Return the same inputs in double precision."""
+    return replace(inputs, values=tuple(widened(value) if has_gradient(value) else value for value in inputs.values))
+
+
 def in_double(subject: Pair | Object, inputs: Inputs, weights: Upstream, claims: Claims, options: Options) -> Claims:
     """Return what backward gives in double precision, where it does, for gradients of single precision.
 
     That is judged to its last digits; what it gives in single precision then differs by rounding alone.
     """
-    values = tuple(widened(value) if has_gradient(value) else value for value in inputs.values)
-    parts = tuple(None if part is None else np.asarray(part, dtype=np.float64) for part in weights.parts)
     try:
-        found = claims_of(subject, replace(inputs, values=values), weights._replace(parts=parts), options)
+        found = claims_of(subject, in_double_precision(inputs), weights.widened(), options)
     except InputError:
         return claims
     if found.is_single or found.arrays.keys() != claims.arrays.keys() or found.told.keys() != claims.told.keys():

@@ -60,11 +60,14 @@ class Object:
     ----------
     inputs : Inputs
         The arguments of forward, and after them the parameters.
+    takes_upstream : bool
+        Whether backward is given an upstream gradient; known once it was called.
     """
 
     def __init__(self, layer: Any, inputs: Any, returns_cache: bool | None, frozen: Sequence[str]) -> None:
         self._layer, self._how = layer, (inputs, returns_cache, frozen)
         self._work = _copied(layer)
+        self.takes_upstream = False
         self._pair = self._pair_of(self._work)
         self._given = self._pair.inputs
         self._parameters: list[Parameter] = []
@@ -88,6 +91,7 @@ class Object:
         pair = self._pair_of(layer)
         given = values[: len(self._given.names)]
         found = pair.gradients(given, pair.run(given), upstream)
+        self.takes_upstream = pair.takes_upstream
         return {**found, **self.kept(layer)}
 
     @property

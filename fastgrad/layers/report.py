@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.functions.report import EntryReport, entry_table
+from fastgrad.functions.report import EntryReport, entry_table, finding_texts
 from fastgrad.report.base import BaseReport
 from fastgrad.report.documents import finding_to_dict, number
 from fastgrad.report.formatting import above, counted, duration, listed, printable, significant
@@ -100,13 +100,13 @@ class LayerReport(BaseReport):
     method : {"entries", "directions"}
         What was moved.
     scheme : str
-        How differences were taken first: "complex", "central", "extrapolated".
+        How differences were taken first: "exact", "complex", "central", "extrapolated".
     noise : float
         Noise of the weighted sum of outputs.
     directions : int
         Random directions of each tensor, 0 by entries.
     miss, smallest : float
-        Along directions: the chance that all miss a mistake of more than `smallest` in one tensor.
+        Along directions: the chance that all miss a mistake of which an entry, times max(|x|, 1), is more than `smallest`.
     upstream : str
         Where the upstream gradient came from.
     seed : int
@@ -164,6 +164,7 @@ class LayerReport(BaseReport):
             yield Text()
             yield Padding(entry_table(self.entries, ascii_only), (0, 0, 0, 1))
         yield Text()
+        yield from (line for finding in self.findings for line in finding_texts(finding, ascii_only))
         yield from (Text(printable(sentence)) for sentence in _sentences(self))
 
     def parts(self) -> dict[str, Any]:
@@ -228,7 +229,7 @@ def _sentence(report: LayerReport) -> str:
     if report.verdict == "inconclusive":
         open_ = [tensor.name for tensor in judged if tensor.verdict == "inconclusive"]
         return printable(f"{len(open_)} of {total} {'is' if len(open_) == 1 else 'are'} inconclusive: {listed(open_)}.")
-    along = f" along {report.directions} random directions each" if report.method == "directions" else ""
+    along = f" along {report.directions} random directions" if report.method == "directions" else ""
     return f"The gradient is right{along}." if len(judged) == 1 else f"All {len(judged)} gradients are right{along}."
 
 
@@ -274,18 +275,20 @@ def _elsewhere(point: Elsewhere) -> str:
 
 def _sentences(report: LayerReport) -> Iterator[str]:
     """Yield what stands below the tables."""
-    for finding in report.findings:
-        yield f"{finding.sentence} {finding.repair} [{finding.code}]"
     yield from report.notes
     if report.method == "directions" and report.verdict == "right":
         yield (
-            f"A mistake larger than {report.smallest:.1e}, over all entries of a tensor, is missed with a chance of at most "
-            f"{report.miss:.2g}; a smaller one may be missed."
+            f"A mistake of more than {report.smallest:.1e} in an entry, times the size of its input where that is above 1, is "
+            f"missed with a chance of at most {report.miss:.0e}; a smaller one may be missed."
         )
     if report.tolerance:
         yield f"The tolerance allows an entry to be off by {significant(report.tolerance)} of itself."
     yield report.upstream
-    how = {"complex": "with complex steps", "central": "by central differences, extrapolated where in question"}
+    how = {
+        "exact": "with exact differences",
+        "complex": "with complex steps",
+        "central": "by central differences, extrapolated where in question",
+    }
     yield (
         f"forward was called {counted(report.evaluations, 'time')} in {duration(report.seconds)}, "
         f"{how.get(report.scheme, 'by extrapolated differences')}."

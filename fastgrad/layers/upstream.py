@@ -26,6 +26,10 @@ class Upstream(NamedTuple):
     parts: tuple[Any, ...]
     told: str
 
+    def widened(self) -> Upstream:
+        """Return the same in double precision."""
+        return self._replace(parts=tuple(None if part is None else np.asarray(part, dtype=np.float64) for part in self.parts))
+
     @property
     def hides(self) -> bool:
         """Whether all its entries, or all its rows, are equal, under which gradients of normalisations vanish."""
@@ -35,20 +39,20 @@ class Upstream(NamedTuple):
         )
 
 
-def upstream_of(given: Any, outputs: Outputs, seed: int) -> Upstream:
+def upstream_of(given: Any, outputs: Outputs, seed: int, is_drawn: bool = False) -> Upstream:
     """Return the upstream gradient that was given, or draw one.
 
     Notes
     -----
     Entries are ±(0.5 to 1.5), so that every output counts, rounded to single precision, so that each precision has the same.
-    A loss has the upstream gradient 1 where nobody says otherwise.
+    A loss has the upstream gradient 1 where nobody says otherwise, unless it is to be drawn.
 
     Raises
     ------
     InputError
         If what was given has not the form of the outputs.
     """
-    if given is None and outputs.is_one_number:
+    if given is None and outputs.is_one_number and not is_drawn:
         return Upstream(
             (_like(np.float64(1.0), outputs.arrays[0]),), "The output is one number, and its upstream gradient is 1."
         )

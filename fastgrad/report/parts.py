@@ -200,7 +200,7 @@ class Finding:
     tensor : str
         The user's names of the gradients it is in, or dZ of a layer where it is in what flows down.
     layer : int
-        Where, from 1; everything below is affected where it is in the flow.
+        Where, from 1; everything below is affected where it is in the flow. 0 of a function, which has no layers.
     sentence, repair, formula : str
         What was done, how to repair it, and the right formula.
     explains, entries : int
