@@ -173,6 +173,7 @@ class Scope:
 
     def _indexed(self, names: list[str], loops: tuple[str, ...], seen: set[str]) -> Iterator[Atom]:
         """Yield arrays at the places that the loops around a statement count."""
+        loops = tuple(name for name in loops if self.kinds.get(name, UNKNOWN).name == "int")
         for name in names:
             shape = self.kinds[name].shape
             for count in range(1, min(len(shape), len(loops)) + 1):

@@ -327,8 +327,8 @@ def _places(program: Program) -> Iterator[tuple[int, ast.stmt, Slot, tuple[str, 
 
 def _below(statement: ast.stmt, loops: tuple[str, ...]) -> Iterator[tuple[ast.stmt, Slot, tuple[str, ...]]]:
     """Yield the statements in a statement, their places, and the variables that the loops around them count with."""
-    if isinstance(statement, ast.For) and isinstance(statement.target, ast.Name):
-        loops = (*loops, statement.target.id)
+    if isinstance(statement, ast.For):
+        loops = (*loops, *(node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)))
     for inner in ("body", "orelse"):
         for place, below in enumerate(getattr(statement, inner, ())):
             yield below, Slot(statement, inner, place), loops
