@@ -98,7 +98,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("first", "second"), random.Random(4).sample(PAIRS, 8))
+@pytest.mark.parametrize(("first", "second"), random.Random(4).sample(PAIRS, 5))
 def test_of_two_mistakes_no_repair_is_false(first, second):
     layer = first[0]
     source = SOURCES[layer]

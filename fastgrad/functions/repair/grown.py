@@ -61,7 +61,7 @@ def multiplied(node: ast.expr, kind: Kind, around: Around, scope: Scope) -> Iter
     deep = 0 if around.is_root else 1
     if not isinstance(node, ast.UnaryOp):
         yield deep, ast.UnaryOp(ast.USub(), node)
-    for number in (2, 0.5):
+    for number in (2, 0.5, 3):
         yield deep, build.binary(build.constant(number), ast.Mult, node)
     for atom in scope.atoms(around.line, around.loops):
         first = 0 if atom.is_dead else deep + (atom.kind.name == "array") + atom.is_far

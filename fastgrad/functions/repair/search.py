@@ -49,8 +49,8 @@ of 2 to the minus 55, and some ten thousand edits are tried."""
 SHOWN = 3
 """Repairs that cannot be told apart and are shown side by side ..."""
 
-FOUND = 8
-"""... the most usual of so many."""
+FOUND, AFTER = 8, 500
+"""... the most usual of so many, or of those among so many edits after the first."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,8 @@ class _Search:
         whole: list[_Tried] = []
         for tier in range(TIERS):
             for tried in self._tier(tier, right):
+                if tried.right.all() and not whole:
+                    self.left = min(self.left, AFTER)
                 (whole if tried.right.all() else best).append(tried)
                 if len(whole) == FOUND:
                     break
