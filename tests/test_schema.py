@@ -13,6 +13,8 @@ import fastgrad
 from fastgrad.teaching import demo
 from fastgrad_cli.main import main
 
+import handmade
+
 SCHEMA = json.loads((Path(fastgrad.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8"))
 NETWORK = """
 import numpy as np
@@ -93,6 +95,15 @@ def test_documents_of_functions_of_several_arrays(claim):
     document = fastgrad.check_function(lambda p: float(np.cbrt(p["W"]).sum()) + p["b"], claim, x).to_dict()
     assert [tensor["name"] for tensor in document["tensors"]] == ["W", "b"]
     assert complaints(json.loads(json.dumps(document, allow_nan=False)), "function") == []
+
+
+def test_documents_of_functions_with_edits_of_their_source():
+    module = handmade.loaded(handmade.planted("softmax", "y] -= 1", "y] += 1"))
+    report = fastgrad.check_function(module.f, module.gradient, module.inputs(np.random.default_rng(3)))
+    document = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert [finding["code"] for finding in document["findings"]] == ["repair.line"]
+    assert document["findings"][0]["alternatives"]
+    assert complaints(document, "function") == []
 
 
 def test_every_kind_is_tried():
