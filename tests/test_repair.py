@@ -209,6 +209,42 @@ def test_edits_print_nothing_warn_of_nothing_and_leave_arguments_alone(capsys):
     assert all(np.array_equal(x[name], kept[name]) for name in x)
 
 
+def test_objects_and_partial_functions_are_searched_too():
+    source = """
+import functools
+
+import numpy as np
+
+A = np.random.default_rng(0).normal(size=(4, 4))
+
+
+def f(v):
+    return (np.tanh(A @ v) ** 2).sum()
+
+
+class Layer:
+    def __init__(self, A):
+        self.A = A
+
+    def slope(self, t):
+        return 1 - t**2
+
+    def __call__(self, v, factor):
+        t = np.tanh(self.A @ v)
+        return self.A @ (factor * t * self.slope(t))
+
+
+method = functools.partial(Layer(A), factor=2)
+"""
+    module = loaded(source)
+    x = np.random.default_rng(1).normal(size=4)
+    (found,) = repairs_of(fastgrad.check_function(module.f, module.method, x))
+    assert (found.line, found.formula) == (
+        "return self.A @ (factor * t * self.slope(t))",
+        "return self.A.T @ (factor * t * self.slope(t))",
+    )
+
+
 def test_one_number_proves_no_repair():
     source = """
 def inputs(rng):
