@@ -245,6 +245,43 @@ method = functools.partial(Layer(A), factor=2)
     )
 
 
+def test_gradients_that_are_attributes_of_an_object_are_searched_by_its_class():
+    source = """
+class Linear:
+    def __init__(self, W):
+        self.W = W
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout / len(dout)
+        self.db = dout.sum(axis=1)
+        return dout @ self.W.T
+"""
+    module = loaded(source)
+
+    def at(seed):
+        rng = np.random.default_rng(seed)
+        x, W, dout = rng.normal(size=(4, 3)), rng.normal(size=(3, 4)), rng.normal(size=(4, 4))
+
+        def call(backward):
+            layer = module.Linear(W.copy())
+            layer.forward(x.copy())
+            dx = backward(layer, dout.copy())
+            return np.concatenate([dx.ravel(), layer.dW.ravel(), layer.db])
+
+        expected = np.concatenate([(dout @ W.T).ravel(), (x.T @ dout).ravel(), dout.sum(axis=0)])
+        return repair.Entries(call, (0, 12, 24, 28), expected, np.full(28, 1e-12))
+
+    found = repair.repairs(module.Linear.backward, [at(1), at(2)], [0, "dW", "db"])
+    assert {(one.theirs, one.repaired) for one in found} == {
+        ("self.dW = self.x.T @ dout / len(dout)", "self.dW = self.x.T @ dout"),
+        ("self.db = dout.sum(axis=1)", "self.db = dout.sum(axis=0)"),
+    }
+
+
 def test_one_number_proves_no_repair():
     source = """
 def inputs(rng):
