@@ -13,6 +13,8 @@ import fastgrad
 from fastgrad.teaching import demo
 from fastgrad_cli.main import main
 
+import handmade
+
 SCHEMA = json.loads((Path(fastgrad.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8"))
 NETWORK = """
 import numpy as np
@@ -130,6 +132,15 @@ def test_documents_of_chains(factor):
     layers = [(np.tanh, lambda dout, x: factor * dout * (1 - np.tanh(x) ** 2)), (np.sin, lambda dout, x: dout * np.cos(x))]
     document = fastgrad.check_chain(layers, lambda s, Y: (((s - Y) ** 2).sum(), 2 * (s - Y)), np.ones((2, 3)), 0.0).to_dict()
     assert complaints(json.loads(json.dumps(document, allow_nan=False)), "chain") == []
+
+
+def test_documents_of_functions_with_edits_of_their_source():
+    module = handmade.loaded(handmade.planted("softmax", "y] -= 1", "y] += 1"))
+    report = fastgrad.check_function(module.f, module.gradient, module.inputs(np.random.default_rng(3)))
+    document = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert [finding["code"] for finding in document["findings"]] == ["repair.line"]
+    assert document["findings"][0]["alternatives"]
+    assert complaints(document, "function") == []
 
 
 def test_every_kind_is_tried():

@@ -26,7 +26,8 @@ class Flow:
             return self.statements
         self.done.add((id(program), wanted))
         statements = list(_statements(program.body, ()))
-        names: set[tuple[str, Any]] = set()
+        # A gradient that is not returned may be an attribute of an argument.
+        names: set[tuple[str, Any]] = {(name, key) for name in program.signature.parameters for key in wanted or ()}
         for statement, above in statements:
             if isinstance(statement, ast.Return) and statement.value is not None:
                 names |= self._returned(program, statement.value, wanted)
@@ -114,9 +115,11 @@ def _parts(value: ast.expr) -> Iterator[tuple[Any, ast.expr]]:
 def _loaded(node: ast.AST) -> set[tuple[str, Any]]:
     """Return the names that are read, with the key where only one entry of a dict is."""
     keyed = {
-        (one.value.id, one.slice.value)
+        (one.value.id, key)
         for one in ast.walk(node)
-        if isinstance(one, ast.Subscript) and isinstance(one.value, ast.Name) and isinstance(one.slice, ast.Constant)
+        if isinstance(one, (ast.Subscript, ast.Attribute))
+        and isinstance(one.value, ast.Name)
+        and (key := _key(one)) is not None
     }
     holders = {name for name, _ in keyed}
     names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
@@ -131,13 +134,19 @@ def _made(statement: ast.stmt) -> Iterator[tuple[str, Any, int | None]]:
         for place, one in enumerate(elements or [target]):
             key = None
             while isinstance(one, (ast.Subscript, ast.Attribute, ast.Starred)):
-                is_key = isinstance(one, ast.Subscript) and isinstance(one.slice, ast.Constant)
-                key = one.slice.value if is_key else None  # type: ignore[union-attr]
+                key = _key(one)
                 one = one.value
             if isinstance(one, ast.Name):
                 yield one.id, key, place if elements else None
     if isinstance(statement, (ast.Expr, ast.FunctionDef)):
         yield from ((name, None, None) for name, _ in _loaded(statement))
+
+
+def _key(node: ast.expr) -> Any:
+    """Return the key of an entry, or the name of an attribute; None where that is not written."""
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.slice.value if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant) else None
 
 
 def _concerns(name: str, key: Any, names: set[tuple[str, Any]]) -> bool:

@@ -39,6 +39,8 @@ class Kind:
 
 
 UNKNOWN = Kind("other")
+USUAL = (0.0, 0.5, 1.0, 2.0, 3.0)
+"""Numbers that are tried everywhere; others are tried where the function has them elsewhere."""
 
 
 class Atom(NamedTuple):
@@ -146,6 +148,8 @@ class Scope:
                 yield Atom(held, kind_of(value), is_far=ast.unparse(held) not in self.text)
         texts: dict[str, Atom] = {}
         for node in (node for statement in self.program.body for node in ast.walk(statement)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, float) and node.value not in USUAL:
+                texts.setdefault(repr(node.value), Atom(ast.Constant(node.value), Kind("number"), is_made=True, is_far=True))
             if isinstance(node, (ast.Subscript, ast.Call)) and self._is_plain(node, line):
                 # A copy, for the edit may be made inside of the node itself.
                 texts.setdefault(ast.unparse(node), Atom(copy.deepcopy(node), self.kind(node), is_made=True, is_far=True))
@@ -173,6 +177,7 @@ class Scope:
 
     def _indexed(self, names: list[str], loops: tuple[str, ...], seen: set[str]) -> Iterator[Atom]:
         """Yield arrays at the places that the loops around a statement count."""
+        loops = tuple(name for name in loops if self.kinds.get(name, UNKNOWN).name == "int")
         for name in names:
             shape = self.kinds[name].shape
             for count in range(1, min(len(shape), len(loops)) + 1):

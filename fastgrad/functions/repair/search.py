@@ -49,8 +49,8 @@ of 2 to the minus 55, and some ten thousand edits are tried."""
 SHOWN = 3
 """Repairs that cannot be told apart and are shown side by side ..."""
 
-FOUND = 8
-"""... the most usual of so many."""
+FOUND, AFTER = 8, 500
+"""... the most usual of so many, or of those among so many edits after the first."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +151,8 @@ class _Search:
         whole: list[_Tried] = []
         for tier in range(TIERS):
             for tried in self._tier(tier, right):
+                if tried.right.all() and not whole:
+                    self.left = min(self.left, AFTER)
                 (whole if tried.right.all() else best).append(tried)
                 if len(whole) == FOUND:
                     break
@@ -327,8 +329,8 @@ def _places(program: Program) -> Iterator[tuple[int, ast.stmt, Slot, tuple[str, 
 
 def _below(statement: ast.stmt, loops: tuple[str, ...]) -> Iterator[tuple[ast.stmt, Slot, tuple[str, ...]]]:
     """Yield the statements in a statement, their places, and the variables that the loops around them count with."""
-    if isinstance(statement, ast.For) and isinstance(statement.target, ast.Name):
-        loops = (*loops, statement.target.id)
+    if isinstance(statement, ast.For):
+        loops = (*loops, *(node.id for node in ast.walk(statement.target) if isinstance(node, ast.Name)))
     for inner in ("body", "orelse"):
         for place, below in enumerate(getattr(statement, inner, ())):
             yield below, Slot(statement, inner, place), loops

@@ -37,7 +37,7 @@ def size(theirs: str, repaired: str) -> tuple[float, int]:
     changes = [one for one in match.get_opcodes() if one[0] != "equal"]
     # What is left out is seen at once, and is half as much to think of.
     count = sum(0.5 * (i1 - i0) if j0 == j1 else max(i1 - i0, j1 - j0) for _, i0, i1, j0, j1 in changes)
-    numbers = sum(word[0].isdigit() and word not in before for _, _, _, j0, j1 in changes for word in after[j0:j1])
+    numbers = sum(word[0].isdigit() and word not in (*before, "0", "1") for _, _, _, j0, j1 in changes for word in after[j0:j1])
     return count + 1.5 * numbers + 5.0 * ("--" in repaired), len(repaired)
 
 

@@ -302,8 +302,8 @@ def is_data(value: Any) -> bool:
 def is_instance(value: Any) -> bool:
     """Whether a value is an object of a class of the user's."""
     kind = type(value)
-    is_made = hasattr(value, "__dict__") and not callable(value) and not isinstance(value, ModuleType)
-    return is_made and kind.__module__ != "builtins" and not _is_of_library(kind)
+    is_made = hasattr(value, "__dict__") and not isinstance(value, (FunctionType, ModuleType, type))
+    return is_made and kind.__module__.partition(".")[0] not in {*LIBRARIES, "builtins", "functools", "fastgrad"}
 
 
 def methods_called(part: Part, names: dict[str, Any]) -> dict[tuple[type, str], FunctionType]:
