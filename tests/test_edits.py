@@ -230,7 +230,7 @@ def test_a_diagnosis_can_be_left_out():
 
 
 def test_both_lines_have_their_colour():
-    assert [str(colored(f"    {sign} dW1 = 0").style) for sign in "-+"] == ["green", "red"]
+    assert [str(colored(f"    {sign} dW1 = 0").renderable.style) for sign in "-+"] == ["green", "red"]
 
 
 # Prediction.

@@ -121,8 +121,8 @@ def test_html_has_verdict_table_findings_and_maps():
     for phrase in (
         "✗ WRONG",
         "2 of 6 gradients are wrong",
-        "- dW2 = dZ2·A1ᵀ",
-        "+ dW2 = 2·(dZ2·A1ᵀ)",
+        "- dW2 = dZ2 @ A1.T",
+        "+ dW2 = 2 * (dZ2 @ A1.T)",
         "✓ RIGHT",
         "Audit: 22 random",
     ):

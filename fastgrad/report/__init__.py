@@ -23,6 +23,7 @@ from fastgrad.report.sentences import (
     colored,
     finding_lines,
     headline_sentence,
+    loss_sentence,
     provenance,
     sentences,
     short_provenance,
@@ -217,6 +218,9 @@ class Report(BaseReport):
         yield Text(printable(self.description), style="dim")
         yield Text()
         yield Padding(table_of(self.tensors, ascii_only), (0, 0, 0, 1))
+        if self.loss_note is not None:  # another loss than the declared one makes all else doubtful
+            yield Text()
+            yield colored(loss_sentence(self))
         for finding in self.findings:
             yield Text()
             yield from (colored(line) for line in finding_lines(finding, ascii_only))

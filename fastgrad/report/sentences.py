@@ -142,15 +142,13 @@ def _all(count: int) -> str:
 
 
 def sentences(report: Report) -> Iterator[str]:
-    """Yield what stands below the findings; another loss than the declared one, which makes all else doubtful, comes first."""
-    if report.loss_note is not None:
-        yield _loss_sentence(report)
+    """Yield what stands below the findings, most important first."""
     if report.directions is not None and not report.findings:
         yield from _ratio_sentences(report.tensors)
     yield from _located_sentences(report.tensors)
     yield from (closed(note) for note in report.notes)
     if report.loss_note is None:
-        yield _loss_sentence(report)
+        yield loss_sentence(report)
     yield _total_sentence(report)
     yield from _sample_sentences(report)
     yield from _direction_sentences(report)
@@ -164,7 +162,7 @@ def sentences(report: Report) -> Iterator[str]:
 
 def short_sentences(report: Report) -> Iterator[str]:
     """Yield what is to be said of right gradients in a line or two each; the rest is fine print."""
-    yield _loss_sentence(report)
+    yield loss_sentence(report)
     yield from (closed(note) for note in report.notes)
     yield from _sample_sentences(report)
     yield from _direction_sentences(report)
@@ -293,7 +291,7 @@ def _evidence(finding: Finding) -> str:
     return f"This explains {finding.explains:,} of {counted(finding.entries, 'entry')} {close}{rest}."
 
 
-def _loss_sentence(report: Report) -> str:
+def loss_sentence(report: Report) -> str:
     """Say whether both sides mean the same loss."""
     ours = f"The loss is {significant(report.loss)}"
     if report.claimed_loss is None:
