@@ -235,7 +235,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 def documented_names() -> set[str]:
     """List every name that a page writes as fastgrad.NAME."""
-    return {name for page in PAGES for name in re.findall(r"(?<!tool\.)\bfastgrad\.([A-Za-z_]\w*)", page.read_text(encoding="utf-8"))}
+    return {
+        name
+        for page in PAGES
+        for name in re.findall(r"(?<!tool\.)\bfastgrad\.([A-Za-z_]\w*)", page.read_text(encoding="utf-8"))
+    }
 
 
 def test_every_documented_name_is_public_and_every_public_name_documented():

@@ -19,7 +19,7 @@ def statement(function: Callable[..., Any], names: Iterable[str]) -> str:
         path = getattr(function, "source", None) or inspect.getsourcefile(inspect.unwrap(function))
         text = Path(path).read_text(encoding="utf-8") if path else ""
         statements = list(_assignments(ast.parse(text)))
-    except (OSError, TypeError, ValueError, SyntaxError):  # no file, or none that can be read
+    except (OSError, TypeError, ValueError, SyntaxError, RecursionError, MemoryError):  # no file, or none that can be read
         return ""
     for name in names:
         for node in statements:
