@@ -74,10 +74,15 @@ _HOMES = {
     "sweep": "fastgrad.questions",
 }
 
+_DOORS = {"sklearn"}
+"""Modules for other libraries, which are there after ``import fastgrad`` and imported when they are used."""
+
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of them
 
     def __getattr__(name: str) -> Any:
+        if name in _DOORS:
+            return import_module(f"fastgrad.{name}")
         if name not in _HOMES:
             raise AttributeError(f"module 'fastgrad' has no attribute {name!r}")
         value = getattr(import_module(_HOMES[name]), name)
