@@ -1,8 +1,8 @@
 """Before a release is built: the tag must name the version, and the README's links must lead somewhere from PyPI's page, too.
 
-Called by .github/workflows/release.yml as `release.py TAG ADDRESS`, ADDRESS being that of the repository in which the release is
-made, as https://github.com/OWNER/NAME. PyPI shows the README on a page of its own, where a relative link leads nowhere and a
-picture beside it is not shown. The address is known to whoever makes the release and stands nowhere in the source.
+Called by .github/workflows/release.yml as `release.py TAG ADDRESS`, ADDRESS being that of the repository, as
+https://github.com/OWNER/NAME. PyPI shows the README on a page of its own, where relative links lead nowhere and pictures are
+missing. The address is known to whoever makes the release and stands nowhere in the source.
 """
 
 import re
