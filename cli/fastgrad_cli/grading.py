@@ -9,14 +9,16 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from functools import partial
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +45,9 @@ MOST_BESIDE = 200
 """Files of source that are copied beside a submission."""
 LONGEST, LONGEST_REASON = 100, 60
 """Characters of the name of a folder, and of a reason in the table that is printed."""
+
+
+ENDED = "The process that graded it was ended, perhaps for want of memory."
 
 
 class Assignment(NamedTuple):
@@ -132,25 +137,22 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def graded(handed_in: Sequence[Submission], asked: Assignment, limits: Limits, jobs: int) -> list[Grade]:
-    """Grade submissions, some at a time; in the order in which they were given."""
-    running: set[UserFunction] = set()
-    with terminal.working("submissions") as progress, ThreadPoolExecutor(jobs) as pool:
-        found: dict[Future[Grade], int] = {}
-        try:
-            _prepare(asked)
-            task = partial(_one, asked=asked, limits=limits, running=running)
-            found = {pool.submit(task, submission): place for place, submission in enumerate(handed_in)}
-            for done, _ in enumerate(as_completed(found), start=1):
-                progress(done, len(found))
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for function in tuple(running):
-                function.end()
-            raise
-        return [future.result() for future in sorted(found, key=found.__getitem__)]
+    """Grade submissions, some at a time, in processes of ours; in the order in which they were given."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fastgrad-", ignore_cleanup_errors=True) as folder,
+        terminal.working("submissions") as progress,
+    ):
+        _prepare()
+        if len(handed_in) == 1:
+            return [_one(handed_in[0], asked, limits, folder)]
+        found = _together(handed_in, (asked, limits, folder), min(jobs, len(handed_in)), progress)
+        for place, submission in enumerate(handed_in):
+            if found[place] is None:  # a process of ours was ended, by this submission or by another
+                found[place] = _together([submission], (asked, limits, folder), 1, progress)[0]
+    return [one or not_graded(each.name, asked.points, ENDED) for one, each in zip(found, handed_in, strict=True)]
 
 
-def _prepare(asked: Assignment) -> None:
+def _prepare() -> None:
     """Have compiled what all of them need, once and here."""
     from fastgrad.numerical import load_kernels
     from fastgrad.numerical.methods import FAST, USUAL
@@ -159,30 +161,58 @@ def _prepare(asked: Assignment) -> None:
     load_kernels(FAST)
 
 
-def _one(submission: Submission, asked: Assignment, limits: Limits, running: set[UserFunction]) -> Grade:
-    """Grade one submission; whatever happens is told of this one alone."""
-    with tempfile.TemporaryDirectory(prefix="fastgrad-", ignore_cleanup_errors=True) as folder:
+def _together(
+    handed_in: Sequence[Submission], shared: tuple[Assignment, Limits, str], jobs: int, progress: terminal.ProgressBar
+) -> list[Grade | None]:
+    """Grade submissions, each in one of some processes; None where the process was ended before it was done."""
+    before = {*active_children()}
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _begin, (shared,)) as pool:
         try:
-            found = _in(Path(folder), submission, asked, limits, running)
+            futures = [pool.submit(_next, submission) for submission in handed_in]
+            for done, _ in enumerate(as_completed(futures), start=1):
+                progress(done, len(futures))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in {*active_children()} - before:
+                process.terminate()  # with which the functions that it runs end as well
+            raise
+        return [None if isinstance(future.exception(), BrokenProcessPool) else future.result() for future in futures]
+
+
+_shared: list[tuple[Assignment, Limits, str]] = []
+"""In a process of ours: what is asked, the limits, and the folder for everybody's."""
+
+
+def _begin(shared: tuple[Assignment, Limits, str]) -> None:
+    """Begin a process of ours; Ctrl-C is the command's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _shared.append(shared)
+
+
+def _next(submission: Submission) -> Grade:
+    return _one(submission, *_shared[0])
+
+
+def _one(submission: Submission, asked: Assignment, limits: Limits, folder: str) -> Grade:
+    """Grade one submission in a folder of its own; whatever happens is told of this one alone."""
+    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as own:
+        try:
+            found = _in(Path(own), submission, asked, limits)
         except Exception as error:  # a file that cannot be tried, or a fault of ours: nobody else's grade depends on it
             told = terminal.message_of(error)
             found = not_graded(submission.name, asked.points, f"{told[:1].upper()}{told[1:]}.")
-        return replace(found, reason=found.reason.replace(f"{folder}{os.sep}", ""))
+        return replace(found, reason=found.reason.replace(f"{own}{os.sep}", ""))
 
 
-def _in(folder: Path, submission: Submission, asked: Assignment, limits: Limits, running: set[UserFunction]) -> Grade:
-    """Grade one submission in a folder of its own."""
+def _in(folder: Path, submission: Submission, asked: Assignment, limits: Limits) -> Grade:
+    """Grade one submission in a folder."""
     if submission.file.stat().st_size > LARGEST:
         raise InputError(f"the file is larger than {LARGEST:,} bytes")
     for source in (submission.file, *submission.beside):
         shutil.copyfile(source, folder / source.name)
     confined = Confined(str(folder), limits.memory)
     with UserFunction(f"{folder / submission.file.name}:{asked.function}", limits.seconds, confined) as function:
-        running.add(function)
-        try:
-            return _tried(_Timed(function, limits.seconds), submission.name, asked)
-        finally:
-            running.discard(function)
+        return _tried(_Timed(function, limits.seconds), submission.name, asked)
 
 
 class _Timed:
