@@ -71,24 +71,32 @@ SEED, SECONDS = 4712, 8
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory):
-    """What `grade` made of all kinds at once: its folder, the printed text, and rows of the table by name."""
+def folder(tmp_path_factory):
+    """A folder with what everybody is asked for, and what was handed in."""
     folder = tmp_path_factory.mktemp("course")
+    rng = np.random.default_rng(0)
+    shapes = {"W1": (4, 3), "b1": 3, "W2": (3, 1), "b2": 1}
+    parameters = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    X, Y = rng.normal(size=(8, 4)), (rng.random((8, 1)) < 0.5).astype(float)
+    said = {"hidden": "tanh", "output": "sigmoid", "loss": "binary_crossentropy"}
+    fastgrad.save(folder / "assignment.npz", parameters, X=X, Y=Y, **said)
+    (folder / "submissions").mkdir()
+    for name, text in HANDED_IN.items():
+        (folder / "submissions" / f"{name}.py").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def course(folder):
+    """What `grade` made of all kinds at once: its folder, the printed text, rows of the table by name, and all files."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("FASTGRAD_SECRET", "of the teacher")
-        rng = np.random.default_rng(0)
-        shapes = {"W1": (4, 3), "b1": 3, "W2": (3, 1), "b2": 1}
-        parameters = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-        X, Y = rng.normal(size=(8, 4)), (rng.random((8, 1)) < 0.5).astype(float)
-        fastgrad.save("assignment.npz", parameters, X=X, Y=Y, hidden="tanh", output="sigmoid", loss="binary_crossentropy")
-        Path("submissions").mkdir()
-        for name, text in HANDED_IN.items():
-            Path("submissions", f"{name}.py").write_text(text, encoding="utf-8")
         result = run("submissions/*.py", "--seed", SEED, "--points", "dW1=3,calls=2", "--timeout", SECONDS, "--jobs", 2)
     assert result.exit_code == 0, result.output
     rows = csv.DictReader(io.StringIO((folder / "results" / "grades.csv").read_text(encoding="utf-8")))
-    return folder, result.output, {row["submission"]: row for row in rows}
+    there = sorted(path.name for path in (*folder.iterdir(), *(folder / "submissions").iterdir()))
+    return folder, result.output, {row["submission"]: row for row in rows}, there
 
 
 def run(*arguments, to="results"):
@@ -134,10 +142,9 @@ def test_everybody_gets_what_is_due(course, name):
 
 @pytest.mark.compiled
 def test_nobody_touches_anybody_elses(course):
-    folder, printed, rows = course
+    folder, printed, rows, there = course
     assert list(rows) == list(HANDED_IN)
-    assert sorted(path.name for path in folder.iterdir()) == ["assignment.npz", "results", "submissions"]
-    assert sorted(path.stem for path in (folder / "submissions").iterdir()) == sorted(HANDED_IN)
+    assert there == sorted(["assignment.npz", "results", "submissions", *(f"{name}.py" for name in HANDED_IN)])
     assert (folder / "submissions" / "a_right.py").read_text(encoding="utf-8") == RIGHT
     assert "ready" not in printed
     assert f"{len(HANDED_IN)} submissions" in printed
@@ -211,8 +218,8 @@ def test_one_submission_has_its_results_where_gradescope_looks(course, monkeypat
 
 @pytest.mark.compiled
 @pytest.mark.skipif(os.name != "posix", reason="needs signals of POSIX")
-def test_ctrl_c_ends_everybodys_process_at_once_and_writes_nothing(course, monkeypatch):
-    monkeypatch.chdir(course[0])
+def test_ctrl_c_ends_everybodys_process_at_once_and_writes_nothing(folder, monkeypatch):
+    monkeypatch.chdir(folder)
     Path("loops").mkdir()
     for name in ("a", "b", "c"):
         code = f"from pathlib import Path\nPath('{Path.cwd()}', '{name}').touch()\nwhile True: pass\n"
@@ -257,8 +264,8 @@ def test_ctrl_c_ends_everybodys_process_at_once_and_writes_nothing(course, monke
         ([], "Missing argument"),
     ],
 )
-def test_wrong_ways_of_the_teacher_end_with_2(course, monkeypatch, arguments, words):
-    monkeypatch.chdir(course[0])
+def test_wrong_ways_of_the_teacher_end_with_2(folder, monkeypatch, arguments, words):
+    monkeypatch.chdir(folder)
     result = run(*arguments)
     assert result.exit_code == 2, result.output
     assert words in result.output

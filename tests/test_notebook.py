@@ -50,6 +50,7 @@ def test_the_tutorial_shows_reports_as_html():
     assert "RIGHT" in shown[1]
 
 
+@pytest.mark.compiled
 @pytest.mark.extra("nbclient", "ipykernel", "matplotlib")
 def test_long_work_shows_a_bar_by_itself_which_goes_when_it_is_done(cells):
     assert outputs(cells[1], "text/html") == ['<progress value="4" max="10"></progress> 40%, 0 s left']
