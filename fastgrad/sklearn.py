@@ -16,11 +16,6 @@ from fastgrad.walk import check as check_arrays
 
 __all__ = ["check"]
 
-try:
-    _networks = import_module("sklearn.neural_network")
-except ImportError:
-    raise ImportError("fastgrad.sklearn needs scikit-learn: pip install 'fastgrad[sklearn]'") from None
-
 _ACTIVATIONS = {"logistic": "sigmoid"}
 """Activations that have another name here."""
 _ISSUE_8349 = (
@@ -69,8 +64,11 @@ def check(estimator: Any, X: Any, y: Any, sample_weight: Any = None, **options: 
     ------
     InputError
         If it is no such estimator, or X and y do not fit it.
+    ImportError
+        If scikit-learn is not installed.
     """
-    if not isinstance(estimator, _networks.MLPClassifier | _networks.MLPRegressor):
+    networks = _library()
+    if not isinstance(estimator, networks.MLPClassifier | networks.MLPRegressor):
         raise InputError(f"expected an MLPClassifier or an MLPRegressor of scikit-learn, found {type(estimator).__name__}")
     model = copy.deepcopy(estimator)
     try:
@@ -83,6 +81,13 @@ def check(estimator: Any, X: Any, y: Any, sample_weight: Any = None, **options: 
     described = _described(model, targets, weights, loss)
     report = check_arrays(parameters, gradients, inputs, targets, **described, **options)
     return replace(report, notes=(*report.notes, _ISSUE_8349)) if _is_issue_8349(model, report) else report
+
+
+def _library() -> Any:
+    try:
+        return import_module("sklearn.neural_network")
+    except ImportError:
+        raise ImportError("fastgrad.sklearn needs scikit-learn: pip install 'fastgrad[sklearn]'") from None
 
 
 def _prepared(model: Any, X: Any, y: Any) -> tuple[Any, Any]:

@@ -67,6 +67,8 @@ HANDED_IN = {
 }
 if sys.platform == "linux":
     HANDED_IN["s_huge"] = with_line("np.ones((10**5, 10**5))")
+if os.name == "posix":
+    HANDED_IN["t_kills"] = with_line("import os; os.kill(os.getppid(), 9)")
 SEED, SECONDS = 4712, 8
 
 
@@ -128,6 +130,7 @@ EXPECTED = {
     "p_hidden": ("not judged", NONE, "Your function failed at a hidden point."),
     "r_deep": ("not judged", NONE, "r_deep.py cannot be imported"),
     "s_huge": ("not judged", NONE, "MemoryError"),
+    "t_kills": ("not judged", NONE, "The process that graded it was ended"),
 }
 
 

@@ -199,7 +199,7 @@ def _one(submission: Submission, asked: Assignment, limits: Limits, folder: str)
         try:
             found = _in(Path(own), submission, asked, limits)
         except Exception as error:  # a file that cannot be tried, or a fault of ours: nobody else's grade depends on it
-            told = terminal.message_of(error)
+            told = terminal.message_of(error).rstrip(".")
             found = not_graded(submission.name, asked.points, f"{told[:1].upper()}{told[1:]}.")
         return replace(found, reason=found.reason.replace(f"{own}{os.sep}", ""))
 
