@@ -12,6 +12,7 @@ from fastgrad._version import __version__
 
 if TYPE_CHECKING:
     import fastgrad.jax as jax  # noqa: F401
+    import fastgrad.sklearn as sklearn  # noqa: F401
     import fastgrad.torch as torch  # noqa: F401
     from fastgrad.errors import InputError, Interrupted
     from fastgrad.functions.check import check_function
@@ -92,8 +93,7 @@ _HOMES = {
     "sweep": "fastgrad.questions",
 }
 
-
-_DOORS = ("jax", "torch")
+_DOORS = ("jax", "sklearn", "torch")
 """Modules for other packages, imported when they are first used."""
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of them

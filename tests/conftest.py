@@ -30,8 +30,8 @@ def pytest_collection_modifyitems(items):
         if JIT_DISABLED and item.get_closest_marker("compiled"):
             item.add_marker(pytest.mark.skip(reason="needs compiled kernels; NUMBA_DISABLE_JIT is set"))
         needed = item.get_closest_marker("extra")
-        if needed and not EXTRAS_ARE_HERE and not _is_here(needed.args[0]):
-            item.add_marker(pytest.mark.skip(reason=f"needs {needed.args[0]}, which is not here"))
+        if needed and not EXTRAS_ARE_HERE and (missing := [one for one in needed.args if not _is_here(one)]):
+            item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)}, not here"))
 
 
 def _is_here(name):

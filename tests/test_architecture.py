@@ -22,7 +22,7 @@ ROOMS = (
     {"walk"},
     {"teaching", "torch", "jax"},
     {"questions"},
-    {"pytest_plugin"},
+    {"pytest_plugin", "sklearn"},
     {"__main__"},
 )
 """From the ground up: a room imports only what stands in a line before its own; `report` holds the result's types."""

@@ -27,7 +27,8 @@ import pages  # noqa: E402
 WRITTEN_AT_BUILD = {"_build", "generated", "mistakes"}
 WRITTEN = [path for path in sorted(DOCS.rglob("*.md")) if not WRITTEN_AT_BUILD & {*path.relative_to(DOCS).parts}]
 WITH_EXAMPLES = [path for path in WRITTEN if RUN & {block.language for block in blocks(path.read_text(encoding="utf-8"))}]
-NEEDS = {"languages.md": "cc", "files.md": "node", "report.md": "matplotlib", "torch.md": "torch", "jax.md": "jax"}
+NEEDS = {"languages.md": "cc", "files.md": "node", "report.md": "matplotlib", "libraries.md": "sklearn"}
+NEEDS |= {"torch.md": "torch", "jax.md": "jax"}
 """Pages whose examples need what a machine may lack: a program or a package."""
 
 

@@ -1,5 +1,6 @@
 """What `check` prints for machines and CI, what it makes of several files, and what pyproject.toml says."""
 
+import csv
 import json
 import os
 import re
@@ -214,6 +215,43 @@ def test_hostile_names_in_every_form(form, monkeypatch, folder):
         assert all(line.startswith("::") and line.count("::") >= 2 for line in text.splitlines())
         assert not any(line.startswith("::error::") for line in text.splitlines())
         assert "<b>" not in (folder / "summary.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such names of files")
+def test_hostile_names_in_the_forms_of_courses(folder):
+    """Names of files and arrays, and what people's code says, in the table, in Gradescope's form, in JSON and on the screen."""
+    name = "W1<script>alert('x')</script>\n=cmd|\x1b[31m\x7f"
+    draw = np.random.default_rng(0)
+    said = {"output": "identity", "loss": "squared_error", "params": np.array([name])}
+    np.savez(
+        "bad.npz", **{name: draw.normal(size=(2, 3)), "X": draw.normal(size=(5, 3)), "Y": draw.normal(size=(5, 2))}, **said
+    )
+    (folder / "in").mkdir()
+    code = "def backward(parameters, X, Y):\n    raise ValueError('=HYPERLINK(\\x1b[31m<b>\\x07)')\n"
+    for file in ("=1+1;<b>,\n.py", "-2.py", "..evil. .py", "@sum.py"):
+        (folder / "in" / file).write_text(code, encoding="utf-8")
+    result = CliRunner().invoke(main, ["grade", "in", "--network", "bad.npz", "--to", "out"])
+    assert result.exit_code == 0, result.output
+    assert result.output.replace("\n", "").isprintable()
+    with Path("out/grades.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert [len(row) for row in rows] == [7] * 5
+    for cell in (cell for row in rows for cell in row):
+        assert not cell.lstrip().startswith(("=", "+", "-", "@"))
+        assert cell.isprintable()
+    documents = sorted(Path("out").glob("*/results.json"))
+    assert len(documents) == 4, "a folder each, all of them within the one that was named"
+    assert sum(path.is_file() for path in Path("out").rglob("*")) == 5
+    for path in documents:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        assert document["output"].replace("\n", "").isprintable()
+        assert all(
+            test["name"].isprintable() and test["output_format"] == test["name_format"] == "text" for test in document["tests"]
+        )
+    printed = CliRunner().invoke(main, ["grade", "in", "--network", "bad.npz", "--to", "out", "--json"]).output
+    assert "\x1b" not in printed
+    assert len(json.loads(printed)["submissions"]) == 4
 
 
 # Several files.

@@ -304,6 +304,27 @@ def all_exist(names):
     assert done.returncode == 0, done.stderr
 
 
+def cells(text, first):
+    """Return the cells of the row of a table that begins so."""
+    (row,) = re.findall(rf"^\| {re.escape(first)}[^|]*\|(.*)\|$", text, re.M)
+    return [cell.strip() for cell in row.split("|")]
+
+
+def test_the_table_of_other_checkers_has_the_figures_of_the_page_on_verdicts():
+    page = (Path(__file__).parents[1] / "docs" / "explanation" / "verdicts.md").read_text(encoding="utf-8")
+    rows = ("fastgrad, `parameter`", "PyTorch gradcheck, slow", "JAX check_grads", "scipy check_grad", "the courses' formula")
+    found = [cells(page, row) for row in rows]
+    missed = [int(row[1].replace(",", "")) for row in found]
+    accused = [int(row[3].split(" of ")[0].replace(",", "")) for row in found]
+    for told, counts in (("of 2,344 wrong gradients missed", missed), ("of 2,130 right ones accused", accused)):
+        said = cells(README, told)[: len(rows)]
+        assert [int(cell.split()[0].replace(",", "")) for cell in said] == counts
+    scipy, torch = found[3], found[1]
+    assert sum(int(cell.replace(",", "")) for cell in scipy[:2]) == 2344
+    assert sum(int(cell.replace(",", "")) for cell in torch[:2]) == 1791
+    assert found[0][3] == "0 of 2,130"
+
+
 REPAIRED = """
 import numpy as np
 

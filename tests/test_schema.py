@@ -75,6 +75,7 @@ COMMANDS = [
     ("selftest", "selftest rows.npz --output identity --loss squared_error"),
     ("compare", "compare planted.npz repaired.npz"),
     ("compare", "compare planted.npz missing.npz"),
+    ("grade", "grade network.py --network rows.npz --output identity --loss squared_error --to graded"),
     ("sweep", "sweep planted.npz --from 1e-2 --to 1e-4"),
     ("explain", "explain"),
     ("explain", "explain slope.missing"),

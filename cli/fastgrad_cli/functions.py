@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Self, TextIO
+from typing import IO, Any, NamedTuple, Self, TextIO
 
 from fastgrad.errors import FunctionError, InputError, quoted
 from fastgrad.machine import available_memory
@@ -32,6 +32,12 @@ LEAST, PER_PRODUCT = 10.0, 1e-5
 takes three products for these, 0.3 µs each (the slowest way of indexing an array); ten times that on a busy machine."""
 PULSE, GRACE = 0.2, 1.0
 """Seconds between two looks at whether the process still lives; seconds for its last words."""
+KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "VIRTUAL_ENV", "CONDA_PREFIX", "LD_LIBRARY_PATH")
+"""Variables that a confined function sees: what Python and its packages are found by, and nothing of the person's."""
+HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR")
+"""Variables that lead a confined function to its own folder."""
+SINGLE = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""Variables by which libraries of a confined function take one thread: several such functions share the machine."""
 MARK, PASSES = "FASTGRAD_FUNCTION", 10
 """The variable by which what the process starts is known; how often it is looked for, where new ones keep appearing."""
 
@@ -47,6 +53,21 @@ def patience(parameters: dict[str, Any], X: Any, Y: Any) -> float:
     return LEAST + PER_PRODUCT * weights * examples
 
 
+class Confined(NamedTuple):
+    """How a stranger's function is kept to itself.
+
+    Attributes
+    ----------
+    folder : str
+        Where it works, and all that its environment names.
+    memory : int
+        Bytes that it may take beside Python and NumPy, and write into one file; held where the system can.
+    """
+
+    folder: str
+    memory: int
+
+
 class UserFunction:
     """A function in a process of its own, called as if it were here; a context that ends the process.
 
@@ -56,11 +77,15 @@ class UserFunction:
         Its name: module:function or file.py:function.
     timeout : float, optional
         Seconds that a call, and importing the module, may take; 0 for no limit, None for one that grows with the network.
+    confined : Confined, optional
+        A folder of its own, a reduced environment and limits; what the function prints is dropped.
 
     Attributes
     ----------
     source : str
         Its file, where that was named.
+    timeout : float or None
+        As given; it may be changed between calls.
 
     Raises
     ------
@@ -68,28 +93,30 @@ class UserFunction:
         If the name is none, there is no such file, or the process cannot be started.
     """
 
-    def __init__(self, text: str, timeout: float | None = None) -> None:
+    def __init__(self, text: str, timeout: float | None = None, confined: Confined | None = None) -> None:
         self._place, self._name = named(text)
         self.source = self._place if self._place.endswith(".py") else ""
-        self._timeout = timeout
+        self.timeout = timeout
+        self._confined = confined
         self._ended: str | None = None
         self._gone = False
         # Python's safe path keeps files of the current folder from replacing modules that numpy imports.
         command = [sys.executable, "-P", "-c", _PROGRAM, json.dumps(sys.path)]
         self._mark = f"{os.getpid()}-{secrets.token_hex(8)}"
         try:
-            self._process: subprocess.Popen[bytes] = subprocess.Popen(command, **_how_to_start(self._mark))
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(command, **_how_to_start(self._mark, confined))
         except OSError as error:
             raise InputError(f"no process can be started for {self._place}: {error.strerror or error}") from None
         # Through us, so that a stderr that is full or closed is no matter of the function's.
-        self._echo = threading.Thread(target=_pass_on, args=(self._process.stderr, sys.stderr), daemon=True)
+        target = sys.stderr if confined is None else None
+        self._echo = threading.Thread(target=_pass_on, args=(self._process.stderr, target), daemon=True)
         self._echo.start()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        self.end()
         for stream in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 if stream is not None:
@@ -107,8 +134,10 @@ class UserFunction:
         """
         self.start()
         with contextlib.suppress(FunctionError):
-            seconds = START_UP if self._timeout is None else self._timeout
-            too_long = f"importing {self._place} took longer than {allowed(seconds)}"
+            seconds = START_UP if self.timeout is None else self.timeout
+            too_long = f"importing {self._called()} took longer than {self._allowed(seconds)}"
+            if self._confined is not None:
+                self._exchange({"limit": self._confined.memory}, START_UP, "its limits could not be set")
             answer = self._exchange({"load": [self._place, self._name]}, seconds, too_long)
             if answer["outcome"] == "absent":
                 raise InputError(answer["text"])
@@ -130,8 +159,8 @@ class UserFunction:
 
     def __call__(self, parameters: dict[str, Any], X: Any, Y: Any) -> Any:
         """Call the function there; changes to its arguments are made here as well."""
-        seconds = patience(parameters, X, Y) if self._timeout is None else self._timeout
-        answer = self._exchange({"call": [parameters, X, Y]}, seconds, f"it took longer than {allowed(seconds)}")
+        seconds = patience(parameters, X, Y) if self.timeout is None else self.timeout
+        answer = self._exchange({"call": [parameters, X, Y]}, seconds, f"it took longer than {self._allowed(seconds)}")
         if answer["outcome"] == "raised":
             raise FunctionError(answer["text"])
         if answer["arguments"] is not None:
@@ -165,8 +194,15 @@ class UserFunction:
         if answers and isinstance(answers[0], dict):
             return answers[0]
         self._ended = self._why(answers, too_long)
-        self._end()
+        self.end()
         raise FunctionError(self._ended)
+
+    def _called(self) -> str:
+        """Return what a message calls its file."""
+        return self._place if self._confined is None else Path(self._place).name
+
+    def _allowed(self, seconds: float) -> str:
+        return allowed(seconds) if self._confined is None else f"the {seconds:.3g} s that were left"
 
     def _talk(self, request: dict[str, Any] | None, answers: list[Any]) -> None:
         """Send a request, if there is one, and append the answer, or what came instead of one."""
@@ -195,7 +231,7 @@ class UserFunction:
             return f"it crashed: {signal.Signals(-code).name} ended the process that it ran in"
         return f"it crashed: signal {-code} ended the process that it ran in"
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """End the process and what it has started, once; on Windows the process alone, on Linux what has left its group too."""
         if self._gone:  # its number may be another's by now
             return
@@ -210,8 +246,13 @@ class UserFunction:
         self._echo.join(GRACE)
 
 
-def _pass_on(source: IO[bytes], target: TextIO) -> None:
-    """Write what the process prints to our stderr, as long as there is anything."""
+def _pass_on(source: IO[bytes], target: TextIO | None) -> None:
+    """Write what the process prints to our stderr, or nowhere, as long as there is anything."""
+    if target is None:
+        while source.read(1 << 16):
+            pass
+        source.close()
+        return
     with io.TextIOWrapper(io.BufferedReader(source), encoding="utf-8", errors="replace", newline="") as lines:  # type: ignore[type-var]
         for line in lines:
             with contextlib.suppress(OSError, ValueError):
@@ -234,12 +275,20 @@ def allowed(seconds: float) -> str:
     return f"{seconds:.3g} s; --timeout SECONDS allows more, --timeout 0 any time"
 
 
-def _how_to_start(mark: str) -> dict[str, Any]:
+def _how_to_start(mark: str, confined: Confined | None) -> dict[str, Any]:
     """Return the options of a process with pipes in a group of its own: Ctrl-C does not reach it, and it ends as a whole."""
-    options: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    options: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | {"bufsize": 0}
+    environment = {**os.environ} if confined is None else _reduced(confined.folder)
+    options |= {"env": {**environment, MARK: mark}, "cwd": None if confined is None else confined.folder}
     if sys.platform == "win32":
-        return {**options, "bufsize": 0, "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {**options, "bufsize": 0, "start_new_session": True, "env": {**os.environ, MARK: mark}}
+        return {**options, "creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {**options, "start_new_session": True}
+
+
+def _reduced(folder: str) -> dict[str, str]:
+    """Return an environment of a folder's own: nothing of the person's is in it."""
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, **dict.fromkeys(HOMES, folder), **dict.fromkeys(SINGLE, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _end_marked(mark: str) -> None:

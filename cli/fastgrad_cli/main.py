@@ -24,6 +24,7 @@ from fastgrad_cli.options import (
 if TYPE_CHECKING:
     from fastgrad.report.base import BaseReport
     from fastgrad.teaching.demo import Demo
+    from fastgrad.teaching.grading import Feedback
 
 
 def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -397,6 +398,102 @@ def selftest(file: str, description: dict[str, Any], as_json: bool) -> int:
     else:
         terminal.show(found)
     return terminal.EXIT_CODES[found.verdict]
+
+
+@main.command(
+    cls=Grouped,
+    epilog=_examples(
+        "fastgrad grade 'submissions/*.py' --function backward --network assignment.npz --to results",
+        "fastgrad grade network.py --function backward --network assignment.npz --seed 4711 --to results",
+        "fastgrad grade submissions --network assignment.npz --points dW1=2,calls=0 --to results",
+    ),
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "--network", required=True, metavar="FILE", help="A model file with the network, X and Y; its gradients are not read."
+)
+@click.option("--to", "folder", required=True, metavar="FOLDER", help="Where the table and everybody's results are written.")
+@click.option(
+    "--function",
+    default="backward",
+    metavar="NAME",
+    show_default=True,
+    help="The function in each FILE, called as NAME(parameters, X, Y).",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Try everybody's function at hidden points as well, drawn with this seed.",
+)
+@click.option(
+    "--points",
+    metavar="NAME=N,...",
+    help="What each gradient is worth, and as calls that the function can be called again, and with other numbers of examples; "
+    "1 where nothing is said.",
+)
+@click.option(
+    "--feedback",
+    type=click.Choice(["verdict", "place", "cause"]),
+    default="cause",
+    show_default=True,
+    help="What the authors are told: which gradients are wrong; also where; also why.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.0, min_open=True),
+    default=30.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="Time for each FILE, all calls of its function together.",
+)
+@click.option(
+    "--memory",
+    type=click.FloatRange(min=0.0, min_open=True),
+    default=2.0,
+    metavar="GIB",
+    show_default=True,
+    help="Memory for each FILE beside Python and NumPy, and for any file that it writes; held on Linux alone.",
+)
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="How many at a time; by default one for each core.")
+@description_options
+@json_option
+def grade(
+    files: tuple[str, ...],
+    network: str,
+    folder: str,
+    function: str,
+    seed: int | None,
+    points: str | None,
+    feedback: Feedback,
+    timeout: float,
+    memory: float,
+    jobs: int | None,
+    description: dict[str, Any],
+    as_json: bool,
+) -> int:
+    """Grade many people's backward functions.
+
+    Each FILE is Python; a folder, or a pattern in quotes, stands for all in it. Every function runs in a process and an
+    empty folder of its own, with a reduced environment and limits, and is tried at the point in the network's file, at
+    others that are the same for everybody, and with --seed at hidden ones. A gradient has its points where it is right at
+    all of them. grades.csv has a row for each FILE; results.json is Gradescope's, for several FILEs in a folder for each.
+    The process is no sandbox: what a function does to this machine on purpose is not held up.
+
+    Exit codes: 0 all were graded, whatever their points; 2 the command, the network or fastgrad itself is at fault; 130
+    interrupted, nothing is written.
+    """
+    from fastgrad.machine import most_threads
+    from fastgrad_cli import grading, targets
+
+    handed_in = grading.submissions(targets.expanded(files, (".py",)))
+    asked = grading.assignment(network, function, description, points, seed, feedback)
+    grading.require_folder(folder)
+    grading.told_of_limits()
+    limits = grading.Limits(timeout, int(memory * 2**30))
+    grades = grading.graded(handed_in, asked, limits, jobs or most_threads())
+    grading.show(grades, grading.write(grades, folder), as_json)
+    return terminal.RIGHT
 
 
 @main.command(epilog=_examples("fastgrad explain slope.missing", "fastgrad explain", "fastgrad explain --json"))

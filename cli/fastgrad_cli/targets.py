@@ -11,27 +11,28 @@ from fastgrad.errors import InputError, quoted
 SUFFIXES = (".npz", ".json", ".safetensors", ".mat", ".h5", ".hdf5")
 
 
-def expanded(given: Sequence[str]) -> list[str]:
-    """Return the model files that are meant, each once, those of a folder or a pattern in the order of their names.
+def expanded(given: Sequence[str], suffixes: Sequence[str] = SUFFIXES) -> list[str]:
+    """Return the files that are meant, each once, those of a folder or a pattern in the order of their names.
 
     Raises
     ------
     InputError
         If a folder or a pattern holds none.
     """
-    return list(dict.fromkeys(file for text in given for file in _files(text)))
+    return list(dict.fromkeys(file for text in given for file in _files(text, suffixes)))
 
 
-def _files(text: str) -> list[str]:
+def _files(text: str, suffixes: Sequence[str]) -> list[str]:
     path = Path(text)
     try:
         is_folder, exists = path.is_dir(), path.exists()
     except (OSError, ValueError):  # a name that no file can have; opening it says so
         return [text]
     if is_folder and not any(path.glob("*.npy")):
-        found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in suffixes)
         if not found:
-            raise InputError(f"{quoted(text)} holds neither .npy files nor model files ({', '.join(SUFFIXES)})")
+            what = "neither .npy files nor model files" if suffixes is SUFFIXES else "no files"
+            raise InputError(f"{quoted(text)} holds {what} ({', '.join(suffixes)})")
         return found
     if exists or not glob.has_magic(text):
         return [text]

@@ -5,7 +5,7 @@ Called by the command `selftest`. What stays undetected is what this test point 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from fastgrad.diagnosis.plants import Nursery, Outcome, Plant
 from fastgrad.diagnosis.words import readings
 from fastgrad.model.conventions import describe
 from fastgrad.model.network import Problem
+from fastgrad.numerical.tracking import Progress, Tracker
 from fastgrad.report.base import BaseReport
 from fastgrad.report.parts import Finding
 from fastgrad.report.table import columns
@@ -113,7 +114,7 @@ class SelfTest(BaseReport):
 
 
 @np.errstate(all="ignore")  # as in a check
-def selftest(problem: Problem, progress: Callable[[int, int], None] | None = None) -> SelfTest:
+def selftest(problem: Problem, progress: Progress | None = None) -> SelfTest:
     """Plant every applicable mistake into a network's right gradient, and diagnose each.
 
     Parameters
@@ -133,11 +134,11 @@ def selftest(problem: Problem, progress: Callable[[int, int], None] | None = Non
     if float(problem.network.size) * problem.samples * len(plants) > EVERY_PLACE:
         plants = list({plant.cause.code: plant for plant in plants}.values())
     found: dict[str, list[tuple[Plant, Outcome]]] = {}
-    for done, plant in enumerate(plants, start=1):
+    tracker = Tracker(progress, len(plants))
+    for plant in plants:
         code = readings(nursery.ground, plant.cause)[0].code
         found.setdefault(code, []).append((plant, nursery.judged([plant])))
-        if progress is not None:
-            progress(done, len(plants))
+        tracker.advance(1)
     rows = [
         Row(
             code,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from fastgrad.errors import require
 from fastgrad.machine import most_threads
+from fastgrad.report.notebook import progress_here
 
 Progress = Callable[[int, int], None]
 
@@ -30,13 +31,14 @@ def phase(progress: Progress | None, doing: str) -> Progress | None:
 
 
 class Tracker:
-    """Counts parameters done, passes the count on, and hears Ctrl-C between blocks of work.
+    """Counts parameters done, passes the count on, in a notebook to a bar of its own, and hears Ctrl-C between blocks of work.
 
     Within the context the first Ctrl-C is only noted, so that it stops nothing halfway; a second one acts as ever.
     """
 
     def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
+        self.bar = progress_here() if progress is None else None
+        self.progress, self.total, self.done = progress or self.bar, total, 0
         self.interrupted = False
 
     def __enter__(self) -> Tracker:
@@ -50,6 +52,11 @@ class Tracker:
     def __exit__(self, *_: object) -> None:
         if self._handles:
             signal.signal(signal.SIGINT, self._before)
+        self._close()
+
+    def _close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
 
     def _note(self, *_: object) -> None:
         self.interrupted = True
@@ -60,3 +67,5 @@ class Tracker:
         self.done += count
         if self.progress is not None:
             self.progress(self.done, self.total)
+        if self.done >= self.total:
+            self._close()

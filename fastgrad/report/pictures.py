@@ -5,9 +5,11 @@ Colours are Okabe and Ito's, which people with any colour vision tell apart.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -69,16 +71,34 @@ def require(path: str | Path) -> Path:
         raise InputError(f"there is no folder {quoted(str(target.parent))} to write the picture to")
     if not os.access(target.parent, os.W_OK):
         raise InputError(f"the picture cannot be written: the folder {quoted(str(target.parent))} may not be written to")
+    _require_matplotlib()
+    return target
+
+
+def _require_matplotlib() -> None:
     if find_spec("matplotlib") is None:
         raise InputError(
             'a picture needs matplotlib, which is not installed; to install it:\n  pip install "matplotlib>=3.8,<4"'
         )
-    return target
+
+
+@cache
+def _kind_of_figure() -> Any:
+    """Return a class of figures that a notebook shows, whether pyplot is there or not."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):  # type: ignore[misc]  # matplotlib's, untyped here
+        def _repr_png_(self) -> bytes:
+            stream = io.BytesIO()
+            self.savefig(stream, format="png", dpi=100)
+            return stream.getvalue()
+
+    return ShownFigure
 
 
 @contextmanager
-def clean_figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
-    """Give an empty figure; write the picture at the end, in the format that its name ends in.
+def clean_figure(path: Path | None, size: tuple[float, float]) -> Iterator[Any]:
+    """Give an empty figure; write the picture at the end, in the format that its name ends in, if it has a path.
 
     Raises
     ------
@@ -86,11 +106,12 @@ def clean_figure(path: Path, size: tuple[float, float]) -> Iterator[Any]:
         If it cannot be written.
     """
     from matplotlib import rc_context
-    from matplotlib.figure import Figure
 
     with rc_context(STYLE):
-        figure = Figure(figsize=size, dpi=200, facecolor="white", layout="constrained")
+        figure = _kind_of_figure()(figsize=size, dpi=200, facecolor="white", layout="constrained")
         yield figure
+        if path is None:
+            return
         kind = path.suffix.lower().removeprefix(".")
         with written_whole(path) as stream:
             figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
@@ -136,15 +157,20 @@ def drawable(report: Report | Tried) -> Report | None:
     return next((one for one in reports if one.maps), None)
 
 
-def draw_errors(report: Report | Tried, path: str | Path) -> None:
+def draw_errors(report: Report | Tried, path: str | Path | None = None) -> Any:
     """Draw where the wrong gradients of a check are off: one map for each, the shade the error, logarithmic.
 
     Parameters
     ----------
     report : Report or BackwardReport
         Of a wrong gradient: one with `maps`.
-    path : str or Path
+    path : str or Path, optional
         The file, a .png or an .svg; one that is there already is replaced.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture, which a notebook shows.
 
     Raises
     ------
@@ -159,7 +185,8 @@ def draw_errors(report: Report | Tried, path: str | Path) -> None:
     >>> file = os.path.join(tempfile.mkdtemp(), "errors.svg")
     >>> fastgrad.draw_errors(report, file)  # doctest: +SKIP
     """
-    target, drawn = require(path), drawable(report)
+    target, drawn = None if path is None else require(path), drawable(report)
+    _require_matplotlib()
     if drawn is None:
         raise InputError(
             "there are no errors to draw: the gradients are right, or were not judged entry by entry; a picture needs a wrong "
@@ -180,6 +207,7 @@ def draw_errors(report: Report | Tried, path: str | Path) -> None:
         broken = any(np.isinf(one.errors).any() for one in drawn.maps)
         rest = "; black: nan or inf" * broken + (f"; {counted(others, 'more wrong gradient')} not drawn" if others else "")
         bar.set_label(f"|claimed - numerical|, relative to the gradient's largest entry; pale is right{rest}", size=9.5)
+    return figure
 
 
 def _height(rows: int, columns: int) -> float:

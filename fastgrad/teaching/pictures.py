@@ -36,7 +36,7 @@ FIELD, FIELD_INK = 15, "#b0b0b0"
 """Arrows of a gradient field along each side, and their colour."""
 
 
-def draw_sweep(sweep: Sweep, path: Path) -> None:
+def draw_sweep(sweep: Sweep, path: Path) -> Any:
     """Draw the error curves of a sweep, both axes logarithmic.
 
     Parameters
@@ -45,6 +45,11 @@ def draw_sweep(sweep: Sweep, path: Path) -> None:
         The curves.
     path : Path
         The file, as `require` returned it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
     """
     *textbook, propagated = sweep.curves
     with clean_axes(path, "With nothing to cancel, a smaller step is never worse", _subtitle(sweep)) as axes:
@@ -60,6 +65,7 @@ def draw_sweep(sweep: Sweep, path: Path) -> None:
         _write(axes, "textbook: two losses, subtracted", (middle, 1.0), (0, 0), ha="center", va="center", weight="bold")
         _name_ends(axes, {curve.name: (curve.steps[0], curve.errors[0]) for curve in textbook})
         _name_propagated(axes, propagated)
+    return axes.figure
 
 
 def _subtitle(sweep: Sweep) -> str:
@@ -88,7 +94,7 @@ def _name_ends(axes: Any, ends: dict[str, tuple[float, float]]) -> None:
         _write(axes, name, (x, 10.0**height), (8, 0), va="center", color=LOOKS[name][0], weight="bold")
 
 
-def draw_training(found: Comparison, path: Path) -> None:
+def draw_training(found: Comparison, path: Path) -> Any:
     """Draw the accuracies of a training by numerical gradients as curves, those of backpropagation as rings on them.
 
     Parameters
@@ -97,6 +103,11 @@ def draw_training(found: Comparison, path: Path) -> None:
         The two trainings.
     path : Path
         The file, as `require` returned it.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
     """
     widths = "-".join(str(width) for width in found.network.widths)
     subtitle = (
@@ -124,6 +135,7 @@ def draw_training(found: Comparison, path: Path) -> None:
             ha="right",
             va="bottom",
         )
+    return axes.figure
 
 
 def _write(axes: Any, text: str, point: tuple[float, float], offset: tuple[int, int], **looks: Any) -> None:
@@ -145,7 +157,7 @@ def _name_levels(axes: Any, x: float, ends: dict[str, tuple[float, str]]) -> Non
         _write(axes, name, (x, height), (10, 0), va="center", color=color, weight="bold")
 
 
-def draw_descent(f: Callable[[Array], float], history: Array, path: Path, *, subtitle: str) -> None:
+def draw_descent(f: Callable[[Array], float], history: Array, path: Path, *, subtitle: str) -> Any:
     """Draw the way of a descent in the plane over the field of the function's negative numerical gradient.
 
     Parameters
@@ -158,6 +170,11 @@ def draw_descent(f: Callable[[Array], float], history: Array, path: Path, *, sub
         The file, as `require` returned it.
     subtitle : str
         What is seen, in a line.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The picture.
     """
     reach = 1.15 * float(np.abs(history).max()) or 1.0
     grid = np.linspace(-reach, reach, FIELD)
@@ -172,3 +189,4 @@ def draw_descent(f: Callable[[Array], float], history: Array, path: Path, *, sub
         _write(axes, "start", tuple(history[0]), (8, 6), color=BLUE, weight="bold")
         if len(history) > 1:
             _write(axes, "end", tuple(history[-1]), (8, -14), color=BLUE, weight="bold")
+    return axes.figure

@@ -17,7 +17,7 @@ def statement(function: Callable[..., Any], names: Iterable[str]) -> str:
     try:
         path, text = text_of(function)
         statements = list(_assignments(ast.parse(text)))
-    except (OSError, TypeError, ValueError, SyntaxError):  # no file, or none that can be read
+    except (OSError, TypeError, ValueError, SyntaxError, RecursionError, MemoryError):  # no file, or none that can be read
         return ""
     for name in names:
         for node in statements:
