@@ -99,6 +99,15 @@ def test_a_rate_of_many_digits_is_found(rate, kind):
     assert wrong(check(off, net)) == {"W1"}
 
 
+@pytest.mark.parametrize("tiny", [5e-324, 1e-300, 1e300])
+def test_entries_at_the_ends_of_the_range_are_no_steps(tiny):
+    """Their quotient by the spacing of a parameter is 0, or more than any step can be."""
+    net = NET.in_type(np.float64)
+    net.parameters["W1"][:] *= 2.0**40 if tiny < 1.0 else 1.0
+    claim = {name: np.full_like(array, tiny) for name, array in net.parameters.items()}
+    assert not check(claim, net).passed
+
+
 def test_mistake_in_a_step_is_found_and_named():
     assert wrong(check(stepped(times(MISTAKE, "W1"), 1e-4))) == {"W1"}
     report = check(stepped(times(6.0, "W1", "b1", "W2", "b2"), 1e-4))

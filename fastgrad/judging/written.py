@@ -299,7 +299,9 @@ def _longer_rate(values: Array, theta: Array, stored: str) -> float | None:
     size = np.abs(theta)
     inside = np.abs(np.frexp(size)[0] - 0.75) < WELL_INSIDE  # of others the step may have the next spacing
     multiples = np.abs(values[inside]) / spacing(size[inside], SIGNIFICAND[stored])
-    rate = common_divisor(np.sort(multiples[np.isfinite(multiples)]), SIGNIFICAND[precision_of(values)])
+    # n/η of a whole number n below the largest that a step can have; near the ends of the range a quotient may even be 0.
+    possible = (multiples >= 1.0 / RATES[-1]) & (multiples <= 2.0 ** SIGNIFICAND["float64"] / RATES[0])
+    rate = common_divisor(np.sort(multiples[possible]), SIGNIFICAND[precision_of(values)])
     if rate is None or not RATES[0] <= rate <= RATES[-1]:
         return None
     passes = _evidence_of_step(values, theta, rate, stored) >= EVIDENCE and _reproduced(values, theta, rate, stored).all()
