@@ -59,13 +59,16 @@ def test_type_checkers_know_every_keyword():
     assert set(Options.__annotations__) == items | own
 
 
+DOORS = ("jax", "sklearn", "torch")
+
+
 def test_every_public_name_is_there_and_shown_to_type_checkers():
     tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and str(node.module).startswith("fastgrad")]
     shown = {alias.name: node.module for node in imports for alias in node.names}
-    assert sorted(shown) == sorted(fastgrad.__all__) == [name for name in dir(fastgrad) if name not in ("jax", "torch")]
+    assert sorted(shown) == sorted(fastgrad.__all__) == [name for name in dir(fastgrad) if name not in DOORS]
     doors = [node for node in ast.walk(tree) if isinstance(node, ast.Import) and node.names[0].name.startswith("fastgrad.")]
-    assert [node.names[0].asname for node in doors] == [name for name in dir(fastgrad) if name in ("jax", "torch")]
+    assert [node.names[0].asname for node in doors] == [name for name in dir(fastgrad) if name in DOORS]
     for name, home in shown.items():
         assert getattr(fastgrad, name) is getattr(sys.modules[home], name)
     with pytest.raises(AttributeError, match="'fastgrad' has no attribute 'nonsense'"):

@@ -38,7 +38,7 @@ def habits_of(function: Callable[..., Any]) -> Habits:
     """Return how the file of a function writes, by what is most often in it."""
     try:
         tree = ast.parse(text_of(function)[1])
-    except (OSError, TypeError, ValueError, SyntaxError):  # no file, or none that can be read
+    except (OSError, TypeError, ValueError, SyntaxError, RecursionError, MemoryError):  # no file, or none that can be read
         return Habits()
     imported = [one for node in ast.walk(tree) if isinstance(node, ast.Import) for one in node.names]
     numpy = next((one.asname or one.name for one in imported if one.name == "numpy"), "np")

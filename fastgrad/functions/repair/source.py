@@ -214,7 +214,7 @@ def _node(function: FunctionType) -> ast.FunctionDef | ast.Lambda:
     code = function.__code__
     try:
         tree = ast.parse("".join(linecache.getlines(code.co_filename, function.__globals__)))
-    except (SyntaxError, ValueError, OSError):
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
         raise NotSearchedError("no source") from None
     nodes: list[ast.FunctionDef | ast.Lambda] = [
         node
