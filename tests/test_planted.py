@@ -38,7 +38,7 @@ def test_selftest_names_everything_that_shows():
 
 
 @pytest.mark.compiled
-@pytest.mark.parametrize("seed", [15, 21, 50, 64, 136])
+@pytest.mark.parametrize("seed", [15, 21, 64, 136] + [50] * (problems.NETWORKS > 100))  # 50 takes half a minute
 def test_no_confident_lie_where_rounding_or_the_penalty_hides_the_data(seed):
     """Networks whose gradient of the data is nothing beside the parameters, or whose rounding is large."""
     nursery = Nursery(problems.problem(problems.random_case(seed)))

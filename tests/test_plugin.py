@@ -1,10 +1,12 @@
 """The plugin for pytest, tried by pytest itself in processes of its own."""
 
 import json
+import os
 import re
 import sys
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,15 @@ TESTS = """
         assert report.audit.seed == 5
         check_gradients({"W1": W, "b1": b}, gradients(), X, Y, seed=6, **SAID)
 """
+
+
+CACHE = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+
+
+@pytest.fixture(autouse=True)
+def kept_code(pytester, monkeypatch):
+    """Let the processes find the compiled kernels, which pytester hides with the home folder."""
+    monkeypatch.setenv("XDG_CACHE_HOME", CACHE)
 
 
 @pytest.fixture
