@@ -71,7 +71,8 @@ def test_the_core_of_the_suite_passes_through_numba():
         "import sys, pytest\n"
         "from fastgrad.kernels import launch, native\n"
         "native.PROVEN.clear()\n"
-        "code = pytest.main(['-q', '-x', '-p', 'no:cacheprovider', sys.argv[1]])\n"
+        "quiet = ['-W', 'ignore::pytest.PytestAssertRewriteWarning']  # the plugin's package is imported already\n"
+        "code = pytest.main(['-q', '-x', *quiet, '-p', 'no:cacheprovider', sys.argv[1]])\n"
         "sys.exit(code or type(launch.parameter_tiles._code).__name__ != 'Dispatched')\n"
     )
     file = Path(__file__).with_name("test_numerical.py")
