@@ -708,3 +708,27 @@ def test_a_parameter_without_a_gradient_is_not_judged():
     assert report.verdict == "not judged"
     assert [tensor.name for tensor in report.tensors if tensor.verdict == "not judged"] == ["b"]
     assert fastgrad.check_layer(Forgetful(W, B), None, X, frozen="b").passed
+
+
+class OfNothing:
+    def forward(self, x):
+        return 2 * x
+
+    def backward(self, dout):
+        return 2 * dout
+
+
+def test_a_class_in_the_place_of_a_layer_is_told():
+    x = np.array([0.5, 2.0])
+    told = r"^OfNothing is a class; give a layer made of it, OfNothing\(\.\.\.\)$"
+    with pytest.raises(fastgrad.InputError, match=told):
+        fastgrad.check_layer(OfNothing, None, x)
+    with pytest.raises(fastgrad.InputError, match=told):
+        fastgrad.check_chain([OfNothing], lambda y, Y: (y.sum(), np.ones_like(y)), x, x)
+    assert fastgrad.check_layer(OfNothing(), None, x)
+
+
+@pytest.mark.parametrize("nothing", [{}, (), []])
+def test_no_inputs_are_told(nothing):
+    with pytest.raises(fastgrad.InputError, match="no real numbers, which alone have a gradient"):
+        fastgrad.check_layer(lambda x: x, lambda dout, x: dout, nothing)

@@ -6,6 +6,7 @@ The object itself is left as it is: forward and backward are called on copies of
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import FunctionType, MethodType, ModuleType
@@ -39,8 +40,21 @@ class Parameter(NamedTuple):
 
 
 def is_layer(value: Any) -> bool:
-    """Whether something is an object with methods forward and backward."""
+    """Whether something is an object with methods forward and backward.
+
+    Raises
+    ------
+    InputError
+        If it is a class of such objects, whose forward would take an input for itself.
+    """
+    if isinstance(value, type) and _takes_self(inspect.getattr_static(value, "forward", None)):
+        raise InputError(f"{value.__name__} is a class; give a layer made of it, {value.__name__}(...)")
     return callable(getattr(value, "forward", None)) and callable(getattr(value, "backward", None))
+
+
+def _takes_self(method: Any) -> bool:
+    # Static methods, and functions without self, are called through the class as they are.
+    return isinstance(method, FunctionType) and next(iter(method.__code__.co_varnames), "") == "self"
 
 
 def owner_of(forward: Any, backward: Any) -> Any:

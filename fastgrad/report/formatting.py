@@ -70,7 +70,7 @@ def listed(names: list[str], most: int = 6) -> str:
     """Return "dW1, db1 and dW2", the last ones counted where they are many."""
     if len(names) > most:
         names = [*names[:most], f"{len(names) - most:,} more"]
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def closed(text: str) -> str:
