@@ -106,7 +106,7 @@ class LayerReport(BaseReport):
     directions : int
         Random directions of each tensor, 0 by entries.
     miss, smallest : float
-        Along directions: the chance that all miss a mistake of which an entry, times the larger of its size and 1, is more than `smallest`.
+        Along directions: the chance that all miss a mistake of which an entry, in units of its size or 1, is over `smallest`.
     upstream : str
         Where the upstream gradient came from.
     seed : int
