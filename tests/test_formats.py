@@ -74,10 +74,12 @@ def test_the_same_problem_in_every_format(tmp_path, name, write):
         np.testing.assert_array_equal(getattr(found, part), getattr(expected, part))
 
 
-@pytest.mark.parametrize(("name", "write"), WRITERS)
+KNOWN_BY_BEGINNING = [writer for writer in WRITERS if writer.id not in ("folder", "safetensors")]
+"""A folder has no beginning, and that of safetensors is a number."""
+
+
+@pytest.mark.parametrize(("name", "write"), KNOWN_BY_BEGINNING)
 def test_every_format_is_known_by_its_beginning_too(tmp_path, name, write):
-    if name in ("model", "model.safetensors"):
-        pytest.skip("a folder has no beginning, and that of safetensors is a number")
     write(tmp_path / name, MODEL, SAID)
     (tmp_path / name).rename(tmp_path / "model.data")
     np.testing.assert_array_equal(np.ravel(load_arrays(tmp_path / "model.data")["b1"]), MODEL["b1"])
