@@ -17,6 +17,8 @@ import layer_mutations
 from layer_cases import LAYERS, by_hand, real
 from layer_rivals import RIVALS, Counted, numdifftools_gradient
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # exp overflows at large inputs, as it does in courses
+
 PRECISIONS = (np.float64, np.float32)
 SCALES, SEEDS = (0.01, 1.0, 30.0), (1, 2, 3)
 """Factors of all real inputs, and seeds, of the points at which right layers are asked about."""
