@@ -38,7 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker."""
+    """Register the marker, and refuse a folder for reports that cannot be one."""
+    folder = config.getoption("fastgrad_report")
+    if folder is not None:
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise pytest.UsageError(f"--fastgrad-report {folder}: no folder can be made there: {error.strerror}") from None
     config.addinivalue_line(
         "markers",
         "fastgrad(tolerance=…, seed=…): defaults of check_gradients and check_layer in this test, as in fastgrad.check",
@@ -96,8 +102,10 @@ def _checked(request: pytest.FixtureRequest, function: str, /, *arguments: Any, 
     try:
         report = getattr(fastgrad, function)(*arguments, **{**_defaults(request), **options})
     except fastgrad.InputError as error:
-        pytest.fail(f"fastgrad.{function}: {error}", pytrace=False)
-    return _judged(request, report)
+        complaint = f"fastgrad.{function}: {error}"
+    else:
+        return _judged(request, report)
+    pytest.fail(complaint, pytrace=False)  # out here, where pytest shows no other exception beside it
 
 
 def _judged(request: pytest.FixtureRequest, report: BaseReport) -> BaseReport:

@@ -258,4 +258,4 @@ def test_the_command_infers_and_info_says_what_is_missing(tmp_path, monkeypatch)
     assert told.exit_code == 0
     text = " ".join(told.stdout.split())
     assert "4 inputs -> 5 (not said) -> 3 (not said) -> 1 (not said)" in text
-    assert "Missing: the activation of the hidden layers, that of the last layer and the loss." in text
+    assert "Missing: the activation of the hidden layers, the activation of the last layer and the loss." in text

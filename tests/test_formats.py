@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -269,10 +270,27 @@ def test_the_standard_input(planted, form):
     assert "2 of" in result.output.splitlines()[0]
 
 
+@pytest.mark.parametrize("names", [("-", "planted.npz"), ("planted.npz", "-")])
+def test_compare_reads_the_standard_input(planted, names):
+    arrays, description = planted
+    np.savez("planted.npz", **arrays, **description)
+    result = run("compare", *names, given=Path("planted.npz").read_bytes())
+    assert result.exit_code == 1, result.output
+    assert "are both wrong, and the same to rounding" in " ".join(result.output.split())
+
+
+def test_sizes_that_fit_no_array_are_said_so(planted):
+    arrays, description = planted
+    np.savez("planted.npz", **arrays, **description)
+    told = run("check", "planted.npz", "--sizes", "4,7").output.replace("\n", " ")
+    assert "no array has the size of the vector of all parameters" in told
+
+
 def test_what_cannot_come_in_by_the_standard_input(planted):
     result = run("check", "-", given=b"hello")
     assert result.exit_code == 2
     assert "the standard input: this is neither an .npz nor a JSON object" in result.output
+    assert "nothing came in by the standard input" in run("check", "-", given=b"").output
     assert "the standard input has no name: say with --to" in run("gradient", "-", given=b"{}").output.replace("\n", " ")
 
 

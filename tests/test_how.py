@@ -25,6 +25,7 @@ REFUSED = [
     ({"seed": -1}, "seed must be a whole number of at least 0"),
     ({"directions": 3}, "directions go with method directional, found method auto"),
     ({"tolerance": np.nan}, "tolerance must be a positive number"),
+    ({"tolerance": 1e-6}, "tolerance counts roundings of an entry and is at least 1, found 1e-06; usual is 32"),
     ({"threads": 0}, "threads must be a whole number from 1"),
 ]
 

@@ -182,12 +182,41 @@ def test_several_outputs_of_one_run():
         (["--json", "--format", "html"], "cannot both be printed"),
         (["--format", "html=no/such/folder.html"], "no/such/folder.html"),
         (["--format", "html=."], "this is a folder"),
+        (["--format", "html="], "--format html= names no file"),
+        (["--format", "json=planted.npz"], "planted.npz is the file to be read"),
+        (["--format", "json=./planted.npz"], "planted.npz is the file to be read"),
+        (["--gradients", "repaired.npz", "--format", "json=repaired.npz"], "repaired.npz is the file to be read"),
+        (["--format", "json=a", "--format", "junit=a"], "a is written as json already"),
+        ([""], "the name of a file is empty"),
         (["repaired.npz", "--gradients", "planted.npz"], "--gradients goes with one FILE; 2 are given"),
         (["repaired.npz", "--plot", "x.svg"], "goes with one FILE"),
     ],
 )
 def test_wrong_ways(arguments, words):
-    assert words in run("planted.npz", *arguments, code=2)
+    before = [Path(name).read_bytes() for name in ("planted.npz", "repaired.npz")]
+    assert words in " ".join(run("planted.npz", *arguments, code=2).split())
+    assert [Path(name).read_bytes() for name in ("planted.npz", "repaired.npz")] == before
+
+
+def test_arrays_of_a_folder_are_not_written_over(folder):
+    arrays, description = demo.find("repaired").build()
+    (folder / "model").mkdir()
+    for name, array in arrays.items():
+        np.save(folder / "model" / f"{name}.npy", array)
+    Path("model/description.json").write_text(json.dumps(description), encoding="utf-8")
+    before = Path("model/X.npy").read_bytes()
+    for target in ("model/X.npy", "model/description.json"):
+        result = CliRunner().invoke(main, ["check", "model", "--format", f"json={target}"])
+        assert (result.exit_code, f"{target} is the file to be read" in result.output) == (2, True)
+    assert Path("model/X.npy").read_bytes() == before
+    assert CliRunner().invoke(main, ["check", "model", "--format", "html=model/report.html"]).exit_code == 0
+
+
+def test_an_empty_name_is_not_the_folder_one_stands_in():
+    np.save("W1.npy", np.ones((1, 2)))
+    for command in ("check", "info"):
+        result = CliRunner().invoke(main, [command, ""])
+        assert (result.exit_code, "the name of a file is empty" in result.output) == (2, True)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -344,7 +373,7 @@ def test_networks_of_a_project(folder):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[tool.fastgrad]\nhiden = 'relu'\n", "tool.fastgrad has the key hiden; expected activations"),
+        ("[tool.fastgrad]\nhiden = 'relu'\n", "tool.fastgrad has the key hiden; did you mean hidden?"),
         ("[tool.fastgrad]\nbackward = 'evil.py:f'\n", "tool.fastgrad has the key backward"),
         ("[tool.fastgrad]\nplot = 'x.svg'\n", "has the key plot"),
         ("[tool]\nfastgrad = 3\n", "tool.fastgrad must be a table"),

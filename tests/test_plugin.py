@@ -121,10 +121,18 @@ def test_a_marker_that_is_none(tests, pytester):
     assert "the marker fastgrad takes tolerance= and seed=" in result.stdout.str()
 
 
+def test_a_folder_for_reports_that_cannot_be_one_is_refused_at_the_start(tests):
+    result = tests("--fastgrad-report", "test_it.py/reports")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "--fastgrad-report test_it.py/reports: no folder can be made there" in result.stderr.str()
+    assert "Traceback" not in result.stderr.str()
+
+
 def test_wrong_use_is_an_error_with_its_message(tests, pytester):
     pytester.makepyfile(test_it="def test_it(check_gradients):\n    check_gradients([[1.0]], [[1.0]], [[1.0]], [[1.0]])\n")
     text = tests().stdout.str()
     assert "fastgrad.check: it is not known what the network computes" in text
+    assert "During handling" not in text
     assert "fastgrad/" not in text.replace(str(pytester.path), "")
 
 

@@ -1,5 +1,6 @@
 """The other questions of a network: its gradient, what it was read as, the sweep, the self-test, and two gradients compared."""
 
+import html
 import json
 
 import numpy as np
@@ -74,10 +75,41 @@ def test_weights_and_bias_of_one_array_come_back_as_one():
 def test_info_says_what_is_missing():
     found = fastgrad.info(PARAMETERS, X=X, Y=Y, hidden="tanh")
     assert found.missing == ("output", "loss")
-    assert "Missing: that of the last layer and the loss" in str(found)
+    assert "Missing: the activation of the last layer and the loss" in str(found)
     whole = fastgrad.info(PARAMETERS, exact(), X, Y, **SAID)
     assert (whole.missing, whole.loss_note) == ((), None)
     assert whole.to_dict()["tensors"][0]["gradient_name"] == "dW1"
+
+
+def test_answers_have_a_short_repr_and_show_their_text_in_notebooks():
+    understood, curves = fastgrad.info(PARAMETERS, X=X, Y=Y), fastgrad.sweep(PARAMETERS, X, Y, sample=5, **SAID)
+    assert repr(understood) == "<Understood: 3 inputs -> 4 (not said) -> 2 (not said)>"
+    assert repr(curves).startswith("<Sweep: 3-4-2, tanh, sigmoid; binary_crossentropy")
+    numerical = fastgrad.gradient(PARAMETERS, X, Y, **SAID)
+    assert repr(numerical).startswith("<NetworkGradient: dW1 (4, 3), db1 (4,), dW2 (2, 4), db2 (2,);")
+    for answer in (understood, curves):
+        assert answer._repr_html_() == f"<pre>{html.escape(str(answer))}</pre>"
+    assert "Relative difference of the numerical gradient" in str(curves)
+
+
+def test_single_numbers_beside_the_parameters_are_none_of_them():
+    """A learning rate in the dictionary of the parameters was taken for a third layer."""
+    for extra in ({"lr": 0.1}, {"lambd": np.float64(0.0), "epoch": 3}):
+        report = fastgrad.check({**PARAMETERS, **extra}, exact(), X, Y, **SAID)
+        assert report.passed
+        assert f"{' and '.join(extra)} beside the parameters" in report.notes[0].replace(", ", " and ")
+    with pytest.raises(InputError, match="shift"):  # it has a gradient, and so is a parameter that has no place
+        fastgrad.check({**PARAMETERS, "shift": 0.1}, {**exact(), "shift": 0.2}, X, Y, **SAID)
+
+
+def test_several_parameters_in_place_of_their_gradients_are_named():
+    stepped = {f"d{name}": array - 0.1 * exact()[f"d{name}"] for name, array in PARAMETERS.items()}
+    for claimed, words in (
+        (stepped, "dW1, db1, dW2 and db2 are the parameters after a step of gradient descent"),
+        ({f"d{name}": array for name, array in PARAMETERS.items()}, "are W1, b1, W2 and b2 themselves, not the gradient."),
+        ({**exact(), "dW1": PARAMETERS["W1"]}, "dW1 is W1 itself, not the gradient."),
+    ):
+        assert words in fastgrad.check(PARAMETERS, claimed, X, Y, **SAID).findings[0].sentence
 
 
 # Sweep and self-test.
@@ -191,6 +223,8 @@ def test_gradients_of_the_first_file_do_not_fill_the_gaps_of_the_second(files):
 
 
 def test_wrong_arguments_are_sentences():
+    with pytest.raises(InputError, match="backward must be a function.*found 'network.py:backward'"):
+        fastgrad.check(PARAMETERS, backward="network.py:backward", X=X, Y=Y, **SAID)
     with pytest.raises(InputError):
         fastgrad.gradient(PARAMETERS, X, Y[:3], **SAID)
     with pytest.raises(InputError, match="directional"):

@@ -58,7 +58,8 @@ def with_settings(asked: Asked, context: click.Context, network: str | None) -> 
     options = {key: value for key, value in said.items() if key not in settings.OF_A_NETWORK}
     taken = {key: value for key, value in options.items() if _unsaid(context, key)}
     if taken and found is not None:
-        terminal.note(f"Note: {', '.join(taken)} from [tool.fastgrad] of {found.path}.")
+        table = "[tool.fastgrad]" if network is None else f"[tool.fastgrad] and its table {network}"
+        terminal.note(f"Note: {', '.join(taken)} from {table} of {found.path}.")
     description = {key: taken.get(key, value) for key, value in asked.description.items()}
     return asked._replace(description=description, how={key: taken.get(key, value) for key, value in asked.how.items()})
 

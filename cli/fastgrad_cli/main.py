@@ -172,11 +172,11 @@ def check(
     wanted = outputs.read(forms, as_json)
     names = targets.expanded(asked.files)
     checking.require_usable(asked, names, picture)
-    outputs.require_writable(wanted)
+    source = asked.backward.rpartition(":")[0] if asked.backward else ""
+    outputs.require_writable(wanted, filter(None, (*names, asked.gradients, source)))
     draw = None if picture is None else _pencil(picture)
     results, interrupted = checking.checked(names, asked)
-    sources = [asked.backward.rpartition(":")[0]] if asked.backward else []
-    outputs.give(results, wanted, loudness, sources)
+    outputs.give(results, wanted, loudness, [source] if source else [])
     code = terminal.INTERRUPTED if interrupted else outputs.gravest(results)
     report = results[0].report
     return code if draw is None or isinstance(report, str) else _draw(draw, report, wanted[0].form == "text", code)

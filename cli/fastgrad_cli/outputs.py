@@ -5,9 +5,10 @@ Several files make one document; what goes to the standard output is one form, t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,6 +58,9 @@ def read(given: Sequence[str], as_json: bool) -> list[Output]:
         If there is no such form, or two are to be printed.
     """
     outputs = [Output(form, file or None) for form, _, file in (text.partition("=") for text in given)]
+    nameless = next((text for text in given if text.endswith("=")), None)
+    if nameless is not None:
+        raise click.UsageError(f"--format {nameless[:40]} names no file; expected FORMAT or FORMAT=FILE.")
     for output in outputs:
         if output.form not in FORMS:
             raise click.UsageError(
@@ -71,13 +75,28 @@ def read(given: Sequence[str], as_json: bool) -> list[Output]:
     return list(dict.fromkeys(outputs if printed else [Output("text", None), *outputs]))
 
 
-def require_writable(outputs: Sequence[Output]) -> None:
-    """Raise InputError for a file that cannot be written, before anything is computed for it."""
+def require_writable(outputs: Sequence[Output], read: Iterable[str]) -> None:
+    """Raise InputError for a file that cannot be written, or is one of those that are read or written besides."""
+    from fastgrad.errors import InputError, shortened
     from fastgrad.writing import replaceable
 
+    taken = dict.fromkeys((os.path.realpath(file) for name in read for file in _files_of(name)), "the file to be read")
     for output in outputs:
         if output.file is not None:
-            replaceable(output.file)
+            target = str(replaceable(output.file))
+            if target in taken:
+                raise InputError(
+                    f"{shortened(output.file)} is {taken[target]}; give another name after --format {output.form}="
+                )
+            taken[target] = f"written as {output.form} already"
+
+
+def _files_of(name: str) -> Iterator[str | Path]:
+    """Yield a file that is read, of a folder of arrays those in it."""
+    yield name
+    with contextlib.suppress(OSError, ValueError):
+        if Path(name).is_dir():
+            yield from (*Path(name).glob("*.npy"), Path(name, "description.json"))
 
 
 def give(results: Sequence[Result], outputs: Sequence[Output], loudness: str, sources: Sequence[str] = ()) -> None:

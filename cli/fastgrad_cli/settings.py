@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,6 +81,8 @@ def _options(path: Path, where: str, table: Mapping[str, Any], allowed: frozense
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in allowed:
-            raise click.UsageError(f"{path}: {where} has the key {key}; expected {', '.join(sorted(allowed))}.")
+            near = get_close_matches(name, allowed, n=1)
+            expected = f"did you mean {near[0]}?" if near else f"expected {', '.join(sorted(allowed))}."
+            raise click.UsageError(f"{path}: {where} has the key {key}; {expected}")
         found[name] = ",".join(map(str, value)) if isinstance(value, list) else value
     return found

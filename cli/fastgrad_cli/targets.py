@@ -17,12 +17,14 @@ def expanded(given: Sequence[str], suffixes: Sequence[str] = SUFFIXES) -> list[s
     Raises
     ------
     InputError
-        If a folder or a pattern holds none.
+        If a folder or a pattern holds none, or a name is empty.
     """
     return list(dict.fromkeys(file for text in given for file in _files(text, suffixes)))
 
 
 def _files(text: str, suffixes: Sequence[str]) -> list[str]:
+    if not text:  # what a variable of the shell becomes that is not set; to Path it is the folder one stands in
+        raise InputError("the name of a file is empty")
     path = Path(text)
     try:
         is_folder, exists = path.is_dir(), path.exists()

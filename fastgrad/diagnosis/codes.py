@@ -477,14 +477,14 @@ CODES: dict[str, Code] = {
     ),
     "value.parameter": Code(
         "the parameter in place of its gradient",
-        "{grads} {are} {parameter} itself, not the gradient.",
+        "{grads} {are} {named} {themselves}, not the gradient.",
         "Return the gradient, not the parameter.",
         "{right}",
         line="{grad} = {array}",
     ),
     "value.step_taken": Code(
         "the updated parameter in place of the gradient",
-        "{grads} {are} the parameter after a step of gradient descent (times {factor}).",
+        "{grads} {are} the {parameters} after a step of gradient descent (times {factor}), not the gradient.",
         "Return the gradient, not the updated parameter.",
         "{right}",
         line="{grad} = {array} + {factor} * ({right_side})",

@@ -75,6 +75,7 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
         "wrong": gradient_name(ground, cause),
         "once": "the gradient" if cause.kind == "Z" else gradient_name(ground, cause),
         "parameter": _parameter_name(ground, cause, tensor),
+        "named": listed(_parameter_name(ground, c, tensor_of(ground, c)) for c in sorted(causes, key=_place)),
         "other": _other(ground, cause, tensor),
         "m": ground.samples,
         "loss": ground.problem.network.loss,
@@ -88,11 +89,25 @@ def _fields(ground: Ground, causes: list[Cause], cause: Cause, place: str) -> di
     }
 
 
-_VERBS = {"are": "is", "were": "was", "have": "has", "hold": "holds", "lack": "lacks", "belong": "belongs"}
+def _place(cause: Cause) -> tuple[int, str]:
+    """Return what puts causes into the order of their layers, W before b."""
+    return cause.layer, cause.kind
+
+
+_VERBS = {
+    "are": "is",
+    "were": "was",
+    "have": "has",
+    "hold": "holds",
+    "lack": "lacks",
+    "belong": "belongs",
+    "themselves": "itself",
+    "parameters": "parameter",
+}
 
 
 def _verbs(mark: str, many: bool) -> dict[str, object]:
-    """Return verbs for one or for several."""
+    """Return verbs, and other words, for one or for several."""
     return {f"{several}{mark}": several if many else one for several, one in _VERBS.items()}
 
 

@@ -68,7 +68,11 @@ class How:
             self._require_what_goes_with(named(self.method))
         elif self.directions is not None:
             raise InputError("directions go with method directional, found method auto")
-        require("tolerance", self.allowed, float, "a positive number", lambda multiple: np.isfinite(multiple) and multiple > 0)
+        require("tolerance", self.allowed, float, "a positive number", lambda multiple: multiple > 0)
+        if self.allowed < 1.0:  # meant as a share of an entry, as check_function has it; no number can be right to less
+            raise InputError(
+                f"tolerance counts roundings of an entry and is at least 1, found {self.allowed}; usual is {TOLERANCE:g}"
+            )
         if self.step is not None:
             require("step", self.step, float, "a positive number", lambda h: np.isfinite(h) and h > 0)
         if self.sample is not None:

@@ -31,7 +31,7 @@ Parameters = Mapping[str, Any] | Sequence[Any]
 Arrays = dict[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NetworkGradient:
     """The numerical gradient of a network.
 
@@ -52,6 +52,11 @@ class NetworkGradient:
     error: Arrays
     loss: float
     method: str
+
+    def __repr__(self) -> str:
+        """Return the names and shapes in one line."""
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in self.value.items())
+        return f"<NetworkGradient: {shapes}; loss {self.loss:.7g}, by method {self.method}>"
 
 
 def gradient(

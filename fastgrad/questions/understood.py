@@ -17,12 +17,12 @@ from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical.methods import METHODS, estimate_check
 from fastgrad.reading.description import EXAMPLES
-from fastgrad.report.formatting import counted, duration, listed, plain_text, printable, significant
+from fastgrad.report.formatting import Told, counted, duration, listed, printable, significant
 from fastgrad.report.table import columns
 
 
-@dataclass(frozen=True)
-class Understood:
+@dataclass(frozen=True, repr=False)
+class Understood(Told):
     """A network as it was read, its loss and the estimated work; prints as text.
 
     Attributes
@@ -87,9 +87,9 @@ class Understood:
             "tensors": [_tensor_to_dict(tensor, network) for tensor in self.problem.tensors],
         }
 
-    def __str__(self) -> str:
-        """Return the text, 100 columns wide."""
-        return plain_text(self)
+    def __repr__(self) -> str:
+        """Return the layers in one line."""
+        return f"<Understood: {' -> '.join(_layers(self.problem.network, self.activations))}>"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the text for a person."""
@@ -126,7 +126,7 @@ class Understood:
         return f"{ours}, the same as yours" if self.loss_note is None else f"{ours}; {printable(self.loss_note)}"
 
 
-_NEEDED = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
+_NEEDED = {"hidden": "the activation of the hidden layers", "output": "the activation of the last layer", "loss": "the loss"}
 
 
 def _layers(network: Network, activations: list[str | None]) -> list[str]:

@@ -464,7 +464,7 @@ def missing(description: Description, depth: int) -> UndeclaredError | None:
     """Return the question for what a network of so many layers computes, as far as it was not said."""
     found = (_hidden(description, depth), *_output_and_loss(description, depth))
     items = [item for item, value in zip(("hidden", "output", "loss"), found, strict=True) if value is None]
-    what = {"hidden": "the activation of the hidden layers", "output": "that of the last layer", "loss": "the loss"}
+    what = {"hidden": "the activation of the hidden layers", "output": "the activation of the last layer", "loss": "the loss"}
     words = ", ".join(what[item] for item in items)
     if not items:
         return None

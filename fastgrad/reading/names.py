@@ -232,7 +232,8 @@ def find_vectors(arrays: Mapping[str, Any], description: Description, sizes: Col
     gradients = list(grads) or [name for name in vectors if name not in params and _speaks_of_gradient(name)]
     parameters = list(params) or [name for name in vectors if name not in gradients]
     if len(parameters) != 1:
-        raise ask(f"{listed(parameters)} could each be the vector of all parameters", "params")
+        which = f"{listed(parameters)} could each be" if parameters else "no array has the size of"
+        raise ask(f"{which} the vector of all parameters", "params")
     if len(gradients) > 1:
         raise ask(f"{' and '.join(gradients)} could each be the gradient of {parameters[0]}", "grads")
     given = [(name, item) for names, item in ((parameters, "params"), (gradients, "grads")) for name in names if name]
@@ -264,7 +265,7 @@ def named_parts(
 
     Where the mapping holds only parameters, their names may be any; its own order then stands.
     """
-    company = _without_company(parameters) if only_parameters else parameters
+    company = _without_company(parameters, gradients) if only_parameters else parameters
     if description.params is not None:
         names = [_taken(parameters, name, "params") for name in description.params]
         if len(set(names)) < len(names):
@@ -293,8 +294,11 @@ _LEFT_BY_FORWARD = re.compile(r"(?i)d?_?(a|z|h|x|y|act|pre|net|activations?|cach
 """Names of what a forward pass leaves beside the parameters: A0, Z1, cache, …"""
 
 
-def _without_company(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a dict without what is no parameter by its name, and without gradients, where the rest has the usual names."""
+def _without_company(parameters: Mapping[str, Any], gradients: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a dict without what is no parameter by its name, and without gradients, where the rest has the usual names.
+
+    A single number without a gradient, such as a learning rate, is no parameter either.
+    """
     said = {name: parse(name) for name in parameters}
     usual = {(one.kind, one.layer) for one in said.values() if one is not None and one.kind is not None and not one.gradient}
 
@@ -302,6 +306,8 @@ def _without_company(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         one = said[name]
         if one is None or _LEFT_BY_FORWARD.fullmatch(name) or name.lower() in INPUT_NAMES[0] + LABEL_NAMES[0]:
             return True
+        if one.kind is None and not one.gradient and shape_of(parameters[name]) == ():
+            return _with_gradient(_part(name, parameters[name]), gradients).gradient is None
         return one.gradient and (one.kind is None or (one.kind, one.layer) in usual)
 
     rest = {name: value for name, value in parameters.items() if not is_company(name)}

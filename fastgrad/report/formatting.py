@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from html import escape
 from typing import Any
 
 from rich.console import Console
@@ -64,6 +65,18 @@ def plain_text(renderable: Any) -> str:
     console = Console(file=stream, width=TEXT_WIDTH, color_system=None, force_terminal=False, force_jupyter=False, _environ={})
     console.print(renderable)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()).strip("\n")
+
+
+class Told:
+    """An answer that is no report: it prints as its text for a terminal, in a notebook as well."""
+
+    def __str__(self) -> str:
+        """Return the text, 100 columns wide."""
+        return plain_text(self)
+
+    def _repr_html_(self) -> str:
+        """Return the text as notebooks show it."""
+        return f"<pre>{escape(str(self))}</pre>"
 
 
 def listed(names: list[str], most: int = 6) -> str:

@@ -29,7 +29,7 @@ from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.textbook import TEXTBOOK, Losses, difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
-from fastgrad.report.formatting import allowed_threads, counted, duration
+from fastgrad.report.formatting import Told, allowed_threads, counted, duration
 from fastgrad.report.table import columns
 
 LARGEST, SMALLEST = 1e-1, 1e-13
@@ -90,8 +90,8 @@ class Curve:
         return tuple(step for step, error in zip(self.steps, self.errors, strict=True) if error < THRESHOLD)
 
 
-@dataclass(frozen=True)
-class Sweep:
+@dataclass(frozen=True, repr=False)
+class Sweep(Told):
     """Error curves of a network.
 
     Attributes
@@ -120,6 +120,10 @@ class Sweep:
     on_kink: bool
     seconds: float
     threads: int
+
+    def __repr__(self) -> str:
+        """Return the network and the curves in one line."""
+        return f"<Sweep: {self.description}; {', '.join(curve.name for curve in self.curves)}>"
 
     @property
     def steps(self) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fastgrad.errors import FunctionError, InputError, Interrupted
+from fastgrad.errors import FunctionError, InputError, Interrupted, quoted
 from fastgrad.model.forward import UNIT_ROUNDOFF, claim_roundoff
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import norm
@@ -73,6 +73,8 @@ def check_backward(
     InputError
         If the arrays and the description make no network.
     """
+    if not callable(backward):
+        raise InputError(f"backward must be a function, called as backward(parameters, X, Y); found {quoted(backward)}")
     given = understand(parameters, X, Y, description, masks)
     try:
         trials, observations = _Trials(check_problem, backward, given, seed).run()

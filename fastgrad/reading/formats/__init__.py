@@ -66,6 +66,8 @@ def load_arrays(path: PathLike) -> dict[str, Raw]:
         If there is no such file, if it is of no format that is known, is damaged, holds a pickle, or needs more memory than
         there is; the message begins with the file.
     """
+    if not os.fspath(path):  # to Path it is the folder that one stands in
+        raise InputError("the name of a file is empty")
     try:
         return _streamed() if path == STDIN else _format_of(path).read(path)
     except InputError as error:

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import sys
+import weakref
 from collections.abc import Iterator
 from typing import IO
 
@@ -47,6 +48,10 @@ def size_of(stream: IO[bytes]) -> int:
     return size
 
 
+_CAME_IN: weakref.WeakKeyDictionary[IO[bytes], bytes] = weakref.WeakKeyDictionary()
+"""What came in by the standard input, which can be read once; a command may need it for two things."""
+
+
 def standard_input() -> IO[bytes]:
     """Return what comes in by the standard input, as long as it fits into half of the memory.
 
@@ -58,7 +63,11 @@ def standard_input() -> IO[bytes]:
     most = machine.available_memory() // 2
     if sys.stdin is None or sys.stdin.isatty():
         raise InputError("nothing comes in by the standard input; write: fastgrad check - < model.npz")
-    contents = sys.stdin.buffer.read(most + 1)
+    contents = _CAME_IN.get(sys.stdin.buffer)
+    if contents is None:
+        contents = _CAME_IN[sys.stdin.buffer] = sys.stdin.buffer.read(most + 1)
+    if not contents:
+        raise InputError("nothing came in by the standard input")
     if len(contents) > most:
         raise InputError(f"more than {most / 2**30:,.1f} GiB come in by the standard input; write them into a file first")
     return io.BytesIO(contents)
