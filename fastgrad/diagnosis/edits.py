@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from fastgrad.diagnosis.lines import (
     Place,
     Scene,
     Tree,
-    UnfitError,
     activation_name,
     children,
     count,
@@ -28,6 +27,7 @@ from fastgrad.diagnosis.lines import (
     number,
 )
 from fastgrad.diagnosis.mistakes import Cause
+from fastgrad.diagnosis.variants import AT_ONCE, Spot, put, spots, stacks
 from fastgrad.model.forward import UNIT_ROUNDOFF
 from fastgrad.model.network import Array, Offsets
 
@@ -38,8 +38,6 @@ FAR_OFF = 2
 SHALLOW = 8
 MOST_NUMBERS = 2**15
 """Examples times units of the fingerprint, at most, where a layer has fewer examples than that: of many examples one unit."""
-AT_ONCE = 2**21
-"""Numbers of flows that are compared at once, 16 MiB."""
 MOST_WHOLE, MOST_WHOLE_NUMBERS = 40, 2**25
 """Edits that are followed of those whose fingerprint fits; and the numbers that their whole flows, or tensors, may have."""
 AS_USUAL = 0.2
@@ -221,14 +219,6 @@ LARGE = 2**20
 """Examples times parameters from which a network is large."""
 WIDEST = 12
 """Units of a layer up to which each is tried in the place of all."""
-
-
-def changes(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
-    """Yield a line with one edit, at its root or further in."""
-    yield from _at(scene, tree, place)
-    for k, part, where in children(tree, place):
-        for cost, changed in changes(scene, part, where):
-            yield cost, (*tree[:k], changed, *tree[k + 1 :])
 
 
 def _at(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
@@ -521,15 +511,59 @@ def _multiples(predicted: Array, claimed: Array, tolerance: float) -> Truth:
     return fits
 
 
-def _twice(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float, Tree, Tree]]:
-    """Yield the usual writings of a line with two usual edits: what both cost, the line, and as it should be."""
+class Variant(NamedTuple):
+    """A line with an edit: its cost, the line before it, where the edit is, what stands there, and the line as it should be."""
+
+    cost: float
+    line: Tree
+    path: tuple[int, ...]
+    part: Tree
+    right: Tree
+
+    @property
+    def tree(self) -> Tree:
+        """The line after the edit."""
+        return put(self.line, self.path, self.part)
+
+
+def _twice(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[Spot, list[Variant]]]:
+    """Yield the usual writings of a line with two usual edits, by the place of the second one."""
     ground = scene.ground
     most = BOTH if ground.samples * ground.problem.network.size <= LARGE else BOTH_IN_LARGE
     for line in lines[:1]:
-        for first, once in changes(scene, line, place):
-            if first <= USUAL:
-                rest = ((first + second, tree) for second, tree in changes(scene, once, place))
-                yield from ((cost, tree, line) for cost, tree in rest if cost <= most)
+        for first in spots(line, place):
+            for cost, part in _at(scene, first.tree, first.place):
+                if cost <= USUAL:
+                    yield from _changed(scene, put(line, first.path, part), place, line, cost, most)
+
+
+def _once(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[Spot, list[Variant]]]:
+    """Yield every line with one edit, by the place of it."""
+    for line in lines:
+        yield from _changed(scene, line, place, line)
+        whole = [*(_fewer_examples(scene, line) if place == "units" else ()), *_misplaced(scene, line, place)]
+        yield Spot((), line, place), [Variant(cost, line, (), part, line) for cost, part in whole]
+
+
+def _changed(
+    scene: Scene, line: Tree, place: Place, right: Tree, spent: float = 0.0, most: float = np.inf
+) -> Iterator[tuple[Spot, list[Variant]]]:
+    """Yield the edits of a line, by their place."""
+    for spot in spots(line, place):
+        changes = ((spent + cost, part) for cost, part in _at(scene, spot.tree, spot.place))
+        yield spot, [Variant(cost, line, spot.path, part, right) for cost, part in changes if cost <= most]
+
+
+def _tried(scene: Scene, lines: list[Tree], place: Place, shape: tuple[int, ...]) -> Iterator[tuple[list[Variant], Array]]:
+    """Yield the edits of a line, or the pairs of edits, some at a time, and what each gives on the fingerprint."""
+    for spot, variants in (_twice if scene.is_usual else _once)(scene, lines, place):
+        if not variants:
+            continue
+        for chosen, values in stacks(scene, variants[0].line, place, spot, [one.part for one in variants]):
+            try:
+                yield [variants[k] for k in chosen], np.broadcast_to(values, (len(chosen), *shape))
+            except ValueError:
+                continue
 
 
 def flow_edits(ground: Ground, layer: int, above: Flow | None, pairs: bool = False) -> list[tuple[Cause, Flow]]:
@@ -538,36 +572,24 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None, pairs: bool = Fal
     sizes = [0 if one is None else one.size for one in (marks.weights, marks.bias)]
     if sum(sizes) < (LEAST_FOR_PAIRS if pairs else 1):
         return []
-    inputs, deltas_size = ground.inputs(layer)[:, marks.columns], ground.samples * marks.units.size
+    inputs = ground.inputs(layer)[:, marks.columns]
     found: list[tuple[float, Edit]] = []
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
         scene = Scene(ground, layer, above, None, late, marks.units, marks.columns, is_usual=pairs)
         scale = 1.0 / ground.samples if late else 1.0
-        seen: set[Tree] = set()
-        waiting: list[tuple[float, Edit, Array]] = []
-        lines = flow_lines(ground, layer, late)
-        for cost, tree, line in _twice(scene, lines, "units") if pairs else _once(scene, lines, "units"):
-            if tree in seen:
-                continue
-            seen.add(tree)
-            delta = _evaluated(scene, tree, (ground.samples, marks.units.size))
-            if delta is not None:
-                waiting.append((cost, Edit(tree, line, late, count=1 + pairs), scale * delta))
-            if len(waiting) * deltas_size >= AT_ONCE:
+        fitting: list[tuple[float, Variant]] = []
+        waiting: list[tuple[list[Variant], Array]] = []
+        held = 0
+        for variants, deltas in _tried(scene, flow_lines(ground, layer, late), "units", (ground.samples, marks.units.size)):
+            waiting.append((variants, scale * deltas))
+            held += deltas.size
+            if held >= AT_ONCE:
                 ground.tick(layer)
-                found += _sieved(waiting, inputs, marks)
-                waiting = []
-        found += _sieved(waiting, inputs, marks) if waiting else []
+                fitting += _sieved(waiting, inputs, marks)
+                waiting, held = [], 0
+        fitting += _sieved(waiting, inputs, marks) if waiting else []
+        found += _edits_of(fitting, late, pairs)
     return _whole_flows(ground, layer, above, sorted(found, key=lambda pair: pair[0]))
-
-
-def _once(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float, Tree, Tree]]:
-    """Yield every line with one edit: what that costs, the line, and as it should be."""
-    for line in lines:
-        yield from ((cost, tree, line) for cost, tree in changes(scene, line, place))
-        if place == "units":
-            yield from ((cost, tree, line) for cost, tree in _fewer_examples(scene, line))
-        yield from ((cost, tree, line) for cost, tree in _misplaced(scene, line, place))
 
 
 def _fewer_examples(scene: Scene, line: Tree) -> Iterator[Change]:
@@ -586,19 +608,22 @@ def _with_count(tree: Tree, leaf: Tree) -> Tree:
     return tuple(_with_count(part, leaf) if isinstance(part, tuple) else part for part in tree)
 
 
-def _evaluated(scene: Scene, tree: Tree, shape: tuple[int, ...]) -> Array | None:
-    try:
-        values = scene.part(tree, "units" if shape[0] == scene.ground.samples else "weights").values
-        return np.broadcast_to(values, shape)
-    except (UnfitError, ValueError):
-        return None
+def _edits_of(fitting: list[tuple[float, Variant]], late: bool, pairs: bool) -> list[tuple[float, Edit]]:
+    """Return the edits that make lines, each line once, with what speaks against them."""
+    edits: dict[Tree, tuple[float, Edit]] = {}
+    for cost, variant in fitting:
+        tree = variant.tree
+        if tree not in edits:
+            edits[tree] = cost, Edit(tree, variant.right, late, count=1 + pairs)
+    return list(edits.values())
 
 
-def _sieved(waiting: list[tuple[float, Edit, Array]], inputs: Array, marks: Fingerprint) -> list[tuple[float, Edit]]:
+def _sieved(waiting: list[tuple[list[Variant], Array]], inputs: Array, marks: Fingerprint) -> list[tuple[float, Variant]]:
     """Return the edits that a claim can be, those first that are all of it without a factor."""
-    deltas = np.stack([delta for *_, delta in waiting])
-    exact = np.zeros((2, len(waiting)), dtype=bool)
-    fits = np.zeros(len(waiting), dtype=bool)
+    variants = [one for some, _ in waiting for one in some]
+    deltas = np.concatenate([stack for _, stack in waiting])
+    exact = np.zeros((2, len(variants)), dtype=bool)
+    fits = np.zeros(len(variants), dtype=bool)
     for k, (claimed, predicted) in enumerate(
         ((marks.weights, deltas.transpose(0, 2, 1) @ inputs), (marks.bias, deltas.sum(axis=1)))
     ):
@@ -611,7 +636,7 @@ def _sieved(waiting: list[tuple[float, Edit, Array]], inputs: Array, marks: Fing
         if k == 0 or marks.weights is None:  # behind one unit every db is a multiple of its weights
             fits |= _multiples(rows, claimed.ravel(), marks.tolerance)
     whole = np.logical_and(exact[0], exact[1])
-    return [(waiting[k][0] + PARTLY * (not whole[k]), waiting[k][1]) for k in np.flatnonzero(fits)]
+    return [(variants[k].cost + PARTLY * (not whole[k]), variants[k]) for k in np.flatnonzero(fits)]
 
 
 def _followed(size: int) -> int:
@@ -682,20 +707,14 @@ def tensor_edits(
     found: list[tuple[float, Edit]] = []
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
         scene = Scene(ground, layer, above, flow, late, marks.units, marks.columns, is_usual=pairs)
-        seen: set[Tree] = set()
-        lines = tensor_lines(ground, layer, kind, late)
-        for cost, tree, line in _twice(scene, lines, place) if pairs else _once(scene, lines, place):
-            if tree in seen:
-                continue
-            seen.add(tree)
-            try:
-                values = np.broadcast_to(scene.part(tree, place).values, shape)
-            except (UnfitError, ValueError):
-                continue
-            if _exactly(values.reshape(1, -1), claimed.ravel(), marks.tolerance)[0]:
-                if not _has_names(tree):  # a number that the program has, which is no more evidence than one number is
-                    return []
-                found.append((cost, Edit(tree, line, late, count=1 + pairs)))
+        fitting: list[tuple[float, Variant]] = []
+        for variants, values in _tried(scene, tensor_lines(ground, layer, kind, late), place, shape):
+            fits = _exactly(values.reshape(len(variants), -1), claimed.ravel(), marks.tolerance)
+            fitting += [(variants[k].cost, variants[k]) for k in np.flatnonzero(fits)]
+        edits = _edits_of(fitting, late, pairs)
+        if not all(_has_names(edit.tree) for _, edit in edits):
+            return []  # a number that the program has, which is no more evidence than one number is
+        found += edits
     return _whole_estimates(ground, layer, kind, above, flow, sorted(found, key=lambda pair: pair[0]))
 
 

@@ -9,7 +9,7 @@ code: a place holds (m, n) numbers of a layer's units, weights (n_out, n_in), or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -158,24 +158,36 @@ class Scene:
         if operation in ("number", "count"):
             value = np.float64(self.value_of(tree))
             return Part(value, np.float64(0.0) if self.rounding else None)
-        if operation == "@":
-            return self._contracted(tree, "above", "ways")
-        if operation == "outer":
-            return self._contracted(tree, "units", "inputs")
-        if operation == "sum":
-            return self._summed(tree)
         if operation in ("unit", "head", "example"):
             return self._slipped(tree, place)
         if operation in SLIPS:
             return self._misplaced(tree, place)
         if operation == "examples":
             return self._some_examples(tree, place)
+        return self._combined(tree, [self.part(part, where) for _, part, where in children(tree, place)])
+
+    def combined(self, tree: Tree, values: Sequence[Array]) -> Array:
+        """Return what the operation at the root of a tree makes of the values of its parts; of a stack of values, a stack.
+
+        Raises
+        ------
+        UnfitError
+            If they do not fit.
+        """
+        return np.asarray(self._combined(tree, [Part(one, None) for one in values]).values)
+
+    def _combined(self, tree: Tree, parts: Sequence[Part]) -> Part:
+        """Return what the operation at the root makes of its parts, whose last two axes are those of a line."""
+        operation = tree[0]
+        if operation in ("@", "outer"):
+            return self._contracted(operation, tree[1], *parts)
+        if operation == "sum":
+            return _summed(tree[1], *parts)
         if operation == "f":
-            return self._applied(tree[1], self.part(tree[2], place))
+            return self._applied(tree[1], *parts)
         if operation == "mask":
-            return self._masked(tree, place)
-        left, right = self.part(tree[1], place), self.part(tree[2], place)
-        return _OPERATIONS[operation](left, right)
+            return _masked(tree[1], *parts)
+        return _OPERATIONS[operation](*parts)
 
     def value_of(self, leaf: Tree) -> float:
         """Return the value of a number."""
@@ -209,6 +221,21 @@ class Scene:
         if place == "inputs":
             return widths[self.layer]
         return widths[self.layer + 2] if place == "above" else self._width
+
+    def shape_at(self, place: Place) -> tuple[int, int]:
+        """Return the rows and columns of a place, of the units and inputs that are looked at."""
+        units = len(range(self._width)[self.units]) if isinstance(self.units, slice) else self.units.size
+        if place == "bias":
+            return 1, units
+        if place == "ways":
+            return self.size_at("above"), units
+        if place == "above":
+            return self.ground.samples, self.size_at("above")
+        if place in ("inputs", "weights"):
+            inputs = self.size_at("inputs")
+            columns = len(range(inputs)[self.columns]) if isinstance(self.columns, slice) else self.columns.size
+            return (units if place == "weights" else self.ground.samples), columns
+        return self.ground.samples, units
 
     def named(self, leaf: Tree, place: Place) -> Part | None:
         """Return a named array as it lies at a place; None where it does not fit."""
@@ -441,50 +468,31 @@ class Scene:
 
     # Operations.
 
-    def _contracted(self, tree: Tree, left_place: Place, right_place: Place) -> Part:
+    def _contracted(self, operation: str, how: str, left: Part, right: Part) -> Part:
         """Return Σ over the units above (or over the examples) of one thing times another, or of another operation."""
-        operation, how = tree[0], tree[1]
-        left, right = self.part(tree[2], left_place), self.part(tree[3], right_place)
         if operation == "@":
             n = self.size_at("above")
-            a = Part(*(None if x is None else np.broadcast_to(x, (np.atleast_2d(x).shape[0], n)) for x in left))
-            b = Part(*(None if x is None else np.broadcast_to(x, (n, np.atleast_2d(x).shape[1])) for x in right))
+            a = Part(*(None if x is None else _across(x, n) for x in left))
+            b = Part(*(None if x is None else _down(x, n) for x in right))
         else:  # Σ_s D_sk A_sj: as (k, s) times (s, j)
             m = self.ground.samples
-            a = Part(*(None if x is None else _spread(x, m).T for x in left))
-            b = Part(*(None if x is None else _spread(x, m) for x in right))
+            a = Part(*(None if x is None else _down(x, m).swapaxes(-1, -2) for x in left))
+            b = Part(*(None if x is None else _down(x, m) for x in right))
         if how == "*":
             values = a.values @ b.values
             if not self.rounding:
                 return Part(values, None)
             spread = np.square(a.error) @ np.square(b.values) + np.square(a.values) @ np.square(b.error)
             return Part(values, np.sqrt(spread + np.square(a.values) @ np.square(b.values)) + np.abs(values))
-        if a.values.shape[0] * a.values.shape[1] * b.values.shape[1] > LARGEST:
+        if a.values.size * b.values.shape[-1] > LARGEST or a.values.shape[-2] * b.values.size > LARGEST:
             raise UnfitError
-        first = Part(*(None if x is None else x[:, :, None] for x in a))
-        second = Part(*(None if x is None else x[None] for x in b))
+        first = Part(*(None if x is None else x[..., None] for x in a))
+        second = Part(*(None if x is None else x[..., None, :, :] for x in b))
         if how in ("last", "first"):
             place = slice(-1, None) if how == "last" else slice(1)
-            first, second = (Part(*(None if x is None else x[:, place] for x in part)) for part in (first, second))
-            return _reduced(_times(first, second), 1)
-        return _reduced(_OPERATIONS[how](first, second), 1)
-
-    def _summed(self, tree: Tree) -> Part:
-        how, part = tree[1], self.part(tree[2], "summed")
-        if np.ndim(part.values) < 2:
-            raise UnfitError
-        if how == "sum":
-            return _reduced(part, 0, keep=True)
-        if how == "mean":
-            return _times(_reduced(part, 0, keep=True), Part(np.float64(1.0 / len(part.values)), np.float64(0.0)))
-        if how in ("max", "min"):
-            values = (np.max if how == "max" else np.min)(part.values, axis=0, keepdims=True)
-            return Part(values, None if part.error is None else part.error.max(axis=0, keepdims=True))
-        if how == "first":
-            return Part(*(None if x is None else x[:1] for x in part))
-        if how == "last":
-            return Part(*(None if x is None else x[-1:] for x in part))
-        raise UnfitError
+            first, second = (Part(*(None if x is None else x[..., place, :] for x in part)) for part in (first, second))
+            return _reduced(_times(first, second))
+        return _reduced(_OPERATIONS[how](first, second))
 
     def _applied(self, function: str, part: Part) -> Part:
         apply = self.function(function)
@@ -509,21 +517,50 @@ class Scene:
             name, parameter = parse_activation(function.split("'")[0])
             code = ACTIVATION_CODES[name]
         which = 1 if function == "slope" or function.endswith("'") else 0
-        return lambda x: tabulated(code, parameter, np.ascontiguousarray(np.atleast_2d(x)))[which]
 
-    def _masked(self, tree: Tree, place: Place) -> Part:
-        """Return one thing where another compares so with 0, a third elsewhere."""
-        tested, inside, outside = (self.part(tree[k], place) for k in (2, 3, 4))
-        chosen = _COMPARISONS[tree[1]](tested.values, 0.0)
-        values = np.where(chosen, inside.values, outside.values)
-        if inside.error is None:
-            return Part(values, None)
-        return Part(values, np.where(chosen, inside.error, outside.error))
+        def apply(x: Array) -> Array:
+            rows = np.ascontiguousarray(np.atleast_2d(x))
+            return tabulated(code, parameter, rows.reshape(-1, rows.shape[-1]))[which].reshape(rows.shape)
+
+        return apply
 
 
-def _spread(x: Array, samples: int) -> Array:
+def _summed(how: str, part: Part) -> Part:
+    """Return a sum over the examples, or what stands in its place."""
+    if np.ndim(part.values) < 2:
+        raise UnfitError
+    if how == "sum":
+        return _reduced(part, keep=True)
+    if how == "mean":
+        return _times(_reduced(part, keep=True), Part(np.float64(1.0 / part.values.shape[-2]), np.float64(0.0)))
+    if how in ("max", "min"):
+        values = (np.max if how == "max" else np.min)(part.values, axis=-2, keepdims=True)
+        return Part(values, None if part.error is None else part.error.max(axis=-2, keepdims=True))
+    if how in ("first", "last"):
+        row = np.s_[..., :1, :] if how == "first" else np.s_[..., -1:, :]
+        return _cut(part, row)
+    raise UnfitError
+
+
+def _masked(comparison: str, tested: Part, inside: Part, outside: Part) -> Part:
+    """Return one thing where another compares so with 0, a third elsewhere."""
+    chosen = _COMPARISONS[comparison](tested.values, 0.0)
+    values = np.where(chosen, inside.values, outside.values)
+    if inside.error is None:
+        return Part(values, None)
+    return Part(values, np.where(chosen, inside.error, outside.error))
+
+
+def _down(x: Array, rows: int) -> Array:
+    """Return values with so many rows, each alike where there was one."""
     x = np.atleast_2d(x)
-    return np.broadcast_to(x, (samples, x.shape[1]))
+    return np.broadcast_to(x, (*x.shape[:-2], rows, x.shape[-1]))
+
+
+def _across(x: Array, columns: int) -> Array:
+    """Return values with so many columns, each alike where there was one."""
+    x = np.atleast_2d(x)
+    return np.broadcast_to(x, (*x.shape[:-1], columns))
 
 
 def _cut(part: Part, place: Any) -> Part:
@@ -564,12 +601,13 @@ def _flat(part: Part) -> Part:
     return Part(part.values.ravel(), None if part.error is None else part.error.ravel())
 
 
-def _reduced(part: Part, axis: int, keep: bool = False) -> Part:
-    values = part.values.sum(axis=axis, keepdims=keep)
+def _reduced(part: Part, keep: bool = False) -> Part:
+    """Return the sum over the last axis but one."""
+    values = part.values.sum(axis=-2, keepdims=keep)
     if part.error is None:
         return Part(values, None)
     spread = np.square(part.error) + np.square(part.values)
-    return Part(values, np.sqrt(spread.sum(axis=axis, keepdims=keep)) + np.abs(values))
+    return Part(values, np.sqrt(spread.sum(axis=-2, keepdims=keep)) + np.abs(values))
 
 
 def _plus(left: Part, right: Part) -> Part:
