@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -45,6 +46,29 @@ def listening():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """Give the function that has a folder made, by a function that fills it, once for all processes of a session."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if os.environ.get("PYTEST_XDIST_WORKER") else root
+
+    def folder_of(name, fill):
+        folder, done = root / name, root / f"{name} is done"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # by another process
+            deadline = time.monotonic() + 120.0
+            while not done.exists():
+                assert time.monotonic() < deadline, f"the process that fills {folder} has not done so"
+                time.sleep(0.05)
+            return folder
+        fill(folder)
+        done.touch()
+        return folder
+
+    return folder_of
 
 
 @pytest.fixture(scope="session")

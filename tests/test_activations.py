@@ -7,13 +7,13 @@ itself. Below FLOOR numbers are on their way to underflow and are lost to relati
 import math
 from itertools import product
 
-import numba
 import numpy as np
 import pytest
 from mpmath import mp
 
-from fastgrad.kernels import activations
+from fastgrad.kernels import codes, launch
 from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
+from fastgrad.model.forward import kernel_activation
 from fastgrad.numerical.kinks import one_sided_slopes
 from fastgrad.numerical.steps import SMALL_MOVE
 
@@ -57,21 +57,16 @@ VALUE_BOUND = 6.0
 PRODUCTS = ("silu", "gelu", "gelu_tanh", "mish")
 
 
-@numba.njit(error_model="numpy", fastmath={"contract"})
-def tabulate(code, p, z, moves, local, differences):
-    for i in range(z.size):
-        local[0, i] = activations.value(code, p, z[i])
-        local[1, i] = activations.slope(code, p, z[i])
-        local[2, i] = activations.half_curvature(code, p, z[i])
-        for j in range(moves.size):
-            differences[i, j] = activations.difference(code, p, z[i], moves[j])
-
-
 def table(name, z, moves):
     """Return value, slope and ½f″ at every z, shape (3, Z), and every difference, shape (Z, D)."""
     base, p = parse_activation(name)
-    local, differences = np.empty((3, len(z))), np.empty((len(z), len(moves)))
-    tabulate(ACTIVATION_CODES[base], p, np.array(z, dtype=float), np.array(moves, dtype=float), local, differences)
+    z, code = np.array([z], dtype=float), ACTIVATION_CODES[base]
+    value, units = np.empty_like(z), np.empty((5, *z.shape))
+    launch.tabulate_layer(kernel_activation(code, p), z, value, np.empty_like(z), np.empty_like(z), units, 0)
+    local = np.stack([value[0], units[codes.SLOPE, 0], units[codes.CURVATURE, 0]])
+    differences = np.array([moves] * z.size, dtype=float)
+    for at, row in zip(z[0], differences, strict=True):
+        launch.exact_activation(code, p, at, 1.0, row, 0, row.size)
     return local, differences
 
 

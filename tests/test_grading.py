@@ -69,13 +69,18 @@ if sys.platform == "linux":
     HANDED_IN["s_huge"] = with_line("np.ones((10**5, 10**5))")
 if os.name == "posix":
     HANDED_IN["t_kills"] = with_line("import os; os.kill(os.getppid(), 9)")
-SEED, SECONDS = 4712, 8
+SEED, SECONDS = 4712, 5
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with what everybody is asked for, and what was handed in."""
-    folder = tmp_path_factory.mktemp("course")
+    folder = tmp_path_factory.mktemp("folder")
+    fill(folder)
+    return folder
+
+
+def fill(folder):
     rng = np.random.default_rng(0)
     shapes = {"W1": (4, 3), "b1": 3, "W2": (3, 1), "b2": 1}
     parameters = {name: rng.normal(size=shape) for name, shape in shapes.items()}
@@ -85,20 +90,26 @@ def folder(tmp_path_factory):
     (folder / "submissions").mkdir()
     for name, text in HANDED_IN.items():
         (folder / "submissions" / f"{name}.py").write_text(text, encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
-def course(folder):
+def course(once):
     """What `grade` made of all kinds at once: its folder, the printed text, rows of the table by name, and all files."""
+    folder = once("course", graded)
+    rows = csv.DictReader(io.StringIO((folder / "results" / "grades.csv").read_text(encoding="utf-8")))
+    printed, there = json.loads((folder / "results" / "printed.json").read_text(encoding="utf-8"))
+    return folder, printed, {row["submission"]: row for row in rows}, there
+
+
+def graded(folder):
+    fill(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("FASTGRAD_SECRET", "of the teacher")
         result = run("submissions/*.py", "--seed", SEED, "--points", "dW1=3,calls=2", "--timeout", SECONDS, "--jobs", 2)
     assert result.exit_code == 0, result.output
-    rows = csv.DictReader(io.StringIO((folder / "results" / "grades.csv").read_text(encoding="utf-8")))
     there = sorted(path.name for path in (*folder.iterdir(), *(folder / "submissions").iterdir()))
-    return folder, result.output, {row["submission"]: row for row in rows}, there
+    (folder / "results" / "printed.json").write_text(json.dumps([result.output, there]), encoding="utf-8")
 
 
 def run(*arguments, to="results"):

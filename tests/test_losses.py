@@ -6,12 +6,11 @@ Bounds are in unit roundoffs of the sum of absolute terms. A probability has the
 
 from itertools import product
 
-import numba
 import numpy as np
 import pytest
 from mpmath import mp
 
-from fastgrad.kernels import codes, losses
+from fastgrad.kernels import codes, launch
 from fastgrad.kernels.records import Loss, Moves
 from fastgrad.numerical.steps import SMALL_MOVE
 
@@ -45,48 +44,28 @@ LOGITS = (
 )
 
 
-@numba.njit(error_model="numpy", fastmath={"contract"})
-def tabulate(code, p, outputs, top):
-    loss = Loss(code, p, outputs, top)
-    if code < codes.COUPLED:
-        value, top[0] = losses.tabulate_sample(loss, 0)
-    else:
-        value, top[0] = losses.tabulate_coupled(loss, 0)
-    return value
-
-
-@numba.njit(error_model="numpy", fastmath={"contract"})
-def differences(code, p, outputs, top, work, bound, total):
-    """Add to total the loss's change under the moves in the first rows of work."""
-    columns = np.uint64(total.size)
-    loss, moves = Loss(code, p, outputs, top), Moves(work, 0, columns, columns)
-    losses.add_difference(loss, 0, bound, moves, outputs.shape[2], total)
-
-
-@numba.njit(error_model="numpy", fastmath={"contract"})
-def single(code, p, outputs, top, k, moves, work, result):
-    for c in range(moves.size):
-        result[c] = losses.single_difference(Loss(code, p, outputs, top), 0, k, moves[c], work)
-
-
 def table(code, a, y, factor=1.0, p=0.0):
     outputs, top = np.zeros((codes.OUTPUT_PLANES, 1, len(a))), np.zeros(1, dtype=np.int64)
     outputs[codes.OUTPUT, 0], outputs[codes.TARGET, 0], outputs[codes.FACTOR] = a, y, factor
-    return tabulate(code, p, outputs, top), outputs, top
+    value = np.empty(1)
+    tabulate = launch.tabulate_loss if code < codes.COUPLED else launch.tabulate_coupled_loss
+    tabulate(Loss(code, p, outputs, top), value)
+    return value[0], outputs, top
 
 
 def by_rows(code, outputs, top, moves, bound, p=0.0):
     """Differences under the moves of shape (n, C), by the kernel that takes rows."""
     total = np.zeros(moves.shape[1])
     work = np.concatenate([moves.ravel(), np.full(2 * moves.shape[1], np.nan)])
-    differences(code, p, outputs, top, work, bound, total)
+    columns = moves.shape[1]
+    launch.exact_loss(Loss(code, p, outputs, top), 0, bound, Moves(work, 0, columns, columns), len(moves), total)
     return total
 
 
 def alone(code, outputs, top, k, moves, p=0.0):
     """Differences where output k alone moves."""
-    result = np.empty(len(moves))
-    single(code, p, outputs, top, k, np.array(moves, dtype=float), np.empty(outputs.shape[2]), result)
+    result, work = np.zeros(len(moves)), np.empty(outputs.shape[2])
+    launch.exact_single(Loss(code, p, outputs, top), 0, k, np.array(moves, dtype=float), 0, len(moves), work, result)
     return result
 
 

@@ -11,7 +11,7 @@ import reference
 from backward import gradient, loss_value
 from mistakes import MISTAKES
 
-NETWORKS = min(max(2, problems.NETWORKS // 15), 12)
+NETWORKS = min(max(2, problems.NETWORKS // 30), 12)
 """Few beside the 240 that bench/test_detection.py takes."""
 METHODS = ("parameter", "preactivation", "textbook")
 
