@@ -8,10 +8,12 @@ inputs and labels, another number of examples where the mutant allows it.
 
 from __future__ import annotations
 
+import signal
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -28,8 +30,32 @@ CHANGED, SAME = 1e-9, 1e-12
 """Share of the largest entry by which a gradient must change to be a case, and below which a tensor is as it was."""
 FITS = 1e-7
 """Share of the largest entry to which a prediction must agree: constants that were fitted carry the claim's rounding."""
+RUNS, THINKS = 2.0, 20.0
+"""Seconds of the processor that a mutant may run, and that a diagnosis may take: what takes longer is no case, or silent."""
+DRAWS = 3000
+"""Pairs of changes that are drawn at most: a source with few lines has few pairs that run and differ."""
 NAMES, NAME = 70, "a name for another"
 """Of exchanged names, which are most of all mutants, so many of a source are drawn."""
+
+
+class TimeUp(BaseException):
+    """The seconds of the processor are over; no error that code under test would catch."""
+
+
+@contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise `TimeUp` when so many seconds of the processor are over."""
+
+    def stop(*_: Any) -> None:
+        raise TimeUp
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,14 +148,15 @@ class Source:
 
     def _some(self, draw: np.random.Generator) -> Iterator[tuple[tuple[str, ...], str, Any]]:
         found = list(mutator.mutants(self.text, self.functions))
-        while True:
+        while found:
             mutant = _drawn_by_kind(found, draw)
+            found.remove(mutant)
             yield (mutant.kind,), f"line {mutant.line}: {mutant.before} -> {mutant.after}", mutant.tree
 
     def _pairs(self, draw: np.random.Generator, on_one_line: bool) -> Iterator[tuple[tuple[str, ...], str, Any]]:
         """Yield two changes at once, a kind drawn before a mutant of that kind, so that names are not most."""
         found = list(mutator.mutants(self.text, self.functions))
-        while True:
+        for _ in range(DRAWS):
             first = _drawn_by_kind(found, draw)
             if self._case((), "", first.tree) is None:
                 continue
@@ -177,11 +204,11 @@ def _called(space: dict[str, Any], point: Point) -> dict[str, Any] | None:
     """Return the gradients as arrays of the parameters' size; None where there are none."""
     parameters = {name: array.copy() for name, array in point.parameters.items()}
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings(), redirect_stdout(StringIO()):
+        with limited(RUNS), np.errstate(all="ignore"), warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             gradients = space["backward"](parameters, point.X.copy(), point.Y.copy())
             found = {name: np.array(value, dtype=np.float64) for name, value in gradients.items()}
-    except Exception:
+    except (Exception, TimeUp):
         return None
     if not all(isinstance(name, str) and name and np.isfinite(array).all() for name, array in found.items()):
         return None
@@ -220,10 +247,21 @@ class Outcome:
     what: str
     accused: tuple[str, ...] = ()
     codes: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 def judged(case: Case) -> Outcome:
-    """Check a case and hold the prediction against the mutant at the fresh point."""
+    """Check a case and hold the prediction against the mutant at the fresh point; silent where that takes too long."""
+    start = time.process_time()
+    try:
+        with limited(THINKS):
+            outcome = _judged(case)
+    except TimeUp:
+        outcome = Outcome(case, "silent", codes=("timed out",))
+    return replace(outcome, seconds=time.process_time() - start)
+
+
+def _judged(case: Case) -> Outcome:
     point = case.first
     try:
         report = fastgrad.check(point.parameters, case.gradient, point.X, point.Y, **case.options)

@@ -16,12 +16,13 @@ import numpy as np
 
 from fastgrad.diagnosis.codes import BY_EXAMPLES, BY_OUTPUTS, BY_WIDTHS, CODES
 from fastgrad.diagnosis.edits import Edit
-from fastgrad.diagnosis.forms import CLEAR, Explanation, described_entries, picture
 from fastgrad.diagnosis.ground import Ground, Kind
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.names import gradient_name, listed
+from fastgrad.diagnosis.patterns import described_entries, picture
 from fastgrad.diagnosis.predict import Prediction, drawn, tell_apart
 from fastgrad.diagnosis.search import State, is_named, search
+from fastgrad.diagnosis.subjects import CLEAR, Explanation
 from fastgrad.diagnosis.words import fill, readings, sentences, wrong_line
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical

@@ -16,10 +16,10 @@ import numpy as np
 
 from fastgrad.diagnosis.candidates import FAMILIES, Candidates
 from fastgrad.diagnosis.declared import Form, Shape, inward, problem_of
-from fastgrad.diagnosis.forms import CLEAR
 from fastgrad.diagnosis.ground import Truth
 from fastgrad.diagnosis.last_layer import LastLayer
 from fastgrad.diagnosis.penalties import Penalties
+from fastgrad.diagnosis.subjects import CLEAR
 from fastgrad.errors import InputError
 from fastgrad.model.conventions import same_loss
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, base_point, growth, penalty_value

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.diagnosis.forms import CLEAR
 from fastgrad.diagnosis.ground import Truth
+from fastgrad.diagnosis.subjects import CLEAR
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import least_squares
 

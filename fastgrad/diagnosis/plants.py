@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from fastgrad.diagnosis import diagnose
-from fastgrad.diagnosis.forms import Subject, subject, wrong_values
+from fastgrad.diagnosis.forms import wrong_values
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.diagnosis.names import gradient_name
+from fastgrad.diagnosis.subjects import Subject, subject
 from fastgrad.diagnosis.words import readings
 from fastgrad.judging.verdict import judge
 from fastgrad.model.network import Array, Problem

@@ -13,10 +13,11 @@ import numpy as np
 
 from fastgrad.diagnosis.constants import factors_at
 from fastgrad.diagnosis.edits import Edit
-from fastgrad.diagnosis.forms import Subject, form_of, subject
+from fastgrad.diagnosis.forms import form_of
 from fastgrad.diagnosis.ground import KINDS, Flow, Ground
 from fastgrad.diagnosis.lines import Place, Scene, activation_name, estimate_of, flow_of
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
+from fastgrad.diagnosis.subjects import Subject, subject
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes
 from fastgrad.model.forward import base_point

@@ -18,20 +18,11 @@ import numpy as np
 
 from fastgrad.diagnosis.constants import is_short, of_examples
 from fastgrad.diagnosis.edits import again, again_in_tensor, flow_edits, tensor_edits
-from fastgrad.diagnosis.forms import (
-    CLEAR,
-    Explanation,
-    Subject,
-    edited,
-    explain,
-    factor_cost,
-    half_of,
-    nearest_constant,
-    subject,
-    telling,
-)
+from fastgrad.diagnosis.explaining import edited, explain
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
+from fastgrad.diagnosis.multiples import factor_cost, nearest_constant
+from fastgrad.diagnosis.subjects import CLEAR, Explanation, Subject, half_of, subject, telling
 from fastgrad.model.network import Array, Offsets
 from fastgrad.model.product import least_squares
 

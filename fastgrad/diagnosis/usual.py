@@ -1,0 +1,123 @@
+"""How the lines of a backward pass are usually written, each as several trees: a change of any of them may be the mistake."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastgrad.diagnosis.ground import Ground, Kind
+from fastgrad.diagnosis.lines import ARRIVES, Scene, Tree, activation_name, count, name, number
+
+
+def _slopes(ground: Ground, layer: int) -> list[Tree]:
+    """Return the usual writings of f′ of a layer."""
+    A, Z, one = name("A"), name("Z"), number(1.0)
+    general: Tree = ("f", "slope", Z)
+    if ground.problem.mask(layer + 1) is not None:
+        return [("*", name("mask"), general)]
+    activation = activation_name(ground, layer)
+    if activation == "tanh":
+        value: Tree = ("f", "f", Z)
+        return [("-", one, ("**", A, number(2.0))), ("-", one, ("*", A, A)), ("-", one, ("**", value, number(2.0))), general]
+    if activation == "sigmoid":
+        value = ("f", "f", Z)
+        return [("*", A, ("-", one, A)), ("*", value, ("-", one, value)), general]
+    if activation == "relu":
+        return [("f", "step", Z), ("f", "step", A)]
+    if activation == "leaky_relu":
+        below = number(ground.problem.network.activation_parameters[layer])
+        return [("mask", ">", Z, one, below), general]
+    if activation == "softplus":
+        return [("/", one, ("+", one, ("f", "exp", ("*", number(-1.0), Z)))), general]
+    return [general]
+
+
+def _with_slope(ground: Ground, layer: int, arrived: Tree) -> list[Tree]:
+    lines: list[Tree] = [("*", arrived, slope) for slope in _slopes(ground, layer)]
+    if ground.problem.mask(layer + 1) is None:
+        activation = activation_name(ground, layer)
+        if activation == "sigmoid":
+            lines.append(("*", ("*", arrived, name("A")), ("-", number(1.0), name("A"))))
+        if activation == "softplus":
+            lines.append(("/", arrived, ("+", number(1.0), ("f", "exp", ("*", number(-1.0), name("Z"))))))
+        if activation == "elu":
+            below: Tree = ("*", arrived, ("+", name("A"), number(ground.problem.network.activation_parameters[layer])))
+            lines.append(("mask", ">", name("Z"), arrived, below))
+        if activation == "relu":
+            lines += [("mask", ">", name(kind), arrived, number(0.0)) for kind in ("Z", "A")]
+    return lines
+
+
+def flow_lines(ground: Ground, layer: int, late: bool) -> list[Tree]:
+    """Return the usual writings of the line that makes ∂J/∂z of a layer."""
+    if layer + 1 < ground.depth:
+        return _with_slope(ground, layer, ARRIVES)
+    error: Tree = ("-", name("A"), name("Y"))
+    network = ground.problem.network
+    scaled = _scaled(ground, error, late)
+    if network.from_logits:
+        return [] if scaled is None else scaled
+    if scaled is None:
+        return [] if late else _with_slope(ground, layer, name("dA"))
+    own = [] if late else _with_slope(ground, layer, name("dA"))
+    return [line for part in scaled for line in _with_slope(ground, layer, part)] + own
+
+
+def _scaled(ground: Ground, error: Tree, late: bool) -> list[Tree] | None:
+    """Return a − y times what the loss has before it; None where the loss is no such."""
+    layer, network = ground.depth - 1, ground.problem.network
+    scene = Scene(ground, layer, None, None)
+    right = ground.right[layer].delta if network.from_logits else ground.right[layer].arrived
+    off = scene.part(error, "units").values
+    with np.errstate(all="ignore"):
+        ratio = right / off
+    place = np.unravel_index(int(np.argmax(np.abs(off))), off.shape)
+    c = float(ratio[place])
+    if not np.isfinite(c) or (np.abs(right - c * off) > 1e-9 * np.abs(right).max(initial=0.0)).any():
+        return None
+    if network.reduction != "mean":
+        return None if late else [error if abs(c - 1.0) < 1e-9 else ("*", number(float(f"{c:.12g}")), error)]
+    c, K = c * ground.samples, network.widths[-1]
+    m: Tree = count("m")
+    lines: list[Tree] = []
+    for factor in (1.0, 2.0):
+        top: Tree = error if factor == 1.0 else ("*", number(factor), error)
+        if abs(c - factor) < 1e-9 * factor:
+            lines.append(top if late else ("/", top, m))
+        if K > 1 and abs(c * K - factor) < 1e-9 * factor:
+            lines += [("/", top, count("K"))] if late else [("/", top, ("*", m, count("K"))), ("/", ("/", top, m), count("K"))]
+    top = ("*", number(float(f"{c:.12g}")), error)
+    return lines or ([top] if late else [("/", top, m)])
+
+
+def _penalties(ground: Ground, layer: int, kind: Kind) -> list[Tree]:
+    """Return the usual writings of the declared penalty's gradient; none where there is none."""
+    claim = ground.claim(layer, kind)
+    if claim is None:
+        return []
+    theta, m = name("W" if kind == "W" else "b"), count("m")
+    l2, l1 = number(claim.l2), number(claim.l1)
+    if claim.l2 and claim.l1:
+        both: Tree = ("+", ("*", l2, theta), ("*", l1, ("f", "sign", theta)))
+        return [both]
+    if claim.l1:
+        return [("*", l1, ("f", "sign", theta))]
+    if claim.l2:
+        shared: Tree = ("*", l2, m)  # λ where the loss has λ/m
+        return [("*", l2, theta), ("*", ("/", shared, m), theta)]
+    return []
+
+
+def tensor_lines(ground: Ground, layer: int, kind: Kind, late: bool) -> list[Tree]:
+    """Return the usual writings of the line of dW or db."""
+    data: Tree = ("outer", "*", name("dZ"), name("A", -1)) if kind == "W" else ("sum", "sum", name("dZ"))
+    m = count("m")
+    shares: list[Tree] = [("/", data, m), ("*", ("/", number(1.0), m), data)] if late else [data]
+    penalties = _penalties(ground, layer, kind)
+    if not penalties:
+        return shares
+    lines: list[Tree] = [("+", share, penalty) for share in shares for penalty in penalties]
+    claim = ground.claim(layer, kind)
+    if late and claim is not None and claim.l2 and not claim.l1:  # one division for both
+        whole: Tree = ("*", ("*", number(claim.l2), m), name("W" if kind == "W" else "b"))
+        lines.append(("/", ("+", data, whole), m))
+    return lines
