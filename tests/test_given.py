@@ -133,6 +133,38 @@ def test_parameters_after_a_step_stand_for_the_gradient(kind):
     assert wrong(check(after, net, learning_rate=0.01)) == {"W2"}
 
 
+@pytest.mark.parametrize("rate", [1e-5, 0.5337, 5.0, 30.0])
+def test_a_step_that_changes_all_parameters_leaves_their_meaning(rate):
+    """Far from the parameters as well, what lies at them less the rate times the gradient is no gradient; and one is one."""
+    net = replace(NET, parameters={n: 0.1 * v for n, v in NET.parameters.items()})
+    right = net.backward(net.parameters, net.X, net.Y)
+    after = {n: W - rate * right[n] for n, W in net.parameters.items()}
+    report = check(after, net, learning_rate=rate)
+    assert report.passed
+    assert "are the parameters after a step" in " ".join(report.notes)
+    assert check(right, net, learning_rate=rate).passed
+    assert wrong(check({**after, "W1": after["W1"] - 0.01 * rate * right["W1"]}, net, learning_rate=rate)) == {"W1"}
+    assert wrong(check({**right, "W1": MISTAKE * right["W1"]}, net, learning_rate=rate)) == {"W1"}
+
+
+def test_a_gradient_of_nothing_but_the_penalty_is_no_step():
+    """A penalty of 1 makes a gradient that is nearly the parameters; so it was read where only their distance counted."""
+    net = replace(NET, l2=1.0, parameters={n: (9.0 if n[0] == "W" else 0.1) * v for n, v in NET.parameters.items()})
+    report = check(net.backward(net.parameters, net.X, net.Y), net, learning_rate=0.01)
+    assert report.passed
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("is_step", [True, False])
+def test_of_one_parameter_the_nearer_reading_is_taken(is_step):
+    """A single number is a multiple of any other."""
+    w, X, Y = 2.0, np.array([[1.0], [2.0]]), np.array([[1.0], [0.5]])
+    right = float((X * (w * X - Y)).mean())
+    claim = {"W1": np.array([[w - 0.25 * right if is_step else right]])}
+    said = {"hidden": "tanh", "output": "identity", "loss": "squared_error", "learning_rate": 0.25}
+    assert fastgrad.check({"W1": np.array([[w]])}, claim, X, Y, **said).passed
+
+
 def test_a_learning_rate_beside_gradients_leaves_them_as_they_are():
     report = check(RIGHT, learning_rate=0.01)
     assert report.passed
