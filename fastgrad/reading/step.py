@@ -56,7 +56,7 @@ def _are_parameters(problem: Problem, values: Array, claimed: list[Tensor], rate
 
 
 def _sine(values: Array, right: Array) -> float:
-    """Return the sine of the angle between values and a gradient or its opposite, to so many decimals; 1 where there is none."""
+    """Return the sine of the angle between values and a gradient or its opposite, to so many decimals; 1 without one."""
     unit, size = right / (norm(right) or 1.0), norm(values)
     sine = norm(values - unit * (unit * values).sum()) / size if size and np.isfinite(size) else 1.0
     return round(float(sine), ALIKE)
