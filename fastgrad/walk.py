@@ -37,6 +37,7 @@ from fastgrad.report import Report, notes
 
 # Most checks need no trials and, where the gradient is right, no diagnosis: these are imported by those that do.
 if TYPE_CHECKING:
+    from fastgrad.report.parts import Finding
     from fastgrad.trials import BackwardReport, Function
 
 AFFORDABLE = 10.0
@@ -272,13 +273,20 @@ def _named(report: Report, ruling: EntryRuling, how: How) -> Report:
         return report
     from fastgrad.diagnosis.declaration import explained
     from fastgrad.diagnosis.elsewhere import elsewhere
+    from fastgrad.diagnosis.tied import parts_left_out
 
-    told = as_declared(ruling)
-    named, prediction = explained(*told, phase(how.progress, "looking for the mistake"))
+    problem, numerical = as_declared(ruling)
+    wrong = {tensor.name for tensor in ruling.judgement.tensors if tensor.verdict == "wrong"}
+    lacking: tuple[Finding, ...] = ()
+    if ruling.shift is not None:
+        problem, lacking = parts_left_out(problem, numerical, wrong)
+        if len(lacking) == len(wrong):
+            return replace(report, findings=lacking)
+    named, prediction = explained(problem, numerical, phase(how.progress, "looking for the mistake"))
     findings = worth_telling(named, ruling.problem)
     if not all(finding.confident for finding in findings):
-        findings = elsewhere(*told) or findings
-    return replace(report, findings=findings, prediction=prediction)
+        findings = elsewhere(problem, numerical) or findings
+    return replace(report, findings=(*lacking, *findings), prediction=None if lacking else prediction)
 
 
 def _loss_note(problem: Problem, base: BasePoint) -> str | None:

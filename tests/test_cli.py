@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from click.testing import CliRunner
 import fastgrad
 from fastgrad import walk
 from fastgrad.errors import InputError
-from fastgrad.reading import modelfile
+from fastgrad.reading import QuestionError, modelfile
 from fastgrad.reading.formats import load_arrays
 from fastgrad.teaching import demo
 from fastgrad_cli import terminal
@@ -567,3 +569,33 @@ def test_the_command_that_a_question_names_answers_it():
     assert command[:2] == ["check", "m.npz"]
     assert {"--bias-column", "--output", "--loss"} <= set(command)
     assert run(*command).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["compare", "sweep", "gradient", "grade"])
+def test_a_question_is_answered_by_the_command_that_asks_it(command, tmp_path):
+    """With all that was typed: what is not understood again is left out, and the answer comes before a lone --."""
+    name = write("repaired", leave_out="hidden")
+    Path("f.py").write_text("def backward(p, X, Y): ...\n", encoding="utf-8")
+    typed = {
+        "compare": ["compare", name, name, "--l2=0.1"],
+        "sweep": ["sweep", "--sample", "5", name],
+        "gradient": ["gradient", name, "--to", "my gradient.npz"],
+        "grade": ["grade", "f.py", "--network", name, "--to", "results"],
+    }[command]
+    question = run(*typed).stderr
+    told = shlex.split(question.partition("The whole command: fastgrad ")[2])
+    assert told == [*typed, "--activations", "relu"] or told == [*typed, "--hidden", "tanh"]
+
+
+def test_the_answer_of_a_question_takes_the_place_of_what_was_typed():
+    question = QuestionError("which", {"layout": "columns,out_in", "classes": "-1,1"})
+    typed = ["check", "--layout", "columns", "--classes=0,1", "--l2", "0.5", "--", "-m.npz"]
+    text = str(terminal._with_command(question, typed))
+    command = "fastgrad check --l2 0.5 --layout columns,out_in --classes=-1,1 -- -m.npz"
+    assert text.endswith(f"The whole command: {command}")
+
+
+def test_compare_in_one_line():
+    write("repaired")
+    assert run("compare", "repaired.npz", "repaired.npz", "-q").stdout.count("\n") == 1
+    assert run("compare", "repaired.npz", "repaired.npz", "-q", "-v").exit_code == 2

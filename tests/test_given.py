@@ -133,6 +133,38 @@ def test_parameters_after_a_step_stand_for_the_gradient(kind):
     assert wrong(check(after, net, learning_rate=0.01)) == {"W2"}
 
 
+@pytest.mark.parametrize("rate", [1e-5, 0.5337, 5.0, 30.0])
+def test_a_step_that_changes_all_parameters_leaves_their_meaning(rate):
+    """Far from the parameters as well, what lies at them less the rate times the gradient is no gradient; and one is one."""
+    net = replace(NET, parameters={n: 0.1 * v for n, v in NET.parameters.items()})
+    right = net.backward(net.parameters, net.X, net.Y)
+    after = {n: W - rate * right[n] for n, W in net.parameters.items()}
+    report = check(after, net, learning_rate=rate)
+    assert report.passed
+    assert "are the parameters after a step" in " ".join(report.notes)
+    assert check(right, net, learning_rate=rate).passed
+    assert wrong(check({**after, "W1": after["W1"] - 0.01 * rate * right["W1"]}, net, learning_rate=rate)) == {"W1"}
+    assert wrong(check({**right, "W1": MISTAKE * right["W1"]}, net, learning_rate=rate)) == {"W1"}
+
+
+def test_a_gradient_of_nothing_but_the_penalty_is_no_step():
+    """A penalty of 1 makes a gradient that is nearly the parameters; so it was read where only their distance counted."""
+    net = replace(NET, l2=1.0, parameters={n: (9.0 if n[0] == "W" else 0.1) * v for n, v in NET.parameters.items()})
+    report = check(net.backward(net.parameters, net.X, net.Y), net, learning_rate=0.01)
+    assert report.passed
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("is_step", [True, False])
+def test_of_one_parameter_the_nearer_reading_is_taken(is_step):
+    """A single number is a multiple of any other."""
+    w, X, Y = 2.0, np.array([[1.0], [2.0]]), np.array([[1.0], [0.5]])
+    right = float((X * (w * X - Y)).mean())
+    claim = {"W1": np.array([[w - 0.25 * right if is_step else right]])}
+    said = {"hidden": "tanh", "output": "identity", "loss": "squared_error", "learning_rate": 0.25}
+    assert fastgrad.check({"W1": np.array([[w]])}, claim, X, Y, **said).passed
+
+
 def test_a_learning_rate_beside_gradients_leaves_them_as_they_are():
     report = check(RIGHT, learning_rate=0.01)
     assert report.passed
@@ -373,6 +405,66 @@ def test_total_gradient_of_tied_weights_is_right_under_both_names():
     assert wrong(fastgrad.check(other, autoencode(CODER, CODED, CODED), CODED, CODED, **given.CODE)) == {"W1", "W2"}
 
 
+TOTAL, OWN = autoencode(CODER, CODED, CODED), autoencode(CODER, CODED, CODED, tied=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "claim", "through"),
+    [
+        ("W1", OWN["W1"], "W2, which is the same array"),
+        ("W2", OWN["W2"], "W1, which is the same array"),
+        ("W1", OWN["W2"].T, "W1 itself: it has that of another name of the same array alone"),
+    ],
+)
+def test_a_use_of_tied_weights_that_is_left_out_is_named(name, claim, through):
+    """The other name's gradient is right: it was the one that was blamed, for a line that nobody wrote."""
+    report = fastgrad.check(CODER, {**TOTAL, name: claim}, CODED, CODED, **given.CODE)
+    assert wrong(report) == {name}
+    assert causes(report) == ["tied.part"]
+    assert report.findings[0].sentence == f"The gradient of {name} leaves out the part through {through}."
+    report = fastgrad.check(CODER, {**TOTAL, name: claim, "b1": 2.0 * TOTAL["b1"]}, CODED, CODED, **given.CODE)
+    assert wrong(report) == {name, "b1"}
+    assert causes(report) == ["tied.part", "factor.two"]
+    assert fastgrad.check(CODER, OWN, CODED, CODED, **given.CODE).passed
+
+
+def test_a_function_that_leaves_out_a_use_of_tied_weights():
+    report = tried(
+        lambda p, X, Y: {**autoencode(p, X, Y), "W2": autoencode(p, X, Y, tied=False)["W2"]}, CODER, CODED, CODED, **given.CODE
+    )
+    assert causes(report) == ["tied.part"]
+
+
+@pytest.mark.parametrize("uses", [2, 1])
+def test_a_use_that_is_left_out_is_named_beside_a_penalty(uses):
+    penalty = {n: 0.1 * CODER[n] for n in ("W1", "W2")}
+    total = {**TOTAL, "W1": TOTAL["W1"] + uses * penalty["W1"], "W2": OWN["W2"] + penalty["W2"]}
+    report = fastgrad.check(CODER, total, CODED, CODED, **given.CODE, l2=0.1)
+    assert (wrong(report), causes(report)) == ({"W2"}, ["tied.part"])
+
+
+def test_a_layer_that_is_used_three_times():
+    """A recurrent layer without inputs in between: each name has the sum over all steps, or lacks a step or two."""
+    draw = np.random.default_rng(2)
+    W, X, Y = draw.normal(size=(3, 3)), draw.normal(size=(7, 3)), draw.normal(size=(7, 3))
+    P = {f"W{layer}": W.copy() for layer in (1, 2, 3)}
+    a = [X]
+    for _ in range(2):
+        a.append(np.tanh(a[-1] @ W))
+    d, own = (a[-1] @ W - Y) / 7, {}
+    for layer in (3, 2, 1):
+        own[f"W{layer}"] = a[layer - 1].T @ d
+        d = (d @ W.T) * (1.0 - a[layer - 1] ** 2)
+    total = sum(own.values())
+    said = {"hidden": "tanh", "output": "identity", "loss": "squared_error", "layout": "rows,in_out"}
+    assert fastgrad.check(P, dict.fromkeys(P, total), X, Y, **said).passed
+    for missing in (["W3"], ["W2", "W3"]):
+        claim = {**dict.fromkeys(P, total), "W1": total - sum(own[name] for name in missing)}
+        report = fastgrad.check(P, claim, X, Y, **said)
+        assert (wrong(report), causes(report)) == ({"W1"}, ["tied.part"])
+        assert f"leaves out the part through {' and '.join(missing)}, which" in report.findings[0].sentence
+
+
 def test_mistakes_beside_tied_weights():
     for off in ("W1", "b1", "b2"):
         report = fastgrad.check(CODER, autoencode(CODER, CODED, CODED, off), CODED, CODED, **given.CODE)
@@ -389,6 +481,26 @@ def test_function_with_tied_weights_and_a_penalty(reduction, uses):
         return {**found, "W1": total, "W2": total.T}
 
     assert tried(backward, CODER, CODED, CODED, **given.CODE, l2=0.1, reduction=reduction).passed
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_a_column_of_ones_beside_a_bias(bias, reduction):
+    """A zero bias that nobody uses, or one that is trained as well: the penalty may leave the column's weights out."""
+    draw = np.random.default_rng(0)
+    X, Y = np.column_stack([draw.normal(size=(8, 3)), np.ones(8)]), draw.normal(size=(8, 2))
+    P = {"W1": draw.normal(size=(4, 5)), "b1": np.full(5, bias), "W2": draw.normal(size=(5, 2)), "b2": np.full(2, bias)}
+    m = len(X) if reduction == "mean" else 1.0
+    a, rest = np.tanh(X @ P["W1"] + P["b1"]), P["W1"].copy()
+    rest[-1] = 0.0
+    d = (a @ P["W2"] + P["b2"] - Y) / m
+    d1 = (d @ P["W2"].T) * (1.0 - a * a)
+    claim = {"W1": X.T @ d1 + 0.3 * rest, "b1": d1.sum(axis=0), "W2": a.T @ d + 0.3 * P["W2"], "b2": d.sum(axis=0)}
+    said = {"hidden": "tanh", "output": "identity", "loss": "squared_error", "l2": 0.3, "reduction": reduction}
+    report = fastgrad.check(P, claim, X, Y, **said)
+    assert report.passed
+    assert "input 3 is a column of ones" in " ".join(report.notes)
+    assert wrong(fastgrad.check(P, {**claim, "W1": MISTAKE * claim["W1"]}, X, Y, **said)) == {"W1"}
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

@@ -2,7 +2,6 @@
 
 import io
 import os
-import shlex
 import struct
 import zipfile
 
@@ -12,7 +11,8 @@ import pytest
 import fastgrad
 from fastgrad import machine
 from fastgrad.errors import InputError
-from fastgrad.reading import Description, interpret_parts, modelfile
+from fastgrad.reading import Description, QuestionError, interpret_parts, modelfile
+from fastgrad.reading.description import ask
 from fastgrad.reading.formats import load_arrays
 from fastgrad.reading.modelfile import load, save, save_arrays
 
@@ -372,26 +372,57 @@ def test_every_complaint_names_the_file(path, changes, message):
         load(path)
 
 
-def test_everything_is_asked_at_once_with_the_whole_command(tmp_path):
+def test_everything_is_asked_at_once(tmp_path):
     """Square arrays under odd names, and nothing said of the network: one question, and its answer is all that it takes."""
     rng = np.random.default_rng(3)
     arrays = {"W1": rng.normal(size=(4, 4)), "b1": rng.normal(size=4), "W2": rng.normal(size=(4, 4)), "b2": rng.normal(size=4)}
     arrays |= {f"d{name}": array for name, array in arrays.items()}
     path = tmp_path / "my model.npz"
     np.savez(path, **arrays, foo=rng.normal(size=(4, 7)), bar=np.resize([0.0, 1.0], (4, 7)))
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(QuestionError) as caught:
         modelfile.load(path, Description(l2=0.5))
-    command = shlex.split(str(caught.value).partition("The whole command: ")[2])
-    assert command[:3] == ["fastgrad", "check", str(path)]
-    options = dict(zip(command[3::2], command[4::2], strict=True))
-    assert options.keys() == {"--l2", "--inputs", "--labels", "--hidden", "--output", "--loss"}
-    options |= {"--inputs": "foo", "--labels": "bar"}
-    said = {name.removeprefix("--").replace("-", "_"): value for name, value in options.items()}
-    with pytest.raises(InputError) as caught:
+    assert caught.value.examples.keys() == {"inputs", "labels", "hidden", "output", "loss"}
+    said = {**caught.value.examples, "inputs": "foo", "labels": "bar"}
+    with pytest.raises(QuestionError) as caught:
         modelfile.load(path, Description(**{**said, "hidden": None}))
-    assert "--hidden tanh" in str(caught.value).partition("The whole command: ")[2]
-    assert "--layout columns,out_in" in str(caught.value).partition("The whole command: ")[2]
+    assert caught.value.examples == {"hidden": "tanh", "layout": "columns,out_in"}
     assert modelfile.load(path, Description(**said, layout="columns,out_in")).samples == 7
+
+
+def test_a_default_holds_where_the_file_says_nothing_itself(path):
+    """In whichever of two forms an item is said, the file's stands; what is said for this one file stands before it."""
+    labels = {"Y": np.array([1, 2, 1, 1, 2]), "output": "softmax", "loss": "softmax_crossentropy"}
+    save_arrays(path, model(hidden="tanh", first_label=1, **labels))
+    network = modelfile.load(path, None, None, Description(activations="relu,sigmoid", l2=0.5, classes="2,3")).network
+    assert network.activations[0] == "tanh"
+    assert any(network.l2)
+    network = modelfile.load(path, Description(hidden="gelu"), None, Description(hidden="relu")).network
+    assert network.activations[0] == "gelu"
+
+
+def test_one_number_is_suggested_as_a_number():
+    assert "(in Python keep_prob=0.8;" in str(ask("what share", "keep_prob"))
+    assert "(in Python layout='rows';" in str(QuestionError("which", {"layout": "rows"}))
+    assert "(in Python classes='-1,1';" in str(ask("which", "classes"))
+
+
+@pytest.mark.parametrize("beside", [(), ("X", "Y")])
+def test_parameters_in_the_second_file_are_no_gradients(path, tmp_path, beside):
+    arrays = model()
+    save_arrays(path, arrays)
+    names = [name for name in arrays if name[0] in "Wb"]
+    second = tmp_path / "second.npz"
+    np.savez(second, **{name: arrays[name] for name in (*names, *beside)})
+    with pytest.raises(
+        InputError, match=rf"second\.npz: there are no gradients in it: its {', '.join(names)} are the parameters"
+    ):
+        modelfile.load(path, None, second)
+    np.savez(second, **{name: 2.0 * arrays[name] for name in names}, **{name: arrays[name] for name in beside})
+    if beside:
+        with pytest.raises(InputError, match=r"beside X, Y, .* are taken for parameters; if they are gradients, call them dW1"):
+            modelfile.load(path, None, second)
+    else:
+        np.testing.assert_array_equal(modelfile.load(path, None, second).claimed[:2], 2.0 * arrays["W1"].ravel()[:2])
 
 
 @pytest.mark.parametrize(("X", "Y"), [("batch_x", "batch_y"), ("img", "target_vector"), ("xb", "yb")])

@@ -303,7 +303,7 @@ def test_the_exit_code_of_many_is_the_gravest(files, code):
 def test_folders_and_patterns(folder):
     (folder / "more").mkdir()
     os.rename("damaged.npz", "more/damaged.npz")
-    names = [line.split()[0] for line in run(".", "-q", code=1).splitlines()[1:]]
+    names = [line.split()[0] for line in run(".", "-q", code=1).splitlines() if ".npz  " in line]
     assert names == ["missing.npz", "planted.npz", "repaired.npz"]
     assert [line.split()[0] for line in run("*ed.npz", "-q").splitlines()[1:]] == ["planted.npz", "repaired.npz"]
     (folder / "empty").mkdir()
@@ -368,6 +368,61 @@ def test_networks_of_a_project(folder):
     assert Path("ran").exists()
     complaint = run("--network", "big", code=2)
     assert "there is no [tool.fastgrad.networks.big] in pyproject.toml; there are small, run." in complaint
+
+
+def test_what_a_file_says_stands_before_the_defaults_of_a_project(folder):
+    """Not before what is typed, nor before the table of a network that is named: these speak of this one file."""
+    settings("[tool.fastgrad]\nhidden = 'tanh'\nloss = 'mse'\n[tool.fastgrad.networks.odd]\nhidden = 'tanh'\n")
+    told = run("repaired.npz", "-v", code=0)
+    assert "relu, relu, sigmoid; binary_crossentropy" in told
+    assert "what a file itself says of hidden, loss stands" in told
+    function = "import numpy as np\ndef backward(p, X, Y): return {f'd{n}': np.zeros(v.shape) for n, v in p.items()}\n"
+    Path("network.py").write_text(function, encoding="utf-8")
+    assert "relu, relu, sigmoid; binary_crossentropy" in run("repaired.npz", "--backward", "network.py:backward", code=1)
+    assert "tanh, tanh, sigmoid" in run("repaired.npz", "--hidden", "tanh", code=1)
+    assert "tanh, tanh, sigmoid" in run("repaired.npz", "--network", "odd", code=1)
+
+
+def test_a_network_may_have_several_files(folder):
+    settings("[tool.fastgrad.networks.all]\nfile = ['repaired.npz', 'planted.npz']\n")
+    told = run("--network", "all", "-q", code=1)
+    assert re.search(r"repaired\.npz +✓ right", told)
+    assert re.search(r"planted\.npz +✗ wrong", told)
+
+
+@pytest.mark.parametrize(("said", "words"), [("file = 3", "a name or a list of names"), ("backward = ['f']", "a name")])
+def test_names_of_files_in_a_table_must_be_names(said, words):
+    settings(f"[tool.fastgrad.networks.odd]\n{said}\n")
+    assert f"odd.{said.split()[0]} must be {words}, in quotes; found" in " ".join(run("--network", "odd", code=2).split())
+
+
+def test_an_error_of_one_of_several_files_stands_in(folder):
+    """Its text is longer than a line, and what follows keeps its distance from the names of the files."""
+    bare()
+    lines = run("repaired.npz", "bare.npz", code=2).splitlines()
+    assert "bare.npz  ! error" in lines
+    told = lines[lines.index("bare.npz  ! error") + 1 :]
+    assert len(told) > 1
+    assert all(line.startswith("    ") for line in told)
+
+
+def test_folders_in_a_folder_are_said_to_be_passed_over(folder):
+    (folder / "models" / "old" / "older").mkdir(parents=True)
+    (folder / "models" / ".git").mkdir()
+    Path("planted.npz").rename("models/old/planted.npz")
+    error = " ".join(run("models", code=2).split())
+    assert "'models' holds neither" in error
+    assert "'models/**/*.npz', in quotes, stands for the files of all folders below" in error
+    Path("repaired.npz").rename("models/repaired.npz")
+    told = " ".join(run("models", code=0).split())
+    assert "only the files in it are taken: old is a folder in it that was not looked into; 'models/**/*.npz'" in told
+    assert "Note" not in run("models/old/planted.npz", code=1)
+    run("models/**/*.npz", code=1)
+
+
+def test_quiet_and_verbose_contradict_each_other():
+    for options in ("-qv", "-vq"):
+        assert "leave out one of the two" in run("repaired.npz", options, code=2)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,17 @@ def test_no_number_is_broken_at_any_width(planted, width):
     assert all(len(line.rstrip()) <= width for line in rendered(planted, width).splitlines())
 
 
+@pytest.mark.parametrize("width", [80, 60, 48])
+def test_a_table_in_lines_breaks_between_its_cells(width):
+    table = columns("parameter", "numpy_gradients.npz", "cpp.npz", "apart, in roundings", "rel. difference")
+    table.add_row("W1", "✓ right", "✓ right", "0.51", "1.2e-16")
+    table.add_row("W2", "right " * 20)
+    lines = rendered(table, width).splitlines()
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert len([line for line in lines if "apart, in roundings 0.51" in line or width == 80]) >= 1
+    assert all(line.startswith("    ") for line in lines if line.split()[0] not in ("W1", "W2", "parameter"))
+
+
 def test_the_table_becomes_lines_where_it_does_not_fit(planted):
     wide, narrow = rendered(planted, 80), rendered(planted, 60)
     assert re.search(r"^ +gradient +verdict +difference", wide, re.M)

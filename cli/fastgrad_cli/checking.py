@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -11,6 +12,7 @@ from fastgrad_cli import terminal
 
 if TYPE_CHECKING:
     from fastgrad.model.network import Problem
+    from fastgrad.reading import Description
     from fastgrad.report import Report
     from fastgrad.report.base import BaseReport
     from fastgrad.trials import BackwardReport
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Asked(NamedTuple):
-    """What was asked: files, the second file of gradients or the function, and how the network is described and checked."""
+    """What was asked: files, the second file of gradients or the function, and how the network is described and checked.
+
+    Of what describes the network, `table` is said of it in pyproject.toml, and `defaults` hold where nothing else is said.
+    """
 
     files: Sequence[str]
     gradients: str | None
@@ -27,6 +32,8 @@ class Asked(NamedTuple):
     infer: bool
     description: dict[str, Any]
     how: dict[str, Any]
+    table: Mapping[str, Any] = MappingProxyType({})
+    defaults: Mapping[str, Any] = MappingProxyType({})
 
 
 DEFAULTS = frozenset({"method", "step", "scheme", "sample", "seed", "threads", "directions", "tolerance"})
@@ -36,6 +43,9 @@ DEFAULTS = frozenset({"method", "step", "scheme", "sample", "seed", "threads", "
 def with_settings(asked: Asked, context: click.Context, network: str | None) -> Asked:
     """Return what was asked with what pyproject.toml says where nothing was typed; of a network, with its file and function.
 
+    The table of a network that was asked for describes that network and stands before what its file says; what the file says
+    stands before the defaults of all.
+
     Raises
     ------
     click.UsageError
@@ -44,31 +54,35 @@ def with_settings(asked: Asked, context: click.Context, network: str | None) -> 
     from fastgrad_cli import settings
 
     found = settings.find(frozenset(asked.description) | DEFAULTS)
-    said: dict[str, Any] = {} if found is None else dict(found.defaults)
+    own: dict[str, Any] = {}
     if network is not None:
         networks = {} if found is None else found.networks
         if network not in networks:
             there = f"; there are {', '.join(networks)}" if networks else ""
             name = network[:60]
             raise click.UsageError(f"--network: there is no [tool.fastgrad.networks.{name}] in pyproject.toml{there}.")
-        said |= networks[network]
-        asked = _of_network(asked, said)
+        own = networks[network]
+        asked = _of_network(asked, own)
     if not asked.files:
         raise click.UsageError("Missing argument 'FILE'.")
-    options = {key: value for key, value in said.items() if key not in settings.OF_A_NETWORK}
-    taken = {key: value for key, value in options.items() if _unsaid(context, key)}
-    if taken and found is not None:
-        table = "[tool.fastgrad]" if network is None else f"[tool.fastgrad] and its table {network}"
-        terminal.note(f"Note: {', '.join(taken)} from {table} of {found.path}.")
-    description = {key: taken.get(key, value) for key, value in asked.description.items()}
-    return asked._replace(description=description, how={key: taken.get(key, value) for key, value in asked.how.items()})
+    own = {key: value for key, value in own.items() if key not in settings.OF_A_NETWORK and _unsaid(context, key)}
+    others = {} if found is None else found.defaults
+    defaults = {key: value for key, value in others.items() if key not in own and _unsaid(context, key)}
+    yielding = {key: value for key, value in defaults.items() if key in asked.description}
+    if found is not None and (own or defaults):
+        where = "[tool.fastgrad]" if network is None else f"[tool.fastgrad] and its table {network}"
+        stands = f"; what a file itself says of {', '.join(yielding)} stands" if yielding else ""
+        terminal.note(f"Note: {', '.join(defaults | own)} from {where} of {found.path}{stands}.")
+    how = {key: (defaults | own).get(key, value) for key, value in asked.how.items()}
+    table = {key: value for key, value in own.items() if key in asked.description}
+    return asked._replace(how=how, table=table, defaults=yielding)
 
 
 def _of_network(asked: Asked, said: dict[str, Any]) -> Asked:
     """Return what was asked with the files and the function of a network, where none were typed."""
-    given = said.get("file", ())
+    given = said.get("file", [])
     return asked._replace(
-        files=asked.files or ([given] if isinstance(given, str) else list(given)),
+        files=asked.files or ([given] if isinstance(given, str) else given),
         gradients=asked.gradients or said.get("gradients"),
         backward=asked.backward or said.get("backward"),
     )
@@ -114,8 +128,8 @@ def checked(names: Sequence[str], asked: Asked) -> tuple[list[Result], bool]:
 def _one(file: str, asked: Asked) -> BaseReport:
     """Check one file."""
     if asked.backward is None:
-        return (_infer if asked.infer else _check_file)(file, asked.gradients, asked.description, asked.how)
-    return _try(asked.backward, asked.timeout, file, asked.description, {**asked.how, "infer": asked.infer})
+        return (_infer if asked.infer else _check_file)(file, asked)
+    return _try(asked.backward, file, asked)
 
 
 def load(file: str, description: dict[str, Any], gradients: str | None = None) -> Problem:
@@ -144,42 +158,51 @@ def check(problem: Problem, method: dict[str, Any]) -> Report:
         return check_problem(problem, **method, progress=progress)
 
 
-def _check_file(file: str, gradients: str | None, description: dict[str, Any], how: dict[str, Any]) -> Report:
+def _check_file(file: str, asked: Asked) -> Report:
     """Check the gradients in a file, or in a second one."""
-    problem = load(file, description, gradients)
+    from fastgrad.reading import modelfile
+
+    problem = modelfile.load(file, *_said(asked))
     require_gradients(problem, file)
-    return check(problem, how)
+    return check(problem, asked.how)
 
 
-def _infer(file: str, gradients: str | None, description: dict[str, Any], how: dict[str, Any]) -> Report:
+def _infer(file: str, asked: Asked) -> Report:
     """Check the gradients in a file under the network that they tell."""
     from fastgrad.numerical.how import How
-    from fastgrad.reading import Description, modelfile
+    from fastgrad.reading import modelfile
     from fastgrad.walk import check_inferred
 
-    problem, said, _ = modelfile.load_completed(file, Description(**description), gradients)
+    problem, said, _ = modelfile.load_completed(file, *_said(asked))
     require_gradients(problem, file)
     with terminal.working() as progress:
-        return check_inferred(problem, said, How(**how, progress=progress))
+        return check_inferred(problem, said, How(**asked.how, progress=progress))
 
 
-def _try(
-    backward: str, timeout: float | None, file: str, description: dict[str, Any], method: dict[str, Any]
-) -> BackwardReport:
+def _said(asked: Asked) -> tuple[Description, str | None, Description]:
+    """Return what was said of the network, the second file, and what holds where the first says nothing."""
+    from fastgrad.reading import Description
+
+    said = Description(**asked.table).overlaid(Description(**asked.description))
+    return said, asked.gradients, Description(**asked.defaults)
+
+
+def _try(backward: str, file: str, asked: Asked) -> BackwardReport:
     """Try a function on what a file holds."""
     from fastgrad.errors import require
     from fastgrad_cli.functions import UserFunction
 
+    timeout = asked.timeout
     if timeout is not None:
         require("timeout", timeout, float, "a finite number of seconds, 0 for no limit", lambda s: 0.0 <= s < float("inf"))
     with UserFunction(backward, timeout) as function:  # its process starts while this one imports and reads
         from fastgrad import walk
-        from fastgrad.reading import Description, modelfile
+        from fastgrad.reading import modelfile
 
-        parameters, X, Y, masks, described = modelfile.load_parts(file, Description(**description))
+        description, _, defaults = _said(asked)
+        parameters, X, Y, masks, described = modelfile.load_parts(file, description, defaults)
+        said = {**described.said(), **asked.how, "infer": asked.infer}
         function.load()
         with terminal.working() as progress:
-            tried: BackwardReport = walk.check(
-                parameters, backward=function, X=X, Y=Y, masks=masks, **described.said(), **method, progress=progress
-            )
+            tried: BackwardReport = walk.check(parameters, backward=function, X=X, Y=Y, masks=masks, **said, progress=progress)
     return tried

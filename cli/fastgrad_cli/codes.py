@@ -172,6 +172,7 @@ _WORDS_OF = {
     "elsewhere.before": {"other": "r"},
     "elsewhere.after": {"other": "r"},
     "elsewhere.examples": {"other": "i to k"},
+    "tied.part": {"parameter": "W", "other": "another layer's W, which is the same array"},
     "slope.form": {"f": "tanh", "derivative": "1 - a²", "other": "1 - a, for example,"},
     "slope.other_activation": {"f": "tanh", "derivative": "1 - a²", "other": "relu, for example,"},
     "slope.other_layer": {"other": "(k)"},

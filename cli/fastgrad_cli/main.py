@@ -304,9 +304,10 @@ def gradient(
 @click.argument("first", metavar="FILE", type=click.Path())
 @click.argument("second", metavar="OTHER", type=click.Path())
 @description_options
+@loudness_options
 @click.option("--no-diagnosis", is_flag=True, help="Do not look for the mistake that makes a gradient wrong.")
 @json_option
-def compare(first: str, second: str, description: dict[str, Any], no_diagnosis: bool, as_json: bool) -> int:
+def compare(first: str, second: str, description: dict[str, Any], loudness: str, no_diagnosis: bool, as_json: bool) -> int:
     """Hold the gradients in FILE against those in OTHER, and both against the numerical one.
 
     OTHER holds gradients of the same network at the same point: gradients alone, or a whole model file with the same
@@ -324,7 +325,7 @@ def compare(first: str, second: str, description: dict[str, Any], no_diagnosis: 
         checking.require_gradients(problem, file)
     with terminal.working() as progress:
         found = compared((first, second), problems, How(diagnosis=not no_diagnosis, progress=progress))
-    _show_report(found, as_json)
+    _show_report(found, as_json, loudness)
     return terminal.EXIT_CODES[found.verdict]
 
 
@@ -648,12 +649,14 @@ def _pencil(picture: str) -> Callable[[BaseReport], str]:
     return draw
 
 
-def _show_report(report: BaseReport, as_json: bool) -> None:
-    """Print a report for a person or for a machine."""
+def _show_report(report: BaseReport, as_json: bool, loudness: str = "") -> None:
+    """Print a report for a person, as loudly as asked for, or for a machine."""
+    from fastgrad_cli import outputs
+
     if as_json:
         terminal.show_json(report.to_dict())
     else:
-        terminal.show(report.shortly(terminal.MORE))
+        terminal.show(outputs.as_loudly(report, loudness))
 
 
 def _conclusion(chosen: Demo, as_planted: bool) -> str:

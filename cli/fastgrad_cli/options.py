@@ -18,12 +18,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 def loudness_options(command: Command) -> Command:
     """Add --quiet and --verbose; a command gets ``loudness``: "quiet", "verbose", or "" for what is usual."""
-    for name, what in (
-        ("quiet", "Print one line."),
-        ("verbose", "Print the table and the fine print of right gradients, too."),
-    ):
-        command = click.option(f"-{name[0]}", f"--{name}", "loudness", flag_value=name, default="", help=what)(command)
-    return command
+
+    @click.option("-q", "--quiet", is_flag=True, help="Print one line.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print the table and the fine print of right gradients, too.")
+    @functools.wraps(command)
+    def wrapper(quiet: bool, verbose: bool, **given: Any) -> int:
+        if quiet and verbose:
+            raise click.UsageError("--quiet prints one line, --verbose everything: leave out one of the two.")
+        return command(**given, loudness="quiet" if quiet else "verbose" if verbose else "")
+
+    return wrapper
 
 
 tolerance_option = click.option(
@@ -272,7 +276,7 @@ GROUPS = {
     "What the network is": set(_DESCRIPTION) - {"params", "grads", "frozen", "inputs", "labels", "bias_column", "layout"},
     "Which array is which": {"params", "grads", "frozen", "inputs", "labels", "bias_column", "layout"},
     "How it is checked": {*_METHOD, "directions", "tolerance"},
-    "What is printed": {"loudness", "as_json", "picture", "no_diagnosis", "help"},
+    "What is printed": {"quiet", "verbose", "as_json", "picture", "no_diagnosis", "help"},
 }
 """The headings of a command's help, each with the parameters below it."""
 

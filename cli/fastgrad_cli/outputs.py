@@ -139,16 +139,16 @@ def for_a_person(results: Sequence[Result], loudness: str) -> RenderableType:
     from rich.text import Text
 
     if len(results) == 1 and not isinstance(results[0].report, str):
-        return _one(results[0].report, loudness)
+        return as_loudly(results[0].report, loudness)
     parts: list[RenderableType] = []
     for name, report in results:
         if isinstance(report, str) or (report.passed and loudness != "verbose") or loudness == "quiet":
             continue
-        parts += [Text(terminal.printable(name), style="bold"), _one(report, loudness), Text()]
+        parts += [Text(terminal.printable(name), style="bold"), as_loudly(report, loudness), Text()]
     return Group(*parts, _table(results))
 
 
-def _one(report: BaseReport, loudness: str) -> RenderableType:
+def as_loudly(report: BaseReport, loudness: str) -> RenderableType:
     """Return a report as loudly as asked for."""
     return report if loudness == "verbose" else report.headline() if loudness == "quiet" else report.shortly(terminal.MORE)
 

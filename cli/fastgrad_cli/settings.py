@@ -84,5 +84,16 @@ def _options(path: Path, where: str, table: Mapping[str, Any], allowed: frozense
             near = get_close_matches(name, allowed, n=1)
             expected = f"did you mean {near[0]}?" if near else f"expected {', '.join(sorted(allowed))}."
             raise click.UsageError(f"{path}: {where} has the key {key}; {expected}")
-        found[name] = ",".join(map(str, value)) if isinstance(value, list) else value
+        if name in OF_A_NETWORK:
+            found[name] = _file_names(value, f"{path}: {where}.{key}", several=name == "file")
+        else:
+            found[name] = ",".join(map(str, value)) if isinstance(value, list) else value
     return found
+
+
+def _file_names(value: Any, where: str, several: bool) -> Any:
+    """Return the name of a file or a function, or a list of names where there may be several."""
+    names = value if several and isinstance(value, list) else [value]
+    if not names or not all(isinstance(name, str) for name in names):
+        raise click.UsageError(f"{where} must be a name{' or a list of names' * several}, in quotes; found {value!r}.")
+    return value

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fastgrad.errors import InputError, quoted
+from fastgrad_cli import terminal
 
+FOLDERS = 3
+"""Folders in a folder that are named where they are passed over."""
 SUFFIXES = (".npz", ".json", ".safetensors", ".mat", ".h5", ".hdf5")
 
 
@@ -31,14 +34,26 @@ def _files(text: str, suffixes: Sequence[str]) -> list[str]:
     except (OSError, ValueError):  # a name that no file can have; opening it says so
         return [text]
     if is_folder and not any(path.glob("*.npy")):
-        found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in suffixes)
-        if not found:
-            what = "neither .npy files nor model files" if suffixes is SUFFIXES else "no files"
-            raise InputError(f"{quoted(text)} holds {what} ({', '.join(suffixes)})")
-        return found
+        return _in_folder(path, text, suffixes)
     if exists or not glob.has_magic(text):
         return [text]
     found = sorted(glob.glob(text, recursive=True))
     if not found:
         raise InputError(f"no file matches {quoted(text)}")
+    return found
+
+
+def _in_folder(path: Path, text: str, suffixes: Sequence[str]) -> list[str]:
+    """Return the files of a folder, and say that those of folders in it are not among them."""
+    found = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in suffixes)
+    folders = sorted(one.name for one in path.iterdir() if one.is_dir() and one.name[0] not in "._")
+    below = f"{quoted(str(path / '**' / f'*{suffixes[0]}'))}, in quotes, stands for the files of all folders below"
+    if not found:
+        what = "neither .npy files nor model files" if suffixes is SUFFIXES else "no files"
+        deeper = f"; {below}" if folders else ""
+        raise InputError(f"{quoted(text)} holds {what} ({', '.join(suffixes)}){deeper}")
+    if folders:
+        verb = "is a folder in it that was" if len(folders) == 1 else "are folders in it that were"
+        names = ", ".join(folders[:FOLDERS]) + (f" and {len(folders) - FOLDERS} more" if len(folders) > FOLDERS else "")
+        terminal.note(f"Note: of {text} only the files in it are taken: {names} {verb} not looked into; {below}.")
     return found

@@ -11,10 +11,11 @@ import io
 import json
 import math
 import os
+import shlex
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -62,7 +63,8 @@ class Commands(click.Group):
             make_streams_safe()
             code = super().main(args=arguments, prog_name=prog_name or "fastgrad", **{**extra, "standalone_mode": False})
         except (Exception, KeyboardInterrupt) as error:  # the outermost place there is: a person gets a sentence
-            code = _explain(error.__cause__ or error if isinstance(error, _PassedError) else error, as_json)
+            cause = error.__cause__ or error if isinstance(error, _PassedError) else error
+            code = _explain(_with_command(cause, arguments), as_json)
         sys.exit(_told_of_loss(code))
 
     def invoke(self, context: click.Context) -> Any:
@@ -71,6 +73,30 @@ class Commands(click.Group):
             return super().invoke(context)
         except (OSError, EOFError) as error:
             raise _PassedError from error
+
+
+def _with_command(error: BaseException, arguments: Sequence[str]) -> BaseException:
+    """Return a question with the whole command that answers it: what was typed, and the example after it."""
+    if not isinstance(error, InputError):
+        return error
+    from fastgrad.reading.description import QuestionError
+
+    if not isinstance(error, QuestionError):
+        return error
+    names = {f"--{item.replace('_', '-')}" for item in error.examples}
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    typed = [shlex.join(_without(names, arguments[:end])), error.options, shlex.join(arguments[end:])]
+    return error.saying(f"{error}. The whole command: {' '.join(filter(None, ['fastgrad', *typed]))}")
+
+
+def _without(names: Container[str], arguments: Sequence[str]) -> list[str]:
+    """Return arguments without options of some names and what belongs to them."""
+    found, follows = [], False
+    for argument in arguments:
+        if not follows and argument.partition("=")[0] not in names:
+            found.append(argument)
+        follows = not follows and argument in names
+    return found
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

@@ -87,6 +87,8 @@ def _program(network: str) -> tuple[str, dict[str, Any]]:
         return DECLARED, {**described, **said}
     if network == "saved":
         below += "saved = copies()\n"
+    if network == "tied":
+        below += "dW2 = dW2 + dW3.T\ndW3 = dW2.T\n"
     return top + below, described
 
 
@@ -103,6 +105,8 @@ def _numbers(network: str) -> dict[str, Any]:
         space[f"W{layer}"] = rng.normal(size=(n_out, n_in)) / np.sqrt(n_in) * 1.5
         space[f"b{layer}"] = rng.normal(size=(n_out, 1)) * 0.5
     space["W3"] *= SCALES.get(network, 1.0)
+    if network == "tied":
+        space["W3"] = space["W2"].T.copy()
     space["D1"] = (rng.random((HIDDEN, m)) < KEEP_PROB).astype(float)
     classes = np.array([0, 2, 1, 4, 3, 2, 0])[:m]
     if network == "mse":

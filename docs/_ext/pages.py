@@ -44,6 +44,7 @@ FAMILIES = {
     "part": "A part of one tensor",
     "edit": "A line that is another one, by no mistake in the table",
     "elsewhere": "The right gradient of another point",
+    "tied": "Weights under several names",
     "unknown": "What no mistake in the table explains",
     "declaration": "The right gradient of another network than the declared one",
 }

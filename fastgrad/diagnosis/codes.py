@@ -665,6 +665,11 @@ CODES: dict[str, Code] = {
         "",
         BY_EXAMPLES,
     ),
+    "tied.part": Code(
+        "a use of tied weights left out",
+        "The gradient of {parameter} leaves out the part through {other}.",
+        "Add it to {grad}: the gradient of an array that is used at several places is the sum of its gradients at all of them.",
+    ),
     "unknown.tensor": Code(
         "wrong, by no mistake in the table",
         "{place}",

@@ -582,6 +582,13 @@ PAGES: dict[str, Page] = {
         "saved = copies()",
         "saved",
     ),
+    "tied.part": Page(
+        "The decoder of an autoencoder often uses the transpose of the encoder's weights. That is one array: a change of an "
+        "entry changes both layers, and so its gradient is the sum of what comes from both.",
+        "dW3 = dZ3 @ A2.T",
+        "dW3 = dW2.T",
+        "tied",
+    ),
     "unknown.tensor": Page(
         "The flow into the layer is right, and no mistake in the table makes these numbers of it. The report says which "
         "entries are wrong and what comes nearest.",

@@ -5,14 +5,16 @@ Called by walk where a tensor was found wrong; it judges each reading, and takes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.judging.dropout import with_masks
-from fastgrad.model.network import Array, Problem
+from fastgrad.judging.dropout import NEAR, with_masks
+from fastgrad.model.forward import coarsest_claim
+from fastgrad.model.network import Array, Problem, Tensor
+from fastgrad.model.product import norm
 from fastgrad.model.rounding import penalty_gradient
 from fastgrad.model.ties import ties, total_gradient
 from fastgrad.numerical import Numerical
@@ -52,7 +54,7 @@ def _dropout(problem: Problem, numerical: Numerical) -> Iterator[Reading]:
 def _tied(problem: Problem, numerical: Numerical) -> Iterator[Reading]:
     """Read equal weights as one array that is used several times: each name then has the sum of all their gradients.
 
-    A penalty counts once for each use, or once in all.
+    A penalty counts once for each use, or once in all. Where one name has that sum, it is meant of the others, too.
     """
     found = ties(problem)
     if not found:
@@ -61,9 +63,19 @@ def _tied(problem: Problem, numerical: Numerical) -> Iterator[Reading]:
     twice, once = total_gradient(problem, right) - right, total_gradient(problem, right - penalty) - (right - penalty)
     names = listed([f"{tie.second.name} is {tie.first.name}{' transposed' * tie.transposed}" for tie in found])
     words = f"{names}: judged as one array, whose gradient under each name is the sum of the gradients at all its places"
-    yield Reading(words, twice)
+    tensors = [here.tensor for tie in found for here in tie]
+    yield Reading(words, twice, told=_has_one(problem, right + twice, twice, tensors))
     if problem.network.penalties:
-        yield Reading(f"{words}, the penalty taken once", once)
+        yield Reading(f"{words}, the penalty taken once", once, told=_has_one(problem, right + once, once, tensors))
+
+
+def _has_one(problem: Problem, total: Array, added: Array, tensors: Sequence[Tensor]) -> bool:
+    """Tell whether the claim of one of some tensors is a total, as near as what was added to it tells."""
+    if problem.claimed is None:
+        return False
+    near, off = NEAR[coarsest_claim(problem)], problem.claimed - total
+    places = [slice(tensor.start, tensor.stop) for tensor in tensors if tensor.gradient_name and not tensor.single]
+    return any(norm(off[place]) <= near * norm(added[place]) for place in places if added[place].any())
 
 
 # A column of ones.
@@ -74,7 +86,7 @@ def _ones(problem: Problem) -> Iterator[Reading]:
     columns = np.flatnonzero((problem.X == 1.0).all(axis=0))
     place = problem.network.weight_slice(0)
     penalty = penalty_gradient(problem)
-    if columns.size != 1 or problem.samples < 2 or not penalty[place].any() or problem.network.biases[0]:
+    if columns.size != 1 or problem.samples < 2 or not penalty[place].any():
         return
     shift = np.zeros(problem.network.size)
     problem.network.W(shift, 0)[:, columns] = -problem.network.W(penalty, 0)[:, columns]

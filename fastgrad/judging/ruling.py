@@ -191,7 +191,7 @@ def _as_read(ruling: EntryRuling, how: How) -> EntryRuling:
             moved = ruling.shifted(other.shift).again(how)
         else:
             moved = replace(rule_strictly(other.problem, how), remarks=ruling.remarks)
-        if other.told or fewer_wrong(ruling.judgement.tensors, moved.judgement.tensors):
+        if (other.told and ruling.is_wrong) or fewer_wrong(ruling.judgement.tensors, moved.judgement.tensors):
             ruling = replace(moved, remarks=(*ruling.remarks, other.words))
     return ruling
 

@@ -332,9 +332,12 @@ class Description:
     def overlaid(self, top: Description) -> Description:
         """Return this description with what another one says put over it.
 
-        `hidden` or `activations` of the top replace the activations of this one, in whichever form they were said.
+        `hidden` or `activations` of the top replace the activations of this one, in whichever form they were said; so do
+        `first_label` and `classes`.
         """
         base = self
+        if top.first_label is not None or top.classes is not None:
+            base = replace(base, first_label=None, classes=None)
         if top.activations is not None:
             base = replace(base, hidden=None, output=None)
         elif top.hidden is not None and base.activations is not None:
@@ -413,7 +416,7 @@ class QuestionError(InputError):
 
     def __init__(self, question: str, examples: Mapping[str, str], text: str | None = None) -> None:
         self.question, self.examples = question, dict(examples)
-        keywords = ", ".join(f"{item}={example!r}" for item, example in self.examples.items())
+        keywords = ", ".join(f"{item}={_in_python(item, example)}" for item, example in self.examples.items())
         mark = "" if question.endswith("?") else ";"
         said = f"{question}{mark} say it, for example {self.options} (in Python {keywords}; in the file the same keys)"
         super().__init__(said if text is None else text)
@@ -426,6 +429,12 @@ class QuestionError(InputError):
     def options(self) -> str:
         """The example as options of the command."""
         return " ".join(as_option(item, example) for item, example in self.examples.items())
+
+
+def _in_python(item: str, example: str) -> str:
+    """Return an example as a keyword takes it: one number as such."""
+    one_number = item in NUMBER_ITEMS | LIST_ITEMS and "," not in example
+    return example if one_number else repr(example)
 
 
 class UndeclaredError(QuestionError):

@@ -7,11 +7,10 @@ a file, and what is refused there, is that of `formats`.
 from __future__ import annotations
 
 import contextlib
-import os
-import shlex
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from typing import IO, Any, Unpack
 
 import numpy as np
@@ -25,7 +24,6 @@ from fastgrad.reading import (
     Description,
     QuestionError,
     as_flat,
-    as_option,
     completed,
     interpret,
     separate,
@@ -33,11 +31,16 @@ from fastgrad.reading import (
 from fastgrad.reading.description import Items
 from fastgrad.reading.formats import called, load_arrays
 from fastgrad.reading.formats.npy import EXAMPLE_WEIGHTS, Raw
-from fastgrad.reading.names import is_parameter, split
+from fastgrad.reading.names import INPUT_NAMES, LABEL_NAMES, is_parameter, listed, split
 from fastgrad.writing import PathLike, written_whole
 
 
-def load(path: PathLike, overrides: Description | None = None, gradients: PathLike | None = None) -> Problem:
+def load(
+    path: PathLike,
+    overrides: Description | None = None,
+    gradients: PathLike | None = None,
+    defaults: Description | None = None,
+) -> Problem:
     """Read a model file.
 
     Parameters
@@ -48,6 +51,8 @@ def load(path: PathLike, overrides: Description | None = None, gradients: PathLi
         What takes the place of the file's own items.
     gradients : str or path, optional
         A second file with the gradients, under names of their own or those of the parameters.
+    defaults : Description, optional
+        What holds where the file says nothing itself.
 
     Returns
     -------
@@ -59,13 +64,16 @@ def load(path: PathLike, overrides: Description | None = None, gradients: PathLi
     InputError
         If the file cannot be read safely, or if its arrays make no network; the message begins with the file.
     """
-    arrays, description = _read(path, overrides, gradients)
-    with _naming(path), _with_command(path, overrides or Description(), gradients):
+    arrays, description = _read(path, overrides, gradients, defaults)
+    with _naming(path):
         return interpret(arrays, description)
 
 
 def load_completed(
-    path: PathLike, overrides: Description | None = None, gradients: PathLike | None = None
+    path: PathLike,
+    overrides: Description | None = None,
+    gradients: PathLike | None = None,
+    defaults: Description | None = None,
 ) -> tuple[Problem, Description, tuple[str, ...]]:
     """Read a model file with stand-ins for what nobody said; return what was said, and the items that nobody did.
 
@@ -74,14 +82,14 @@ def load_completed(
     InputError
         As from `load`.
     """
-    arrays, description = _read(path, overrides, gradients)
+    arrays, description = _read(path, overrides, gradients, defaults)
     with _naming(path):
         problem, missing = completed(lambda said: interpret(arrays, said), description)
         return problem, description, missing
 
 
 def load_parts(
-    path: PathLike, overrides: Description | None = None
+    path: PathLike, overrides: Description | None = None, defaults: Description | None = None
 ) -> tuple[dict[str, Raw], Raw, Raw, dict[str, Raw] | None, Description]:
     """Read a model file's parameters, X, Y and dropout masks as they are in it, and its description.
 
@@ -90,8 +98,8 @@ def load_parts(
     InputError
         As from `load`.
     """
-    arrays, description = _read(path, overrides, None)
-    with _naming(path), _with_command(path, overrides or Description()):
+    arrays, description = _read(path, overrides, None, defaults)
+    with _naming(path):
         return *separate(arrays, description), description
 
 
@@ -163,12 +171,15 @@ def save_arrays(path: PathLike, arrays: Mapping[str, Any], follow: bool = False)
         _write(stream, contents)
 
 
-def _read(path: PathLike, overrides: Description | None, gradients: PathLike | None) -> tuple[dict[str, Raw], Description]:
+def _read(
+    path: PathLike, overrides: Description | None, gradients: PathLike | None, defaults: Description | None
+) -> tuple[dict[str, Raw], Description]:
     """Return the arrays of a file, and of a second one with the gradients, and what is said of the network."""
     arrays, claimed = load_arrays(path), {} if gradients is None else load_arrays(gradients)
     with _naming(path):
         items = _description_items(arrays)
-        description = Description(**{**_description_items(claimed), **items}).overlaid(overrides or Description())
+        said = Description(**{**_description_items(claimed), **items})
+        description = (defaults or Description()).overlaid(said).overlaid(overrides or Description())
     return (arrays, description) if gradients is None else _joined(arrays, claimed, called(gradients), description)
 
 
@@ -182,6 +193,7 @@ def _joined(
     arrays = split(arrays, replace(description, grads=None))[0]
     if own := split(claimed, description)[1]:  # whose names say that they are gradients
         return arrays | own, description
+    _require_other(arrays, claimed, source, description)
     named = description.params or ()
     renamed = {name: f"grad.{name}" for name in claimed if name in named or is_parameter(name)}
     if not renamed:
@@ -189,6 +201,20 @@ def _joined(
     if named and description.grads is None and set(named) <= renamed.keys():
         description = replace(description, grads=tuple(renamed[name] for name in named))
     return arrays | {new: claimed[name] for name, new in renamed.items()}, description
+
+
+def _require_other(arrays: Mapping[str, Raw], claimed: Mapping[str, Raw], source: str, description: Description) -> None:
+    """Raise InputError where a second file holds parameters, be it those of the first or of a whole model, and no gradient."""
+    names = [name for name in claimed if name in (description.params or ()) or is_parameter(name)]
+    same = [name for name in names if name in arrays and np.array_equal(arrays[name], claimed[name])]
+    if names and same == names:
+        raise InputError(f"{source}: there are no gradients in it: its {listed(same)} are the parameters themselves")
+    data = [[name for name in claimed if name.lower() in {*chain(*usual)}] for usual in (INPUT_NAMES, LABEL_NAMES)]
+    if names and all(data):
+        raise InputError(
+            f"{source}: there are no gradients in it: beside {listed(chain(*data))}, {listed(names)} are taken for parameters; "
+            f"if they are gradients, call them d{names[0]} and so on, or leave the data out of that file"
+        )
 
 
 def _plain(name: str, value: Any) -> Raw:
@@ -251,23 +277,3 @@ def _naming(path: PathLike) -> Iterator[None]:
         raise question.saying(f"{called(path)}: {question}") from None
     except InputError as error:
         raise InputError(f"{called(path)}: {error}") from None
-
-
-@contextlib.contextmanager
-def _with_command(path: PathLike, said: Description, gradients: PathLike | None = None) -> Iterator[None]:
-    """Add to a question the whole command that answers it, with what was said already."""
-    try:
-        yield
-    except QuestionError as question:
-        items = {key: _typed(value) for key, value in said.said().items() if key not in question.examples}
-        options = " ".join(as_option(key, value) for key, value in (items | question.examples).items())
-        files = shlex.quote(os.fspath(path)) + (
-            "" if gradients is None else f" --gradients {shlex.quote(os.fspath(gradients))}"
-        )
-        command = f"fastgrad check {files} {options}"
-        raise question.saying(f"{question}. The whole command: {command}") from None
-
-
-def _typed(value: Any) -> str:
-    """Return an item as it is typed after its option."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

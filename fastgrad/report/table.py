@@ -43,6 +43,8 @@ GAP = 2
 """Columns between two cells."""
 HEAD = 3
 """Cells of a row beside its name that stand in its first line where a table is too wide."""
+INDENT = 4
+"""Columns by which its other lines stand in."""
 
 
 class FittingTable(Table):
@@ -66,9 +68,12 @@ class FittingTable(Table):
             return
         for first, *others in self.lines:
             told = [_told(heading, cell) for heading, cell in zip(headings[1:], others, strict=False) if cell.plain.strip()]
-            yield Text("  ").join([first, *told[:HEAD]])
-            if told[HEAD:]:
-                yield Padding(Text("; ").join(told[HEAD:]), (0, 0, 0, 4))
+            head = next(_lines([first, *told[:HEAD]], "  ", options.max_width))
+            yield Text("  ").join(head)
+            rest = told[len(head) - 1 :]
+            closed = [*(cell + ";" for cell in rest[:-1]), *rest[-1:]]
+            for line in _lines(closed, " ", options.max_width - INDENT):
+                yield Padding(Text(" ").join(line), (0, 0, 0, INDENT))
 
     def _width(self, headings: list[str]) -> int:
         """Return the columns of the terminal that the widest cells take, side by side."""
@@ -80,9 +85,21 @@ class FittingTable(Table):
         return Measurement(1, options.max_width)
 
 
+def _lines(cells: list[Text], gap: str, width: int) -> Iterator[list[Text]]:
+    """Yield cells as they fit into lines; one that is wider than a line has its own, which is broken where it must be."""
+    line: list[Text] = []
+    for cell in cells:
+        if line and cell_len(gap.join(one.plain for one in (*line, cell))) > width:
+            yield line
+            line = []
+        line.append(cell)
+    if line:
+        yield line
+
+
 def _told(heading: str, cell: Text) -> Text:
     """Return a cell with what it is in front: "claimed 0.25"; a verdict says so itself."""
-    return cell if heading in ("verdict", "off") else Text(f"{heading} ", style="dim").append_text(cell)
+    return cell if heading in ("verdict", "off", "") else Text(f"{heading} ", style="dim").append_text(cell)
 
 
 def columns(*headings: str, right: tuple[str, ...] = ()) -> FittingTable:
