@@ -15,9 +15,9 @@ import pytest
 from fastgrad.machine import most_threads
 from fastgrad.model.network import Problem
 from fastgrad.numerical import numerical_gradient
-from fastgrad.numerical.blocks import forward_work
 from fastgrad.numerical.directional.derivative import along_everything, prepare
 from fastgrad.numerical.methods import METHODS
+from fastgrad.numerical.work import forward_work
 from fastgrad.report.pictures import FAINT, STYLE, require
 
 from classifiers import classifier, timed
@@ -64,7 +64,7 @@ def _work(problem: Problem, method: str) -> float:
     """Return what the multiply-adds of a method are in proportion to."""
     if method == "directional":
         return float(forward_work(problem) * problem.samples)
-    return METHODS[method].estimate(problem, 1.0)
+    return METHODS[method].count(problem, 1.0).multiply_adds
 
 
 def _growth(line: list[tuple[int, float, float]]) -> str:

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fastgrad.trials import BackwardReport, Function
 
 AFFORDABLE = 10.0
-"""Seconds that every entry and its diagnosis may take after directions found that some are wrong."""
+"""Seconds, as counted for two cores, that every entry and its diagnosis may take after directions found some wrong."""
 
 
 class Options(Items, total=False):

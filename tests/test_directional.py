@@ -16,7 +16,7 @@ from fastgrad.machine import most_threads
 from fastgrad.model.forward import base_point
 from fastgrad.model.rounding import gradient
 from fastgrad.numerical import numerical_gradient
-from fastgrad.numerical.directional import derivative, estimate, measured, signs
+from fastgrad.numerical.directional import count, derivative, measured, signs
 from fastgrad.numerical.directional.signs import Region, whole_tensor
 from fastgrad.walk import check_problem
 
@@ -597,8 +597,8 @@ def test_report_says_how_many_directions_and_what_they_miss():
     assert (document["directions"], document["direction_seed"], document["tensors"][0]["located"]) == (4, 3, [])
 
 
-def test_estimate_grows_with_the_network_and_the_directions():
+def test_count_grows_with_the_network_and_the_directions():
     small, large = (
         problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
     )
-    assert 0.0 < estimate(small) < estimate(large) < estimate(large, 16)
+    assert 0.0 < count(small).seconds < count(large).seconds < count(large, 16).seconds

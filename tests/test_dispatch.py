@@ -85,7 +85,7 @@ def test_the_core_of_the_suite_passes_through_numba():
     ("owner", "name", "value"),
     [
         (llvmlite, "__version__", "0.43.0"),
-        (native, "version", lambda package: "0.99.0"),
+        (native, "numba_version", lambda: "0.99.0"),
         (native.sys, "byteorder", "big"),
         (native.sys, "maxsize", 2**31 - 1),
         (native.sys, "platform", "sunos5"),

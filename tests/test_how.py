@@ -53,7 +53,7 @@ def test_ctrl_c_in_a_second_look_leaves_no_half_a_gradient_for_a_report(monkeypa
     """It used to come out as Interrupted with a numerical gradient, which the command then took for a report."""
     problem = problems.problem(CASE, reference.gradient(CASE))
     if where == "the cross-check":
-        monkeypatch.setattr(methods, "AFFORDABLE_SECONDS", -1.0)
+        monkeypatch.setattr(methods, "AFFORDABLE", -1.0)
         said, module = {}, crosscheck
     else:
         said, module = {"step": 1e-5}, differences

@@ -13,6 +13,7 @@ from fastgrad.numerical import methods, numerical_gradient
 from fastgrad.numerical.methods import METHODS as TABLE
 from fastgrad.numerical.methods import estimate_check
 from fastgrad.numerical.selection import select
+from fastgrad.walk import check_problem
 
 import problems
 import reference
@@ -222,12 +223,12 @@ def test_method_that_is_none():
 
 
 @pytest.mark.parametrize("method", [*METHODS, "textbook"])
-def test_estimates_are_positive_and_grow_with_the_network(method):
+def test_counts_are_positive_and_grow_with_the_network(method):
     small, large = (
         problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
     )
-    estimate = TABLE[method].estimate
-    assert 0.0 < estimate(small, 1.0) < estimate(large, 1.0)
+    count = TABLE[method].count
+    assert 0.0 < count(small, 1.0).seconds < count(large, 1.0).seconds
 
 
 @pytest.mark.parametrize("method", [*METHODS, "textbook", "directional"])
@@ -245,8 +246,36 @@ def test_auto_takes_every_parameter_where_that_is_quick():
     assert numerical_gradient(problem, method="auto").method == "parameter"
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
+@pytest.mark.parametrize(("samples", "method"), [(8, "parameter"), (128, "preactivation")])
+def test_auto_chooses_alike_on_one_thread_and_on_two(monkeypatch, threads, samples, method):
+    """784-512-256-10 with 128 examples went by preactivation on one thread and by parameter on two."""
+    monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
+    case = reference.random_case(
+        0, widths=(784, 512, 256, 10), activations=("relu",), loss="softmax_crossentropy", samples=samples
+    )
+    assert methods.choose_method(problems.problem(case), "auto").name == method
+
+
+def test_what_is_said_of_time_is_the_same_on_one_thread_and_on_two(monkeypatch):
+    """How many parameters are audited, what a cross-check says and whether a mistake is named: none asks this machine."""
+    monkeypatch.setattr(methods, "AFFORDABLE", -1.0)
+    monkeypatch.setattr("fastgrad.walk.AFFORDABLE", -1.0)
+    case = reference.random_case(0, widths=(6, 5, 3), loss="softmax_crossentropy", samples=4)
+    wrong = 2.0 * reference.gradient(case)
+    told = []
+    for threads in ("1", "2"):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", threads)
+        right = check_problem(problems.problem(case, reference.gradient(case)))
+        screened = check_problem(problems.problem(case, wrong), method="directional")
+        told.append((right.notes, right.audit, right.tensors, screened.notes))
+    assert told[0] == told[1]
+    assert "on two cores" in told[0][0][-1]
+    assert "on two cores" in told[0][3][-1]
+
+
 def test_auto_perturbs_pre_activations_where_parameters_take_long(monkeypatch):
-    monkeypatch.setattr(methods, "AFFORDABLE_SECONDS", 0.0)
+    monkeypatch.setattr(methods, "AFFORDABLE", 0.0)
     assert numerical_gradient(problems.problem(reference.random_case(0)), method="auto").method == "preactivation"
 
 

@@ -95,7 +95,7 @@ def test_so_is_one_whose_audit_failed(monkeypatch):
 
 
 def test_so_is_one_that_was_cross_checked(monkeypatch):
-    monkeypatch.setattr(methods, "AFFORDABLE_SECONDS", -1.0)
+    monkeypatch.setattr(methods, "AFFORDABLE", -1.0)
     case = case_of(1)
     report = check_problem(problems.problem(case, reference.gradient(case)))
     assert "agree by both methods" in report.notes[-1]

@@ -228,7 +228,7 @@ _METHOD: dict[str, Decorator] = {
         help="parameter and preactivation carry a difference through the network, from every parameter or from every "
         "pre-activation; textbook subtracts two full forward passes for every parameter; directional (check "
         "only) moves all parameters of a tensor by random signs, for the largest networks; auto takes the first while that "
-        "costs some ten seconds, else the second.",
+        "is work for about a second on two cores, else the second.",
     ),
     "step": click.option(
         "--step",

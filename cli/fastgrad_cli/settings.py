@@ -6,9 +6,7 @@ when somebody asks for that network: a folder that one happens to stand in never
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,6 +47,8 @@ def find(allowed: frozenset[str]) -> Settings | None:
 
 def _table(path: Path) -> Mapping[str, Any] | None:
     """Return the table of fastgrad, None where there is none."""
+    import tomllib
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -81,6 +81,8 @@ def _options(path: Path, where: str, table: Mapping[str, Any], allowed: frozense
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in allowed:
+            from difflib import get_close_matches
+
             near = get_close_matches(name, allowed, n=1)
             expected = f"did you mean {near[0]}?" if near else f"expected {', '.join(sorted(allowed))}."
             raise click.UsageError(f"{path}: {where} has the key {key}; {expected}")

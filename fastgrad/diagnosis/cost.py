@@ -2,11 +2,12 @@
 
 from fastgrad.model.network import Problem
 from fastgrad.numerical.methods import FAST
+from fastgrad.numerical.work import USUAL_CORES
 
 PER_PARAMETER = 4e-6
 """Seconds of the diagnosis: four for a million parameters whose error nothing explains, 0.9 where something simple does."""
 
 
 def seconds_to_name(problem: Problem) -> float:
-    """Estimate the seconds of a numerical gradient by pre-activations and of the diagnosis that follows it."""
-    return FAST.estimate(problem, 1.0) + PER_PARAMETER * problem.network.size
+    """Estimate the seconds, on `USUAL_CORES`, of a numerical gradient by pre-activations and of the diagnosis after it."""
+    return FAST.count(problem, 1.0).seconds_on(USUAL_CORES) + PER_PARAMETER * problem.network.size

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels import codes
-from fastgrad.machine import most_threads
 from fastgrad.model.activations import parse_activation
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, growth
 from fastgrad.model.network import Array, Network, Offsets, Problem
@@ -268,9 +267,9 @@ class _Gradients(NamedTuple):
 
 
 def audit_in_time(problem: Problem, exact: Numerical, seed: int) -> Audit:
-    """Audit in a small share of the time that the gradient takes on one core, whatever the number of threads."""
+    """Audit in a small share of the time that the gradient is counted to take on one core, whatever this machine has."""
     share = 1.0 if exact.selected is None else exact.selected.size / problem.network.size
-    seconds = METHODS[exact.method].estimate(problem, share) * most_threads()
+    seconds = METHODS[exact.method].count(problem, share).seconds
     return audit(problem, exact, seed, max(LEAST_AUDIT, AUDIT_SHARE * seconds))
 
 

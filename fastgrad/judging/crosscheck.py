@@ -16,6 +16,7 @@ from fastgrad.numerical.differences import undisturbed
 from fastgrad.numerical.how import How
 from fastgrad.numerical.methods import USUAL
 from fastgrad.numerical.selection import select
+from fastgrad.numerical.work import USUAL_CORES
 from fastgrad.report.parts import TensorReport
 
 CROSS_CHECKED = 100
@@ -23,7 +24,7 @@ CROSS_CHECKED = 100
 
 
 class CrossCheck(NamedTuple):
-    """How many parameters agree by both methods, and the seconds that all of them would have taken one by one."""
+    """How many parameters agree by both methods, and the seconds that all would have taken one by one on `USUAL_CORES`."""
 
     agreeing: int
     seconds: float
@@ -43,7 +44,7 @@ def cross_check(problem: Problem, numerical: Numerical, how: How) -> CrossCheck:
     found = judge(replace(problem, claimed=numerical.values, tensors=tensors), single)
     for tensor in found.tensors:
         _require_agreement(tensor)
-    return CrossCheck(sum(tensor.checked for tensor in found.tensors), USUAL.estimate(problem, 1.0))
+    return CrossCheck(sum(tensor.checked for tensor in found.tensors), USUAL.count(problem, 1.0).seconds_on(USUAL_CORES))
 
 
 def _require_agreement(tensor: TensorReport) -> None:

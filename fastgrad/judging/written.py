@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from typing import NamedTuple
 
@@ -47,8 +48,6 @@ NATURAL = 3
 """Decimals more than the claim's on which a right gradient lies that is made of such numbers: then the grid says nothing."""
 MOST_FORWARD = 10**6
 """Parameters times examples up to which forward differences, a forward pass for each parameter, take little time."""
-RATES = tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
-"""Learning rates, and steps of differences, that are tried: of three digits from 1e-7 to 9.99, and powers of two."""
 WELL_INSIDE = 0.23
 """Distance from the middle of a binade within which a parameter does not leave it in a small step."""
 PROBED = 48
@@ -79,6 +78,15 @@ class Grid(NamedTuple):
         up, down = 10.0 ** np.maximum(-exponent, 0.0), 10.0 ** np.maximum(exponent, 0.0)
         back = np.rint(values * up / down) * down / up
         return bool((np.abs(back - values) <= 4.0 * unit * np.abs(values)).all())
+
+
+@cache
+def usual_rates() -> tuple[float, ...]:
+    """Return the learning rates, and steps of differences, that are tried: three digits from 1e-7 to 9.99, and powers of two.
+
+    There are 7,216 of them, and a right gradient needs none.
+    """
+    return tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
 
 
 def as_written(problem: Problem, numerical: Numerical, judgement: Judgement) -> Problem | None:
@@ -273,7 +281,7 @@ def _step(problem: Problem, values: Array, theta: Array) -> tuple[float, Grain] 
     if not values.size:
         return None
     precisions = ("float64",) if precision_of(problem.theta) == "float64" else ("float32", "float64")
-    rates = RATES if problem.learning_rate is None else sorted({*RATES, problem.learning_rate})
+    rates = usual_rates() if problem.learning_rate is None else sorted({*usual_rates(), problem.learning_rate})
     for stored in precisions:
         found = [_listed_rate(values, theta, stored, np.array(rates)), _longer_rate(values, theta, stored)]
         passing = [rate for rate in found if rate is not None]
@@ -300,9 +308,10 @@ def _longer_rate(values: Array, theta: Array, stored: str) -> float | None:
     inside = np.abs(np.frexp(size)[0] - 0.75) < WELL_INSIDE  # of others the step may have the next spacing
     multiples = np.abs(values[inside]) / spacing(size[inside], SIGNIFICAND[stored])
     # n/η of a whole number n below the largest that a step can have; near the ends of the range a quotient may even be 0.
-    possible = (multiples >= 1.0 / RATES[-1]) & (multiples <= 2.0 ** SIGNIFICAND["float64"] / RATES[0])
+    least, most = usual_rates()[0], usual_rates()[-1]
+    possible = (multiples >= 1.0 / most) & (multiples <= 2.0 ** SIGNIFICAND["float64"] / least)
     rate = common_divisor(np.sort(multiples[possible]), SIGNIFICAND[precision_of(values)])
-    if rate is None or not RATES[0] <= rate <= RATES[-1]:
+    if rate is None or not least <= rate <= most:
         return None
     passes = _evidence_of_step(values, theta, rate, stored) >= EVIDENCE and _reproduced(values, theta, rate, stored).all()
     return rate if passes else None
@@ -341,7 +350,7 @@ def _loss_difference(problem: Problem, numerical: Numerical, values: Array) -> t
     if not (values.size and loss > 0.0):
         return None
     precision = precision_of(values)
-    unit, steps = UNIT_ROUNDOFF[precision], np.array([rate for rate in RATES if rate <= 0.1])
+    unit, steps = UNIT_ROUNDOFF[precision], np.array([rate for rate in usual_rates() if rate <= 0.1])
     grid = 0.5 * spacing(np.array([loss]), SIGNIFICAND[precision])[0] / steps[:, None]
     told = np.argsort(np.abs(values))[:PROBED]
     few = _multiples(values[told], grid, unit).all(axis=1)

@@ -6,7 +6,6 @@ Called by launch. Which of the three it is changes how long a process takes to s
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -166,6 +165,8 @@ def load_together(*kernels: Kernel) -> None:
         return
     missing = [kernel for kernel in kernels if not kernel.is_kept()]
     if len(missing) > 1 and _listeners and is_remembered() and most_threads() > 1 and sys.executable:
+        import subprocess  # two milliseconds that only this needs
+
         _announce()
         command = [sys.executable, "-P", "-c", _COMPILE, *(kernel.file for kernel in missing[1:])]
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)

@@ -12,7 +12,6 @@ import platform
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
 from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from warnings import catch_warnings
 import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
+
+from fastgrad.kernels.native import numba_version
 
 SETTINGS_FILE = ".numba_config.yaml"
 HARMLESS = {
@@ -70,7 +71,7 @@ def _digest(settings: tuple[bytes, ...]) -> str:
     for file in sorted(Path(__file__).parent.glob("*.py")):
         content.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
     features = llvm.get_host_cpu_features().flatten()
-    versions = (version("numba"), llvmlite.__version__, np.__version__, platform.python_version())
+    versions = (numba_version(), llvmlite.__version__, np.__version__, platform.python_version())
     machine = (llvm.get_default_triple(), llvm.get_host_cpu_name(), features)
     for part in (*map(os.fsencode, (*versions, *machine)), *settings):
         content.update(b"%d:" % len(part) + part)

@@ -87,7 +87,7 @@ def numerical_gradient(
     method : Method, or its name, or "auto"
         "parameter" perturbs every parameter and propagates the difference; "preactivation" perturbs every pre-activation
         of every sample, from which dW and db follow, z being linear in both; "textbook" runs two whole forward passes for
-        every parameter; "auto" is "parameter" while that takes some ten seconds, else "preactivation".
+        every parameter; "auto" is "parameter" up to 4e10 multiply-adds, about a second on two cores, else "preactivation".
     step : float, optional
         The same step for all that is perturbed. By default each has its own, so small that truncation is below rounding;
         "textbook" takes 1e-7.

@@ -1,6 +1,6 @@
 """What all methods have in common: a task, cut into blocks of work that may be done by any thread in any order.
 
-A method is a value: what it perturbs, what it is for, how long it would take, and how a task is planned. The blocks of a
+A method is a value: what it perturbs, what it is for, what it has to do, and how a task is planned. The blocks of a
 plan follow from the task alone, not from threads or clocks, and the bits of a block depend neither on who works on it nor on
 the others.
 """
@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 
 from fastgrad.kernels.kernel import Kernel
-from fastgrad.machine import most_threads
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets, Problem
+from fastgrad.numerical.work import Work
 
 Scheme = Literal["central", "forward", "five-point"]
 SCHEMES: tuple[Scheme, ...] = ("forward", "central", "five-point")
@@ -138,10 +138,8 @@ class Method:
         As people ask for it.
     perturbs, serves : str
         What it perturbs, and what it is for, as the documentation's table says it.
-    seconds_per_layer : float
-        What a check by it takes for each layer beside the method's own work, for estimates.
-    estimate : callable
-        Seconds for a share of the parameters of a problem, to within a small factor.
+    count : callable
+        What it has to do for a share of the parameters of a problem.
     plan : callable or None
         Cut a task into blocks; None of what judges sums over tensors and so has no value for a single entry.
     kernels : tuple of Kernel
@@ -159,8 +157,7 @@ class Method:
     name: str
     perturbs: str
     serves: str
-    seconds_per_layer: float
-    estimate: Callable[[Problem, float], float]
+    count: Callable[[Problem, float], Work]
     plan: Callable[[Task], Plan] | None
     kernels: tuple[Kernel, ...] = ()
     step: float | None = None
@@ -174,27 +171,3 @@ def cut(count: int, seconds: float) -> Iterator[tuple[int, int]]:
     length = max(1, int(BLOCK_SECONDS / seconds)) if seconds > 0.0 else count
     for start in range(0, count, length):
         yield start, min(start + length, count)
-
-
-def counted_seconds(problem: Problem, rate: float, share: float, work_of: Callable[[int], int]) -> float:
-    """Return the seconds of ± perturbations at a rate of multiply-adds a second and core, given each layer's for one sample."""
-    work = sum(work_of(layer) for layer in range(problem.network.depth))
-    return float(2.0 * share * work * problem.samples / (rate * most_threads()))
-
-
-def parameters_of(problem: Problem, layer: int) -> int:
-    """Return the number of a layer's parameters, a bias counted in any case."""
-    n_in, n_out = problem.network.widths[layer : layer + 2]
-    return n_out * (n_in + 1)
-
-
-def forward_work(problem: Problem) -> int:
-    """Return the multiply-adds of a forward pass of one sample."""
-    return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
-
-
-def work_above(problem: Problem, layer: int) -> int:
-    """Return the multiply-adds that one perturbed parameter of a layer costs in the layers above, for one sample and sign."""
-    widths = problem.network.widths
-    entered = 4 * widths[layer + 2] if layer + 2 < len(widths) else 2
-    return entered + sum(a * b for a, b in zip(widths[layer + 2 :], widths[layer + 3 :], strict=False)) + 2 * widths[-1]

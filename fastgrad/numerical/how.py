@@ -104,9 +104,9 @@ class How:
         return DIRECTIONS if self.directions is None else self.directions
 
     def method_for(self, problem: Problem) -> Method:
-        """Return the method that is meant; "auto" decides by the estimated time."""
+        """Return the method that is meant; "auto" decides by the counted work."""
         return choose_method(problem, self.method, self.sample)
 
     def spares_time(self, method: Method) -> bool:
-        """Return whether "auto" chose this method because the usual one would take too long."""
+        """Return whether "auto" chose this method because the usual one has too much to do."""
         return self.method == "auto" and method is not USUAL

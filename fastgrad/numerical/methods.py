@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastgrad.errors import InputError, quoted
+from fastgrad.machine import most_threads
 from fastgrad.model.network import Problem
 from fastgrad.numerical.blocks import SCHEMES, Method, Scheme
 from fastgrad.numerical.directional import DIRECTIONAL
@@ -10,23 +11,21 @@ from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.selection import sample_size
 from fastgrad.numerical.textbook import TEXTBOOK
+from fastgrad.numerical.work import Work
 
 USUAL, FAST = PARAMETER, PREACTIVATION
-"""What "auto" takes while its time is affordable, and what it takes else."""
+"""What "auto" takes while its work is affordable, and what it takes else."""
 METHODS = {method.name: method for method in (PARAMETER, PREACTIVATION, TEXTBOOK, DIRECTIONAL)}
 """All methods by name."""
 BY_ENTRY = tuple(name for name, method in METHODS.items() if method.plan is not None)
 """Names of those that give a value for each entry."""
-AFFORDABLE_SECONDS = 10.0
-"""Estimated time up to which "auto" perturbs every parameter."""
-LEAST_SECONDS, SECONDS_PER_PARAMETER = 1e-3, 1e-7
-"""What a check takes beside the work of its method, for estimates: for itself, and for each parameter that is judged one by
-one; for each layer `Method.seconds_per_layer`. Fastest of 15 checks of networks of 1, 2, 4, 8 and 16 layers of three units,
-and of 0.7 and 3 million parameters (50 to 200 ns each), on two cores."""
+AFFORDABLE = 4e10
+"""Multiply-adds up to which "auto" perturbs every parameter: about a second on two cores of 2.3 GHz. They are counted and not
+timed, so that the choice, and with it every bit, is the same on any machine."""
 
 
 def choose_method(problem: Problem, name: str | Method, sample: int | float | str | None = None) -> Method:
-    """Return the method of a name, deciding for "auto" by the estimated time.
+    """Return the method of a name, deciding for "auto" by the counted work.
 
     Raises
     ------
@@ -35,7 +34,7 @@ def choose_method(problem: Problem, name: str | Method, sample: int | float | st
     """
     if name == "auto":
         share = 1.0 if sample is None else sample_size(sample, problem.network.size) / problem.network.size
-        return USUAL if USUAL.estimate(problem, share) <= AFFORDABLE_SECONDS else FAST
+        return USUAL if USUAL.count(problem, share).multiply_adds <= AFFORDABLE else FAST
     return named(name)
 
 
@@ -49,11 +48,15 @@ def named(name: str | Method) -> Method:
 
 
 def estimate_check(problem: Problem, method: str) -> float:
-    """Estimate the seconds that a check of a right gradient takes by a method, to within a small factor."""
-    chosen = choose_method(problem, method)
-    judged = 0 if chosen.plan is None else problem.network.size
-    seconds = LEAST_SECONDS + chosen.seconds_per_layer * problem.network.depth + SECONDS_PER_PARAMETER * judged
-    return seconds + chosen.estimate(problem, 1.0)
+    """Estimate the seconds that a check of a right gradient takes by a method on this machine, to within a factor of 2."""
+    return count_check(problem, named(method)).seconds_on(most_threads())
+
+
+def count_check(problem: Problem, method: Method) -> Work:
+    """Count what a check of a right gradient has to do: what the method does, and what is done around it."""
+    size = problem.network.size
+    around = Work(1, problem.network.depth, 0 if method.plan is None else size, size * problem.samples)
+    return Work(*map(sum, zip(around, method.count(problem, 1.0), strict=True)))
 
 
 def choose_scheme(scheme: str, method: Method) -> Scheme:

@@ -11,9 +11,10 @@ import numpy as np
 
 from fastgrad.kernels import codes, launch
 from fastgrad.model.network import Array, Offsets, Problem
-from fastgrad.numerical.blocks import Block, Method, Task, counted_seconds, cut, parameters_of, work_above
+from fastgrad.numerical.blocks import Block, Method, Task, cut
 from fastgrad.numerical.propagated import RATE, cost, exact_kernels, threads_for
 from fastgrad.numerical.steps import plan_steps, span
+from fastgrad.numerical.work import Work, parameters_of, perturbed, work_above
 
 
 class Tiling(NamedTuple):
@@ -104,17 +105,16 @@ def tiles_of(local: Offsets, n_in: int, n_out: int) -> tuple[Offsets, Offsets]:
     return np.append(starts, local.size), np.argsort(rank, kind="stable")
 
 
-def _estimate(problem: Problem, share: float) -> float:
-    """Estimate the seconds for a share of the parameters."""
-    return counted_seconds(problem, RATE, share, lambda layer: parameters_of(problem, layer) * work_above(problem, layer))
+def _count(problem: Problem, share: float) -> Work:
+    """Count the work for a share of the parameters."""
+    return perturbed(problem, share, lambda layer: parameters_of(problem, layer))
 
 
 PARAMETER = Method(
     name="parameter",
     perturbs="every parameter, by ±h",
     serves="the exhaustive check",
-    seconds_per_layer=1.3e-3,
-    estimate=_estimate,
+    count=_count,
     plan=ParameterPlan,
     kernels=(launch.parameter_tiles,),
 )

@@ -12,9 +12,10 @@ import numpy as np
 from fastgrad.kernels import launch
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import product
-from fastgrad.numerical.blocks import Block, Method, Task, counted_seconds, cut, work_above
+from fastgrad.numerical.blocks import Block, Method, Task, cut
 from fastgrad.numerical.propagated import RATE, cost, exact_kernels, threads_for
 from fastgrad.numerical.steps import plan_steps, span
+from fastgrad.numerical.work import Work, perturbed, work_above
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,17 +100,16 @@ class PreactivationPlan:
             dZ.sum(axis=0, out=whole[weights:])
 
 
-def _estimate(problem: Problem, _: float) -> float:
-    """Estimate the seconds, which a share of the parameters takes as all of them."""
-    return counted_seconds(problem, RATE, 1.0, lambda layer: problem.network.widths[layer + 1] * work_above(problem, layer))
+def _count(problem: Problem, _: float) -> Work:
+    """Count the work, which a share of the parameters takes as all of them."""
+    return perturbed(problem, 1.0, lambda layer: problem.network.widths[layer + 1])
 
 
 PREACTIVATION = Method(
     name="preactivation",
     perturbs="every pre-activation of every example, by ±h; dW and db follow, since z is linear in W and b",
     serves="networks with millions of parameters",
-    seconds_per_layer=1.3e-3,
-    estimate=_estimate,
+    count=_count,
     plan=PreactivationPlan,
     kernels=(launch.preactivation_tiles,),
     makes_range=True,

@@ -18,14 +18,9 @@ from fastgrad.numerical.blocks import (
     Method,
     Scheme,
     Task,
-    counted_seconds,
     cut,
-    forward_work,
-    parameters_of,
 )
-
-RATE = 3e9
-"""Multiply-adds a second and core, for estimates only."""
+from fastgrad.numerical.work import SECONDS, Work, forward_work, parameters_of
 
 Losses = Callable[[float], tuple[Array, Array]]
 """For a step h the losses of some parameters at θ + h and at θ − h, penalty left out."""
@@ -84,7 +79,7 @@ class TextbookPlan:
 
     def blocks(self) -> Iterator[Block]:
         """Yield runs of parameters."""
-        seconds = 2.0 * forward_work(self.task.problem) * self.task.problem.samples / RATE
+        seconds = 2.0 * forward_work(self.task.problem) * self.task.problem.samples * SECONDS.textbook
         for start, stop in cut(self._places.size, seconds):
             yield Block(0, start, stop, stop - start)
 
@@ -103,17 +98,17 @@ class TextbookPlan:
         return self.task.in_order(room)
 
 
-def _estimate(problem: Problem, share: float) -> float:
-    """Estimate the seconds for a share of the parameters."""
-    return counted_seconds(problem, RATE, share, lambda layer: parameters_of(problem, layer) * forward_work(problem))
+def _count(problem: Problem, share: float) -> Work:
+    """Count the work for a share of the parameters."""
+    parameters = sum(parameters_of(problem, layer) for layer in range(problem.network.depth))
+    return Work(textbook=2.0 * share * parameters * problem.samples * forward_work(problem))
 
 
 TEXTBOOK = Method(
     name="textbook",
     perturbs="every parameter, by ±h, with two whole forward passes",
     serves="teaching, and comparison with the others",
-    seconds_per_layer=2e-3,
-    estimate=_estimate,
+    count=_count,
     plan=TextbookPlan,
     kernels=(launch.losses_of_some,),
     step=1e-7,  # the courses'

@@ -17,7 +17,7 @@ from fastgrad.errors import InputError
 from fastgrad.report.base import BaseReport, Case
 from fastgrad.report.base import GradientError as GradientError
 from fastgrad.report.documents import audit_to_dict, finding_to_dict, number, tensor_to_dict
-from fastgrad.report.formatting import closed, plain_text, printable
+from fastgrad.report.formatting import closed, gradient_label, plain_text, printable
 from fastgrad.report.parts import Audit, ErrorMap, Finding, TensorReport
 from fastgrad.report.sentences import (
     colored,
@@ -29,7 +29,6 @@ from fastgrad.report.sentences import (
     short_provenance,
     short_sentences,
 )
-from fastgrad.report.table import gradient_label, table_of
 
 PASSING = ("right", "right in float32", "at a kink")
 """Verdicts on a gradient that is as it should be."""
@@ -217,6 +216,8 @@ class Report(BaseReport):
         """Yield the network, the table of gradients, what is to be said of them, and how that was found out."""
         yield Text(printable(self.description), style="dim")
         yield Text()
+        from fastgrad.report.table import table_of  # tables are for reports that tell all
+
         yield Padding(table_of(self.tensors, ascii_only), (0, 0, 0, 1))
         if self.loss_note is not None:  # another loss than the declared one makes all else doubtful
             yield Text()
@@ -241,6 +242,8 @@ class Report(BaseReport):
         """Yield the tensors that are not right and what was found of them."""
         concerned = tuple(tensor for tensor in self.tensors if tensor.verdict in ("wrong", "not judged"))
         if concerned:
+            from fastgrad.report.table import table_of
+
             yield Padding(table_of(concerned, ascii_only=False), (0, 0, 0, 1))
         yield from (colored(line) for finding in self.findings for line in finding_lines(finding, ascii_only=False))
         yield from (Text(closed(note)) for note in self.notes)

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import io
 import math
-from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+if TYPE_CHECKING:
+    from fastgrad.report.parts import TensorReport
+
 TEXT_WIDTH = 100
 """Columns of `str(report)`."""
+LONGEST_NAME = 24
+"""Characters of a tensor's name that the report for a person shows."""
 
 
 def printable(text: str) -> str:
     """Return a text with everything that could steer a terminal written as an escape of Python's."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def label(name: str) -> str:
+    """Return a user's name fit for a line: printable, and cut in the middle where it is very long."""
+    name = printable(name)
+    if len(name) <= LONGEST_NAME:
+        return name
+    half = (LONGEST_NAME - 3) // 2
+    return f"{name[:half]}...{name[-half:]}"
+
+
+def gradient_label(tensor: TensorReport) -> str:
+    """Return the name of the gradient, or of the parameter where there is no gradient."""
+    return label(tensor.gradient_name or tensor.name)
 
 
 def significant(value: float, digits: int = 7) -> str:
@@ -76,6 +94,8 @@ class Told:
 
     def _repr_html_(self) -> str:
         """Return the text as notebooks show it."""
+        from html import escape
+
         return f"<pre>{escape(str(self))}</pre>"
 
 

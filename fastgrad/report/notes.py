@@ -31,16 +31,19 @@ def audit_failed(audit: Audit, noun: str) -> str:
 
 
 def cross_checked(agreeing: int, seed: int, seconds: float) -> str:
-    """Say that a sample was checked by two methods, and why not everything: the seconds that it would have taken."""
+    """Say that a sample was checked by two methods, and why not everything: the seconds that this takes on two cores."""
     return (
-        f"Every parameter was checked by method preactivation, since method parameter would take about {duration(seconds)}; "
-        f"{agreeing:,} parameters, drawn with seed {seed}, agree by both methods"
+        f"Every parameter was checked by method preactivation, since method parameter would take about {duration(seconds)} "
+        f"on two cores; {agreeing:,} parameters, drawn with seed {seed}, agree by both methods"
     )
 
 
 def not_named(seconds: float) -> str:
-    """Say how a mistake that directions found is named, and how long that takes."""
-    return f"The mistake was not named: method preactivation checks every entry, in about {duration(seconds)}, and names it"
+    """Say how a mistake that directions found is named, and how long that takes on two cores."""
+    return (
+        f"The mistake was not named: method preactivation checks every entry, in about {duration(seconds)} on two cores, "
+        "and names it"
+    )
 
 
 def judged_with_constant(words: str, distance: float) -> str:

@@ -11,9 +11,19 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from fastgrad.report.formatting import above, allowed_threads, closed, counted, duration, listed, printable, significant
+from fastgrad.report.formatting import (
+    above,
+    allowed_threads,
+    closed,
+    counted,
+    duration,
+    gradient_label,
+    label,
+    listed,
+    printable,
+    significant,
+)
 from fastgrad.report.parts import Audit, Finding, TensorReport
-from fastgrad.report.table import gradient_label, label
 
 if TYPE_CHECKING:
     from fastgrad.report import Report

@@ -13,30 +13,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from fastgrad.report.formatting import both, printable
+from fastgrad.report.formatting import both, gradient_label
 from fastgrad.report.parts import Entry, TensorReport
 from fastgrad.report.verdicts import signed
 
 TABLE_ROWS = 12
 """Tensors listed one by one; of more, the right ones are folded, so that the report stays on one screen."""
-LONGEST_NAME = 24
-"""Characters of a tensor's name that the report for a person shows."""
 SHORT_NAME = 8
 """Characters of a name that may stand twice in a line."""
-
-
-def label(name: str) -> str:
-    """Return a user's name fit for a line: printable, and cut in the middle where it is very long."""
-    name = printable(name)
-    if len(name) <= LONGEST_NAME:
-        return name
-    half = (LONGEST_NAME - 3) // 2
-    return f"{name[:half]}...{name[-half:]}"
-
-
-def gradient_label(tensor: TensorReport) -> str:
-    """Return the name of the gradient, or of the parameter where there is no gradient."""
-    return label(tensor.gradient_name or tensor.name)
 
 
 GAP = 2

@@ -1,0 +1,110 @@
+"""What a check has to do, counted, and the seconds that it takes: for choices by count, and for estimates that people read.
+
+A choice, and a sentence of a report, follows from what is counted and from the seconds of one core as they stand here, so that
+they are the same on any number of threads and on any machine. Only what `info` says counts the threads of this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fastgrad.model.activations import BY_CODE
+from fastgrad.model.network import Problem
+
+USUAL_CORES = 2
+"""Cores of the machine that sentences speak of: "some 20 s on 2 cores"."""
+
+
+class Work(NamedTuple):
+    """What a check has to do, or what something else takes for each of it; all but the first three is shared by threads.
+
+    Attributes
+    ----------
+    checks : float
+        Whole checks.
+    layers : float
+        Layers, each with some calls of its own.
+    judged : float
+        Parameters that are judged one by one.
+    products : float
+        Multiply-adds of matrices with all examples: those of a forward pass, as often as a method and the verdict want them.
+    bent : float
+        Multiply-adds of perturbations that go through an activation which is bent, both signs of each.
+    straight : float
+        The same where all activations on the way are straight, whose two signs are one; some of them are off.
+    textbook : float
+        Multiply-adds of whole forward passes for each parameter.
+    signs : float
+        Weights to which signs are applied, by direction.
+    """
+
+    checks: float = 0.0
+    layers: float = 0.0
+    judged: float = 0.0
+    products: float = 0.0
+    bent: float = 0.0
+    straight: float = 0.0
+    textbook: float = 0.0
+    signs: float = 0.0
+
+    @property
+    def multiply_adds(self) -> float:
+        """Those that perturbations take."""
+        return self.bent + self.straight + self.textbook
+
+    @property
+    def seconds(self) -> float:
+        """Seconds on one core."""
+        return self.seconds_on(1)
+
+    def seconds_on(self, threads: int) -> float:
+        """Return the seconds that it takes on some threads."""
+        costs = [amount * seconds for amount, seconds in zip(self, SECONDS, strict=True)]
+        return sum(costs[:SERIAL]) + sum(costs[SERIAL:]) / threads
+
+
+SERIAL = 3
+"""How many of these are done by one thread, whatever their number."""
+SECONDS = Work(
+    checks=1e-3,
+    layers=1.3e-3,
+    judged=1e-7,
+    products=1e-10,
+    bent=5e-11,
+    straight=1.5e-11,
+    textbook=3e-10,
+    signs=3e-10,
+)
+"""Seconds of each on one core. `pytest bench/test_estimates.py` measures them and prints them as they stand here."""
+
+
+def perturbed(problem: Problem, share: float, count_of: Callable[[int], int]) -> Work:
+    """Return the work of ± perturbations that are propagated, `count_of` a layer being how many there are for one sample."""
+    done = {True: 0.0, False: 0.0}
+    for layer in range(problem.network.depth):
+        done[_is_straight(problem, layer)] += 2.0 * share * problem.samples * count_of(layer) * work_above(problem, layer)
+    return Work(straight=done[True], bent=done[False])
+
+
+def _is_straight(problem: Problem, layer: int) -> bool:
+    """Whether all activations from a layer on are straight between their kinks."""
+    return all(BY_CODE[code].straight for code in problem.network.activation_codes[layer:])
+
+
+def parameters_of(problem: Problem, layer: int) -> int:
+    """Return the number of a layer's parameters, a bias counted in any case."""
+    n_in, n_out = problem.network.widths[layer : layer + 2]
+    return n_out * (n_in + 1)
+
+
+def forward_work(problem: Problem) -> int:
+    """Return the multiply-adds of a forward pass of one sample."""
+    return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
+
+
+def work_above(problem: Problem, layer: int) -> int:
+    """Return the multiply-adds that one perturbed parameter of a layer costs in the layers above, for one sample and sign."""
+    widths = problem.network.widths
+    entered = 4 * widths[layer + 2] if layer + 2 < len(widths) else 2
+    return entered + sum(a * b for a, b in zip(widths[layer + 2 :], widths[layer + 3 :], strict=False)) + 2 * widths[-1]
