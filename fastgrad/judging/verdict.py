@@ -11,7 +11,7 @@ import numpy as np
 from fastgrad.model.forward import UNIT_ROUNDOFF, growth
 from fastgrad.model.network import Array, Offsets, Problem, Tensor
 from fastgrad.model.product import norm
-from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, RoundingScale, rounding_scale
+from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, RoundingScale
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.kinks import Mask
 from fastgrad.report.parts import Entry, ErrorMap, Outcomes, Sensitivity, TensorReport, Verdict
@@ -122,7 +122,7 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None, to
     Judgement
         Tensors in theta's order.
     """
-    scale = rounding_scale(problem, numerical.base)
+    scale = numerical.scale
     total = _Norms()
     reports = []
     for tensor in problem.tensors:
@@ -226,7 +226,7 @@ def error_map(
     starts = [np.unique(np.linspace(0, n, min(n, most) + 1).astype(np.int64)) for n, most in zip(shape, MAP, strict=True)]
     errors, wrong = np.full([start.size - 1 for start in starts], nan), np.zeros([start.size - 1 for start in starts], bool)
     count, checked, unit = 0, 0, 0.0
-    for block in _blocks(problem, numerical, rounding_scale(problem, numerical.base), extra, tensor, tolerance):
+    for block in _blocks(problem, numerical, numerical.scale, extra, tensor, tolerance):
         places = np.arange(block.first, block.first + block.claimed.size) if block.places is None else block.places
         index = np.divmod(places - tensor.start, n_in)[:: -1 if turned else 1]
         cells = tuple(np.searchsorted(start, k, side="right") - 1 for start, k in zip(starts, index, strict=True))

@@ -7,7 +7,7 @@ range.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from fastgrad.kernels import launch
 from fastgrad.kernels.kernel import load_together
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
+from fastgrad.model.rounding import RoundingScale, rounding_scale
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
 from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
@@ -64,6 +65,11 @@ class Numerical:
     kinked_samples: int
     base: BasePoint
     scheme: Scheme = "central"
+
+    @cached_property
+    def scale(self) -> RoundingScale:
+        """How far rounding may move a gradient at this point."""
+        return rounding_scale(self.base.problem, self.base)
 
 
 def numerical_gradient(
