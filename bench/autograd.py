@@ -6,8 +6,8 @@ PyTorch, NumPy and the face of fastgrad is called.
 
 from __future__ import annotations
 
-import argparse
-import json
+
+
 import math
 import statistics
 import time
