@@ -7,7 +7,6 @@ PyTorch, NumPy and the face of fastgrad is called.
 from __future__ import annotations
 
 
-
 import math
 import statistics
 import time

@@ -1,7 +1,8 @@
 """Vectors in theta's order that are not there as one.
 
-A large claimed gradient lies in the arrays that were given, and a numerical one in the flows of which it is made. Made by reading and by numerical, in the place of an array. The verdict takes such a vector in blocks of a tensor, which stay in
-cache, and the audit a few entries; whoever takes it as an array, as diagnosis does, makes one of it.
+A large claimed gradient lies in the arrays that were given, and a numerical one in the flows of which it is made. Made by
+reading and by numerical in the place of an array. The verdict takes such a vector in blocks of a tensor, which stay in cache,
+and the audit a few entries; whoever takes it for an array, as diagnosis does, makes one of it.
 """
 
 from __future__ import annotations

@@ -131,11 +131,15 @@ def numerical_gradient(
     ====================  ============================================================  ==========
     """
     how = How(method, step, scheme, sample, seed, threads=threads, progress=progress)
-    return difference(problem, how, select(problem, sample, how.seed) if places is None else places)
+    found = difference(problem, how, select(problem, sample, how.seed) if places is None else places)
+    return replace(found, values=np.asarray(found.values))
 
 
 def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerical:
-    """Compute the differences of J for some parameters, None meaning all, as `numerical_gradient` says."""
+    """Compute the differences of J for some parameters, None meaning all, as `numerical_gradient` says.
+
+    The values of a large network may be a `Deferred` vector, which is made where it is asked for.
+    """
     chosen = how.method_for(problem)
     if chosen.plan is None:
         raise InputError(f"method {chosen.name} gives no value for each entry; take one of {', '.join(BY_ENTRY)}")
