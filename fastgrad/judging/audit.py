@@ -19,7 +19,7 @@ from fastgrad.model.activations import parse_activation
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, growth
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.product import product
-from fastgrad.model.rounding import rounding_scale
+from fastgrad.model.rounding import RoundingScale
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.methods import METHODS
 from fastgrad.report.parts import Audit, Disagreement
@@ -317,7 +317,7 @@ def _compare(problem: Problem, numerical: Numerical, drawn: Offsets, plain: _Gra
     if numerical.lower is not None and numerical.upper is not None:
         nearest = np.clip(found, np.fmin(numerical.lower[drawn], values), np.fmax(numerical.upper[drawn], values))
     u = UNIT_ROUNDOFF["float64"]
-    rounding += _rounding(problem, numerical.base, drawn) + growth(problem.samples) * np.abs(found)
+    rounding += _rounding(problem, numerical.scale, drawn) + growth(problem.samples) * np.abs(found)
     bound = plain.truncation + NOISE * u * (plain.noise + rounding)
     compared = plain.settled & np.isfinite(found) & np.isfinite(bound)
     # Written so that a value that is no number disagrees.
@@ -326,9 +326,8 @@ def _compare(problem: Problem, numerical: Numerical, drawn: Offsets, plain: _Gra
     return Audit(int(compared.sum()), int(drawn.size - compared.sum()), seed, disagreements)
 
 
-def _rounding(problem: Problem, base: BasePoint, drawn: Offsets) -> Array:
+def _rounding(problem: Problem, scale: RoundingScale, drawn: Offsets) -> Array:
     """Return R of the drawn parameters."""
-    scale = rounding_scale(problem, base)
     result = np.empty(drawn.size)
     for tensor in problem.tensors:
         here = (drawn >= tensor.start) & (drawn < tensor.stop)
@@ -450,27 +449,43 @@ def _add(result: _Gradients, rows: _Rows, step: Array, changed: _Changed, errors
 def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sample: Offsets, shift: Array) -> _Changed:
     """Make four passes through a layer and those above it, one pre-activation of each row being shifted."""
     moves = np.multiply.outer(np.array([1.0, -1.0, 0.5, -0.5]), shift)
-    here, row = layers[layer], np.arange(sample.size)
-    is_output = layer == len(layers) - 1
-    z = np.repeat((here.z if is_output else here.a)[None, sample], 4, axis=0)
+    here, above = layers[layer], layers[layer + 1 :]
     column = here.z[sample, unit] + moves
     kept = None if here.mask is None else here.mask[sample, unit]
     far = _is_far(here.kinks, column[:2, :, None], None if kept is None else kept[:, None])
-    # Below the output a unit's activation depends on its own z alone.
-    z[:, row, unit] = column if is_output else here.formula(column) * (1.0 if kept is None else kept)
-    a = here.formula(z) if is_output else z
-    for above in layers[layer + 1 :]:
-        z = a @ above.W.T
-        if above.b.size:
-            z += above.b
-        mask = None if above.mask is None else above.mask[sample]
-        far |= _is_far(above.kinks, z[:2], mask)
-        a = above.formula(z) if mask is None else above.formula(z) * mask
+    if above:
+        # Below the output a unit's activation depends on its own z alone: of the sums above, one term is another.
+        moved = here.formula(column) * (1.0 if kept is None else kept) - here.a[sample, unit]
+        z = above[0].z[sample] + moved[..., None] * _columns(above[0].W, unit)
+        far |= _is_far(above[0].kinks, z[:2], None if above[0].mask is None else above[0].mask[sample])
+        a = _activated(above[0], z, sample)
+    else:
+        z = np.repeat(here.z[None, sample], 4, axis=0)
+        z[:, np.arange(sample.size), unit] = column
+        a = here.formula(z)
+    for one in above[1:]:
+        z = a @ one.W.T
+        if one.b.size:
+            z += one.b
+        far |= _is_far(one.kinks, z[:2], None if one.mask is None else one.mask[sample])
+        a = _activated(one, z, sample)
     name, p = _loss_name(problem.network)
     if name in LOSS_KINKS:
         sides = np.sign(LOSS_KINKS[name](a[:2], problem.Y[sample], p))
         far |= (sides[0] != sides[1]).any(axis=-1)
     return _Changed(_loss(problem, a, sample).loss, far)
+
+
+def _activated(layer: _Layer, z: Array, sample: Offsets) -> Array:
+    """Return a layer's activations of rows with these pre-activations."""
+    a = layer.formula(z)
+    return a if layer.mask is None else a * layer.mask[sample]
+
+
+def _columns(W: Array, unit: Offsets) -> Array:
+    """Return the column of W of each row's unit, shape (R, n_out); rows that follow each other share theirs."""
+    units, place = np.unique(unit, return_inverse=True)
+    return np.ascontiguousarray(W[:, units].T)[place.reshape(-1)]
 
 
 def _is_far(kinks: tuple[float, ...], z: Array, mask: Array | None) -> Bools:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.judging.directional import Directional
-from fastgrad.judging.verdict import BLOCK, Judgement
+from fastgrad.judging.verdict import JUDGED, Judgement
 from fastgrad.judging.written import NATURAL, are_plain
 from fastgrad.kernels import codes
 from fastgrad.model.forward import BasePoint
@@ -53,7 +53,7 @@ def in_single_precision(problem: Problem, judgement: Judgement | Directional) ->
             if (
                 claimed.any()
                 and not are_plain(claimed, problem, NATURAL)
-                and all(_is_single(claimed[low : low + BLOCK]) for low in range(0, claimed.size, BLOCK))
+                and all(_is_single(claimed[low : low + JUDGED]) for low in range(0, claimed.size, JUDGED))
             ):
                 tensor = replace(tensor, precision="float32")
         tensors.append(tensor)

@@ -76,7 +76,7 @@ class EntryRuling(Ruling):
 
     def again(self, how: How) -> EntryRuling:
         """Return the ruling on what stands in this one now."""
-        return replace(self, judgement=judge(self.problem, self.numerical, self.extra, how.allowed))
+        return replace(self, judgement=judge(self.problem, self.numerical, self.extra, how.allowed, how.threads))
 
     def shifted(self, shift: Array) -> EntryRuling:
         """Return the same of a loss with another gradient, to be ruled on again."""
@@ -119,7 +119,7 @@ def rule(problem: Problem, how: How) -> EntryRuling:
 def rule_strictly(problem: Problem, how: How) -> EntryRuling:
     """Rule on every entry by the gradient and the precisions as they are declared."""
     found = differences(problem, how)
-    judgement = judge(problem, found.numerical, found.extra, how.allowed)
+    judgement = judge(problem, found.numerical, found.extra, how.allowed, how.threads)
     return EntryRuling(problem, found.numerical, judgement, found.interrupted, (), found.exact, found.extra)
 
 
@@ -230,7 +230,7 @@ def _with_constant(ruling: EntryRuling, how: How) -> EntryRuling | None:
 def _with_hint(ruling: EntryRuling, first: EntryRuling, how: How) -> EntryRuling:
     """Say so where single precision somewhere would explain what is wrong; it remains wrong."""
     tensors = tuple(replace(tensor, precision="float32") for tensor in ruling.problem.tensors)
-    coarse = judge(replace(ruling.problem, tensors=tensors), ruling.numerical, ruling.extra, how.allowed)
+    coarse = judge(replace(ruling.problem, tensors=tensors), ruling.numerical, ruling.extra, how.allowed, how.threads)
     if not only_single_precision(ruling.judgement, coarse):
         return ruling
     return replace(ruling, remarks=(*ruling.remarks, notes.looks_rounded(first.judgement.relative_difference)))

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil, hypot, inf, nan, sqrt
+from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad.kernels import codes, launch
+from fastgrad.kernels.records import Allowance
+from fastgrad.machine import most_threads, run_together
+from fastgrad.model.deferred import block_of, width
 from fastgrad.model.forward import UNIT_ROUNDOFF, growth
 from fastgrad.model.network import Array, Offsets, Problem, Tensor
-from fastgrad.model.product import norm
-from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, RoundingScale, rounding_scale
+from fastgrad.model.product import SAFE_SUM, norm
+from fastgrad.model.rounding import TOLERANCE, UNDERFLOW, RoundingScale
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.kinks import Mask
 from fastgrad.report.parts import Entry, ErrorMap, Outcomes, Sensitivity, TensorReport, Verdict
@@ -22,12 +27,17 @@ CANCELLED = 2.0**-10
 """The same where zeros would pass: the sum over the samples has cancelled to what rounding leaves. Where that is less than
 this share of its terms it is zero for a reason, symmetry or a minimum, and a claim of zero is right; else it may not be."""
 LARGEST = float(np.finfo(np.float64).max)
-BLOCK = 2**20
-"""Entries whose rounding is computed at a time: a network's gradient may not fit into memory many times over."""
 MAP = (64, 128)
 """Most rows and columns of a map of errors."""
 JUDGED = 2**14
-"""Entries of those that are judged at a time: some dozen arrays of them stay in a core's cache."""
+"""Entries that are judged at a time: their claims, values and rounding, and what these are made of, stay in a core's cache."""
+FACTORS = 2**17
+"""Inputs of a layer, over all examples, of which a block is made; of a layer with more it takes some columns."""
+LEAST_COLUMNS = 256
+SMALLEST_UNIT = 2.0**-900
+"""Of R, and its inverse the largest, within which nothing that is made of it is lost on the way."""
+PARALLEL_WORK = 2**20
+"""Multiply-adds from which on a second thread is worth waking."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +55,6 @@ class _Norms:
     difference: float = 0.0
     claimed: float = 0.0
     numerical: float = 0.0
-
-    def add(self, difference: Array, claimed: Array, numerical: Array) -> None:
-        self.difference = hypot(self.difference, norm(difference))
-        self.claimed = hypot(self.claimed, norm(claimed))
-        self.numerical = hypot(self.numerical, norm(numerical))
 
     def merge(self, other: _Norms) -> None:
         self.difference = hypot(self.difference, other.difference)
@@ -80,6 +85,19 @@ class _Tally:
     clearest: float = -1.0
     ratio: float = nan
 
+    def merge(self, other: _Tally) -> None:
+        """Add what comes after it."""
+        self.norms.merge(other.norms)
+        self.checked, self.wrong = self.checked + other.checked, self.wrong + other.wrong
+        self.at_kink, self.coarse = self.at_kink + other.at_kink, self.coarse + other.coarse
+        self.room, self.common = max(self.room, other.room), min(self.common, other.common)
+        self.zeros_pass &= other.zeros_pass
+        self.allowed = hypot(self.allowed, other.allowed)
+        if other.excess > self.excess:
+            self.excess, self.worst = other.excess, other.worst
+        if other.clearest > self.clearest:
+            self.clearest, self.ratio = other.clearest, other.ratio
+
 
 @dataclass(frozen=True, eq=False)
 class _Block:
@@ -89,8 +107,7 @@ class _Block:
     what the claim may be off, and what it might be in double precision.
     """
 
-    first: int
-    places: Offsets | None
+    places: Offsets
     claimed: Array
     central: Array
     lower: Array
@@ -99,11 +116,151 @@ class _Block:
     allowed: Array
     in_double: Array
 
+
+class _Piece(NamedTuple):
+    """Some rows and columns of a tensor all of which are checked, or else some of those that are drawn, by their places."""
+
+    tensor: Tensor
+    rows: slice
+    columns: slice
+    drawn: Offsets | None = None
+
+    @property
+    def places(self) -> Offsets:
+        """Where in theta they are."""
+        if self.drawn is not None:
+            return self.drawn
+        rows, columns = (np.arange(part.start, part.stop) for part in (self.rows, self.columns))
+        return (self.tensor.start + width(self.tensor) * rows[:, None] + columns).reshape(-1)
+
     def place(self, k: int) -> int:
-        return self.first + k if self.places is None else int(self.places[k])
+        row, column = divmod(k, self.columns.stop - self.columns.start)
+        return int(self.tensor.start + (self.rows.start + row) * width(self.tensor) + self.columns.start + column)
 
 
-def judge(problem: Problem, numerical: Numerical, extra: Array | None = None, tolerance: float = TOLERANCE) -> Judgement:
+@dataclass(frozen=True, eq=False)
+class _Court:
+    """What blocks are judged by."""
+
+    problem: Problem
+    numerical: Numerical
+    extra: Array | None
+    tolerance: float
+
+    @property
+    def scale(self) -> RoundingScale:
+        return self.numerical.scale
+
+    def pieces(self, tensor: Tensor) -> Iterator[_Piece]:
+        """Cut the checked entries of a tensor into blocks."""
+        numerical, (height, columns) = self.numerical, (tensor.canonical_shape[0], width(tensor))
+        if numerical.selected is not None:
+            first, last = np.searchsorted(numerical.selected, (tensor.start, tensor.stop))
+            length = max(1, FACTORS // self.problem.samples)
+            for begin in range(first, last, length):
+                drawn = numerical.selected[begin : min(begin + length, last)]
+                yield _Piece(tensor, slice(0, 0), slice(0, 0), drawn)
+            return
+        across = min(columns, max(FACTORS // self.problem.samples, LEAST_COLUMNS))
+        down = max(1, JUDGED // across)
+        for low in range(0, height, down):
+            for left in range(0, columns, across):
+                yield _Piece(tensor, slice(low, min(low + down, height)), slice(left, min(left + across, columns)))
+
+    def tally(self, piece: _Piece, room: Array) -> _Tally:
+        """Judge a block: in one pass where its numbers are finite and as usual, else as `_count` does; room is scratch."""
+        tally = None if piece.drawn is not None else self._quickly(piece, room)
+        if tally is None:
+            _count(tally := _Tally(), self.block(piece))
+        return tally
+
+    def _quickly(self, piece: _Piece, room: Array) -> _Tally | None:
+        tensor, numerical = piece.tensor, self.numerical
+        claimed, central = (self._part(vector, piece) for vector in (self.problem.claimed, numerical.values))
+        if self.extra is not None or tensor.grain is not None or not self._is_settled(piece, central):
+            return None
+        found = self._rounding(piece, central)
+        if found is None:
+            return None
+        u, least = UNIT_ROUNDOFF[tensor.precision], UNDERFLOW[tensor.precision]
+        unit, squares = found
+        allowance = Allowance(
+            unit=unit,
+            growth=growth(self.problem.samples),
+            coarse=self.tolerance * u,
+            least=self.tolerance * least,
+            fine=self.tolerance * UNIT_ROUNDOFF["float64"],
+            least_fine=self.tolerance * UNDERFLOW["float64"],
+        )
+        totals = np.empty(codes.TOTALS)
+        launch.tally_block(claimed, central, squares, allowance, room, totals)
+        return _from_totals(piece, totals, claimed, central)
+
+    def _part(self, vector: Array | None, piece: _Piece) -> Array:
+        assert vector is not None
+        return np.ascontiguousarray(block_of(vector, piece.tensor, piece.rows, piece.columns)).reshape(-1)
+
+    def _is_settled(self, piece: _Piece, central: Array) -> bool:
+        """Tell whether no kink leaves a range in a block."""
+        bounds = (self.numerical.lower, self.numerical.upper)
+        return all(bound is None or np.array_equal(self._part(bound, piece), central) for bound in bounds)
+
+    def _rounding(self, piece: _Piece, central: Array) -> tuple[float, Array] | None:
+        """Return R² of a block with its unit; None where it is out of the range of one number."""
+        tensor, scale = piece.tensor, self.scale
+        if tensor.kind == "b":
+            squares: tuple[float, Array] | None = scale.bias_squares(tensor.layer, piece.rows)
+        else:
+            squares = scale.squares(tensor.layer, piece.rows, piece.columns)
+        if squares is None or not SMALLEST_UNIT < squares[0] < 1.0 / SMALLEST_UNIT:
+            return None
+        l2, l1 = next(((l2, l1) for place, l2, l1 in self.problem.network.penalties if place.start == tensor.start), (0.0, 0.0))
+        if not (l2 or l1):
+            return squares[0], squares[1].reshape(-1)
+        rounding = squares[0] * np.sqrt(squares[1].reshape(-1))
+        rounding += 2.0 * (l2 * np.abs(self._part(self.problem.theta, piece)) + l1)
+        return 1.0, np.square(rounding)
+
+    def block(self, piece: _Piece) -> _Block:
+        """Work out all that is allowed in a block, whatever its numbers are."""
+        problem, numerical, tensor, places = self.problem, self.numerical, piece.tensor, piece.places
+        precision = tensor.precision
+        claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
+        rounding = self._any_rounding(piece) + growth(problem.samples) * np.abs(central)
+        allowed = in_double = self.tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
+        if precision != "float64":
+            in_double = self.tolerance * (UNIT_ROUNDOFF["float64"] * rounding + UNDERFLOW["float64"])
+        if self.extra is not None:
+            allowed, in_double = allowed + self.extra[places], in_double + self.extra[places]
+        if tensor.grain is not None:
+            slack = tensor.grain.slack(claimed, problem.theta[places])
+            allowed, in_double = allowed + slack, in_double + slack
+        lower = upper = nearest = central
+        if numerical.lower is not None and numerical.upper is not None:
+            lower, upper = numerical.lower[places], numerical.upper[places]
+            nearest = np.where(np.isnan(claimed), central, np.clip(claimed, lower, upper))
+        unknown = np.isnan(nearest) & ~np.isnan(claimed) | np.isnan(allowed)
+        if unknown.any():  # the numerical gradient overflowed: whatever is claimed there cannot be held against anything
+            nearest, allowed = np.where(unknown, claimed, nearest), np.where(unknown, inf, allowed)
+        return _Block(places, claimed, central, lower, upper, nearest, allowed, in_double)
+
+    def _any_rounding(self, piece: _Piece) -> Array:
+        tensor, scale, drawn = piece.tensor, self.scale, piece.drawn
+        if tensor.kind == "b":
+            whole = scale.bias(tensor.layer)
+            return whole[piece.rows] if drawn is None else whole[drawn - tensor.start]
+        if drawn is not None:
+            return scale.entries(tensor.layer, *np.divmod(drawn - tensor.start, tensor.canonical_shape[1]))
+        return scale.rows(tensor.layer, piece.rows.start, piece.rows.stop)[:, piece.columns].reshape(-1)
+
+
+def judge(
+    problem: Problem,
+    numerical: Numerical,
+    extra: Array | None = None,
+    tolerance: float = TOLERANCE,
+    threads: int | None = None,
+) -> Judgement:
     """Judge every tensor.
 
     Parameters
@@ -116,103 +273,84 @@ def judge(problem: Problem, numerical: Numerical, extra: Array | None = None, to
         Error of the numerical values beyond rounding, where they were made with a fixed step.
     tolerance : float
         Multiple of u·R that a claim may be off.
+    threads : int, optional
+        Threads; by default all.
 
     Returns
     -------
     Judgement
         Tensors in theta's order.
     """
-    scale = rounding_scale(problem, numerical.base)
+    court = _Court(problem, numerical, extra, tolerance)
+    judged = [t for t in problem.tensors if t.gradient_name is not None and problem.claimed is not None]
+    tallies = _tallied(court, judged, threads or most_threads())
     total = _Norms()
     reports = []
     for tensor in problem.tensors:
-        if tensor.gradient_name is None or problem.claimed is None:
+        tally = tallies.get(tensor.start)
+        if tally is None:
             reports.append(unjudged(tensor, tolerance))
             continue
-        tally = _Tally()
-        for block in _blocks(problem, numerical, scale, extra, tensor, tolerance):
-            _count(tally, block)
         if tensor.single:
             tally.wrong, tally.at_kink, tally.coarse = tally.checked, 0, 0
         total.merge(tally.norms)
         fits = (
             bool(tally.wrong)
             and not tensor.single
-            and all(_fits(block, tally.ratio) for block in _blocks(problem, numerical, scale, extra, tensor, tolerance))
+            and all(_fits(court.block(piece), tally.ratio) for piece in court.pieces(tensor))
         )
-        size = scale.size(tensor.layer, tensor.kind)
+        size = court.scale.size(tensor.layer, tensor.kind)
         reports.append(_report(tensor, tally, size, tally.ratio if fits else None, tolerance))
     return Judgement(tuple(reports), total.relative() if any(report.checked for report in reports) else nan)
 
 
-def _blocks(
-    problem: Problem, numerical: Numerical, scale: RoundingScale, extra: Array | None, tensor: Tensor, tolerance: float
-) -> Iterator[_Block]:
-    """Cut the checked entries of a tensor into blocks of about `BLOCK`, whole rows of it where all are checked."""
-    for places, rounding in _places(numerical, scale, tensor):
-        for low in range(0, rounding.size, JUDGED):
-            high = min(low + JUDGED, rounding.size)
-            if isinstance(places, slice):
-                some: slice | Offsets = slice(places.start + low, places.start + high)
-            else:
-                some = places[low:high]
-            yield _block(problem, numerical, some, rounding[low:high], extra, tensor, tolerance)
+def _tallied(court: _Court, tensors: Sequence[Tensor], threads: int) -> dict[int, _Tally]:
+    """Return the tally of each tensor, by its place; blocks are judged by any thread, and put together in their order."""
+    pieces = [piece for tensor in tensors for piece in court.pieces(tensor)]
+    found: list[_Tally | None] = [None] * len(pieces)
+    numbers = iter(range(len(pieces)))
+
+    def work() -> None:
+        room = np.empty(codes.TOTALS * codes.LANES)
+        with np.errstate(all="ignore"):
+            for k in numbers:
+                found[k] = court.tally(pieces[k], room)
+
+    court.scale.factors  # noqa: B018  (made here, not by two threads at once)
+    work_in_all = court.problem.samples * sum(tensor.size for tensor in tensors)
+    run_together([work] * (1 if work_in_all < PARALLEL_WORK else min(threads, len(pieces))))
+    tallies = {tensor.start: _Tally() for tensor in tensors}
+    for piece, tally in zip(pieces, found, strict=True):
+        assert tally is not None
+        tallies[piece.tensor.start].merge(tally)
+    return tallies
 
 
-def _block(
-    problem: Problem,
-    numerical: Numerical,
-    places: slice | Offsets,
-    rounding: Array,
-    extra: Array | None,
-    tensor: Tensor,
-    tolerance: float,
-) -> _Block:
-    precision = tensor.precision
-    claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
-    rounding += growth(problem.samples) * np.abs(central)
-    allowed = in_double = tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
-    if precision != "float64":
-        in_double = tolerance * (UNIT_ROUNDOFF["float64"] * rounding + UNDERFLOW["float64"])
-    if extra is not None:
-        allowed, in_double = allowed + extra[places], in_double + extra[places]
-    if tensor.grain is not None:
-        slack = tensor.grain.slack(claimed, problem.theta[places])
-        allowed, in_double = allowed + slack, in_double + slack
-    lower = upper = nearest = central
-    if numerical.lower is not None and numerical.upper is not None:
-        lower, upper = numerical.lower[places], numerical.upper[places]
-        nearest = np.where(np.isnan(claimed), central, np.clip(claimed, lower, upper))
-    unknown = np.isnan(nearest) & ~np.isnan(claimed) | np.isnan(allowed)
-    if unknown.any():  # the numerical gradient overflowed: whatever is claimed there cannot be held against anything
-        nearest, allowed = np.where(unknown, claimed, nearest), np.where(unknown, inf, allowed)
-    first, listed = (places.start, None) if isinstance(places, slice) else (0, places)
-    return _Block(first, listed, claimed, central, lower, upper, nearest, allowed, in_double)
-
-
-def _places(
-    numerical: Numerical, scale: RoundingScale, tensor: Tensor
-) -> Iterator[tuple[slice, Array] | tuple[Offsets, Array]]:
-    """Yield runs of a tensor's checked places in theta, with the rounding scale of each."""
-    if numerical.selected is None:
-        if tensor.kind == "b":
-            yield slice(tensor.start, tensor.stop), scale.bias(tensor.layer)
-            return
-        n_out, n_in = tensor.canonical_shape
-        rows = max(1, BLOCK // n_in)
-        for low in range(0, n_out, rows):
-            high = min(low + rows, n_out)
-            yield slice(tensor.start + low * n_in, tensor.start + high * n_in), scale.rows(tensor.layer, low, high).ravel()
-        return
-    first, last = np.searchsorted(numerical.selected, (tensor.start, tensor.stop))
-    length = max(1, BLOCK // scale.problem.samples)
-    for begin in range(first, last, length):
-        places = numerical.selected[begin : min(begin + length, last)]
-        local = places - tensor.start
-        if tensor.kind == "b":
-            yield places, scale.bias(tensor.layer)[local]
-        else:
-            yield places, scale.entries(tensor.layer, *np.divmod(local, tensor.canonical_shape[1]))
+def _from_totals(piece: _Piece, totals: Array, claimed: Array, central: Array) -> _Tally | None:
+    """Return the tally that the kernel's totals say; None where a number was not finite or too large to be squared."""
+    off, claims, values, allowed = totals[: codes.ALLOWED + 1].tolist()
+    if not off + claims + values + allowed < inf:
+        return None
+    worst, clearest = int(totals[codes.EXCESS_AT]), int(totals[codes.CLEAR_AT])
+    clear = float(totals[codes.CLEAR])
+    return _Tally(
+        norms=_Norms(
+            sqrt(off) if off > SAFE_SUM else norm(claimed - central),
+            sqrt(claims) if claims > SAFE_SUM else norm(claimed),
+            sqrt(values) if values > SAFE_SUM else norm(central),
+        ),
+        checked=claimed.size,
+        wrong=int(totals[codes.WRONG]),
+        coarse=int(totals[codes.COARSE]),
+        room=float(totals[codes.ROOM]),
+        common=float(totals[codes.COMMON]),
+        zeros_pass=bool(totals[codes.SEEN] == 0.0),
+        allowed=sqrt(allowed),
+        excess=float(totals[codes.EXCESS]),
+        worst=(piece.place(worst), float(claimed[worst]), float(central[worst])),
+        clearest=clear if clear > 0.0 else -1.0,
+        ratio=float(claimed[clearest] / central[clearest]) if clear > 0.0 else nan,
+    )
 
 
 def error_map(
@@ -226,9 +364,9 @@ def error_map(
     starts = [np.unique(np.linspace(0, n, min(n, most) + 1).astype(np.int64)) for n, most in zip(shape, MAP, strict=True)]
     errors, wrong = np.full([start.size - 1 for start in starts], nan), np.zeros([start.size - 1 for start in starts], bool)
     count, checked, unit = 0, 0, 0.0
-    for block in _blocks(problem, numerical, rounding_scale(problem, numerical.base), extra, tensor, tolerance):
-        places = np.arange(block.first, block.first + block.claimed.size) if block.places is None else block.places
-        index = np.divmod(places - tensor.start, n_in)[:: -1 if turned else 1]
+    court = _Court(problem, numerical, extra, tolerance)
+    for block in map(court.block, court.pieces(tensor)):
+        index = np.divmod(block.places - tensor.start, n_in)[:: -1 if turned else 1]
         cells = tuple(np.searchsorted(start, k, side="right") - 1 for start, k in zip(starts, index, strict=True))
         off, is_wrong = _held(block)
         np.fmax.at(errors, cells, np.where(np.isnan(off), np.inf, off))
@@ -260,23 +398,22 @@ def _held(block: _Block) -> tuple[Array, Mask]:
 
 
 def _count(tally: _Tally, block: _Block) -> None:
-    """Add a block to a tally."""
+    """Put a block into an empty tally."""
     off, wrong = _held(block)
     with np.errstate(invalid="ignore", over="ignore"):
         excess = off / block.allowed
         excess[np.isnan(excess)] = 0.0  # infinite and allowed to be, or both 0
         excess[np.isnan(off)] = np.inf  # a claim that is no number
         clear = np.where(np.isfinite(block.claimed), np.abs(block.nearest) / block.allowed, -1.0)
-    tally.norms.add(off, block.claimed, block.nearest)
-    tally.allowed = hypot(tally.allowed, norm(block.allowed))
-    tally.checked += off.size
-    tally.wrong += int(wrong.sum())
+    tally.norms = _Norms(norm(off), norm(block.claimed), norm(block.nearest))
+    tally.allowed = norm(block.allowed)
+    tally.checked, tally.wrong = off.size, int(wrong.sum())
     _sort_out(tally, block, off, wrong)
     _sense(tally, block, off, wrong)
     worst, clearest = int(np.argmax(excess)), int(np.argmax(clear))
     if excess[worst] > tally.excess:
         tally.excess = float(excess[worst])
-        tally.worst = (block.place(worst), float(block.claimed[worst]), float(block.central[worst]))
+        tally.worst = (int(block.places[worst]), float(block.claimed[worst]), float(block.central[worst]))
     if clear[clearest] > tally.clearest and block.nearest[clearest] != 0.0:
         tally.clearest = float(clear[clearest])
         tally.ratio = float(block.claimed[clearest] / block.nearest[clearest])

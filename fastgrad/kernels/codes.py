@@ -75,3 +75,11 @@ GROUP = 4
 """Signs that choose a row of a table of sums together: 16 rows for 4 columns, so that 64 columns take 16 additions."""
 GROUPS = WORD // GROUP
 PATTERNS = 2**GROUP
+
+# What a block of judged entries comes to: sums of squares of how far claims are off, of claims, of numerical values and of
+# what is allowed; how many are wrong, right by single precision alone, and larger than what is allowed; the most that a claim
+# may be moved, and by which share all may; the largest error and the clearest value in units of what is allowed, with places.
+OFF, CLAIMED, NUMERICAL, ALLOWED, WRONG, COARSE, SEEN, ROOM, COMMON, EXCESS, EXCESS_AT, CLEAR, CLEAR_AT = range(13)
+TOTALS = 13
+LANES = 64
+"""Sums that run beside each other, so that they vectorise."""

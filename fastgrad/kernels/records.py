@@ -207,6 +207,19 @@ class SignedRows(NamedTuple):
     unit: Real
 
 
+class Allowance(NamedTuple):
+    """How far claims may be off, made of R and of the numerical value: in the claim's own precision, and in double."""
+
+    unit: Real
+    """Of R."""
+    growth: Real
+    """What the sum over the samples rounds of the value."""
+    coarse: Real
+    least: Real
+    fine: Real
+    least_fine: Real
+
+
 def parts_of(record: type) -> list[str]:
     """List the types of a record's parts, as numba writes them."""
     return [hint.__metadata__[0] for hint in get_type_hints(record, include_extras=True).values()]

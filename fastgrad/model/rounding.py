@@ -7,6 +7,7 @@ a correct gradient and the numerical one differ by a modest multiple of u·R, wh
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -61,6 +62,11 @@ def penalty_gradient(problem: Problem) -> Array:
     return result
 
 
+SHARED = 2.0**-60
+"""Two parts of R² go into one product where the unit of neither is smaller than this in that of the other: its smallest terms
+are then still numbers."""
+
+
 @dataclass(frozen=True, eq=False)
 class RoundingScale:
     """R of every entry, held as the flows it is made of: a network's R may not fit into memory a second time.
@@ -86,6 +92,36 @@ class RoundingScale:
     base: BasePoint
     disturbed: tuple[Squared, ...]
     delta: tuple[Squared, ...]
+
+    @cached_property
+    def factors(self) -> list[tuple[float, Array, Array] | None]:
+        """Of each layer the unit of R and two matrices, (2m, n_l) and (2m, n_{l−1}), whose product is R² of W, without penalty.
+
+        Both sums of squares then are one. None where their units are too far apart for that.
+        """
+        return [self._factors(layer) for layer in range(self.problem.network.depth)]
+
+    def _factors(self, layer: int) -> tuple[float, Array, Array] | None:
+        disturbed, squares = self.disturbed[layer], self.base.squares[layer]
+        unit = disturbed.unit * squares.unit
+        if not layer:
+            return unit, disturbed.values, squares.values
+        delta, error = self.delta[layer], squared(self.base.a_error[layer - 1])
+        ratio = (delta.unit / disturbed.unit) * (error.unit / squares.unit)
+        if not SHARED <= ratio <= 1.0 / SHARED:
+            return None
+        left = np.concatenate([disturbed.values, ratio * ratio * delta.values])
+        return unit, left, np.concatenate([squares.values, error.values])
+
+    def squares(self, layer: int, rows: slice, columns: slice) -> tuple[float, Array] | None:
+        """Return R² of rows and columns of a layer's W, penalty left out, with the unit of R; None as in `factors`."""
+        found = self.factors[layer]
+        return None if found is None else (found[0], product(found[1][:, rows].T, found[2][:, columns]))
+
+    def bias_squares(self, layer: int, rows: slice) -> tuple[float, Array]:
+        """Return the same of a layer's b."""
+        unit, values = self.disturbed[layer]
+        return unit, values[:, rows].sum(axis=0)
 
     def rows(self, layer: int, low: int, high: int) -> Array:
         """R of the rows low to high of a layer's W, shape (high − low, n_in)."""

@@ -7,7 +7,7 @@ range.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from fastgrad.kernels import launch
 from fastgrad.kernels.kernel import load_together
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
+from fastgrad.model.rounding import RoundingScale, rounding_scale
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
 from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
@@ -64,6 +65,11 @@ class Numerical:
     kinked_samples: int
     base: BasePoint
     scheme: Scheme = "central"
+
+    @cached_property
+    def scale(self) -> RoundingScale:
+        """How far rounding may move a gradient at this point."""
+        return rounding_scale(self.base.problem, self.base)
 
 
 def numerical_gradient(
@@ -125,11 +131,15 @@ def numerical_gradient(
     ====================  ============================================================  ==========
     """
     how = How(method, step, scheme, sample, seed, threads=threads, progress=progress)
-    return difference(problem, how, select(problem, sample, how.seed) if places is None else places)
+    found = difference(problem, how, select(problem, sample, how.seed) if places is None else places)
+    return replace(found, values=np.asarray(found.values))
 
 
 def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerical:
-    """Compute the differences of J for some parameters, None meaning all, as `numerical_gradient` says."""
+    """Compute the differences of J for some parameters, None meaning all, as `numerical_gradient` says.
+
+    The values of a large network may be a `Deferred` vector, which is made where it is asked for.
+    """
     chosen = how.method_for(problem)
     if chosen.plan is None:
         raise InputError(f"method {chosen.name} gives no value for each entry; take one of {', '.join(BY_ENTRY)}")
@@ -204,7 +214,7 @@ def _interruption(found: Numerical) -> KeyboardInterrupt:
 @cache
 def load_kernels(method: Method) -> None:
     """Load, or compile, what a method runs, so that no measured time contains it."""
-    load_together(*method.kernels, launch.tabulate_loss, launch.tabulate_layer, launch.fill_squares)
+    load_together(*method.kernels, launch.tabulate_loss, launch.tabulate_layer, launch.fill_squares, launch.tally_block)
     network = Network((1, 1), ("identity",), "squared_error", "mean", (True,))
     one = np.ones((1, 1))
     numerical_gradient(Problem(network, np.ones(2), one, one, (), None, None), method=method, threads=1)

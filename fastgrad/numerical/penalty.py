@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastgrad.model.deferred import Deferred
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical.blocks import Scheme
 
@@ -21,6 +22,9 @@ def add_penalty(
     Of ½c·w² it is c·w, whatever the step, and forward c·(w + h/2). Of c·|w| it is c times `_slope_of_size`; without a fixed
     step h that of the smallest one, c·sign(w). Where w is 0 any value from −c to c is right.
     """
+    given: object = values
+    if isinstance(given, Deferred):  # which has it in it
+        return lower, upper
     theta, penalties = problem.theta, problem.network.penalties
     if lower is None and any(l1 and not theta[place].all() for place, _, l1 in penalties):
         lower, upper = values.copy(), values.copy()

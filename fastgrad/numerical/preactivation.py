@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import cast
 
 import numpy as np
 
 from fastgrad.kernels import launch
+from fastgrad.model.deferred import LEAST_DEFERRED
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import product
 from fastgrad.numerical.blocks import Block, Method, Task, cut
+from fastgrad.numerical.flows import Flows
 from fastgrad.numerical.propagated import RATE, cost, exact_kernels, threads_for
 from fastgrad.numerical.steps import plan_steps, span
 from fastgrad.numerical.work import Work, perturbed, work_above
@@ -74,8 +77,11 @@ class PreactivationPlan:
         launch.preactivation_differences(tables, layer, step, bounds, samples, used, dZ)
 
     def gradient(self, room: Array) -> Array:
-        """Return dW = dZᵀ·a and db = Σ_s dZ, which are exact."""
+        """Return dW = dZᵀ·a and db = Σ_s dZ, which are exact; of all parameters of a large network where they are asked for."""
         network = self.task.problem.network
+        flows = [self.flow(layer, room) for layer in range(network.depth)]
+        if self._may_wait and not any(np.isnan(dZ[:, 0]).any() for dZ in flows):
+            return cast(Array, Flows(self.task.base, flows))
         values = np.full(network.size, np.nan)
         for layer in range(network.depth):
             place = self.task.place_of(layer)
@@ -87,6 +93,14 @@ class PreactivationPlan:
                 self.sum_up(layer, self.flow(layer, room), whole)
                 values[place][local] = whole[local]
         return values
+
+    @property
+    def _may_wait(self) -> bool:
+        """Whether the gradient is large and, but for the penalty's own, each of its values a single one."""
+        problem = self.task.problem
+        kinked = any(l1 and not problem.theta[place].all() for place, _, l1 in problem.network.penalties)
+        is_usual = self.task.selected is None and self.task.step is None
+        return is_usual and problem.network.size >= LEAST_DEFERRED and not kinked
 
     def sum_up(self, layer: int, dZ: Array, whole: Array) -> None:
         """Fill in dW and db of a layer from its dZ."""
