@@ -100,6 +100,7 @@ def _notes(ruling: Ruling, crossed: CrossCheck | None, how: How) -> Iterator[str
     """Yield what is to be said beside the verdicts."""
     problem = ruling.problem
     yield from ruling.remarks
+    yield from () if isinstance(ruling.numerical, Directional) else ruling.numerical.remarks
     yield from problem.notes
     yield from _notes_on_kinks(problem, ruling.numerical)
     yield from _notes_on_gaps(ruling)

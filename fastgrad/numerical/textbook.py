@@ -17,6 +17,7 @@ from fastgrad.numerical.blocks import (
     Block,
     Method,
     Scheme,
+    Steps,
     Task,
     counted_seconds,
     cut,
@@ -77,6 +78,11 @@ class TextbookPlan:
         assert self.task.step is not None
         return self.task.step, self.task.step
 
+    @property
+    def chosen(self) -> Steps:
+        """None but that one."""
+        return []
+
     @cached_property
     def _places(self) -> Offsets:
         selected = self.task.selected
@@ -88,13 +94,18 @@ class TextbookPlan:
         for start, stop in cut(self._places.size, seconds):
             yield Block(0, start, stop, stop - start)
 
-    def room(self) -> Array:
-        """Return room for the difference of each parameter wanted."""
-        return self.task.room()
+    @property
+    def size(self) -> int:
+        """A difference for each parameter wanted."""
+        return self.task.wanted
+
+    def place(self, block: Block) -> slice:
+        """Return the place of a block's parameters."""
+        return slice(block.start, block.stop)
 
     def run(self, block: Block, threads: int, room: Array) -> None:
         """Fill in the differences of a block's parameters."""
-        piece = slice(block.start, block.stop)
+        piece = self.place(block)
         losses = textbook_losses(self.task.problem, self.task.base, self._places[piece], threads)
         room[piece] = difference(losses, self.steps[0], self.task.scheme)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fastgrad.report.formatting import counted, duration, listed
 from fastgrad.report.parts import Audit
@@ -17,6 +17,22 @@ NAMED_FROM_ENTRIES = "To name the mistake, every entry was held against the nume
 def interrupted(finished: int, total: int) -> str:
     """Say how far a check came before Ctrl-C."""
     return f"Interrupted: {finished:,} of {total:,} parameters were finished; the others were not judged"
+
+
+def by_executor(kind: str, threads: int) -> str:
+    """Say who worked on the numerical gradient."""
+    return f"The numerical gradient was made by the workers of a {kind}, with {counted(threads, 'thread')} for each task"
+
+
+def from_store(kept: int, parts: int, damaged: Sequence[str]) -> Iterator[str]:
+    """Yield what a store had of the numerical gradient, and what in it could not be used."""
+    if kept:
+        yield f"{kept:,} of {counted(parts, 'part')} of the numerical gradient were in the store already"
+    if damaged:
+        yield (
+            f"{counted(len(damaged), 'file')} in the store, {damaged[0]} first, held something else than their names say, and "
+            "what they stand for was made anew"
+        )
 
 
 def audit_failed(audit: Audit, noun: str) -> str:
