@@ -125,7 +125,7 @@ class How:
     @property
     def workers(self) -> Workers:
         """Who works on blocks, and where these are kept."""
-        return Workers(self.threads, self.executor, None if self.store is None else Path(self.store))
+        return Workers(self.threads, self.executor, None if self.store is None else Path(self.store).absolute())
 
     def alike(self, method: Method) -> How:
         """Return how the same workers make the whole gradient by another method."""

@@ -21,7 +21,8 @@ def interrupted(finished: int, total: int) -> str:
 
 def by_executor(kind: str, threads: int) -> str:
     """Say who worked on the numerical gradient."""
-    return f"The numerical gradient was made by the workers of a {kind}, with {counted(threads, 'thread')} for each task"
+    named = {"ClientExecutor": "Dask cluster"}.get(kind, kind)
+    return f"The numerical gradient was made by the workers of a {named}, with {counted(threads, 'thread')} for each task"
 
 
 def from_store(kept: int, parts: int, damaged: Sequence[str]) -> Iterator[str]:

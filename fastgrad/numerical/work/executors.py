@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
@@ -62,14 +62,20 @@ class Delivery(NamedTuple):
 # In a worker.
 
 
-def deliver(order: Order) -> Delivery:
-    """Work on a batch of the parcel in a folder."""
-    return _deliver(order, opened(order.parcel), lambda: os.path.exists(order.flag))
+def deliver(order: Order) -> Delivery | InputError:
+    """Work on a batch of the parcel in a folder; what keeps a worker from it is returned, since clusters log what is raised."""
+    try:
+        return _deliver(order, opened(order.parcel), lambda: os.path.exists(order.flag))
+    except InputError as error:
+        return error
 
 
-def deliver_sent(sent: tuple[dict[str, Any], Arrays], order: Order) -> Delivery:
+def deliver_sent(sent: tuple[dict[str, Any], Arrays], order: Order) -> Delivery | InputError:
     """Work on a batch of a parcel that was sent to this worker."""
-    return _deliver(order, _plan_sent(order.parcel, sent), lambda: True)
+    try:
+        return _deliver(order, _plan_sent(order.parcel, sent), lambda: True)
+    except InputError as error:
+        return error
 
 
 _sent: tuple[str, Plan] | None = None
@@ -138,24 +144,22 @@ def spread(parcel: Parcel, run: Run, executor: Executor, threads: int) -> None:
 
 @contextmanager
 def _written(parcel: Parcel, shelf: Shelf | None) -> Iterator[tuple[Path, Path]]:
-    """Write a parcel where workers look for it, and hoist the flag."""
-    if shelf is None:
-        with TemporaryDirectory(prefix="fastgrad-", ignore_cleanup_errors=True) as temporary:
-            yield from _hoisted(parcel, Path(temporary))
-    else:
-        yield from _hoisted(parcel, shelf.parcel)
-
-
-def _hoisted(parcel: Parcel, folder: Path) -> Iterator[tuple[Path, Path]]:
-    flag = folder / f"wanted-{secrets.token_hex(8)}"
-    try:
-        parcel.write(folder)
-        flag.touch()
-        yield folder.absolute(), flag.absolute()
-    except OSError as error:
-        raise InputError(f"{folder}: the network cannot be written for the workers: {error.strerror or error}") from None
-    finally:
-        flag.unlink(missing_ok=True)
+    """Write a parcel where workers look for it, and raise the flag; without a store it lies there until the work is done."""
+    temporary = (
+        TemporaryDirectory(prefix="fastgrad-", ignore_cleanup_errors=True) if shelf is None else nullcontext(shelf.parcel)
+    )
+    with temporary as place:
+        folder = Path(place)
+        flag = folder / f"wanted-{secrets.token_hex(8)}"
+        try:
+            parcel.write(folder)
+            flag.touch()
+        except OSError as error:
+            raise InputError(f"{folder}: the network cannot be written for the workers: {error.strerror or error}") from None
+        try:
+            yield folder, flag
+        finally:
+            flag.unlink(missing_ok=True)
 
 
 class _Counter:
@@ -164,9 +168,10 @@ class _Counter:
     def __init__(self, parcel: Parcel, executor: Executor, folder: Path, flag: Path, shelf: Shelf | None, threads: int) -> None:
         self.parcel, self.executor, self.shelf = parcel, executor, shelf
         self._order = Order(str(folder), str(flag), shelf, Batch(0, (), ()), threads, os.getpid())
-        self._waiting: dict[Future[Delivery], tuple[Batch, Begun, int]] = {}
-        self._back: SimpleQueue[Future[Delivery]] = SimpleQueue()
+        self._waiting: dict[Future[Delivery | InputError], tuple[Batch, Begun, int]] = {}
+        self._back: SimpleQueue[Future[Delivery | InputError]] = SimpleQueue()
         self._sent: Any = None
+        self.wanted = True
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -187,30 +192,43 @@ class _Counter:
         future.add_done_callback(self._back.put)
 
     def next_back(self, seconds: float) -> tuple[Batch, Delivery] | None:
-        """Return a batch that has come back within some seconds; what came back unfinished is handed out again."""
+        """Return what has come back within some seconds, or what there is of it; the rest is handed out again while wanted."""
         try:
             future = self._back.get(timeout=seconds)
         except Empty:
             return None
         batch, begun, tries = self._waiting.pop(future)
+        found = self._delivery(future)
+        if isinstance(found, UnseenError):
+            self._send_the_work(found)
+        elif isinstance(found, InputError):
+            raise found
+        elif found is not None and (batch.is_whole(found.values) or not self.wanted):
+            return batch, found
+        if self.wanted:
+            self.hand_out(batch, begun, tries + (not isinstance(found, UnseenError)))
+        return None
+
+    def _delivery(self, future: Future[Delivery | InputError]) -> Delivery | InputError | None:
+        """Return what a task gave, None where it was taken back."""
         try:
-            return batch, future.result()
+            return future.result()
         except (CancelledError, KeyboardInterrupt):  # a scheduler that went, a worker that heard Ctrl-C
-            self.hand_out(batch, begun, tries + 1)
-        except UnseenError as error:
-            self._send_the_work(error)
-            self.hand_out(batch, begun, tries + 1)
+            self._sent = None  # what was sent to workers went as well
         except Exception as error:
             _give_up(error)
         return None
 
     def _send_the_work(self, error: UnseenError) -> None:
-        """Send the parcel itself to the workers, which Dask's can be sent things apart from tasks."""
+        """Send the parcel itself to the workers, as Dask's can be sent things apart from tasks."""
         client = getattr(self.executor, "_client", None)
         if client is None or not type(client).__module__.startswith("distributed"):
             raise error
         if self._sent is None:
-            (self._sent,) = client.scatter([(self.parcel.said, self.parcel.arrays)], broadcast=True, hash=False)
+            try:
+                (self._sent,) = client.scatter([(self.parcel.said, self.parcel.arrays)], broadcast=True, hash=False)
+            except Exception as failed:
+                _give_up(failed)
 
     def close(self) -> None:
         """Take back what is not worked on yet."""
@@ -220,29 +238,27 @@ class _Counter:
 
 def _serve(counter: _Counter, run: Run) -> None:
     """Hand out batches and take them back until all are there, or Ctrl-C."""
-    todo = run.missing()
-    more = True
-    while not run.interrupted:
-        while more and len(counter) < OUTSTANDING and not run.interrupted:
+    todo, more = run.missing(), True
+    while not run.interrupted and (more or len(counter)):
+        while more and len(counter) < OUTSTANDING:
             found = next(todo, None)
             more = found is not None
             if found is not None:
                 counter.hand_out(*found)
-        if not len(counter):
-            return
-        _take_back(counter, run, LISTENING)
+        _take_back(counter, run)
 
 
 def _collect(counter: _Counter, run: Run) -> None:
     """Take back what workers have finished, for a short time."""
+    counter.wanted = False
     end = time.monotonic() + GRACE
     with suppress(InputError):
         while len(counter) and time.monotonic() < end:
-            _take_back(counter, run, LISTENING)
+            _take_back(counter, run)
 
 
-def _take_back(counter: _Counter, run: Run, seconds: float) -> None:
-    found = counter.next_back(seconds)
+def _take_back(counter: _Counter, run: Run) -> None:
+    found = counter.next_back(LISTENING) if len(counter) else None
     if found is None:
         return
     batch, delivery = found
@@ -263,6 +279,10 @@ def _give_up(error: Exception) -> NoReturn:
     if type(error).__name__ == "KilledWorker":
         raise InputError(
             "several workers of the cluster died over the same work, perhaps for want of memory: give a worker more of it"
+        ) from None
+    if type(error).__name__ in {"ClosedClientError", "CommClosedError"}:
+        raise InputError(
+            "the scheduler of the cluster is gone; start it again, and with a store the same check goes on from where it was"
         ) from None
     if isinstance(error, MemoryError):
         raise InputError("a worker has not enough memory for its work: give it more, or check fewer examples") from None
