@@ -26,7 +26,7 @@ from fastgrad.numerical.preactivation import PreactivationPlan
 from fastgrad.numerical.ranges import kink_range
 from fastgrad.numerical.selection import select
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
-from fastgrad.numerical.work import Workers
+from fastgrad.numerical.work import UNAIDED, Origin, Workers
 from fastgrad.writing import PathLike
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Numerical:
         The forward pass at theta.
     scheme : {"central", "forward", "five-point"}
         Which difference the values are.
-    remarks : tuple of str
+    origin : Origin
         Who made them, and what of them was there already, where that was not this process alone.
     """
 
@@ -72,7 +72,7 @@ class Numerical:
     kinked_samples: int
     base: BasePoint
     scheme: Scheme = "central"
-    remarks: tuple[str, ...] = ()
+    origin: Origin = UNAIDED
 
 
 def numerical_gradient(
@@ -177,16 +177,17 @@ def _carry_out(task: Task, method: Method, plan: Plan, workers: Workers, tracker
     """Make the differences, with their range where units sit on kinks, and add the penalty."""
     problem, base = task.problem, task.base
     lower = upper = values = None
-    remarks: tuple[str, ...] = ()
+    origin = UNAIDED
     kinked = kinked_units(problem, base) if method.sees_kinks else np.zeros((1, 1), dtype=np.bool_)
     serve = method.makes_range and task.step is None  # the differences of the range are the gradient itself
     steps = plan.steps  # first: with what they take beside the room, the allocator fetches memory anew in every check
     if kinked.any():  # before the blocks, for without it nothing that Ctrl-C leaves could be judged
-        values, lower, upper, remarks = kink_range(task, kinked, workers, tracker, serve)
+        values, lower, upper, origin = kink_range(task, kinked, workers, tracker, serve)
     if values is None or not serve:
         if tracker.interrupted:
             raise KeyboardInterrupt
-        room, remarks = workers.carry_out(plan, tracker, lambda block: block.parameters)
+        room, more = workers.carry_out(plan, tracker, lambda block: block.parameters)
+        origin = origin.joined(more)
         values = plan.gradient(room)
     elif task.selected is not None:
         values = task.in_order(values[task.selected])
@@ -194,7 +195,7 @@ def _carry_out(task: Task, method: Method, plan: Plan, workers: Workers, tracker
         lower, upper = np.fmin(lower, values), np.fmax(upper, values)
     lower, upper = add_penalty(problem, task.step, values, lower, upper, task.scheme)
     samples = int(kinked.any(axis=1).sum())
-    return Numerical(values, lower, upper, task.selected, method.name, task.step, steps, samples, base, task.scheme, remarks)
+    return Numerical(values, lower, upper, task.selected, method.name, task.step, steps, samples, base, task.scheme, origin)
 
 
 def _interruption(found: Numerical) -> KeyboardInterrupt:

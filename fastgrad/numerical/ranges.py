@@ -11,19 +11,19 @@ from fastgrad.numerical.blocks import Block, Task
 from fastgrad.numerical.kinks import Mask, loss_on_kink, range_product, slope_range
 from fastgrad.numerical.preactivation import PreactivationPlan
 from fastgrad.numerical.tracking import Tracker
-from fastgrad.numerical.work import Workers
+from fastgrad.numerical.work import Origin, Workers
 
 
 def kink_range(
     task: Task, kinked: Mask, workers: Workers, tracker: Tracker, counting: bool
-) -> tuple[Array, Array, Array, tuple[str, ...]]:
+) -> tuple[Array, Array, Array, Origin]:
     """Return central differences by pre-activations, and their range when units on kinks take any slope between the one-sided.
 
     Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
     sample on a kink is therefore carried down as a range, from the output to the input; a sample's
     share of dW being dZ·a, its smallest value is min(dZ)·a or max(dZ)·a as the sign of a has it. At the output it is one
-    value unless the loss has a kink there. After Ctrl-C the layers that were not finished are nan. The last result are remarks
-    on who made the differences. `counting` tells whether with them the wanted parameters are finished.
+    value unless the loss has a kink there. After Ctrl-C the layers that were not finished are nan. `counting` tells whether
+    with these differences the wanted parameters are finished.
     """
     problem, base = task.problem, task.base
     network, samples = problem.network, problem.samples
@@ -35,7 +35,7 @@ def kink_range(
         count = task.count(block.layer) if counting else 0
         return count * block.stop // samples - count * block.start // samples
 
-    room, remarks = workers.carry_out(plan, tracker, counted)
+    room, origin = workers.carry_out(plan, tracker, counted)
     flow_low, flow_high = outputs.slope_range(base, rows, loss_on_kink(problem, base)[rows])
     for layer in reversed(range(network.depth)):
         dZ, here = plan.flow(layer, room), task.place_of(layer)
@@ -59,4 +59,4 @@ def kink_range(
                 network.b(upper, layer)[:] += high.sum(axis=0)
         if layer:
             flow_low, flow_high = range_product(low, high, network.W(problem.theta, layer))
-    return values, lower, upper, remarks
+    return values, lower, upper, origin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from fastgrad.report.formatting import counted, duration, listed
 from fastgrad.report.parts import Audit
@@ -25,15 +25,17 @@ def by_executor(kind: str, threads: int) -> str:
     return f"The numerical gradient was made by the workers of a {named}, with {counted(threads, 'thread')} for each task"
 
 
-def from_store(kept: int, parts: int, damaged: Sequence[str]) -> Iterator[str]:
-    """Yield what a store had of the numerical gradient, and what in it could not be used."""
-    if kept:
-        yield f"{kept:,} of {counted(parts, 'part')} of the numerical gradient were in the store already"
-    if damaged:
-        yield (
-            f"{counted(len(damaged), 'file')} in the store, {damaged[0]} first, held something else than their names say, and "
-            "what they stand for was made anew"
-        )
+def from_store(kept: int, parts: int) -> str:
+    """Say what a store had of the numerical gradient."""
+    return f"{kept:,} of {counted(parts, 'part')} of the numerical gradient were in the store already"
+
+
+def damaged_in_store(files: Sequence[str]) -> str:
+    """Say what in a store could not be used."""
+    return (
+        f"{counted(len(files), 'file')} in the store, {files[0]} first, held something else than their names say, and what "
+        "they stand for was made anew"
+    )
 
 
 def audit_failed(audit: Audit, noun: str) -> str:

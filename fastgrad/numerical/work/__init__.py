@@ -8,20 +8,50 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from fastgrad.model.network import Array
 from fastgrad.numerical.blocks import Block, Plan
 from fastgrad.numerical.tracking import Tracker, thread_count
-from fastgrad.report import notes
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 Counted = Callable[[Block], int]
 """How many parameters are finished with a block."""
+
+
+class Origin(NamedTuple):
+    """Where numbers come from that this process did not make alone.
+
+    Attributes
+    ----------
+    executor : str
+        The kind of executor whose workers made them; empty where none did.
+    threads : int
+        The threads that each of its tasks had.
+    kept, parts : int
+        How many parts of them a store had already, and of how many.
+    damaged : tuple of str
+        Files of the store that held something else than their names say.
+    """
+
+    executor: str = ""
+    threads: int = 0
+    kept: int = 0
+    parts: int = 0
+    damaged: tuple[str, ...] = ()
+
+    def joined(self, other: Origin) -> Origin:
+        """Return that of these numbers and of others by the same workers."""
+        kept, parts = self.kept + other.kept, self.parts + other.parts
+        return other._replace(kept=kept, parts=parts, damaged=self.damaged + other.damaged)
+
+
+UNAIDED = Origin()
+"""Of what this process made alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +72,8 @@ class Workers:
     executor: Executor | None = None
     store: Path | None = None
 
-    def carry_out(self, plan: Plan, tracker: Tracker, counted: Counted) -> tuple[Array, tuple[str, ...]]:
-        """Run the blocks of a plan, until the end or Ctrl-C; return what they give, nan where one was not run, and remarks."""
+    def carry_out(self, plan: Plan, tracker: Tracker, counted: Counted) -> tuple[Array, Origin]:
+        """Run the blocks of a plan, until the end or Ctrl-C; return what they give, nan where one was not run."""
         room = np.full(plan.size, np.nan)
         if self.executor is None and self.store is None:
             threads = thread_count(self.threads)
@@ -52,10 +82,10 @@ class Workers:
                     break
                 plan.run(block, threads, room)
                 tracker.advance(counted(block))
-            return room, ()
+            return room, UNAIDED
         return room, self._by_batches(plan, room, tracker, counted)
 
-    def _by_batches(self, plan: Plan, room: Array, tracker: Tracker, counted: Counted) -> tuple[str, ...]:
+    def _by_batches(self, plan: Plan, room: Array, tracker: Tracker, counted: Counted) -> Origin:
         """Fill a room with the help of a store or of other processes."""
         # Most checks need neither of the two.
         from fastgrad.numerical.work.parcel import Parcel
@@ -66,9 +96,9 @@ class Workers:
         run = Run(plan, room, tracker, counted, None if self.store is None else Shelf.of(self.store, parcel.key))
         if self.executor is None:
             run.here(thread_count(self.threads))
-            return tuple(notes.from_store(run.kept, run.batches, run.damaged))
+            return Origin("", 0, run.kept, run.batches, tuple(run.damaged))
         from fastgrad.numerical.work.executors import spread
 
-        spread(parcel, run, self.executor, self.threads or 1)
-        by = notes.by_executor(type(self.executor).__name__, self.threads or 1)
-        return by, *notes.from_store(run.kept, run.batches, run.damaged)
+        threads = self.threads or 1
+        spread(parcel, run, self.executor, threads)
+        return Origin(type(self.executor).__name__, threads, run.kept, run.batches, tuple(run.damaged))
