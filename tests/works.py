@@ -62,7 +62,7 @@ class Backwards(Executor):
                 if self.cancelled:
                     self.cancelled -= 1
                     future.cancel()
-                else:
+                elif future.set_running_or_notify_cancel():
                     self.order.append(arguments[-1].batch.number)
                     future.set_result(function(*arguments))
 

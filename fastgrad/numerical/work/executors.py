@@ -95,6 +95,8 @@ def _deliver(order: Order, plan: Plan, wanted: Callable[[], bool]) -> Delivery:
     if shelf is not None:
         with suppress(DamagedError):
             begun = shelf.read(batch)
+    if not wanted():
+        return Delivery(np.empty(0) if begun is None else begun, True)
     with _deaf(order.asked_by), np.errstate(all="ignore"):
         # Of this room only the places of the batch are touched, and memory that is never touched is never taken.
         values = run_rest(plan, batch, begun, order.threads, np.empty(plan.size), lambda _: wanted())
