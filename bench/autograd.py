@@ -6,11 +6,6 @@ PyTorch, NumPy and the face of fastgrad is called.
 
 from __future__ import annotations
 
-
-import math
-import statistics
-import time
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 

@@ -15,9 +15,9 @@ import pytest
 from fastgrad.machine import most_threads
 from fastgrad.model.network import Problem
 from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical.counted import forward_work
 from fastgrad.numerical.directional.derivative import along_everything, prepare
 from fastgrad.numerical.methods import METHODS
-from fastgrad.numerical.work import forward_work
 from fastgrad.report.pictures import FAINT, STYLE, require
 
 from classifiers import classifier, timed

@@ -34,9 +34,12 @@ from fastgrad.numerical.tracking import Progress, phase
 from fastgrad.reading import Description, completed, interpret_parts, read_for_others
 from fastgrad.reading.description import Items
 from fastgrad.report import Report, notes
+from fastgrad.writing import PathLike
 
 # Most checks need no trials and, where the gradient is right, no diagnosis: these are imported by those that do.
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from fastgrad.report.parts import Finding
     from fastgrad.trials import BackwardReport, Function
 
@@ -58,6 +61,8 @@ class Options(Items, total=False):
     threads: int | None
     progress: Progress | None
     diagnosis: bool
+    executor: Executor | None
+    store: PathLike | None
     infer: bool
 
 
@@ -100,6 +105,8 @@ def check(
     threads: int | None = None,
     progress: Progress | None = None,
     diagnosis: bool = True,
+    executor: Executor | None = None,
+    store: PathLike | None = None,
     infer: bool = False,
     **description: Unpack[Items],
 ) -> Report | BackwardReport:
@@ -140,6 +147,8 @@ def check(
         Called with (parameters done, parameters in all).
     diagnosis : bool
         Whether to look for the mistake that makes a gradient wrong; a large network takes seconds for it.
+    executor, store : Executor and str or path, optional
+        Whose workers make the numerical gradient, and a folder where finished parts of it are kept for a run that goes on.
     infer : bool
         Whether what is not said of the network is to be found out: that of which the gradients are exactly the right ones, and
         ``loss_value`` the loss, is checked, if there is one such network.
@@ -170,7 +179,7 @@ def check(
     >>> fastgrad.check({"W1": W}, {"dW1": dW}, X, Y, output="identity", loss="squared_error").passed
     True
     """
-    how = How(method, step, scheme, sample, seed, directions, tolerance, threads, progress, diagnosis)
+    how = How(method, step, scheme, sample, seed, directions, tolerance, threads, progress, diagnosis, executor, store)
     described = Description.of(description, [*Options.__annotations__, "backward", "gradients"])
     if backward is not None:
         if gradients is not None:

@@ -19,6 +19,7 @@ from fastgrad_cli.options import (
     loudness_options,
     method_options,
     tolerance_option,
+    worker_options,
 )
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def main() -> None:
         "fastgrad check model.npz --backward network.py:backward",
         "fastgrad check model.npz --plot errors.svg",
         "fastgrad check model.npz --infer",
+        "fastgrad check model.npz --store parts --dask local:4",
     ),
 )
 @click.argument("files", metavar="FILE...", nargs=-1, type=click.Path())
@@ -125,6 +127,7 @@ def main() -> None:
 @method_options
 @directions_option
 @tolerance_option
+@worker_options
 @loudness_options
 @click.option("--no-diagnosis", is_flag=True, help="Do not look for the mistake that makes a gradient wrong.")
 @click.option(
@@ -149,6 +152,7 @@ def check(
     method: dict[str, Any],
     directions: int | None,
     tolerance: float | None,
+    workers: dict[str, Any],
     loudness: str,
     no_diagnosis: bool,
     forms: tuple[str, ...],
@@ -164,18 +168,20 @@ def check(
     Exit codes: 0 right; 1 wrong; 2 the command, a file or fastgrad itself is at fault; 3 not judged; 130 interrupted. Of
     several files it is the gravest: 1 before 2 before 3 before 0.
     """
-    from fastgrad_cli import outputs, targets
+    from fastgrad_cli import clusters, outputs, targets
 
-    how = {**method, "directions": directions, "tolerance": tolerance, "diagnosis": not no_diagnosis}
+    how = {**method, "directions": directions, "tolerance": tolerance, "diagnosis": not no_diagnosis, "store": workers["store"]}
     asked = checking.Asked(files, gradients, backward, timeout, infer, description, how)
     asked = checking.with_settings(asked, context, network)
     wanted = outputs.read(forms, as_json)
     names = targets.expanded(asked.files)
     checking.require_usable(asked, names, picture)
+    clusters.require_dask(workers["dask"])
     source = asked.backward.rpartition(":")[0] if asked.backward else ""
     outputs.require_writable(wanted, filter(None, (*names, asked.gradients, source)))
     draw = None if picture is None else _pencil(picture)
-    results, interrupted = checking.checked(names, asked)
+    with clusters.executor_at(workers["dask"]) as executor:
+        results, interrupted = checking.checked(names, asked._replace(how={**asked.how, "executor": executor}))
     outputs.give(results, wanted, loudness, [source] if source else [])
     code = terminal.INTERRUPTED if interrupted else outputs.gravest(results)
     report = results[0].report
@@ -270,9 +276,16 @@ def info(file: str, description: dict[str, Any], as_json: bool) -> int:
 @click.option("--force", is_flag=True, help="Write over a file that is already there.")
 @description_options
 @method_options
+@worker_options
 @json_option
 def gradient(
-    file: str, target: str | None, force: bool, description: dict[str, Any], method: dict[str, Any], as_json: bool
+    file: str,
+    target: str | None,
+    force: bool,
+    description: dict[str, Any],
+    method: dict[str, Any],
+    workers: dict[str, Any],
+    as_json: bool,
 ) -> int:
     """Write the numerical gradient to an .npz.
 
@@ -283,12 +296,15 @@ def gradient(
     from fastgrad import numerical
     from fastgrad.questions import as_arrays
     from fastgrad.reading import modelfile
+    from fastgrad_cli import clusters
     from fastgrad_cli.files import free_target, written
 
     path = free_target(file, target, force)
     problem = checking.load(file, description)
-    with terminal.working() as progress:
-        result = numerical.numerical_gradient(problem, **method, progress=progress)
+    clusters.require_dask(workers["dask"])
+    with clusters.executor_at(workers["dask"]) as executor, terminal.working() as progress:
+        how = {**method, "executor": executor, "store": workers["store"]}
+        result = numerical.numerical_gradient(problem, **how, progress=progress)
     arrays = as_arrays(problem, result.values)
     modelfile.save_arrays(path, arrays, follow=force)
     if as_json:

@@ -247,6 +247,20 @@ _METHOD: dict[str, Decorator] = {
     **_DRAW,
 }
 
+_WORKERS: dict[str, Decorator] = {
+    "store": click.option(
+        "--store",
+        metavar="DIR",
+        help="Keep what is finished of the numerical gradient in this folder; a run that was ended goes on from there.",
+    ),
+    "dask": click.option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Have the workers of a Dask cluster make it: the address of a scheduler, or local:4 for four processes of this "
+        "machine.",
+    ),
+}
+
 directions_option = click.option(
     "--directions",
     type=click.IntRange(min=1),
@@ -276,6 +290,7 @@ GROUPS = {
     "What the network is": set(_DESCRIPTION) - {"params", "grads", "frozen", "inputs", "labels", "bias_column", "layout"},
     "Which array is which": {"params", "grads", "frozen", "inputs", "labels", "bias_column", "layout"},
     "How it is checked": {*_METHOD, "directions", "tolerance"},
+    "Who does the work": set(_WORKERS),
     "What is printed": {"quiet", "verbose", "as_json", "picture", "no_diagnosis", "help"},
 }
 """The headings of a command's help, each with the parameters below it."""
@@ -302,6 +317,9 @@ description_options = _gathered("description", _DESCRIPTION)
 
 method_options = _gathered("method", _METHOD)
 """How the numerical gradient is made; a command gets ``method``, keywords of `fastgrad.walk.check_problem`."""
+
+worker_options = _gathered("workers", _WORKERS)
+"""Who makes the numerical gradient, and where it is kept; a command gets ``workers``."""
 
 draw_options = _gathered("draw", _DRAW)
 """Which parameters are drawn, and how many threads work on them; a command gets ``draw``."""

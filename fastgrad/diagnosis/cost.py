@@ -1,8 +1,8 @@
 """How long it takes to name a mistake, for whoever has to decide whether to wait for it."""
 
 from fastgrad.model.network import Problem
+from fastgrad.numerical.counted import USUAL_CORES
 from fastgrad.numerical.methods import FAST
-from fastgrad.numerical.work import USUAL_CORES
 
 PER_PARAMETER = 4e-6
 """Seconds of the diagnosis: four for a million parameters whose error nothing explains, 0.9 where something simple does."""

@@ -12,11 +12,11 @@ from fastgrad.errors import InputError
 from fastgrad.judging.verdict import judge
 from fastgrad.model.network import Problem
 from fastgrad.numerical import Numerical
+from fastgrad.numerical.counted import USUAL_CORES
 from fastgrad.numerical.differences import undisturbed
 from fastgrad.numerical.how import How
 from fastgrad.numerical.methods import USUAL
 from fastgrad.numerical.selection import select
-from fastgrad.numerical.work import USUAL_CORES
 from fastgrad.report.parts import TensorReport
 
 CROSS_CHECKED = 100

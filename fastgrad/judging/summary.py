@@ -100,6 +100,7 @@ def _notes(ruling: Ruling, crossed: CrossCheck | None, how: How) -> Iterator[str
     """Yield what is to be said beside the verdicts."""
     problem = ruling.problem
     yield from ruling.remarks
+    yield from _notes_on_origin(ruling.numerical)
     yield from problem.notes
     yield from _notes_on_kinks(problem, ruling.numerical)
     yield from _notes_on_gaps(ruling)
@@ -107,6 +108,19 @@ def _notes(ruling: Ruling, crossed: CrossCheck | None, how: How) -> Iterator[str
         yield notes.interrupted(sum(tensor.checked for tensor in ruling.judgement.tensors), problem.network.size)
     if crossed is not None:
         yield notes.cross_checked(crossed.agreeing, how.seed, crossed.seconds)
+
+
+def _notes_on_origin(numerical: Numerical | Directional) -> Iterator[str]:
+    """Yield who made the numerical gradient, and what of it was there already, where that was not this process alone."""
+    if isinstance(numerical, Directional):
+        return
+    origin = numerical.origin
+    if origin.executor:
+        yield notes.by_executor(origin.executor, origin.threads)
+    if origin.kept:
+        yield notes.from_store(origin.kept, origin.parts)
+    if origin.damaged:
+        yield notes.damaged_in_store(origin.damaged)
 
 
 def _notes_on_kinks(problem: Problem, numerical: Numerical | Directional) -> Iterator[str]:

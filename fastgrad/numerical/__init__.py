@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,11 @@ from fastgrad.numerical.preactivation import PreactivationPlan
 from fastgrad.numerical.ranges import kink_range
 from fastgrad.numerical.selection import select
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
+from fastgrad.numerical.work import UNAIDED, Origin, Workers
+from fastgrad.writing import PathLike
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +59,8 @@ class Numerical:
         The forward pass at theta.
     scheme : {"central", "forward", "five-point"}
         Which difference the values are.
+    origin : Origin
+        Who made them, and what of them was there already, where that was not this process alone.
     """
 
     values: Array
@@ -65,6 +73,7 @@ class Numerical:
     kinked_samples: int
     base: BasePoint
     scheme: Scheme = "central"
+    origin: Origin = UNAIDED
 
     @cached_property
     def scale(self) -> RoundingScale:
@@ -83,6 +92,8 @@ def numerical_gradient(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
+    store: PathLike | None = None,
 ) -> Numerical:
     """Compute the differences of J: central ones, or with method "textbook" those of another scheme.
 
@@ -109,6 +120,8 @@ def numerical_gradient(
         Threads to use; by default all there are.
     progress : callable, optional
         Called with (parameters done, parameters in all).
+    executor, store
+        As in `check`.
 
     Returns
     -------
@@ -130,7 +143,7 @@ def numerical_gradient(
     five-point            (8(J(θ + h) − J(θ − h)) − (J(θ + 2h) − J(θ − 2h)))/12h        O(h⁴)
     ====================  ============================================================  ==========
     """
-    how = How(method, step, scheme, sample, seed, threads=threads, progress=progress)
+    how = How(method, step, scheme, sample, seed, threads=threads, progress=progress, executor=executor, store=store)
     found = difference(problem, how, select(problem, sample, how.seed) if places is None else places)
     return replace(found, values=np.asarray(found.values))
 
@@ -149,7 +162,7 @@ def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerica
         Tracker(how.progress, problem.network.size if selected is None else selected.size) as tracker,
     ):
         task = Task(problem, _base_point(problem), selected, how.step or chosen.step, scheme)
-        found = _carry_out(task, chosen, chosen.plan(task), thread_count(how.threads), tracker)
+        found = _carry_out(task, chosen, chosen.plan(task), how.workers, tracker)
     if tracker.interrupted:
         raise _interruption(found)
     if found.step is not None and not np.isfinite(found.values if selected is None else found.values[selected]).all():
@@ -170,39 +183,29 @@ def _base_point(problem: Problem) -> BasePoint:
     return base
 
 
-def _carry_out(task: Task, method: Method, plan: Plan, threads: int, tracker: Tracker) -> Numerical:
+def _carry_out(task: Task, method: Method, plan: Plan, workers: Workers, tracker: Tracker) -> Numerical:
     """Make the differences, with their range where units sit on kinks, and add the penalty."""
     problem, base = task.problem, task.base
     lower = upper = values = None
+    origin = UNAIDED
     kinked = kinked_units(problem, base) if method.sees_kinks else np.zeros((1, 1), dtype=np.bool_)
     serve = method.makes_range and task.step is None  # the differences of the range are the gradient itself
     steps = plan.steps  # first: with what they take beside the room, the allocator fetches memory anew in every check
     if kinked.any():  # before the blocks, for without it nothing that Ctrl-C leaves could be judged
-        values, lower, upper = kink_range(
-            task, kinked, threads, tracker, lambda layer: tracker.advance(task.count(layer) if serve else 0)
-        )
+        values, lower, upper, origin = kink_range(task, kinked, workers, tracker, serve)
     if values is None or not serve:
         if tracker.interrupted:
             raise KeyboardInterrupt
-        values = _run(plan, threads, tracker)
+        room, more = workers.carry_out(plan, tracker, lambda block: block.parameters)
+        origin = origin.joined(more)
+        values = plan.gradient(room)
     elif task.selected is not None:
         values = task.in_order(values[task.selected])
     if lower is not None and upper is not None:
         lower, upper = np.fmin(lower, values), np.fmax(upper, values)
     lower, upper = add_penalty(problem, task.step, values, lower, upper, task.scheme)
     samples = int(kinked.any(axis=1).sum())
-    return Numerical(values, lower, upper, task.selected, method.name, task.step, steps, samples, base, task.scheme)
-
-
-def _run(plan: Plan, threads: int, tracker: Tracker) -> Array:
-    """Run the blocks of a plan, until the end or Ctrl-C, and return what they give."""
-    room = plan.room()
-    for block in plan.blocks():
-        if tracker.interrupted:
-            break
-        plan.run(block, threads, room)
-        tracker.advance(block.parameters)
-    return plan.gradient(room)
+    return Numerical(values, lower, upper, task.selected, method.name, task.step, steps, samples, base, task.scheme, origin)
 
 
 def _interruption(found: Numerical) -> KeyboardInterrupt:
@@ -239,10 +242,10 @@ def intermediates(problem: Problem, *, threads: int | None = None) -> dict[str, 
     result: dict[str, Array] = {}
     used = thread_count(threads)
     plan = PreactivationPlan(Task(problem, base_point(problem)))
-    room = plan.room()
+    room = np.empty(plan.size)
+    for block in plan.blocks():
+        plan.run(block, used, room)
     for layer in reversed(range(problem.network.depth)):
-        for block in plan.of_layer(layer):
-            plan.run(block, used, room)
         result[f"dZ{layer + 1}"] = plan.flow(layer, room)
         if layer:
             result[f"dA{layer}"] = result[f"dZ{layer + 1}"] @ problem.network.W(problem.theta, layer)

@@ -16,7 +16,11 @@ import numpy as np
 from fastgrad.kernels.kernel import Kernel
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets, Problem
-from fastgrad.numerical.work import Work
+from fastgrad.numerical.counted import Work
+
+Steps = list[tuple[Array, Array]]
+"""For each layer its steps and the bounds of the moves above, shape (L + 1,). A parameter's step goes by its input, a
+bias's comes last, shape (n_in + 1,); pre-activations of a layer share one, shape (1,)."""
 
 Scheme = Literal["central", "forward", "five-point"]
 SCHEMES: tuple[Scheme, ...] = ("forward", "central", "five-point")
@@ -41,6 +45,8 @@ class Task:
         The step of all that is perturbed; None where each has its own.
     scheme : {"central", "forward", "five-point"}
         The difference wanted.
+    steps : list or None
+        The steps of all layers where they were chosen already, in another process; None where the plan chooses them.
     """
 
     problem: Problem
@@ -48,6 +54,7 @@ class Task:
     selected: Offsets | None = None
     step: float | None = None
     scheme: Scheme = "central"
+    steps: Steps | None = None
 
     def place_of(self, layer: int) -> slice:
         """Return where a layer's parameters lie in theta."""
@@ -71,9 +78,10 @@ class Task:
         place = self.places_in_room(layer)
         return int(place.stop - place.start)
 
-    def room(self) -> Array:
-        """Return room for a number for each parameter wanted, nan so far."""
-        return np.full(self.problem.network.size if self.selected is None else self.selected.size, np.nan)
+    @property
+    def wanted(self) -> int:
+        """How many parameters are wanted."""
+        return self.problem.network.size if self.selected is None else int(self.selected.size)
 
     def in_order(self, room: Array) -> Array:
         """Return those numbers in theta's order, nan where none is wanted."""
@@ -108,21 +116,36 @@ class Plan(Protocol):
 
     Attributes
     ----------
+    task : Task
+        The task.
     steps : tuple of float
         The smallest and the largest step.
+    chosen : list
+        The steps of all layers, for a task in another process; empty of a method that has one step for everything.
+    size : int
+        How many numbers come of all blocks together.
     """
 
     @property
-    def steps(self) -> tuple[float, float]: ...  # noqa: D102  (see the class)
+    def task(self) -> Task: ...  # noqa: D102  (see the class)
+
+    @property
+    def steps(self) -> tuple[float, float]: ...  # noqa: D102
+
+    @property
+    def chosen(self) -> Steps: ...  # noqa: D102
+
+    @property
+    def size(self) -> int: ...  # noqa: D102
 
     def blocks(self) -> Iterator[Block]:
         """Yield the blocks, in the order in which one worker should take them."""
 
-    def room(self) -> Array:
-        """Return where the results of blocks go, nan where a block has not been run."""
+    def place(self, block: Block) -> slice | Offsets:
+        """Return where in a room of `size` numbers a block's results go."""
 
     def run(self, block: Block, threads: int, room: Array) -> None:
-        """Work on a block, and put what comes of it into its part of the room."""
+        """Work on a block, and put what comes of it into its place in the room."""
 
     def gradient(self, room: Array) -> Array:
         """Return the differences, penalty left out, shape (P,); nan where not selected, or not finished."""

@@ -45,7 +45,7 @@ def differences(problem: Problem, how: How) -> Differences:
     if numerical.step is None:
         return Differences(numerical, numerical, interrupted=interrupted)
     # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-    exact = undisturbed(problem, How(USUAL, threads=how.threads), numerical.selected)
+    exact = undisturbed(problem, how.alike(USUAL), numerical.selected)
     with_range = replace(numerical, lower=exact.lower, upper=exact.upper)
     return Differences(with_range, exact, np.abs(numerical.values - exact.values), interrupted)
 

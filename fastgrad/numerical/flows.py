@@ -36,6 +36,7 @@ class Flows(Deferred):
 
     def block(self, tensor: Tensor, rows: slice, columns: slice) -> Array:
         """Make it."""
+        values: Array
         flow = self._flows[tensor.layer][:, rows]
         if tensor.kind == "b":
             values = flow.sum(axis=0)[:, np.newaxis]
@@ -49,6 +50,7 @@ class Flows(Deferred):
 
     def entries(self, tensor: Tensor, rows: Offsets, columns: Offsets) -> Array:
         """Make them."""
+        values: Array
         flow = self._flows[tensor.layer][:, rows]
         if tensor.kind == "W":
             flow = flow * self._base.activations[tensor.layer][:, columns]

@@ -6,6 +6,8 @@ Made at the door, by `check` and by `numerical_gradient`, and handed on as it is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +19,12 @@ from fastgrad.numerical.directional import DIRECTIONS, MOST_DIRECTIONS
 from fastgrad.numerical.methods import USUAL, choose_method, named
 from fastgrad.numerical.selection import sample_size
 from fastgrad.numerical.tracking import Progress, thread_count
+from fastgrad.numerical.work import Workers
+from fastgrad.numerical.work.given import require_executor, require_store
+from fastgrad.writing import PathLike
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +53,10 @@ class How:
         Called with (parameters done, parameters in all).
     diagnosis : bool
         Whether the mistake that makes a gradient wrong is looked for.
+    executor : Executor or None
+        Whose workers make the numerical gradient; None for this process.
+    store : str, path or None
+        A folder where what is finished is kept, and found again.
 
     Raises
     ------
@@ -62,6 +74,8 @@ class How:
     threads: int | None = None
     progress: Progress | None = None
     diagnosis: bool = True
+    executor: Executor | None = None
+    store: PathLike | None = None
 
     def __post_init__(self) -> None:
         if self.method != "auto":
@@ -81,6 +95,8 @@ class How:
         most = f"a whole number from 1 to {MOST_DIRECTIONS:,}"
         require("directions", self.wanted_directions, int, most, lambda number: 1 <= number <= MOST_DIRECTIONS)
         thread_count(self.threads)
+        require_executor(self.executor)
+        require_store(self.store)
 
     def _require_what_goes_with(self, method: Method) -> None:
         """Refuse what the method chosen does not know."""
@@ -88,6 +104,9 @@ class How:
             if self.directions is not None:
                 raise InputError(f"directions go with method directional, found method {method.name}")
             return
+        for name, given in (("executor", self.executor), ("store", self.store)):
+            if given is not None:
+                raise InputError(f"method {method.name} has no blocks that others could work on: leave out {name}")
         scheme = None if self.scheme == "central" else self.scheme
         for name, value in (("step", self.step), ("scheme", scheme), ("sample", self.sample)):
             if value is not None:
@@ -102,6 +121,15 @@ class How:
     def wanted_directions(self) -> int:
         """The number of directions that is meant."""
         return DIRECTIONS if self.directions is None else self.directions
+
+    @property
+    def workers(self) -> Workers:
+        """Who works on blocks, and where these are kept."""
+        return Workers(self.threads, self.executor, None if self.store is None else Path(self.store).absolute())
+
+    def alike(self, method: Method) -> How:
+        """Return how the same workers make the whole gradient by another method."""
+        return How(method, threads=self.threads, executor=self.executor, store=self.store)
 
     def method_for(self, problem: Problem) -> Method:
         """Return the method that is meant; "auto" decides by the counted work."""

@@ -6,12 +6,12 @@ from fastgrad.errors import InputError, quoted
 from fastgrad.machine import most_threads
 from fastgrad.model.network import Problem
 from fastgrad.numerical.blocks import SCHEMES, Method, Scheme
+from fastgrad.numerical.counted import Work
 from fastgrad.numerical.directional import DIRECTIONAL
 from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.preactivation import PREACTIVATION
 from fastgrad.numerical.selection import sample_size
 from fastgrad.numerical.textbook import TEXTBOOK
-from fastgrad.numerical.work import Work
 
 USUAL, FAST = PARAMETER, PREACTIVATION
 """What "auto" takes while its work is affordable, and what it takes else."""

@@ -11,10 +11,10 @@ import numpy as np
 
 from fastgrad.kernels import codes, launch
 from fastgrad.model.network import Array, Offsets, Problem
-from fastgrad.numerical.blocks import Block, Method, Task, cut
+from fastgrad.numerical.blocks import Block, Method, Steps, Task, cut
+from fastgrad.numerical.counted import Work, parameters_of, perturbed, work_above
 from fastgrad.numerical.propagated import RATE, cost, exact_kernels, threads_for
 from fastgrad.numerical.steps import plan_steps, span
-from fastgrad.numerical.work import Work, parameters_of, perturbed, work_above
 
 
 class Tiling(NamedTuple):
@@ -35,13 +35,14 @@ class ParameterPlan:
     """Of one layer at a time: memory for those of all would be taken, and given back, in every check."""
 
     @cached_property
-    def _steps(self) -> list[tuple[Array, Array]]:
-        return plan_steps(self.task.problem, self.task.base, self.task.step, single=True)
+    def chosen(self) -> Steps:
+        """The steps of all layers."""
+        return self.task.steps or plan_steps(self.task.problem, self.task.base, self.task.step, single=True)
 
     @property
     def steps(self) -> tuple[float, float]:
         """The smallest and the largest step."""
-        return span(self._steps)
+        return span(self.chosen)
 
     def _tiling(self, layer: int) -> Tiling:
         latest = self._latest
@@ -53,7 +54,7 @@ class ParameterPlan:
 
     def _work(self, layer: int) -> float:
         """Return the multiply-adds of one parameter."""
-        bounds = self._steps[layer][1]
+        bounds = self.chosen[layer][1]
         return 2.0 * work_above(self.task.problem, layer) * self.task.problem.samples * cost(bounds[layer:])
 
     def blocks(self) -> Iterator[Block]:
@@ -64,15 +65,25 @@ class ParameterPlan:
                 mine = order[start:stop]
                 yield Block(layer, start, stop, int((tiles[mine + 1] - tiles[mine]).sum()))
 
-    def room(self) -> Array:
-        """Return room for the difference of each parameter wanted."""
-        return self.task.room()
+    @property
+    def size(self) -> int:
+        """A difference for each parameter wanted."""
+        return self.task.wanted
+
+    def place(self, block: Block) -> Offsets:
+        """Return the places of the parameters in a block's tiles, one tile after the other."""
+        _, _, tiles, order = self._tiling(block.layer)
+        mine = order[block.start : block.stop]
+        sizes = tiles[mine + 1] - tiles[mine]
+        begins = np.cumsum(sizes) - sizes
+        first = self.task.places_in_room(block.layer).start
+        return np.asarray(first + np.repeat(tiles[mine] - begins, sizes) + np.arange(sizes.sum()))
 
     def run(self, block: Block, threads: int, room: Array) -> None:
         """Fill in the differences of a block's tiles."""
         layer, base = block.layer, self.task.base
         _, local, tiles, order = self._tiling(layer)
-        steps, bounds = self._steps[layer]
+        steps, bounds = self.chosen[layer]
         launch.parameter_differences(
             base.tables._replace(exact=exact_kernels(base, layer, bounds)),
             layer,

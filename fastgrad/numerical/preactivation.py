@@ -14,11 +14,11 @@ from fastgrad.kernels import launch
 from fastgrad.model.deferred import LEAST_DEFERRED
 from fastgrad.model.network import Array, Problem
 from fastgrad.model.product import product
-from fastgrad.numerical.blocks import Block, Method, Task, cut
+from fastgrad.numerical.blocks import Block, Method, Steps, Task, cut
+from fastgrad.numerical.counted import Work, perturbed, work_above
 from fastgrad.numerical.flows import Flows
 from fastgrad.numerical.propagated import RATE, cost, exact_kernels, threads_for
 from fastgrad.numerical.steps import plan_steps, span
-from fastgrad.numerical.work import Work, perturbed, work_above
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +28,14 @@ class PreactivationPlan:
     task: Task
 
     @cached_property
-    def _steps(self) -> list[tuple[Array, Array]]:
-        return plan_steps(self.task.problem, self.task.base, self.task.step, single=False)
+    def chosen(self) -> Steps:
+        """The steps of all layers."""
+        return self.task.steps or plan_steps(self.task.problem, self.task.base, self.task.step, single=False)
 
     @property
     def steps(self) -> tuple[float, float]:
         """The smallest and the largest step."""
-        return span(self._steps)
+        return span(self.chosen)
 
     @cached_property
     def _starts(self) -> list[int]:
@@ -44,12 +45,12 @@ class PreactivationPlan:
 
     def _work(self, layer: int) -> float:
         """Return the multiply-adds of one sample."""
-        width, bounds = self.task.problem.network.widths[layer + 1], self._steps[layer][1]
+        width, bounds = self.task.problem.network.widths[layer + 1], self.chosen[layer][1]
         return 2.0 * work_above(self.task.problem, layer) * width * cost(bounds[layer:])
 
     def blocks(self) -> Iterator[Block]:
-        """Yield runs of samples."""
-        for layer in range(self.task.problem.network.depth):
+        """Yield runs of samples, from the last layer down, as the range on kinks is carried."""
+        for layer in reversed(range(self.task.problem.network.depth)):
             yield from self.of_layer(layer)
 
     def of_layer(self, layer: int) -> Iterator[Block]:
@@ -58,9 +59,15 @@ class PreactivationPlan:
         for low, high in cut(samples, self._work(layer) / RATE) if count else ():
             yield Block(layer, low, high, count * high // samples - count * low // samples)
 
-    def room(self) -> Array:
-        """Return room for every dZ."""
-        return np.full(self._starts[-1], np.nan)
+    @property
+    def size(self) -> int:
+        """Every dZ."""
+        return self._starts[-1]
+
+    def place(self, block: Block) -> slice:
+        """Return the place of dZ of a block's samples."""
+        first, width = self._starts[block.layer], self.task.problem.network.widths[block.layer + 1]
+        return slice(first + block.start * width, first + block.stop * width)
 
     def flow(self, layer: int, room: Array) -> Array:
         """Return a layer's dZ in the room, shape (m, n_l)."""
@@ -69,7 +76,7 @@ class PreactivationPlan:
     def run(self, block: Block, threads: int, room: Array) -> None:
         """Fill in dZ of a block's samples."""
         layer, samples = block.layer, np.arange(block.start, block.stop)
-        (step,), bounds = self._steps[layer]
+        (step,), bounds = self.chosen[layer]
         dZ = self.flow(layer, room)[block.start : block.stop]
         dZ.fill(0.0)  # of units that pass nothing on
         used = threads_for(self._work(layer) * self.task.problem.samples, threads)

@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from fastgrad.kernels import codes
 from fastgrad.model import outputs
 from fastgrad.model.network import Array
-from fastgrad.numerical.blocks import Task
+from fastgrad.numerical.blocks import Block, Task
 from fastgrad.numerical.kinks import Mask, loss_on_kink, range_product, slope_range
 from fastgrad.numerical.preactivation import PreactivationPlan
 from fastgrad.numerical.tracking import Tracker
+from fastgrad.numerical.work import Origin, Workers
 
 
 def kink_range(
-    task: Task, kinked: Mask, threads: int, tracker: Tracker, finished: Callable[[int], None]
-) -> tuple[Array, Array, Array]:
+    task: Task, kinked: Mask, workers: Workers, tracker: Tracker, counting: bool
+) -> tuple[Array, Array, Array, Origin]:
     """Return central differences by pre-activations, and their range when units on kinks take any slope between the one-sided.
 
     Backward passes agree on no convention for f′ on a kink, and rounding may put each unit on either side. The dZ of a
     sample on a kink is therefore carried down as a range, from the output to the input; a sample's
     share of dW being dZ·a, its smallest value is min(dZ)·a or max(dZ)·a as the sign of a has it. At the output it is one
-    value unless the loss has a kink there. After Ctrl-C the layers below are nan; `finished` hears of each of the others.
+    value unless the loss has a kink there. After Ctrl-C the layers that were not finished are nan. `counting` tells whether
+    with these differences the wanted parameters are finished.
     """
     problem, base = task.problem, task.base
-    network = problem.network
+    network, samples = problem.network, problem.samples
     values, lower, upper = (np.full(network.size, np.nan) for _ in range(3))
     rows = np.flatnonzero(kinked.any(axis=1))
     plan = PreactivationPlan(Task(problem, base))
-    room = plan.room()
+
+    def counted(block: Block) -> int:
+        count = task.count(block.layer) if counting else 0
+        return count * block.stop // samples - count * block.start // samples
+
+    room, origin = workers.carry_out(plan, tracker, counted)
     flow_low, flow_high = outputs.slope_range(base, rows, loss_on_kink(problem, base)[rows])
     for layer in reversed(range(network.depth)):
-        for block in plan.of_layer(layer):
-            if tracker.interrupted:
-                return values, lower, upper
-            plan.run(block, threads, room)
         dZ, here = plan.flow(layer, room), task.place_of(layer)
+        if np.isnan(dZ[:, 0]).any():
+            break
         plan.sum_up(layer, dZ, values[here])
         slopes = slope_range(problem, base, layer, rows)
         products = [flow * slope for flow in (flow_low, flow_high) for slope in slopes]
@@ -54,7 +57,6 @@ def kink_range(
             if network.biases[layer]:
                 network.b(lower, layer)[:] += low.sum(axis=0)
                 network.b(upper, layer)[:] += high.sum(axis=0)
-        finished(layer)
         if layer:
             flow_low, flow_high = range_product(low, high, network.W(problem.theta, layer))
-    return values, lower, upper
+    return values, lower, upper, origin

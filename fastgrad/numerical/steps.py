@@ -8,6 +8,7 @@ from fastgrad.kernels import codes
 from fastgrad.model import outputs
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Problem
+from fastgrad.numerical.blocks import Steps
 from fastgrad.numerical.kinks import nearest_kink, nearest_loss_kink
 
 SMALL_MOVE = 2.0**-28
@@ -17,9 +18,6 @@ SMALLEST_STEP_MOVE = 2.0**-560
 """Below this, weights are so large that moves could underflow on the way; the exact differences serve instead."""
 LARGEST_EXPONENT = 1022.0
 """Of a step: twice the step is still a number. Inputs next to nothing would take a larger one."""
-Steps = list[tuple[Array, Array]]
-"""For each layer its steps and the bounds of the moves above, shape (L + 1,). A parameter's step goes by its input, a
-bias's comes last, shape (n_in + 1,); pre-activations of a layer share one, shape (1,)."""
 
 
 def plan_steps(problem: Problem, base: BasePoint, step: float | None, *, single: bool) -> Steps:

@@ -17,10 +17,11 @@ from fastgrad.numerical.blocks import (
     Block,
     Method,
     Scheme,
+    Steps,
     Task,
     cut,
 )
-from fastgrad.numerical.work import SECONDS, Work, forward_work, parameters_of
+from fastgrad.numerical.counted import SECONDS, Work, forward_work, parameters_of
 
 Losses = Callable[[float], tuple[Array, Array]]
 """For a step h the losses of some parameters at θ + h and at θ − h, penalty left out."""
@@ -72,6 +73,11 @@ class TextbookPlan:
         assert self.task.step is not None
         return self.task.step, self.task.step
 
+    @property
+    def chosen(self) -> Steps:
+        """None but that one."""
+        return []
+
     @cached_property
     def _places(self) -> Offsets:
         selected = self.task.selected
@@ -83,13 +89,18 @@ class TextbookPlan:
         for start, stop in cut(self._places.size, seconds):
             yield Block(0, start, stop, stop - start)
 
-    def room(self) -> Array:
-        """Return room for the difference of each parameter wanted."""
-        return self.task.room()
+    @property
+    def size(self) -> int:
+        """A difference for each parameter wanted."""
+        return self.task.wanted
+
+    def place(self, block: Block) -> slice:
+        """Return the place of a block's parameters."""
+        return slice(block.start, block.stop)
 
     def run(self, block: Block, threads: int, room: Array) -> None:
         """Fill in the differences of a block's parameters."""
-        piece = slice(block.start, block.stop)
+        piece = self.place(block)
         losses = textbook_losses(self.task.problem, self.task.base, self._places[piece], threads)
         room[piece] = difference(losses, self.steps[0], self.task.scheme)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,10 @@ from fastgrad.questions.understood import Understood
 from fastgrad.reading import Description, completed, interpret_parts, place_entries
 from fastgrad.reading.description import Items
 from fastgrad.teaching.sweep import LARGEST, SMALLEST, Sweep, sweep_steps
+from fastgrad.writing import PathLike
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 Parameters = Mapping[str, Any] | Sequence[Any]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -72,13 +76,15 @@ def gradient(
     seed: int = 0,
     threads: int | None = None,
     progress: Progress | None = None,
+    executor: Executor | None = None,
+    store: PathLike | None = None,
     **description: Unpack[Items],
 ) -> NetworkGradient:
     """Compute the numerical gradient of a network's loss, in your names and shapes.
 
     Parameters
     ----------
-    parameters, X, Y, masks, method, step, scheme, sample, seed, threads, progress, **description
+    parameters, X, Y, masks, method, step, scheme, sample, seed, threads, progress, executor, store, **description
         As in `check`; a method that gives a value for each entry.
 
     Returns
@@ -100,7 +106,7 @@ def gradient(
     >>> fastgrad.gradient({"W1": W}, X, np.zeros((3, 1)), output="identity", loss="squared_error").value["dW1"]
     array([[ -8.83333333, -11.33333333]])
     """
-    how = How(method, step, scheme, sample, seed, threads=threads, progress=progress)
+    how = How(method, step, scheme, sample, seed, threads=threads, progress=progress, executor=executor, store=store)
     problem = _problem(parameters, X, Y, masks, description)
     with np.errstate(all="ignore"):
         found = differences(problem, how)

@@ -19,6 +19,25 @@ def interrupted(finished: int, total: int) -> str:
     return f"Interrupted: {finished:,} of {total:,} parameters were finished; the others were not judged"
 
 
+def by_executor(kind: str, threads: int) -> str:
+    """Say who worked on the numerical gradient."""
+    named = {"ClientExecutor": "Dask cluster"}.get(kind, kind)
+    return f"The numerical gradient was made by the workers of a {named}, with {counted(threads, 'thread')} for each task"
+
+
+def from_store(kept: int, parts: int) -> str:
+    """Say what a store had of the numerical gradient."""
+    return f"{kept:,} of {counted(parts, 'part')} of the numerical gradient were in the store already"
+
+
+def damaged_in_store(files: Sequence[str]) -> str:
+    """Say what in a store could not be used."""
+    return (
+        f"{counted(len(files), 'file')} in the store, {files[0]} first, held something else than their names say, and what "
+        "they stand for was made anew"
+    )
+
+
 def audit_failed(audit: Audit, noun: str) -> str:
     """Say what the audit found, first of all what contradicts itself; what is compared are parameters or directions."""
     first = audit.disagreements[0]

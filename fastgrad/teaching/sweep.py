@@ -25,11 +25,11 @@ from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.model.product import norm
 from fastgrad.numerical import load_kernels, numerical_gradient
 from fastgrad.numerical.blocks import SCHEMES, Scheme
+from fastgrad.numerical.counted import forward_work
 from fastgrad.numerical.parameter import PARAMETER
 from fastgrad.numerical.penalty import add_penalty
 from fastgrad.numerical.textbook import TEXTBOOK, Losses, difference, textbook_losses
 from fastgrad.numerical.tracking import Progress, Tracker, thread_count
-from fastgrad.numerical.work import forward_work
 from fastgrad.report.formatting import Told, allowed_threads, counted, duration
 from fastgrad.report.table import columns
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from fastgrad.model.network import Problem
 from fastgrad.numerical.blocks import Method
-from fastgrad.numerical.work import Work
+from fastgrad.numerical.counted import Work
 
 DIRECTIONS = 8
 """Directions by default: two wrong entries that cancel are then missed with a probability of 0.4 %."""
