@@ -42,9 +42,9 @@ SQUARED_HINGE = 17
 OF_SOFTMAX = 32
 
 # Rows of the table of layers: width; then, for the layer above, first index of its W in theta, first column in the table of
-# units, activation, whether that is straight between its kinks.
-WIDTH, START, UNIT, CODE, STRAIGHT = 0, 1, 2, 3, 4
-LAYER_ROWS = 5
+# units, activation.
+WIDTH, START, UNIT, CODE = 0, 1, 2, 3
+LAYER_ROWS = 4
 
 # Planes of the table of units: pre-activation, f′, ½f″, distance to the nearest kink, what dropout multiplies f with.
 # f′ and ½f″ have that factor in them.
@@ -68,6 +68,10 @@ LINE = 8
 """Numbers in a line of the cache."""
 SPACING = ROW + LINE
 """From the first number of a row to that of the next."""
+SUMS = 128
+"""Rows of sums that stay in the second cache; the outputs of several samples share them."""
+FEW_OUTPUTS = 32
+"""Outputs up to which samples do."""
 
 WORD = 64
 """Random signs in a word."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.kernels.codes import ROW, SPACING, TILE, WIDTH, WORD
+from fastgrad.kernels.codes import SPACING, SUMS, TILE, WIDTH, WORD
 from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel
 from fastgrad.kernels.records import (
     Examples,
@@ -87,7 +87,7 @@ def parameter_differences(
     plan = Parameters(layer, inputs, steps, bounds, selected, tiles, order)
 
     def prepare(piece: int, pieces: int) -> Call:
-        runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((ROW, 3), dtype=np.int64)
+        runs, groups = np.empty((TILE, 4), dtype=np.int64), np.empty((TILE, 3), dtype=np.int64)
         room = ParameterRoom(*_rows_and_units(rows), np.empty(2 * rows), runs, groups)
         return parameter_tiles.prepare(tables, plan, room, *_run(order.size, piece, pieces), values)
 
@@ -116,12 +116,13 @@ def preactivation_differences(
     values : ndarray, shape (p, n_l), zero
         Out: as in `parameter_differences`. Units that pass nothing on keep 0.
     """
-    rows = _widest_above(tables, layer)
+    # Two layers above the perturbed one, and of the one between them some rows at a time; of the last two, the outputs.
+    rows = max(SUMS, _widest_above(tables, min(layer + 1, int(tables.layers.shape[1]) - 2)))
     plan = Preactivations(layer, step, bounds, samples)
 
     def prepare(piece: int, pieces: int) -> Call:
         changeable, changed = np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
-        room = PreactivationRoom(*_rows_and_units(rows), changeable, changed)
+        room = PreactivationRoom(*_rows_and_units(rows, SUMS), changeable, changed)
         return preactivation_tiles.prepare(tables, plan, room, piece, pieces, values)
 
     share_out(threads, prepare)
@@ -236,9 +237,9 @@ def _widest_above(tables: Tables, layer: int) -> int:
     return max(2, int(tables.layers[WIDTH, -1]), *map(int, tables.layers[WIDTH, layer + 2 :]))
 
 
-def _rows_and_units(rows: int) -> tuple[Array, Offsets]:
-    """Return room for a tile's rows, of two layers of at most so many units and three more, and for lists of the units."""
-    return np.empty((2 * rows + 3) * SPACING), np.empty(2 * rows, dtype=np.int64)
+def _rows_and_units(rows: int, more: int = 0) -> tuple[Array, Offsets]:
+    """Return room for a tile's rows, of two layers of at most so many units and some more, and for lists of the units."""
+    return np.empty((2 * rows + 3 + more) * SPACING), np.empty(2 * rows, dtype=np.int64)
 
 
 def _run(size: int, piece: int, pieces: int) -> tuple[int, int]:

@@ -439,6 +439,25 @@ def add_small_difference(loss, s, moves, spare, total):
 
 
 @helper
+def add_odd_difference(loss, s, moves, total):
+    """Add to total what is odd in the moves: half of the difference between those of +step and those of −step.
+
+    Of softmax cross-entropy moves are taken relative to the largest logit's, as by `add_softmax`.
+    """
+    outputs, work, stride = loss.outputs, moves.numbers, moves.stride
+    relative = loss.code == SOFTMAX_CROSSENTROPY
+    base = np.uint64(moves.first + (loss.top[s] if relative else 0)) * stride
+    for k in range(outputs.shape[2]):
+        at, g = np.uint64(moves.first + k) * stride, outputs[LOSS_SLOPE, s, k]
+        if not relative:
+            for c in range(moves.columns):
+                total[c] += g * work[at + c]
+        elif k != loss.top[s]:
+            for c in range(moves.columns):
+                total[c] += g * (work[at + c] - work[base + c])
+
+
+@helper
 def add_element(loss, s, k, moves, total):
     """Add two Taylor terms of the loss of output k."""
     work, at = moves.numbers, np.uint64(moves.first + k) * moves.stride

@@ -4,6 +4,12 @@ One sample at a time, many perturbations at once: a tile's row holds, for one un
 perturbation, +step in the first half and −step in the second. For one sample every table entry is then a scalar, units
 that pass nothing on (a rectifier that is off) drop out of the products, and sums over samples run in sample order
 whatever the tiling.
+
+Where no move may be so large that two Taylor terms are not enough, −step is not carried. Of the moves of +step and −step
+half the difference, odd in the step, and half the sum, even in it, go through z → f by δ → f′δ + 2·½f″·δ·even and
+even → f′·even + ½f″(δ² + even²). The loss's central difference sees the odd part alone, and the even part reaches that only
+in products: it is at most a move's square, so that with moves up to 2⁻²⁸ it changes f′ by 2⁻⁵⁶ of f″. That is what the
+third Taylor term, which is left out too, comes to. So the odd part is carried by f′, and −step is its mirror image.
 """
 
 from math import isfinite
@@ -17,6 +23,7 @@ from fastgrad.kernels.codes import (
     EXACT_ACTIVATION,
     EXACT_LOSS,
     EXACT_SINGLE,
+    FEW_OUTPUTS,
     KINK,
     LOSS_CURVATURE,
     LOSS_KINK,
@@ -26,7 +33,7 @@ from fastgrad.kernels.codes import (
     SLOPE,
     SPACING,
     START,
-    STRAIGHT,
+    SUMS,
     TILE,
     UNIT,
     WIDTH,
@@ -34,7 +41,7 @@ from fastgrad.kernels.codes import (
 )
 from fastgrad.kernels.compile import call, helper, outlined, wide_vectors, worker
 from fastgrad.kernels.records import Here, Loss, Moves, Terms, Tile, Weights
-from fastgrad.kernels.rows import COLUMNS, STRIDE, expand, first_line, multiply
+from fastgrad.kernels.rows import COLUMNS, DEPTH, STRIDE, expand, first_line, multiply, multiply_some
 
 ONE, HALF = np.uint64(1), np.uint64(TILE)
 
@@ -67,9 +74,13 @@ def loss_of(tables):
 
 @helper
 def coefficients(tables, here, u):
-    """Return a unit's z, f′, ½f″, and whether it may come so near a kink that these are not enough."""
+    """Return a unit's z, f′, ½f″, and whether it may come so near a kink that these are not enough.
+
+    ½f″ is 0 where −step is a mirror image.
+    """
     units, s = tables.units, here.sample
-    return units[Z, s, u], units[SLOPE, s, u], units[CURVATURE, s, u], units[KINK, s, u] <= here.bound
+    curvature = units[CURVATURE, s, u] if tables.exact[EXACT_ACTIVATION] else 0.0
+    return units[Z, s, u], units[SLOPE, s, u], curvature, units[KINK, s, u] <= here.bound
 
 
 @helper
@@ -86,10 +97,16 @@ def move_exactly(tables, here, u, moves, begin, count):
 @helper
 def list_active(tables, here, active, at):
     """List from active[at] on the units of a layer that pass a sample's change on, at the output all; return how many."""
+    return list_between(tables, here, 0, tables.layers[WIDTH, here.layer + 1], active, at)
+
+
+@helper
+def list_between(tables, here, begin, end, active, at):
+    """Do what `list_active` does for the units begin to end − 1."""
     layers, units, s = tables.layers, tables.units, here.sample
     count, output = 0, here.layer == layers.shape[1] - 2
     low = layers[UNIT, here.layer]
-    for i in range(layers[WIDTH, here.layer + 1]):
+    for i in range(begin, end):
         u = low + i
         if output or units[SLOPE, s, u] != 0.0 or units[CURVATURE, s, u] != 0.0 or units[KINK, s, u] <= here.bound:
             active[at + count] = i
@@ -103,14 +120,14 @@ def list_terms(tables, here, unit, active, terms):
 
     A dropout's factor is in f′ and f″. Return whether two Taylor terms are enough for all.
     """
-    layers, units, s = tables.layers, tables.units, here.sample
-    low, start, width, small = layers[UNIT, here.layer], layers[START, here.layer] + unit, layers[WIDTH, here.layer], True
-    numbers, count = terms.numbers, terms.size
+    layers, numbers, count, small = tables.layers, terms.numbers, terms.size, True
+    low, start, width = layers[UNIT, here.layer], layers[START, here.layer] + unit, layers[WIDTH, here.layer]
     for r in range(count):
         i = active[r]
         w = tables.theta[start + i * width]
-        numbers[r], numbers[count + r] = w * units[SLOPE, s, low + i], w * (w * units[CURVATURE, s, low + i])
-        small = small and units[KINK, s, low + i] > here.bound and isfinite(numbers[count + r])
+        _, f1, f2, general = coefficients(tables, here, low + i)
+        numbers[r], numbers[count + r] = w * f1, w * (w * f2)
+        small = small and not general and isfinite(numbers[count + r])
     return small
 
 
@@ -129,18 +146,19 @@ def enter(tables, here, tile, count, groups, n_groups):
         for g in range(n_groups):
             w = tables.theta[row + groups[g, 0]]
             linear, quadratic = w * f1, w * (w * f2)  # the same bits as by `list_terms`
-            begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
-            if general:
-                for c in range(begin, end):
-                    work[at + c] = w * first[c]
-                move_exactly(tables, here, u, work, at + begin, end - begin)
-            elif isfinite(quadratic):
-                for c in range(begin, end):
-                    work[at + c] = first[c] * (linear + first[c] * quadratic)
-            else:
-                for c in range(begin, end):
-                    d = w * first[c]
-                    work[at + c] = d * (f1 + d * f2)
+            for half in range(np.uint64(0), tile.columns, HALF):
+                begin, end = half + np.uint64(groups[g, 1]), half + np.uint64(groups[g, 2])
+                if general:
+                    for c in range(begin, end):
+                        work[at + c] = w * first[c]
+                    move_exactly(tables, here, u, work, at + begin, end - begin)
+                elif isfinite(quadratic):
+                    for c in range(begin, end):
+                        work[at + c] = first[c] * (linear + first[c] * quadratic)
+                else:
+                    for c in range(begin, end):
+                        d = w * first[c]
+                        work[at + c] = d * (f1 + d * f2)
 
 
 @helper
@@ -168,18 +186,20 @@ def activate(tables, here, tile, target, count):
 
 
 @outlined
-def enter_units(tables, here, tile, count, changed, n_changed):
-    """Do what `enter` does where each column has a changed unit of its own, listed in `changed`, ascending."""
+def enter_units(tables, here, tile, source, count, changed, n_changed):
+    """Do what `enter` does to rows from `source` on, where each column has a changed unit of its own, listed ascending."""
     wide_vectors()
     layers, theta, first, work = tables.layers, tables.theta, tile.first, tile.work
     gapless = changed[n_changed - 1] - changed[0] == n_changed - 1
     filled, begin = np.uint64(n_changed), np.uint64(changed[0])
-    for r in range(count):
+    for r in range(source, source + count):
         i, at = tile.active[r], np.uint64(r) * STRIDE
         u, row = layers[UNIT, here.layer] + i, np.uint64(layers[START, here.layer] + i * layers[WIDTH, here.layer])
         _, f1, f2, general = coefficients(tables, here, u)
         for half in range(np.uint64(0), tile.columns, HALF):
             to = at + half
+            for c in range(filled, HALF):
+                work[to + c] = 0.0
             if general:
                 for c in range(filled):
                     work[to + c] = theta[row + np.uint64(changed[c])] * first[half + c]
@@ -195,15 +215,14 @@ def enter_units(tables, here, tile, count, changed, n_changed):
 
 
 @helper
-def climb(tables, here, bounds, tile, terms, n_below):
+def climb(tables, here, bounds, tile, terms, source, n_below):
     """Carry the changes of the activations of a layer through all above, and add the loss's changes to the tile's total.
 
-    The first `n_below` rows hold the changes of the units listed first, unless `terms` says that they are still to be made.
-    Of straight activations only those of +step are carried.
+    The `n_below` rows from `source` on, which is 0 or the number of rows for a layer, hold the changes of the units listed
+    there, unless `terms` says that they are still to be made.
     """
     layers, s = tables.layers, here.sample
-    last, rows = layers.shape[1] - 2, tile.active.size // 2
-    source, target = np.int64(0), rows
+    last, target = layers.shape[1] - 2, tile.active.size // 2 - source
     for above in range(here.layer + 1, last + 1):
         place = Here(above, s, bounds[above])
         n_here = list_active(tables, place, tile.active, target)
@@ -214,18 +233,27 @@ def climb(tables, here, bounds, tile, terms, n_below):
         source, target, n_below = target, source, n_here
     if terms.size and here.layer == last:
         expand(tile, terms, source, n_below)
-    if tile.columns < COLUMNS:
-        mirror(n_below, tile.work, source, tile.used)
-    loss, moves = loss_of(tables), Moves(tile.work, source, COLUMNS, STRIDE)
+    add_loss(tables, Here(last, s, bounds[last + 1]), tile, source, target)
+
+
+@helper
+def add_loss(tables, here, tile, source, spare):
+    """Add to the tile's total what the loss changes by when the outputs move by the rows from `source` on."""
+    loss, s = loss_of(tables), here.sample
     if tables.exact[EXACT_LOSS]:
-        call(tables.exact[EXACT_LOSS], (loss, s, bounds[last + 1], moves, target, tile.total))
+        if tile.columns < COLUMNS:
+            mirror(loss.outputs.shape[2], tile.work, source, tile.used)
+        moves = Moves(tile.work, source, COLUMNS, STRIDE)
+        call(tables.exact[EXACT_LOSS], (loss, s, here.bound, moves, spare, tile.total))
+    elif tile.columns < COLUMNS:
+        losses.add_odd_difference(loss, s, Moves(tile.work, source, np.uint64(tile.used), STRIDE), tile.total)
     else:
-        losses.add_small_difference(loss, s, moves, target, tile.total)
+        losses.add_small_difference(loss, s, Moves(tile.work, source, COLUMNS, STRIDE), spare, tile.total)
 
 
 @helper
 def mirror(count, work, source, used):
-    """Fill in what −step does where +step was carried through straight activations alone: the same, bit for bit, negated."""
+    """Fill in what −step does where +step alone was carried: the same with the other sign."""
     wide_vectors()
     for r in range(count):
         at = np.uint64(source + r) * STRIDE
@@ -234,12 +262,16 @@ def mirror(count, work, source, used):
 
 
 @helper
-def columns_to_carry(tables, layer):
-    """Return how many columns of a row need carrying from a layer on: half where all activations on the way are straight."""
-    straight = not tables.exact[EXACT_ACTIVATION]
-    for above in range(layer, tables.layers.shape[1] - 1):
-        straight = straight and tables.layers[STRAIGHT, above] == 1
-    return HALF if straight else COLUMNS
+def columns_to_carry(tables):
+    """Return how many columns of a row need carrying: half where all moves are so small that −step is a mirror image."""
+    return COLUMNS if tables.exact[EXACT_ACTIVATION] or tables.exact[EXACT_SINGLE] else HALF
+
+
+@helper
+def complete(tables, tile):
+    """Fill in the half of the total that no loss was added to."""
+    if tile.columns < COLUMNS and not tables.exact[EXACT_LOSS]:
+        mirror(1, tile.total, 0, tile.used)
 
 
 @outlined
@@ -248,22 +280,26 @@ def finish(tables, here, tile, groups, n_groups):
     outputs, s, first, total = tables.outputs, here.sample, tile.first, tile.total
     for g in range(n_groups):
         k = groups[g, 0]
-        begin, end = np.uint64(groups[g, 1]), np.uint64(groups[g, 2])
-        if outputs[LOSS_KINK, s, k] > here.bound:
-            slope, curvature = outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
-            for c in range(begin, end):
-                total[c] += first[c] * (slope + first[c] * curvature)
-        else:
-            call(tables.exact[EXACT_SINGLE], (loss_of(tables), s, k, first, begin, end, tile.work, total))
+        for half in range(np.uint64(0), tile.columns, HALF):
+            begin, end = half + np.uint64(groups[g, 1]), half + np.uint64(groups[g, 2])
+            if tile.columns < COLUMNS:
+                for c in range(begin, end):
+                    total[c] += first[c] * outputs[LOSS_SLOPE, s, k]
+            elif outputs[LOSS_KINK, s, k] > here.bound:
+                slope, curvature = outputs[LOSS_SLOPE, s, k], outputs[LOSS_CURVATURE, s, k]
+                for c in range(begin, end):
+                    total[c] += first[c] * (slope + first[c] * curvature)
+            else:
+                call(tables.exact[EXACT_SINGLE], (loss_of(tables), s, k, first, begin, end, tile.work, total))
 
 
 @outlined
 def group_columns(selected, low, high, weights, n_in, runs, groups):
-    """Split a tile's parameters into runs of one unit with consecutive inputs; return the numbers of runs and groups.
+    """Split a tile's parameters into runs of one unit with consecutive inputs; return their number.
 
     selected counts from the layer's first weight; index n_out·n_in + i is bias i, whose input is number n_in. A run is
-    unit, first column, last column + 1, first input. groups lists the runs without the input, once for +step and once for
-    −step; a single run makes one group of the whole row, empty columns included.
+    unit, first column, last column + 1, first input. groups lists the runs without the input; a single run makes a group of
+    the whole half of a row, empty columns included.
     """
     count, following, end = 0, -1, 0  # the index that would go on with the last run, and the end of its unit's weights
     for c in range(high - low):
@@ -275,20 +311,19 @@ def group_columns(selected, low, high, weights, n_in, runs, groups):
             runs[count, 0], runs[count, 1], runs[count, 2], runs[count, 3] = i, c, c + 1, j
             count, end = count + 1, (i + 1) * n_in if k < weights else 0
         following = k + 1
-    if count == 1:
-        groups[0, 0], groups[0, 1], groups[0, 2] = runs[0, 0], 0, ROW
-        return count, 1
     for g in range(count):
-        for h, shift in ((g, 0), (count + g, TILE)):
-            groups[h, 0], groups[h, 1], groups[h, 2] = runs[g, 0], runs[g, 1] + shift, runs[g, 2] + shift
-    return count, 2 * count
+        groups[g, 0], groups[g, 1], groups[g, 2] = runs[g, 0], runs[g, 1], runs[g, 2]
+    if count == 1:
+        groups[0, 2] = TILE
+    return count
 
 
 @helper
-def perturb(tables, here, plan, runs, count, first):
-    """Fill `first` with the changes of the perturbed units' activations: z_i moves by ±step·input, a bias's input being 1."""
+def perturb(tables, here, plan, runs, count, tile):
+    """Fill tile.first with the changes of the perturbed units: z_i moves by ±step·input, where a bias's input is 1."""
     wide_vectors()
-    inputs, steps, s, n_in = plan.inputs, plan.steps, here.sample, tables.layers[WIDTH, here.layer]
+    inputs, steps, s, n_in, first = plan.inputs, plan.steps, here.sample, tables.layers[WIDTH, here.layer], tile.first
+    both = tile.columns == COLUMNS
     for g in range(count):
         u, source = tables.layers[UNIT, here.layer] + runs[g, 0], runs[g, 3]
         low, length = np.uint64(runs[g, 1]), np.uint64(runs[g, 2] - runs[g, 1])
@@ -304,10 +339,14 @@ def perturb(tables, here, plan, runs, count, first):
                 move_exactly(tables, here, u, first, HALF + low, length)
         else:
             shift = np.uint64(source)
-            for c in range(length):
-                d = steps[shift + c] * inputs[s, shift + c]
-                first[low + c] = d * (f1 + d * f2)
-                first[HALF + low + c] = -d * (f1 - d * f2)
+            if both:
+                for c in range(length):
+                    d = steps[shift + c] * inputs[s, shift + c]
+                    first[low + c] = d * (f1 + d * f2)
+                    first[HALF + low + c] = -d * (f1 - d * f2)
+            else:
+                for c in range(length):
+                    first[low + c] = (steps[shift + c] * inputs[s, shift + c]) * f1
 
 
 @worker("void(Tables, Parameters, ParameterRoom, i8, i8, f8[::1])")
@@ -317,26 +356,27 @@ def parameter_tiles(tables, plan, room, begin, end, values):
     n_in = tables.layers[WIDTH, layer]
     weights = n_in * tables.layers[WIDTH, layer + 1]
     first, total, work = rows_of(room.memory)
-    columns = columns_to_carry(tables, layer)
+    columns = columns_to_carry(tables)
     clear(work)
     for number in range(begin, end):
         low, high = plan.tiles[plan.order[number]], plan.tiles[plan.order[number] + 1]
-        count, n_groups = group_columns(plan.selected, low, high, weights, n_in, room.runs, room.groups)
+        count = group_columns(plan.selected, low, high, weights, n_in, room.runs, room.groups)
         clear(first)
         clear(total)
         tile = Tile(first, total, work, room.active, columns, high - low)
         for s in range(plan.inputs.shape[0]):
-            perturb(tables, Here(layer, s, bounds[layer]), plan, room.runs, count, first)
+            perturb(tables, Here(layer, s, bounds[layer]), plan, room.runs, count, tile)
             if layer == last:
-                finish(tables, Here(layer, s, bounds[last + 1]), tile, room.groups, n_groups)
+                finish(tables, Here(layer, s, bounds[last + 1]), tile, room.groups, count)
                 continue
             above = Here(layer + 1, s, bounds[layer + 1])
             n_above = list_active(tables, above, room.active, 0)
             terms = Terms(room.terms, n_above)
-            if n_groups > 1 or not list_terms(tables, above, room.groups[0, 0], room.active, terms):
+            if count > 1 or not list_terms(tables, above, room.groups[0, 0], room.active, terms):
                 terms = Terms(room.terms, 0)
-                enter(tables, above, tile, n_above, room.groups, n_groups)
-            climb(tables, above, bounds, tile, terms, n_above)
+                enter(tables, above, tile, n_above, room.groups, count)
+            climb(tables, above, bounds, tile, terms, 0, n_above)
+        complete(tables, tile)
         divide(plan, room.runs, count, low, total, values)
 
 
@@ -380,40 +420,123 @@ def finish_units(tables, here, tile, changed, n_changed):
 
 @worker("void(Tables, Preactivations, PreactivationRoom, i8, i8, f8[:,::1])")
 def preactivation_tiles(tables, plan, room, begin, stride, values):
-    """Work through every stride-th pair of a sample and a tile of its changeable units, from pair `begin` on."""
-    layer, last, bounds, changed = plan.layer, tables.layers.shape[1] - 2, plan.bounds, room.changed
+    """Work through every stride-th pair of a tile of units and a few samples, from pair `begin` on."""
+    together = samples_together(tables, plan.layer)
+    groups = (plan.samples.size + together - 1) // together
     tiles = (values.shape[1] + TILE - 1) // TILE
-    first, total, work = rows_of(room.memory)
-    columns = columns_to_carry(tables, layer)
-    clear(work)
-    for number in range(begin, tiles * plan.samples.size, stride):
-        which, tile_number = number // tiles, number % tiles
-        s = plan.samples[which]
-        here = Here(layer, s, bounds[layer])
-        n_changed = min(TILE, list_active(tables, here, room.changeable, 0) - tile_number * TILE)
-        if n_changed <= 0:
-            continue
-        clear(first)
-        clear(total)
-        for c in range(n_changed):
-            changed[c] = room.changeable[tile_number * TILE + c]
-        tile = Tile(first, total, work, room.active, columns, n_changed)
-        perturb_units(tables, here, plan.step, changed, n_changed, first)
-        if layer == last:
-            finish_units(tables, Here(layer, s, bounds[last + 1]), tile, changed, n_changed)
+    clear(room.memory)
+    for number in range(begin, tiles * groups, stride):
+        low = number % groups * together
+        count = min(together, plan.samples.size - low)
+        if together > 1:
+            changed = list_run(room.changed, number // groups * TILE, values.shape[1])
+            move_several(tables, plan, room, low, count, changed, values)
         else:
-            above = Here(layer + 1, s, bounds[layer + 1])
-            n_above = list_active(tables, above, room.active, 0)
-            enter_units(tables, above, tile, n_above, changed, n_changed)
-            climb(tables, above, bounds, tile, Terms(first, 0), n_above)
-        for c in range(n_changed):
-            values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * plan.step)
+            move_one(tables, plan, room, low, number // groups, values)
+
+
+@helper
+def samples_together(tables, layer):
+    """Return how many samples share a pass over the weights above a layer: several where few outputs follow these.
+
+    Of so few products for a weight, reading it is what takes time. The sums of all samples stay in the second cache.
+    """
+    last = tables.layers.shape[1] - 2
+    outputs = tables.layers[WIDTH, last + 1]
+    return SUMS // outputs if layer == last - 2 and outputs <= FEW_OUTPUTS else 1
+
+
+@helper
+def list_run(changed, low, units):
+    """List a tile's units from number `low` on; return how many."""
+    count = min(TILE, units - low)
+    for c in range(count):
+        changed[c] = low + c
+    return count
+
+
+@outlined
+def move_one(tables, plan, room, which, tile_number, values):
+    """Do one sample's tile of those units that a change can pass."""
+    layer, last, s, changed = plan.layer, tables.layers.shape[1] - 2, plan.samples[which], room.changed
+    first, total, work = rows_of(room.memory)
+    n_changed = min(TILE, list_active(tables, Here(layer, s, plan.bounds[layer]), room.changeable, 0) - tile_number * TILE)
+    if n_changed <= 0:
+        return
+    for c in range(n_changed):
+        changed[c] = room.changeable[tile_number * TILE + c]
+    clear(total)
+    tile = Tile(first, total, work, room.active, columns_to_carry(tables), n_changed)
+    perturb_units(tables, Here(layer, s, plan.bounds[layer]), plan.step, changed, n_changed, first)
+    if layer == last:
+        finish_units(tables, Here(layer, s, plan.bounds[last + 1]), tile, changed, n_changed)
+    elif layer == last - 1:
+        above = Here(last, s, plan.bounds[last])
+        n_above = list_active(tables, above, room.active, 0)
+        enter_units(tables, above, tile, 0, n_above, changed, n_changed)
+        add_loss(tables, Here(last, s, plan.bounds[last + 1]), tile, 0, room.active.size // 2)
+    else:
+        place = Here(layer + 2, s, plan.bounds[layer + 2])
+        n_here = list_active(tables, place, room.active, 0)
+        above = Here(layer + 1, s, plan.bounds[layer + 1])
+        for low in range(0, tables.layers[WIDTH, layer + 2], DEPTH):
+            enter_and_multiply(tables, above, tile, low, 0, n_here, changed)
+        activate(tables, place, tile, 0, n_here)
+        climb(tables, place, plan.bounds, tile, Terms(first, 0), 0, n_here)
+    if layer < last:
+        complete(tables, tile)
+    quotients(plan, which, changed, tile, values)
+
+
+@outlined
+def move_several(tables, plan, room, which, count, n_changed, values):
+    """Do the tile of some units of some samples, two layers below the outputs: the weights above are read once for all."""
+    layer, changed, rows = plan.layer, room.changed, room.active.size // 2
+    first, total, work = rows_of(room.memory)
+    columns, outputs = columns_to_carry(tables), tables.layers[WIDTH, layer + 3]
+    for g in range(count):
+        s, at = plan.samples[which + g], (2 * rows + g) * SPACING
+        list_active(tables, Here(layer + 2, s, plan.bounds[layer + 2]), room.active, g * outputs)
+        perturb_units(tables, Here(layer, s, plan.bounds[layer]), plan.step, changed, n_changed, work[at : at + ROW])
+    for low in range(0, tables.layers[WIDTH, layer + 2], DEPTH):
+        for g in range(count):
+            above, at = Here(layer + 1, plan.samples[which + g], plan.bounds[layer + 1]), (2 * rows + g) * SPACING
+            tile = Tile(work[at : at + ROW], total, work, room.active, columns, n_changed)
+            enter_and_multiply(tables, above, tile, low, g * outputs, outputs, changed)
+    for g in range(count):
+        s = plan.samples[which + g]
+        tile = Tile(first, total, work, room.active, columns, n_changed)
+        clear(total)
+        activate(tables, Here(layer + 2, s, plan.bounds[layer + 2]), tile, g * outputs, outputs)
+        add_loss(tables, Here(layer + 2, s, plan.bounds[layer + 3]), tile, g * outputs, rows)
+        complete(tables, tile)
+        quotients(plan, which + g, changed, tile, values)
+
+
+@helper
+def enter_and_multiply(tables, here, tile, low, target, n_above, changed):
+    """Add to rows from `target` on what `DEPTH` units of a layer, from number `low` on, move the z listed there by."""
+    layers, source = tables.layers, tile.active.size // 2
+    end = min(low + DEPTH, layers[WIDTH, here.layer + 1])
+    count = list_between(tables, here, low, end, tile.active, source)
+    enter_units(tables, here, tile, source, count, changed, tile.used)
+    weights = Weights(tables.theta, layers[START, here.layer + 1], layers[WIDTH, here.layer + 1])
+    multiply_some(weights, tile, Terms(tile.first, 0), low, source, source, count, target, target, n_above)
+
+
+@helper
+def quotients(plan, which, changed, tile, values):
+    """Make difference quotients of a sample's changes of the loss."""
+    total = tile.total
+    for c in range(tile.used):
+        values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * plan.step)
 
 
 @helper
 def perturb_units(tables, here, step, changed, n_changed, first):
-    """Fill `first` with the changes of the listed units' activations when their z move by ±step."""
+    """Fill `first` with the changes of the listed units' activations when their z move by ±step, and with zeros."""
     wide_vectors()
+    clear(first)
     for c in range(n_changed):
         u = tables.layers[UNIT, here.layer] + changed[c]
         _, f1, f2, general = coefficients(tables, here, u)

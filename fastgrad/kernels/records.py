@@ -62,7 +62,7 @@ class Tables(NamedTuple):
     theta: Vector
     """Parameters, shape (P,)."""
     layers: IndexTable
-    """Shape (5, L + 1); its rows, like the planes below, are named in `codes`."""
+    """Shape (4, L + 1); its rows, like the planes below, are named in `codes`."""
     shapes: Vector
     """Shape (L,): the parameter of each layer's activation, such as a slope."""
     units: Planes

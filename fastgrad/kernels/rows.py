@@ -55,7 +55,7 @@ def first_line(array):
     return (-(array.ctypes.data // 8)) % LINE
 
 
-@outlined
+@helper
 def multiply(weights, tile, terms, source, n_in, target, n_out):
     """Row target + r of a tile becomes Σ_k W[unit target + r, unit source + k]·(row source + k), k in order.
 
@@ -63,21 +63,30 @@ def multiply(weights, tile, terms, source, n_in, target, n_out):
     half. Where `terms` says so, a panel of the rows from `source` on is made first, as by `expand`: in the place of the
     first panel's first rows, which then stay in the first cache.
     """
+    for begin in range(0, max(n_in, 1), DEPTH):  # without inner indices the sums are zeros, which have to be written
+        here = source if terms.size else source + begin
+        multiply_some(weights, tile, terms, begin, source + begin, here, min(DEPTH, n_in - begin), target, target, n_out)
+
+
+@outlined
+def multiply_some(weights, tile, terms, begin, inputs, source, count, outputs, target, n_out):
+    """Do what `multiply` does for `count` inner indices, number `begin` and those after it, going on with the sums so far.
+
+    Their units are listed from `inputs` on, their rows lie from `source` on, and those of the sums from `outputs` and `target`.
+    """
     apart()
     width = WIDE if n_out == 1 else PANEL
-    for begin in range(0, max(n_in, 1), DEPTH):  # without inner indices the sums are zeros, which have to be written
-        count = min(DEPTH, n_in - begin)
-        for low in range(0, n_out, SPAN):
-            for panel in range(0, np.int64(tile.columns), width):
-                if panel % TILE >= tile.used:
-                    continue
-                here = source * SPACING if terms.size else (source + begin) * SPACING + panel
-                if terms.size:
-                    for shift in range(0, width, PANEL):
-                        expand_panel(count, terms, begin, tile, panel + shift, here + shift)
-                for r in range(low, min(low + SPAN, n_out), BLOCK):
-                    there, number = (target + r) * SPACING + panel, min(BLOCK, n_out - r)
-                    add_products(number, width, begin, weights, tile, target + r, source + begin, count, here, there)
+    for low in range(0, n_out, SPAN):
+        for panel in range(0, np.int64(tile.columns), width):
+            if panel % TILE >= tile.used:
+                continue
+            here = source * SPACING + (0 if terms.size else panel)
+            if terms.size:
+                for shift in range(0, width, PANEL):
+                    expand_panel(count, terms, begin, tile, panel + shift, here + shift)
+            for r in range(low, min(low + SPAN, n_out), BLOCK):
+                there, number = (target + r) * SPACING + panel, min(BLOCK, n_out - r)
+                add_products(number, width, begin, weights, tile, outputs + r, inputs, count, here, there)
 
 
 @outlined

@@ -91,8 +91,6 @@ class Activation:
         Where f′ or f″ jumps, by the parameter.
     rounding : tuple of int
         How its value and its slope round as usually computed, as kernels/codes has it.
-    straight : bool
-        Whether f is straight between its kinks.
     branched : bool
         Whether one who writes it takes one formula for z > 0 and another for z < 0, of which a test point may miss one.
     """
@@ -105,7 +103,6 @@ class Activation:
     parameter: Parameter | None = None
     kinks: Kinks = lambda p: ()
     rounding: tuple[int, int] = (codes.EXACT, codes.EXACT)
-    straight: bool = False
     branched: bool = False
 
 
@@ -114,7 +111,7 @@ def _at(*kinks: float) -> Kinks:
 
 
 ROWS = (
-    Activation("identity", codes.IDENTITY, "z", "1", ("linear", "none"), straight=True),
+    Activation("identity", codes.IDENTITY, "z", "1", ("linear", "none")),
     Activation(
         "sigmoid",
         codes.SIGMOID,
@@ -131,7 +128,6 @@ ROWS = (
         "1 where z > 0, else 0",
         ("rectifier",),
         kinks=_at(0.0),
-        straight=True,
         branched=True,
     ),
     Activation(
@@ -142,7 +138,6 @@ ROWS = (
         ("leakyrelu", "lrelu"),
         Parameter("the slope on the left", 0.01, may_be_zero=True),
         _at(0.0),
-        straight=True,
         branched=True,
         rounding=(codes.RELATIVE, codes.EXACT),
     ),
@@ -171,7 +166,6 @@ ROWS = (
         "min(max(0, z), 6)",
         "1 where 0 < z < 6, else 0",
         kinks=_at(0.0, 6.0),
-        straight=True,
         branched=True,
     ),
     Activation("softplus", codes.SOFTPLUS, "log(1 + e^z)", "σ(z)", rounding=(codes.BESIDE_ONE, codes.OF_SIGMOID)),
@@ -212,7 +206,6 @@ ROWS = (
         ("hardsigmoid",),
         Parameter("the slope in the middle", 1.0 / 6.0),
         lambda p: (-0.5 / p, 0.5 / p),
-        straight=True,
         rounding=(codes.BESIDE_ONE, codes.EXACT),
     ),
     Activation(
@@ -222,7 +215,6 @@ ROWS = (
         "1 where −1 < z < 1, else 0",
         ("hardtanh",),
         kinks=_at(-1.0, 1.0),
-        straight=True,
     ),
     Activation("exp", codes.EXP, "e^z", "a", ("exponential",), rounding=(codes.RELATIVE, codes.PROPORTIONAL)),
     Activation(

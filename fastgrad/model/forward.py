@@ -234,14 +234,13 @@ def kernel_activation(code: int, parameter: float) -> Activation:
 
 
 def layer_table(network: Network) -> Offsets:
-    """Build the kernels' table of layers, shape (5, L + 1)."""
+    """Build the kernels' table of layers, shape (4, L + 1)."""
     used = network.activation_codes
     table = np.zeros((codes.LAYER_ROWS, network.depth + 1), dtype=np.int64)
     table[codes.WIDTH] = network.widths
     table[codes.START, :-1] = network.weight_offsets
     table[codes.UNIT, :] = np.concatenate(([0], np.cumsum(network.widths[1:])))
     table[codes.CODE, :-1] = used
-    table[codes.STRAIGHT, :-1] = [activations.BY_CODE[code].straight for code in used]
     return table
 
 
