@@ -35,9 +35,17 @@ TABULATE = (
 
 def run(script, *arguments, **environment):
     """Run a script in a process of its own; return the words it prints."""
+    return completed(script, *arguments, **environment).stdout.split()
+
+
+def told(script, **environment):
+    """Run a script in a process of its own; return the lines on stderr."""
+    return completed(script, **environment).stderr.splitlines()
+
+
+def completed(script, *arguments, **environment):
     command = [sys.executable, "-P", "-c", PREPARATION + script, *arguments]  # -P: of this folder nothing
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
-    return done.stdout.split()
+    return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=True)
 
 
 @pytest.mark.compiled
@@ -65,6 +73,19 @@ def test_what_an_earlier_process_compiled_is_loaded_without_numba(tmp_path):
     script += "print(len(said), 'numba' in sys.modules, filled[0][0, 0])\n"
     assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["1", "True", "3.0"]
     assert run(script, NUMBA_CACHE_DIR=str(tmp_path)) == ["0", "False", "3.0"]
+
+
+@pytest.mark.compiled
+@pytest.mark.parametrize("dispatched", [False, True])
+def test_a_program_that_waits_for_compiling_is_told_once_and_one_that_does_not_is_not(tmp_path, dispatched):
+    """The Python call was silent for ten seconds; the command says so at once, and then nobody says it again."""
+    through_numba = "kernel._machine_code_works = lambda: False\n" if dispatched else ""
+    script = through_numba + "kernel.PATIENCE = {}\n" + TABULATE + "launch.fill_squares.address\n"
+    waits = {"NUMBA_CACHE_DIR": str(tmp_path / "waits")}
+    (line,) = told(script.format(0.0), **waits)
+    assert line == "fastgrad compiles its kernels for this machine, which takes up to half a minute, and is remembered."
+    assert told(script.format(0.0), **waits) == []
+    assert told(script.format(1e3), NUMBA_CACHE_DIR=str(tmp_path / "patient")) == []
 
 
 @pytest.mark.compiled

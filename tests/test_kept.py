@@ -51,7 +51,7 @@ def test_a_full_disk_leaves_nothing_behind(places, monkeypatch, capsys):
         raise OSError(28, "No space left on device", "name")
 
     monkeypatch.setattr(os, "replace", full)
-    kept._say.cache_clear()
+    kept.say.cache_clear()
     assert keep_in(places) is None
     assert [path for path in places[0].rglob("*") if path.is_file()] == []
     assert "No space left on device" in capsys.readouterr().err
@@ -71,7 +71,7 @@ def test_one_line_says_why_nothing_is_kept(places, monkeypatch, tmp_path, capsys
     monkeypatch.chdir(tmp_path)
     for name in PLACES:
         monkeypatch.setenv(name, "here")
-    kept._say.cache_clear()
+    kept.say.cache_clear()
     for _ in range(3):
         assert keep_in(places) is None
     said = capsys.readouterr()

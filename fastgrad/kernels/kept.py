@@ -82,7 +82,7 @@ def write(key: str, name: str, content: bytes) -> None:
             _replace(folder, name, _digest(name, content) + content)
     except OSError as error:
         reason = str(error) if isinstance(error, UnfitError) else f"{error.filename or 'writing'}: {error.strerror}"
-        _say(f"fastgrad cannot keep what it compiled, and compiles it again in each process. {reason}; {MENDING}.")
+        say(f"fastgrad cannot keep what it compiled, and compiles it again in each process. {reason}; {MENDING}.")
 
 
 def _digest(name: str, content: bytes) -> bytes:
@@ -199,7 +199,7 @@ def _is_private(group: int) -> bool:
 
 
 @cache
-def _say(line: str) -> None:
+def say(line: str) -> None:
     """Print a line on stderr, once."""
     with suppress(OSError, ValueError):
         if sys.stderr is not None:

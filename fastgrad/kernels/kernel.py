@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, cached_property, partial
 from importlib import import_module
+from threading import Timer
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -90,23 +92,29 @@ class Kernel:
 
     def machine_code(self) -> native.Loaded:
         """Load machine code, compiled now if no earlier process left it whole."""
+        return native.load(self.compiled)
+
+    @cached_property
+    def compiled(self) -> native.MachineCode:
+        """Machine code that an earlier process left whole, or that is compiled now."""
         found = kept.read(key(), self.file)
         code = None if found is None else native.MachineCode.from_bytes(found)
         if code is None or not native.is_linkable(code):
-            _announce()
-            code = self._worker.machine_code()
+            with _compiling:
+                code = self._worker.machine_code()
             if settings_hold():
                 kept.write(key(), self.file, code.to_bytes())
-        return native.load(code)
+        return code
 
     def _through_numba(self) -> Code:
         from fastgrad.kernels.dispatch import Dispatched, without_compilation
 
         if without_compilation():
             return Interpreted(self._worker.function)
-        if not kept.has(key(), self.file + PICKLED):
-            _announce()
-        return Dispatched(self._worker, self.file + PICKLED)
+        if kept.has(key(), self.file + PICKLED):
+            return Dispatched(self._worker, self.file + PICKLED)
+        with _compiling:
+            return Dispatched(self._worker, self.file + PICKLED)
 
 
 PICKLED = ".pickle"
@@ -129,6 +137,30 @@ def _machine_code_works() -> bool:
     return False
 
 
+PATIENCE = 1.0
+"""Seconds of compiling, all kernels together, after which a program that uses the library is told what it waits for."""
+
+
+class _Compiling:
+    """The time in which kernels are compiled: whoever asked to hear of it is told at once, any other program after a while."""
+
+    def __init__(self) -> None:
+        self._spent = 0.0
+
+    def __enter__(self) -> None:
+        _announce()
+        self._began = time.monotonic()
+        self._timer = Timer(max(PATIENCE - self._spent, 0.0), _tell_program)
+        self._timer.daemon = True
+        if not _listeners:
+            self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._spent += time.monotonic() - self._began
+
+
+_compiling = _Compiling()
 _listeners: list[Callable[[], None]] = []
 
 
@@ -136,13 +168,15 @@ _listeners: list[Callable[[], None]] = []
 def announcing(tell: Callable[[], None]) -> Iterator[None]:
     """Have a function called before the first kernel that is compiled meanwhile: somebody waits some seconds then.
 
-    For who waits, `load_together` takes a second process; a program that uses the library gets none unasked.
+    For who waits, `load_together` takes a second process; a program that uses the library gets none unasked, and one line on
+    stderr where it waits for longer than `PATIENCE`.
     """
-    _listeners.append(tell)
+    listener = cache(tell)  # told once
+    _listeners.append(listener)
     try:
         yield
     finally:
-        _listeners.clear()
+        _listeners.remove(listener)
 
 
 def is_remembered() -> bool:
@@ -151,9 +185,15 @@ def is_remembered() -> bool:
 
 
 def _announce() -> None:
-    """Call it."""
-    while _listeners:
-        _listeners.pop()()
+    """Call whoever asked for it."""
+    for listener in _listeners:
+        listener()
+
+
+def _tell_program() -> None:
+    """Say on stderr what a program waits for."""
+    remembered = ", and is remembered" if is_remembered() else ""
+    kept.say(f"fastgrad compiles its kernels for this machine, which takes up to half a minute{remembered}.")
 
 
 def load_together(*kernels: Kernel) -> None:
@@ -172,12 +212,18 @@ def load_together(*kernels: Kernel) -> None:
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         with suppress(OSError), subprocess.Popen(command, **quiet) as other:  # type: ignore[call-overload]
             try:
-                missing[0].address  # noqa: B018  (compiles it)
+                _begin(missing[0])
             except BaseException:
                 other.kill()
                 raise
     for kernel in kernels:
         kernel.address  # noqa: B018
+
+
+def _begin(one: Kernel) -> None:
+    """Compile a kernel, before its machine code may be loaded: the other process compiles what is asked about that."""
+    with suppress(Exception):  # tried again, in the way that bears it, when the address is wanted
+        one.compiled if native.is_proven() else one.address
 
 
 _COMPILE = """\
