@@ -273,7 +273,7 @@ def _give_up(error: Exception) -> NoReturn:
     """Raise what an executor or a worker raised, in words."""
     if isinstance(error, InputError):
         raise error
-    if isinstance(error, BrokenExecutor):
+    if isinstance(error, BrokenExecutor) or "bootstrapping" in str(error):  # Python's own word for a script without that line
         raise InputError(
             "the executor's processes ended before their work was done: one was killed, perhaps for want of memory, or they "
             'could not start, since a script that starts processes must do so below the line if __name__ == "__main__":'
