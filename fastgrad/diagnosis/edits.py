@@ -149,13 +149,8 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None, pairs: bool = Fal
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
         scene = Scene(ground, layer, above, None, late, marks.units, marks.columns, is_usual=pairs)
         scale = 1.0 / ground.samples if late else 1.0
-        seen: set[Tree] = set()
         waiting: list[tuple[float, Edit, Array]] = []
-        lines = flow_lines(ground, layer, late)
-        for cost, tree, line in twice(scene, lines, "units") if pairs else once(scene, lines, "units"):
-            if tree in seen:
-                continue
-            seen.add(tree)
+        for tree, (cost, line) in _cheapest(scene, flow_lines(ground, layer, late), "units", pairs).items():
             delta = _evaluated(scene, tree, (ground.samples, marks.units.size))
             if delta is not None:
                 waiting.append((cost, Edit(tree, line, late, count=1 + pairs), scale * delta))
@@ -165,6 +160,15 @@ def flow_edits(ground: Ground, layer: int, above: Flow | None, pairs: bool = Fal
                 waiting = []
         found += _sieved(waiting, inputs, marks) if waiting else []
     return _whole_flows(ground, layer, above, sorted(found, key=lambda pair: pair[0]))
+
+
+def _cheapest(scene: Scene, lines: list[Tree], place: Place, pairs: bool) -> dict[Tree, tuple[float, Tree]]:
+    """Return every line with one edit, or with two, each with the least that makes it, and as it should be."""
+    found: dict[Tree, tuple[float, Tree]] = {}
+    for cost, tree, line in twice(scene, lines, place) if pairs else once(scene, lines, place):
+        if tree not in found or cost < found[tree][0]:
+            found[tree] = cost, line
+    return found
 
 
 def _evaluated(scene: Scene, tree: Tree, shape: tuple[int, ...]) -> Array | None:
@@ -263,12 +267,7 @@ def tensor_edits(
     found: list[tuple[float, Edit]] = []
     for late in (False, True) if ground.problem.network.reduction == "mean" else (False,):
         scene = Scene(ground, layer, above, flow, late, marks.units, marks.columns, is_usual=pairs)
-        seen: set[Tree] = set()
-        lines = tensor_lines(ground, layer, kind, late)
-        for cost, tree, line in twice(scene, lines, place) if pairs else once(scene, lines, place):
-            if tree in seen:
-                continue
-            seen.add(tree)
+        for tree, (cost, line) in _cheapest(scene, tensor_lines(ground, layer, kind, late), place, pairs).items():
             try:
                 values = np.broadcast_to(scene.part(tree, place).values, shape)
             except (UnfitError, ValueError):
