@@ -16,7 +16,7 @@ import numpy as np
 
 from fastgrad.diagnosis.codes import BY_EXAMPLES, BY_OUTPUTS, BY_WIDTHS, CODES
 from fastgrad.diagnosis.edits import Edit
-from fastgrad.diagnosis.ground import Ground, Kind
+from fastgrad.diagnosis.ground import Ground, Kind, with_softmax
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.names import gradient_name, listed
 from fastgrad.diagnosis.patterns import described_entries, picture
@@ -36,6 +36,9 @@ NEAR = 1e-2
 """Share of scale up to which a mistake that does not explain the numbers is worth a word."""
 MOST_ALTERNATIVES = 8
 """Mistakes named beside one that cannot be told from it; equal widths and few examples make many look alike."""
+
+DESCRIBED = ("value.zero", "value.not_finite")
+"""Findings that say what the numbers are, not how they were made: of these one number is enough."""
 
 
 class Diagnosis(NamedTuple):
@@ -67,7 +70,7 @@ def diagnosed(problem: Problem, numerical: Numerical, progress: Progress | None 
     Diagnosis
         The findings from the output inwards, and their prediction.
     """
-    ground = Ground(problem, numerical, progress=progress)
+    ground = Ground(with_softmax(problem), numerical, progress=progress)
     with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
         states = search(ground)
     if not states:  # numbers near the ends of the range, of which no distance is a number: nothing is said
@@ -167,10 +170,19 @@ def _is_told(ground: Ground, causes: list[Cause], concerned: list[tuple[int, Kin
     """Whether more than one number tells a mistake in the flow, or a factor, and at least one that was not fitted to it."""
     if causes[0].kind == "Z":
         return sum(found.clear for *_, found in concerned) > 1
-    if causes[0].factor is None or causes[0].code == "value.zero":
+    if causes[0].code in DESCRIBED or causes[0].code.startswith("part."):
         return True
+    if causes[0].factor is None:
+        told = _distinct(ground, concerned) if isinstance(causes[0].other, Edit) else sum(f.spare for *_, f in concerned)
+        return told > 1
     fitted = not is_named(ground, causes[0].factor)
     return sum(_confirming(ground, *item, fitted) for item in concerned) > 1 - fitted
+
+
+def _distinct(ground: Ground, concerned: list[tuple[int, Kind, Explanation]]) -> int:
+    """Count the different numbers, besides 0, of some claims: many lines give one number, however often it stands there."""
+    values = np.concatenate([ground.claims[layer, kind].values.ravel() for layer, kind, _ in concerned])
+    return int(np.unique(values[values != 0.0]).size)
 
 
 def _confirming(ground: Ground, layer: int, kind: Kind, found: Explanation, fitted: bool) -> int:

@@ -77,6 +77,7 @@ def _changes_at(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
     elif operation == "**":
         yield LEFT_OUT, tree[1]
         yield OPERATION, ("*", tree[1], tree[2])
+        yield OPERATION, ("**", tree[2], tree[1])
     else:
         yield from _of_operations(tree)
 
@@ -191,15 +192,15 @@ def _names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
         layers = sorted({-1, depth - 1, *range(max(layer - FAR_OFF, -1), min(layer + FAR_OFF + 1, depth))})  # type: ignore[assignment]
     found = []
     for k in layers:
-        for kind in ("A", "Z", "dZ", "dA", "slope", "b", "db", "W", "dW"):
-            for turned in (False, True) if kind in ("W", "dW", "b", "db") else (False,):
+        for kind in ("A", "Z", "dZ", "dA", "slope", "b", "db", "W", "dW", "share"):
+            for turned in (False, True) if kind in ("W", "dW", "share", "b", "db") else (False,):
                 leaf = name(kind, k - layer, turned)
                 is_near = abs(k - layer) < 2
                 if (is_near or not scene.is_usual) and scene.named(leaf, place) is not None:
                     found.append((NAME if is_near else FAR_NAME, leaf))
     if scene.named(name("Y"), place) is not None:
         found.append((NAME, name("Y")))
-    for kind in ("exp", "shifted"):
+    for kind in ("exp", "shifted", "log"):
         leaf = name(kind, depth - 1 - layer)
         if scene.named(leaf, place) is not None:
             found.append((NAME, leaf))
@@ -207,11 +208,13 @@ def _names_at(scene: Scene, place: Place) -> list[tuple[float, Tree]]:
 
 
 def _counts(scene: Scene) -> list[Tree]:
-    """Return the whole numbers that a program has: of examples, outputs, layers, the layer's own, and of units."""
+    """Return the numbers that a program has: of examples, outputs, layers, the layer's own, of units, and its losses."""
     if scene.is_usual:
         return []
     widths = scene.ground.problem.network.widths
-    known = [count(what) for what in ("m", "K", "layers", "layer", "index", "from the end")]
+    known = [count(what) for what in ("m", "K", "layers", "layer", "index", "from the end", "loss")]
+    if any(l2 or l1 for _, l2, l1 in scene.ground.problem.network.penalties):
+        known += [count("data loss"), count("penalty")]
     return known + [count("n", k - scene.layer - 1) for k in range(min(len(widths), SHALLOW))]
 
 

@@ -175,11 +175,11 @@ def _tried(scene: Scene, lines: list[Tree], place: Place, shape: tuple[int, ...]
 
 
 def _edits_of(fitting: list[tuple[float, Variant]], late: bool, pairs: bool) -> list[tuple[float, Edit]]:
-    """Return the edits that make lines, each line once, with what speaks against them."""
+    """Return the edits that make lines, each line once, with the least that makes it."""
     edits: dict[Tree, tuple[float, Edit]] = {}
     for cost, variant in fitting:
         tree = variant.tree
-        if tree not in edits:
+        if tree not in edits or cost < edits[tree][0]:
             edits[tree] = cost, Edit(tree, variant.right, late, count=1 + pairs)
     return list(edits.values())
 

@@ -8,7 +8,7 @@ verdict's own tolerance.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -168,9 +168,17 @@ class Given(NamedTuple):
     right: bool
 
 
+def with_softmax(problem: Problem) -> Problem:
+    """Return a problem whose output's softmax is declared in its loss with that softmax at the output: the same network."""
+    network = problem.network
+    if network.loss_name != "softmax_crossentropy" or network.activations[-1] != "identity":
+        return problem
+    return replace(problem, network=replace(network, activations=(*network.activations[:-1], "softmax")))
+
+
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """A problem as diagnosis sees it.
+    """A problem as diagnosis sees it: what a loss contains of the output's activation is the output's, too.
 
     Attributes
     ----------
@@ -198,6 +206,11 @@ class Ground:
     known: dict[str, list[Any]] = field(default_factory=lambda: {"Z": [], "W": [], "b": []})
     progress: Progress | None = None
     reached: set[int] = field(default_factory=set)
+
+    @cached_property
+    def has_logits(self) -> bool:
+        """Whether the outputs are declared to be logits, of which the loss takes the softmax itself."""
+        return self.numerical.base.problem.network.activations[-1] != self.problem.network.activations[-1]
 
     def tick(self, layer: int) -> None:
         """Tell that something is being looked for at a layer."""

@@ -30,6 +30,12 @@ class Hand:
         tensor = self._tensor(layer, "W")
         return tensor is not None and tensor.transposed
 
+    @property
+    def output(self) -> str:
+        """What the loss compares with the targets: the last A, or the softmax that the loss takes of it."""
+        depth = self.ground.depth
+        return f"softmax(A{depth})" if self.ground.has_logits else f"A{depth}"
+
     def weights(self, layer: int, flow: str, inputs: str) -> str:
         """Return the product that makes dW of what flows and what enters."""
         first, second = (inputs, flow) if self.is_turned(layer) else (flow, inputs)

@@ -19,6 +19,7 @@ import numpy as np
 from fastgrad.diagnosis.ground import Estimate, Flow, Ground, tabulated
 from fastgrad.kernels import codes
 from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
+from fastgrad.model.forward import growth
 from fastgrad.model.network import Array, Offsets
 
 Tree = tuple[Any, ...]
@@ -157,7 +158,8 @@ class Scene:
             return part
         if operation in ("number", "count"):
             value = np.float64(self.value_of(tree))
-            return Part(value, np.float64(0.0) if self.rounding else None)
+            error = growth(self.ground.samples) * np.abs(value) * (operation == "count" and "loss" in tree[1])
+            return Part(value, error if self.rounding else None)
         if operation in ("unit", "head", "example"):
             return self._slipped(tree, place)
         if operation in SLIPS:
@@ -201,6 +203,10 @@ class Scene:
         layers = {"layers": depth, "layer": self.layer + 1, "index": self.layer, "from the end": depth - self.layer}
         if leaf[1] in layers:
             return float(layers[leaf[1]])
+        losses = self.ground.numerical.base
+        if leaf[1] in ("loss", "data loss", "penalty"):
+            data = float(losses.losses.sum())
+            return {"loss": losses.loss, "data loss": data, "penalty": losses.loss - data}[leaf[1]]
         if leaf[1] == "squares":
             return float(np.square(self.ground.W(self.layer)).sum())
         k = self.layer + 1 + leaf[2]
@@ -241,7 +247,7 @@ class Scene:
         """Return a named array as it lies at a place; None where it does not fit."""
         _, kind, offset, turned = leaf
         k = self.layer + offset
-        if kind in ("W", "dW"):
+        if kind in ("W", "dW", "share"):
             matrix = self._matrix(kind, k, place)
             if matrix is None:
                 return None
@@ -268,7 +274,14 @@ class Scene:
         # What a line makes cannot be in it; dW is there before db.
         if k < self.layer + (self.flow is None or place not in ("bias", "summed")):
             return None
-        return self._claimed(k, "W")
+        return self._claimed(k, "W") if kind == "dW" else self._share(k)
+
+    def _share(self, k: int) -> Part | None:
+        """Return the claimed dW before its penalty is added; None where there is none."""
+        claim, whole = self.ground.claim(k, "W"), self._claimed(k, "W")
+        if claim is None or whole is None or not (claim.l2 or claim.l1):
+            return None
+        return Part(whole.values - claim.penalty.values, whole.error)
 
     def _vector(self, kind: str, k: int) -> Part | None:
         ground = self.ground
@@ -324,6 +337,8 @@ class Scene:
         if kind == "factor":
             values = ground.numerical.base.tables.outputs[codes.FACTOR]
             return Part(values, np.abs(values) if self.rounding else None)
+        if kind == "dA" and k == -1 == self.layer - 1:
+            return self._flow(kind, k)
         if kind == "A" and k == -1:
             X = ground.inputs(0)
             return Part(X, np.zeros_like(X) if self.rounding else None)
@@ -342,7 +357,7 @@ class Scene:
             return Part(ground.plane(codes.SLOPE, k), ground.numerical.base.slope_error[k] if self.rounding else None)
         if kind in ("dZ", "dA"):
             return self._flow(kind, k)
-        return self._scores(kind) if kind in ("exp", "shifted") and k + 1 == ground.depth else None
+        return self._scores(kind) if kind in ("exp", "shifted", "log") and k + 1 == ground.depth else None
 
     def _scores(self, kind: str) -> Part | None:
         """Return exp z of the output before a softmax divides by its sum; z with its largest taken off, where that is done."""
@@ -350,6 +365,10 @@ class Scene:
         if ground.problem.network.activations[-1] != "softmax":
             return None
         z = ground.numerical.base.tables.outputs[codes.OUTPUT]
+        if kind == "log":
+            shifted = z - z.max(axis=1, keepdims=True)
+            values = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+            return Part(values, ground.numerical.base.a_error[-1] + 4.0 * (1.0 + np.abs(shifted)) if self.rounding else None)
         values = np.exp(z - z.max(axis=1, keepdims=True) if kind == "shifted" else z)
         return Part(values, 2.0 * values * ground.numerical.base.a_error[-1] + 4.0 * values if self.rounding else None)
 
@@ -369,7 +388,7 @@ class Scene:
 
     def _flow(self, kind: str, k: int) -> Part | None:
         if k + 1 == self.layer and self.flow is not None:
-            flow = self.below
+            flow = self.below if self.layer or kind == "dA" else None
         elif k < self.layer or (k == self.layer and self.flow is None):
             return self._output_slope(kind, k)
         else:
@@ -378,7 +397,7 @@ class Scene:
             return None
         values, error = (flow.delta, flow.error) if kind == "dZ" else (flow.arrived, flow.arrived_error)
         if kind == "dA" and k + 1 == self.ground.depth and self.ground.problem.network.from_logits:
-            return None
+            return self._before_sigmoid(flow)
         scale = float(self.ground.samples) if self.late else 1.0
         return Part(scale * values, scale * error if self.rounding else None)
 
@@ -389,6 +408,8 @@ class Scene:
         if self.flow is None or not 0 < ground.samples * self.size_at("inputs") <= MOST_BELOW:
             return None
         arrived, error = ground.sent(self.flow, ground.W(self.layer))
+        if not self.layer:
+            return Flow(arrived, error, arrived, error)
         slope, slope_error = ground.plane(codes.SLOPE, self.layer - 1), ground.numerical.base.slope_error[self.layer - 1]
         return ground.through(arrived, error, slope, slope_error)
 
@@ -399,10 +420,26 @@ class Scene:
 
     def _output_slope(self, kind: str, k: int) -> Part | None:
         """Return ∂J/∂a of the output on the line that makes its ∂J/∂z."""
-        if kind != "dA" or k != self.layer or k + 1 != self.ground.depth or self.ground.problem.network.from_logits:
+        if kind != "dA" or k != self.layer or k + 1 != self.ground.depth:
             return None
         right = self.ground.right[k]
+        if self.ground.problem.network.from_logits:
+            return self._before_sigmoid(right)
         return Part(right.arrived, right.arrived_error if self.rounding else None)
+
+    def _before_sigmoid(self, flow: Flow) -> Part | None:
+        """Return ∂J/∂a of an output whose sigmoid the loss contains; None where there is no such slope."""
+        network = self.ground.problem.network
+        if network.activations[-1] != "sigmoid":
+            return None
+        p = self._outputs(self.ground.depth - 1).values
+        scale = float(self.ground.samples) if self.late else 1.0
+        with np.errstate(all="ignore"):
+            values = scale * flow.delta / (p * (1.0 - p))
+            if not self.rounding:
+                return Part(values, None)
+            size = np.abs(self.ground.numerical.base.tables.outputs[codes.OUTPUT])
+            return Part(values, scale * flow.error / (p * (1.0 - p)) + np.abs(values) * (4.0 + size) / np.minimum(p, 1.0 - p))
 
     def _laid_examples(self, whole: Part, place: Place) -> Part | None:
         width = whole.values.shape[1]

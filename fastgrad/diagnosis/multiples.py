@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad.diagnosis.constants import of_examples
 from fastgrad.diagnosis.ground import Estimate, Ground
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.subjects import CLEAR, Explanation, Subject, half_of, telling
@@ -161,10 +162,13 @@ def _number_causes(tensor: Subject, multiples: list[float], in_place: bool) -> t
 
 
 def factor_cost(ground: Ground, c: float) -> float:
-    """Usual constants come before unusual ones."""
-    m, n = ground.samples, ground.problem.network.widths[-1]
+    """Usual constants come before unusual ones, and last those of many digits, which no count explains: nobody writes them."""
+    m, network = ground.samples, ground.problem.network
+    n = network.widths[-1]
     usual = {2.0, 0.5, float(m), 1.0 / m, float(n), 1.0 / n}
-    return 1.0 if abs(c) in usual or c == -1.0 else 1.05
+    if abs(c) in usual or c == -1.0:
+        return 1.0
+    return 1.05 if of_examples(c, m, (*network.widths, network.depth)) else 1.3
 
 
 def _sign_cause(tensor: Subject, k: float) -> Cause:

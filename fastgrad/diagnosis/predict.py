@@ -14,7 +14,7 @@ import numpy as np
 from fastgrad.diagnosis.constants import factors_at
 from fastgrad.diagnosis.edits import Edit
 from fastgrad.diagnosis.forms import form_of
-from fastgrad.diagnosis.ground import KINDS, Flow, Ground
+from fastgrad.diagnosis.ground import KINDS, Flow, Ground, with_softmax
 from fastgrad.diagnosis.lines import Place, Scene, activation_name, estimate_of, flow_of
 from fastgrad.diagnosis.mistakes import Cause, flow_families, right_flow, updated_ways
 from fastgrad.diagnosis.subjects import Subject, subject
@@ -130,7 +130,7 @@ def arrays_of(problem: Problem, values: Array) -> dict[str, Array]:
 def _gradient(checked: Problem, problem: Problem, way: tuple[Cause, ...], is_read: bool = False) -> Array:
     """Return the gradient of a problem by a backward pass with mistakes that were found in another."""
     claimed = np.zeros(problem.network.size)
-    there = replace(problem, claimed=claimed)
+    there = with_softmax(replace(problem, claimed=claimed))
     if problem.network.widths == checked.network.widths:
         there = replace(there, tensors=checked.tensors)
     base = base_point(there)
@@ -318,8 +318,20 @@ class _Run:
         if cause.code.startswith("value") or cause.code in ("penalty.value", "penalty.number"):
             return cause.factor
         if cause.code.startswith("penalty.") and cause.code not in ("penalty.added", "penalty.sign_added"):
+            if self._is_coefficient(cause):
+                if cause.code != "penalty.factor" and self.samples != self.ground.samples:
+                    raise _NoPredictionError("the penalty's factor can be its coefficient or made of the number of examples")
+                return cause.factor
             return cause.factor if not cause.factor else self.factor(cause.factor)
         return self.factor(cause.factor)
+
+    def _is_coefficient(self, cause: Cause) -> bool:
+        """Whether a penalty's factor is what comes of a coefficient that is left out, or there twice."""
+        claim = self.ground.claim(cause.layer, "W" if cause.kind == "W" else "b")
+        if claim is None or not cause.factor:
+            return False
+        coefficient = claim.l1 if cause.other == "l1" else claim.l2
+        return any(abs(cause.factor - c) <= 1e-9 * c for c in (coefficient, 1.0 / coefficient if coefficient else 0.0))
 
     def factor(self, c: float) -> float:
         """Return a factor as the program has it at this point."""

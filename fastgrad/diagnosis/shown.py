@@ -18,7 +18,7 @@ def right_line(ground: Ground, cause: Cause) -> str:
         if layer < ground.depth or LOGIT_OUTPUT.get(network.loss) != network.activations[-1]:
             return f"{grad} = dA{layer} * f′(Z{layer})"
         scale = "" if network.scale == 1.0 else f"{network.scale:.6g} * "
-        return f"{grad} = {scale}(A{layer} - Y){' / m' if network.reduction == 'mean' else ''}"
+        return f"{grad} = {scale}({Hand(ground).output} - Y){' / m' if network.reduction == 'mean' else ''}"
     hand = Hand(ground)
     if cause.kind == "b":
         return f"{grad} = {hand.bias(cause.layer, f'dZ{layer}')}"

@@ -44,6 +44,9 @@ def _with_slope(ground: Ground, layer: int, arrived: Tree) -> list[Tree]:
             lines.append(("mask", ">", name("Z"), arrived, below))
         if activation == "relu":
             lines += [("mask", ">", name(kind), arrived, number(0.0)) for kind in ("Z", "A")]
+        if activation == "leaky_relu":
+            below = number(ground.problem.network.activation_parameters[layer])
+            lines.append(("mask", ">", name("Z"), arrived, ("*", below, arrived)))
     return lines
 
 
@@ -55,11 +58,30 @@ def flow_lines(ground: Ground, layer: int, late: bool) -> list[Tree]:
     network = ground.problem.network
     scaled = _scaled(ground, error, late)
     if network.from_logits:
-        return [] if scaled is None else scaled
+        return [] if scaled is None else [*scaled, *_before_logits(ground, late)]
     if scaled is None:
         return [] if late else _with_slope(ground, layer, name("dA"))
     own = [] if late else _with_slope(ground, layer, name("dA"))
     return [line for part in scaled for line in _with_slope(ground, layer, part)] + own
+
+
+def _before_logits(ground: Ground, late: bool) -> list[Tree]:
+    """Return a cross-entropy's line as it is written from the loss's own slope, from log p, or by the classes' numbers."""
+    A, Y, one, network = name("A"), name("Y"), number(1.0), ground.problem.network
+    if network.scale != 1.0 or network.class_weights or ground.problem.example_weights is not None:
+        return []
+    lines: list[Tree] = []
+    if network.loss_name == "binary_crossentropy" and network.activations[-1] == "sigmoid":
+        others: Tree = ("-", one, A)
+        slope: Tree = ("-", ("/", ("-", one, Y), others), ("/", Y, A))
+        lines = [("*", slope, ("*", A, others)), ("*", name("dA"), ("*", A, others))]
+    elif network.loss_name == "softmax_crossentropy":
+        lines = [("-", ("f", "exp", name("log")), Y)]
+        if np.isin(ground.numerical.base.problem.Y, (0.0, 1.0)).all():
+            lines.append(("mask", ">", Y, ("-", A, one), A))
+    if network.reduction != "mean" or late:
+        return lines
+    return [line if ("name", "dA", 0, False) in line else ("/", line, count("m")) for line in lines]
 
 
 def _scaled(ground: Ground, error: Tree, late: bool) -> list[Tree] | None:
@@ -82,9 +104,15 @@ def _scaled(ground: Ground, error: Tree, late: bool) -> list[Tree] | None:
     for factor in (1.0, 2.0):
         top: Tree = error if factor == 1.0 else ("*", number(factor), error)
         if abs(c - factor) < 1e-9 * factor:
-            lines.append(top if late else ("/", top, m))
+            lines += [top] if late else [("/", top, m), ("*", ("/", number(factor), m), error)]
         if K > 1 and abs(c * K - factor) < 1e-9 * factor:
-            lines += [("/", top, count("K"))] if late else [("/", top, ("*", m, count("K"))), ("/", ("/", top, m), count("K"))]
+            whole: Tree = ("*", m, count("K"))
+            early: list[Tree] = [
+                ("/", top, whole),
+                ("/", ("/", top, m), count("K")),
+                ("*", ("/", number(factor), whole), error),
+            ]
+            lines += [("/", top, count("K"))] if late else early
     top = ("*", number(float(f"{c:.12g}")), error)
     return lines or ([top] if late else [("/", top, m)])
 

@@ -133,6 +133,9 @@ class _Writer:
             return f"np.sum({weights_name(self.ground, self.layer)}**2)"
         if tree[1] == "n":
             return f"n{self.layer + 1 + tree[2]}"
+        losses = {"loss": "J", "data loss": "(J without the penalty)", "penalty": "(the penalty in J)"}
+        if tree[1] in losses:
+            return losses[tree[1]]
         depth = self.ground.depth
         layers = {"layer": self.layer + 1, "index": self.layer, "from the end": depth - self.layer}
         return {"m": "m", "K": "K", "layers": "L"}.get(tree[1]) or str(layers[tree[1]])
@@ -155,6 +158,12 @@ class _Writer:
             return gradient_name(self.ground, Cause("", k, kind[1]))
         if kind == "A" and k < 0:
             return "X"
+        if kind == "share":
+            return f"({self._named(('name', 'dW', *tree[2:]))} before its penalty)"
+        if kind == "log":
+            return f"np.log({self.hand.output})"
+        if kind == "A" and k + 1 == self.ground.depth:
+            return self.hand.output
         if kind in ("exp", "shifted"):
             return f"np.exp(Z{k + 1}{' - max' if kind == 'shifted' else ''})"
         if kind == "slope":

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from fastgrad.model.activations import BY_CODE
 from fastgrad.model.network import Problem
 
+STRAIGHT = ("identity", "relu", "leaky_relu", "relu6", "hard_sigmoid", "hard_tanh")
+"""Activations that are straight between their kinks: some of them are off, and what is off is left out."""
 USUAL_CORES = 2
 """Cores of the machine that sentences speak of: "some 20 s on 2 cores"."""
 
@@ -89,7 +91,7 @@ def perturbed(problem: Problem, share: float, count_of: Callable[[int], int]) ->
 
 def _is_straight(problem: Problem, layer: int) -> bool:
     """Whether all activations from a layer on are straight between their kinks."""
-    return all(BY_CODE[code].straight for code in problem.network.activation_codes[layer:])
+    return all(BY_CODE[code].name in STRAIGHT for code in problem.network.activation_codes[layer:])
 
 
 def parameters_of(problem: Problem, layer: int) -> int:
