@@ -52,6 +52,8 @@ WAITS = 60.0
 """Times `SECONDS` that an attack may take by the clock, where it waits for something that never comes."""
 TOLD = 1000
 """Attacks from one line about the progress to the next."""
+DIAGNOSED, PLAIN = 0.25, "--no-diagnosis"
+"""The share of checks in which what is wrong is looked for, which takes twenty times as long as the verdict; and how not."""
 MEMORY = 2**30
 """Bytes that one file may make the program take."""
 LONGEST = 2**16
@@ -462,7 +464,10 @@ def attack(seed: int, kinds: Sequence[str] = tuple(KINDS)) -> Attack:
     arguments = _one(COMMANDS, draw)
     if kind == "options":
         arguments = ("check", *(_one(OPTIONS, draw) for _ in range(int(draw.integers(1, 3)))))
-    return Attack(kind, KINDS[kind][0](model, draw), arguments)
+    data = KINDS[kind][0](model, draw)
+    if arguments[0] == "check" and draw.random() > DIAGNOSED:
+        arguments = (*arguments, PLAIN)
+    return Attack(kind, data, arguments)
 
 
 # What the program makes of it.
@@ -498,7 +503,7 @@ def outcome(path: Path, arguments: tuple[str, ...] = ("check",)) -> str:
         raise FaultError(f"exit code {result.exit_code} with {verdict or 'no verdict'}")
     if verdict == "error":
         return "refused"
-    if verdict == "right" and not options:
+    if verdict == "right" and {*options} <= {PLAIN}:
         return confirmed(path)
     return verdict or "shown"
 
