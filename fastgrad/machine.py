@@ -15,8 +15,28 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 
+ALWAYS_THERE = 2**28
+"""Bytes that are taken without asking the system, which costs as much time as a small check."""
+_limits: list[int] = []
+"""The most memory that may be taken, where somebody said so."""
+
+
+def limit_memory(most: int | None) -> None:
+    """Take no more memory than that from now on, in bytes; None for all there is."""
+    _limits[:] = [] if most is None else [most]
+
+
+def fits(needed: int) -> bool:
+    """Tell whether there is room for so many bytes."""
+    return (needed <= ALWAYS_THERE and not _limits) or needed <= available_memory()
+
+
 def available_memory() -> int:
     """Return how many bytes may be taken, as far as the system tells; sys.maxsize where it does not."""
+    return min([_free_memory(), *_limits])
+
+
+def _free_memory() -> int:
     with contextlib.suppress(OSError, ValueError, StopIteration):
         with open("/proc/meminfo", encoding="ascii") as stream:
             line = next(line for line in stream if line.startswith("MemAvailable:"))

@@ -18,6 +18,7 @@ from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint
 from fastgrad.model.network import Array, Network, Problem, Tensor
 from fastgrad.model.product import norm, product
 from fastgrad.model.rounding import TOLERANCE
+from fastgrad.model.stored import entries
 from fastgrad.numerical.directional import DIRECTIONS
 from fastgrad.numerical.directional.derivative import Carried, Setting, along, along_everything, prepare, with_room
 from fastgrad.numerical.directional.measured import Measured, measure, penalty_on
@@ -240,7 +241,8 @@ def _report(setting: Setting, tensor: Tensor, region: Region, found: Measured, t
     if tensor.gradient_name is None:
         return unjudged(tensor, tolerance)
     blank = replace(unjudged(tensor, tolerance), checked=tensor.size)
-    broken = _not_finite(setting, tensor)
+    # An entry that is no number makes no number of any sum that it is in.
+    broken = () if np.isfinite(found.claimed).all() else _not_finite(setting, tensor)
     if broken:
         return _with_located(replace(blank, verdict="wrong"), broken, len(broken) == MOST_LOCATED)
     if tensor.single:
@@ -318,12 +320,11 @@ def _sensitivity(tensor: Tensor, found: Measured) -> Sensitivity | None:
 def _not_finite(setting: Setting, tensor: Tensor) -> tuple[Entry, ...]:
     """Return the first claimed entries that are no numbers."""
     assert setting.problem.claimed is not None
-    claimed = setting.problem.claimed[tensor.start : tensor.stop]
-    if np.isfinite(claimed.max()) and np.isfinite(claimed.min()):
-        return ()
-    places: list[int] = []
-    for begin in range(0, claimed.size, ROWS_OF_W):
-        places += (begin + np.flatnonzero(~np.isfinite(claimed[begin : begin + ROWS_OF_W]))).tolist()
+    claimed, places = setting.problem.claimed, list[int]()
+    for begin in range(tensor.start, tensor.stop, ROWS_OF_W):
+        run = slice(begin, min(begin + ROWS_OF_W, tensor.stop))
+        values = entries(claimed, run)
+        places += (begin - tensor.start + np.flatnonzero(~np.isfinite(values))).tolist()
         if len(places) >= MOST_LOCATED:
             break
     return tuple(_entry(setting, tensor, place) for place in places[:MOST_LOCATED])

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastgrad.kernels.launch import fill_squares
 from fastgrad.model.network import Array
+from fastgrad.model.stored import Matrix, StoredMatrix
 
 SERIAL = 2**18
 """Multiply-adds up to which OpenBLAS keeps a product on one thread (65536 times its GEMM_MULTITHREAD_THRESHOLD, 4)."""
@@ -44,6 +45,26 @@ def product(left: Array, right: Array, out: Array | None = None) -> Array:
         length = max(1, SERIAL // (inner * rows))
         for low in range(0, columns, length):
             np.matmul(left, right[:, low : low + length], out=result[:, low : low + length])
+    return result
+
+
+def times(inputs: Array, matrix: Matrix) -> Array:
+    """Return inputs @ matrixᵀ, of a matrix in memory or of a stored one, shape (c, n_out)."""
+    if not isinstance(matrix, StoredMatrix):
+        return product(inputs, matrix.T)
+    result = np.zeros((len(inputs), matrix.shape[0]))
+    for tile in matrix.tiles():
+        result[:, tile.rows] += product(inputs[:, tile.columns], tile.values.T)
+    return result
+
+
+def back(flow: Array, matrix: Matrix) -> Array:
+    """Return flow @ matrix, likewise, shape (c, n_in)."""
+    if not isinstance(matrix, StoredMatrix):
+        return product(flow, matrix)
+    result = np.zeros((len(flow), matrix.shape[1]))
+    for tile in matrix.tiles():
+        result[:, tile.columns] += product(flow[:, tile.rows], tile.values)
     return result
 
 
@@ -93,8 +114,13 @@ def norm(values: Array) -> float:
     return unit * float(np.sqrt(squares.sum()))
 
 
-def row_norms(matrix: Array) -> Array:
+def row_norms(matrix: Matrix) -> Array:
     """Euclidean norm of each row, of small and huge numbers too."""
+    if isinstance(matrix, StoredMatrix):
+        norms = np.zeros(matrix.shape[0])
+        for tile in matrix.tiles():
+            np.hypot(norms[tile.rows], row_norms(tile.values), out=norms[tile.rows])
+        return norms
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         totals: Array = np.einsum("ij,ij->i", matrix, matrix)
     if ((totals > SAFE_SUM) & (totals < np.inf)).all():
@@ -109,8 +135,10 @@ def root_product(left: Squared, right: Squared) -> Array:
     return scaled(np.sqrt(product(left.values, right.values)), left.unit, right.unit)
 
 
-def root_product_of(left: Squared, matrix: Array, *, transposed: bool = False) -> Array:
+def root_product_of(left: Squared, matrix: Matrix, *, transposed: bool = False) -> Array:
     """√(left² @ matrix²), or with the matrix transposed, some of its rows at a time."""
+    if isinstance(matrix, StoredMatrix):
+        return _root_product_of_tiles(left, matrix, transposed)
     length = max(1, SQUARES // matrix.shape[1])
     blocks = [slice(low, low + length) for low in range(0, len(matrix), length)]
     if transposed:
@@ -118,6 +146,15 @@ def root_product_of(left: Squared, matrix: Array, *, transposed: bool = False) -
     result = np.zeros((len(left.values), matrix.shape[1]))
     for block in blocks:
         np.hypot(result, root_product(Squared(left.unit, left.values[:, block]), squared(matrix[block])), out=result)
+    return result
+
+
+def _root_product_of_tiles(left: Squared, matrix: StoredMatrix, transposed: bool) -> Array:
+    result = np.zeros((len(left.values), matrix.shape[not transposed]))
+    for tile in matrix.tiles():
+        inner, outer = (tile.columns, tile.rows) if transposed else (tile.rows, tile.columns)
+        some = Squared(left.unit, left.values[:, inner])
+        np.hypot(result[:, outer], root_product_of(some, tile.values, transposed=transposed), out=result[:, outer])
     return result
 
 

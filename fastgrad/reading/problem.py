@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 
 from fastgrad.errors import InputError, quoted
+from fastgrad.machine import fits
 from fastgrad.model.network import Array, Network, Problem, Tensor, part_of
+from fastgrad.model.stored import Stored, mapped_from
 from fastgrad.reading.arrays import Raw, precision, require_finite
 from fastgrad.reading.description import (
     COLUMNS,
@@ -172,9 +175,14 @@ def _same(first: Problem, second: Problem) -> bool:
     """Whether two readings come to the same numbers."""
     if first.network != second.network:
         return False
-    pairs = [(first.theta, second.theta), (first.X, second.X), (first.Y, second.Y)]
-    if first.claimed is not None and second.claimed is not None:
-        pairs.append((first.claimed, second.claimed))
+    pairs = [(first.X, second.X), (first.Y, second.Y)]
+    vectors: list[tuple[Any, Any]] = [(first.theta, second.theta), (first.claimed, second.claimed)]
+    for a, b in vectors:
+        if isinstance(a, Stored) and isinstance(b, Stored):
+            if not a.same(b):
+                return False
+        elif a is not None and b is not None:
+            pairs.append((a, b))
     for layer in range(first.network.depth):
         masks = (first.mask(layer), second.mask(layer))
         pairs += [(a, b) for a, b in [masks] if a is not None and b is not None]
@@ -216,13 +224,7 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     frozen = frozenset(name for name in description.frozen or () if name)
     tensors = tuple(_tensor(role, reading, described, forward, frozen) for role in roles)
     _require_frozen(frozen, roles, tensors)
-    theta, claimed = np.empty(described.size), np.full(described.size, np.nan)
-    for role, tensor in zip(roles, tensors, strict=True):
-        place, part = slice(tensor.start, tensor.stop), role.part
-        theta[place] = _entries(tensor, part.array)
-        require_finite(theta[place], part.label, part.array)
-        if part.gradient is not None and not tensor.frozen:
-            claimed[place] = _entries(tensor, _aligned(part, part.gradient, tensor))
+    theta, claimed = (_copied_into_place if _fit(roles, X, Y) else _left_in_place)(roles, tensors)
     labels = read_labels(Y, reading, described, description)
     return Problem(
         network=described,
@@ -239,6 +241,42 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         example_weights=_example_weights(description.example_weights, reading.samples),
         zero_penalties=zero_penalties(description),
     )
+
+
+def _fit(roles: Sequence[Role], X: Data, Y: Data) -> bool:
+    """Tell whether the numbers fit into memory as doubles, and as they are where they are not there yet."""
+    parts = {id(role.part): role.part for role in roles}.values()
+    given = [X.array, Y.array, *(a for part in parts for a in (part.array, part.gradient) if a is not None)]
+    if fits(sum(16 * a.size + (a.nbytes if mapped_from(a) is not None else 0) for a in given)):
+        return True
+    if not fits(16 * (X.array.size + Y.array.size)):
+        raise InputError(f"{X} and {Y} do not fit into memory: check fewer examples")
+    return False
+
+
+def _copied_into_place(roles: Sequence[Role], tensors: Sequence[Tensor]) -> tuple[Array, Array]:
+    """Return theta and the claimed gradient, nan where there is none."""
+    theta, claimed = np.empty(tensors[-1].stop), np.full(tensors[-1].stop, np.nan)
+    for role, tensor in zip(roles, tensors, strict=True):
+        place, part = slice(tensor.start, tensor.stop), role.part
+        theta[place] = _entries(tensor, part.array)
+        require_finite(theta[place], part.label, part.array)
+        if part.gradient is not None and not tensor.frozen:
+            claimed[place] = _entries(tensor, _aligned(part, part.gradient, tensor))
+    return theta, claimed
+
+
+def _left_in_place(roles: Sequence[Role], tensors: Sequence[Tensor]) -> tuple[Array, Array]:
+    """Return the same without a copy; whether all numbers are finite is found out where they are first read."""
+    parameters: list[Raw] = []
+    gradients: list[Raw | None] = []
+    for role, tensor in zip(roles, tensors, strict=True):
+        part, gradient = role.part, None if tensor.frozen else role.part.gradient
+        parameters.append(_oriented(tensor, part.array))
+        gradients.append(None if gradient is None else _oriented(tensor, _aligned(part, gradient, tensor)))
+    starts, shapes = [tensor.start for tensor in tensors], [tensor.canonical_shape for tensor in tensors]
+    theta, claimed = Stored(starts, parameters, shapes), Stored(starts, gradients, shapes)
+    return cast(Array, theta), cast(Array, claimed)
 
 
 def _forward_precision(*arrays: Raw) -> str:
@@ -303,14 +341,19 @@ PRECISIONS = ("bfloat16", "float16", "float32", "float64")
 
 def _entries(tensor: Tensor, array: Raw) -> Raw:
     """Return the entries of a tensor in theta's order, out of an array that has the shape of the user's parameter."""
+    return _oriented(tensor, array).reshape(-1)
+
+
+def _oriented(tensor: Tensor, array: Raw) -> Raw:
+    """Return the same in the tensor's own shape, (n_out, n_in) or (n_out,): a view where the array allows it."""
     if tensor.kind == "b" and tensor.column is None:
-        return array.reshape(-1)
+        return np.broadcast_to(array.reshape(-1), tensor.canonical_shape)
     matrix = array.T if tensor.transposed else array.reshape(tensor.canonical_shape[0], -1)
     if tensor.column is None:
-        return matrix.reshape(-1)
+        return matrix
     if tensor.kind == "b":
         return matrix[:, tensor.column]
-    return (matrix[:, 1:] if tensor.column == 0 else matrix[:, :-1]).reshape(-1)
+    return matrix[:, 1:] if tensor.column == 0 else matrix[:, :-1]
 
 
 def place_entries(tensor: Tensor, entries: Array, array: Raw) -> None:

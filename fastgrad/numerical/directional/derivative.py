@@ -18,7 +18,7 @@ from fastgrad.kernels.kernel import addresses
 from fastgrad.model import outputs
 from fastgrad.model.forward import BasePoint, base_point, growth
 from fastgrad.model.network import Array, Problem
-from fastgrad.model.product import product, row_norms
+from fastgrad.model.product import row_norms, times
 from fastgrad.model.rounding import RoundingScale, rounding_scale
 from fastgrad.numerical.directional.signs import Region, Signs, sum_growth, whole_layer
 from fastgrad.numerical.kinks import Mask, loss_on_kink, on_kink, slope_range
@@ -235,7 +235,7 @@ def _climb(setting: Setting, carried: Carried, first: Moves, convention: int | N
             norms = setting.norms[here] if W.shape[1] == network.widths[here] else row_norms(W)
             inputs = moves.reshape(-1, moves.shape[-1])
             largest = np.abs(moves[0]).max(axis=2, keepdims=True)
-            moves = product(inputs, W.T).reshape(*moves.shape[:3], -1)
+            moves = times(inputs, W).reshape(*moves.shape[:3], -1)
             if push is not None:
                 moves += h * push(here, inputs)
             low, high = 0, network.widths[here + 1]
