@@ -225,6 +225,8 @@ def _check_every_entry(problem: Problem, how: How, method: Method) -> Report:
     report = summed_up(ruling, audit, crossed, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
+    if problem.is_stored:
+        return _not_named(report, problem, how)
     return _named(report, ruling, how) if report.verdict == "wrong" else report
 
 
@@ -245,7 +247,15 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
     report = summed_up(ruling, ruling.numerical.audit, None, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
-    return _named_from_entries(report, ruling.problem, how) if how.diagnosis and report.verdict == "wrong" else report
+    if problem.is_stored or not how.diagnosis:
+        return _not_named(report, ruling.problem, how)
+    return _named_from_entries(report, ruling.problem, how) if report.verdict == "wrong" else report
+
+
+def _not_named(report: Report, problem: Problem, how: How) -> Report:
+    """Say, where something is wrong and the network outgrows memory, how the mistake is named."""
+    wanted = report.verdict == "wrong" and how.diagnosis and problem.is_stored
+    return replace(report, notes=(*report.notes, notes.NOT_NAMED_FROM_DISK)) if wanted else report
 
 
 def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:

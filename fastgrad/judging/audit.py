@@ -40,6 +40,8 @@ LOST = math.exp(-700.0)
 """The smallest numbers, which kernels may take for zero."""
 ROWS = 2**16
 """Rows, each a sample with one parameter changed, that pass through the network at a time."""
+STORED_ROWS = 2**22
+"""The same of a network that is read from disk for each of them."""
 SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1e-8, 3e-10
 """Rough times of an activation and of a multiply-add on one core, for the choice of how many parameters to draw."""
 AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
@@ -417,7 +419,7 @@ def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: in
     narrow, truncation, noise = np.zeros((3, local.size))
     result = _Gradients(narrow, truncation, noise, np.ones(local.size, dtype=np.bool_))
     errors = _loss_errors(problem, base, layers[-1])
-    length = max(1, ROWS // max(network.widths[layer + 1 :]) // samples)
+    length = max(1, (STORED_ROWS if problem.is_stored else ROWS) // max(network.widths[layer + 1 :]) // samples)
     for low in range(0, local.size, length):
         parameter, sample = (grid.ravel() for grid in np.indices((min(length, local.size - low), samples)))
         rows = _Rows(parameter + low, sample)

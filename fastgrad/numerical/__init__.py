@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +17,10 @@ from fastgrad.kernels import launch
 from fastgrad.kernels.kernel import load_together
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
+from fastgrad.model.stored import Drawn
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
+from fastgrad.numerical.directional.derivative import prepare
+from fastgrad.numerical.drawn import drawn_differences, require_few
 from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
 from fastgrad.numerical.methods import BY_ENTRY, USUAL, choose_scheme
@@ -134,6 +138,8 @@ def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerica
     if chosen.plan is None:
         raise InputError(f"method {chosen.name} gives no value for each entry; take one of {', '.join(BY_ENTRY)}")
     scheme = choose_scheme(how.scheme, chosen)
+    if problem.is_stored:
+        return _of_stored(problem, how, chosen, selected)
     with (
         np.errstate(over="ignore", under="ignore", invalid="ignore"),
         Tracker(how.progress, problem.network.size if selected is None else selected.size) as tracker,
@@ -148,6 +154,31 @@ def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerica
             "an overflow); take a smaller step, or method parameter without one"
         )
     return found
+
+
+def _of_stored(problem: Problem, how: How, method: Method, selected: Offsets | None) -> Numerical:
+    """Compute the differences of some parameters of a network that is read from disk."""
+    places = require_few(problem, how, method, selected)
+    with np.errstate(all="ignore"), Tracker(how.progress, places.size) as tracker:
+        setting = prepare(problem, 1, how.seed, thread_count(how.threads))
+        found = drawn_differences(setting, places, tracker, by_unit=method.makes_range)
+    values, lower, upper = (cast(Array, Drawn(places, part)) for part in (found.values, found.lower, found.upper))
+    bent = (found.lower != found.upper).any()
+    whole = Numerical(
+        values=values,
+        lower=lower if bent else None,
+        upper=upper if bent else None,
+        selected=places,
+        method=method.name,
+        step=None,
+        step_range=found.steps,
+        kinked_samples=int(setting.kinked().sum()),
+        base=setting.base,
+    )
+    if tracker.interrupted:
+        finished = places[~np.isnan(found.values)]
+        raise Interrupted(replace(whole, selected=finished)) if finished.size else KeyboardInterrupt
+    return whole
 
 
 def _base_point(problem: Problem) -> BasePoint:

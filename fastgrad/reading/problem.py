@@ -267,11 +267,13 @@ def _copied_into_place(roles: Sequence[Role], tensors: Sequence[Tensor]) -> tupl
 
 
 def _left_in_place(roles: Sequence[Role], tensors: Sequence[Tensor]) -> tuple[Array, Array]:
-    """Return the same without a copy; whether all numbers are finite is found out where they are first read."""
+    """Return the same without a copy; whether all weights are finite is found out where they are first read."""
     parameters: list[Raw] = []
     gradients: list[Raw | None] = []
     for role, tensor in zip(roles, tensors, strict=True):
         part, gradient = role.part, None if tensor.frozen else role.part.gradient
+        if tensor.kind == "b":
+            require_finite(np.asarray(_oriented(tensor, part.array), dtype=np.float64), part.label, part.array)
         parameters.append(_oriented(tensor, part.array))
         gradients.append(None if gradient is None else _oriented(tensor, _aligned(part, gradient, tensor)))
     starts, shapes = [tensor.start for tensor in tensors], [tensor.canonical_shape for tensor in tensors]

@@ -18,7 +18,7 @@ from fastgrad.model.network import Array, Offsets
 from fastgrad.model.product import norm, squared
 from fastgrad.model.rounding import TOLERANCE, UNDERFLOW
 from fastgrad.model.stored import Matrix, StoredMatrix
-from fastgrad.numerical.directional.derivative import Carried, Setting, along, first_moves
+from fastgrad.numerical.directional.derivative import Carried, Moves, Setting, along, first_moves
 from fastgrad.numerical.directional.signs import ROWS_OF_W, Region, pieces_of, rows_of, sum_growth, walks
 from fastgrad.numerical.kinks import range_product
 
@@ -203,7 +203,8 @@ def _with_kinks(
                 for k in np.flatnonzero(np.abs(claimed[places] - there) <= allowed[places]):
                     if states[places.start + k] == "wrong":
                         states[places.start + k] = "at a kink"
-            smallest, largest = _kink_range(setting, region, rows, first_moves(setting, region, directions).values)
+            bounds = kink_range(setting, first_moves(setting, region, directions), rows)
+            smallest, largest = (bound.sum(axis=1) for bound in bounds)
             rest = piece.derivative - piece.parts[rows].sum(axis=0)
             low, high = rest + smallest - zeros, rest + largest + zeros
         within = (claimed[places] >= low - allowed[places]) & (claimed[places] <= high + allowed[places])
@@ -219,18 +220,21 @@ def _zeros(setting: Setting, region: Region) -> int:
     return sum(int(np.count_nonzero(weights == 0.0)) for weights in pieces)
 
 
-def _kink_range(setting: Setting, region: Region, rows: Offsets, first: Array) -> tuple[Array, Array]:
-    """Return the range of some samples' share of the derivative when what is on a kink takes any slope between its two."""
+def kink_range(setting: Setting, first: Moves, rows: Offsets) -> tuple[Array, Array]:
+    """Return the range of some samples' shares of the derivative when what is on a kink takes any slope between its two.
+
+    Shape (k, len(rows)) each.
+    """
     network = setting.problem.network
-    low, high, begin, end = first[:, rows], first[:, rows], region.low, region.high
-    for here in range(region.layer, network.depth):
-        if here > region.layer:
-            low, high = _range_up(low, high, network.W(setting.problem.theta, here)[:, begin:end])
-            begin, end = 0, network.widths[here + 1]
-        low, high = _range_of_products(low, high, tuple(side[rows, begin:end] for side in setting.slopes[here]))
+    low, high, units = first.values[:, rows], first.values[:, rows], first.units
+    for here in range(first.layer, network.depth):
+        if here > first.layer:
+            low, high = _range_up(low, high, network.W(setting.problem.theta, here)[:, units])
+            units = slice(0, network.widths[here + 1])
+        low, high = _range_of_products(low, high, tuple(side[rows][:, units] for side in setting.slopes[here]))
     sides = outputs.slope_range(setting.base, rows, setting.loss_kinks[rows])
-    low, high = _range_of_products(low, high, (sides[0][:, begin:end], sides[1][:, begin:end]))
-    return low.sum(axis=(1, 2)), high.sum(axis=(1, 2))
+    low, high = _range_of_products(low, high, (sides[0][:, units], sides[1][:, units]))
+    return low.sum(axis=2), high.sum(axis=2)
 
 
 def _range_of_products(low: Array, high: Array, sides: tuple[Array, ...]) -> tuple[Array, Array]:
