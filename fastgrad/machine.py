@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,15 @@ _limits: list[int] = []
 """The most memory that may be taken, where somebody said so."""
 
 
-def limit_memory(most: int | None) -> None:
-    """Take no more memory than that from now on, in bytes; None for all there is."""
-    _limits[:] = [] if most is None else [most]
+@contextlib.contextmanager
+def limited_memory(most: int | None) -> Iterator[None]:
+    """Have no more memory than that for a while, in bytes; None for all there is."""
+    before = _limits.copy()
+    _limits[:] = before if most is None else [most]
+    try:
+        yield
+    finally:
+        _limits[:] = before
 
 
 def fits(needed: int) -> bool:
