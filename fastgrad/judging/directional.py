@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from math import ceil, comb, nan, sqrt
+from math import ceil, comb, nan, pi, sqrt
 
 import numpy as np
 
@@ -30,6 +30,8 @@ MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
 AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
 """Largest move of the plain passes, and what truncation may be: as a square 2⁻⁴⁰ of what moves, times a few for every layer."""
+MANY = 10_000
+"""Wrong entries from which on C(k, k/2)/2^k is √(2/πk) to 1/4k of it, which is less than is ever printed."""
 LEAST_EXCESS = 2.0**-30
 """Share of their room that moves are taken to fill at least; they do unless nothing moves."""
 
@@ -84,7 +86,11 @@ def chance_of_cancelling(wrong: int, directions: int) -> float:
     ----------
     P. Erdős, On a lemma of Littlewood and Offord, Bull. Amer. Math. Soc. 51, 1945.
     """
-    return 0.0 if wrong % 2 else float((comb(wrong, wrong // 2) / 2**wrong) ** directions)
+    if wrong % 2:
+        return 0.0
+    if wrong > MANY:
+        return float(sqrt(2.0 / (pi * wrong)) ** directions)
+    return float((comb(wrong, wrong // 2) / 2**wrong) ** directions)
 
 
 def check_directions(
