@@ -119,7 +119,13 @@ def _one(file: str, asked: Asked) -> BaseReport:
 
 
 def load(file: str, description: dict[str, Any], gradients: str | None = None) -> Problem:
-    """Read a file with the items of the description that were given."""
+    """Read a file with the items of the description that were given, all of it into memory."""
+    problem = _load(file, description, gradients)
+    problem.require_in_memory("this command")
+    return problem
+
+
+def _load(file: str, description: dict[str, Any], gradients: str | None) -> Problem:
     from fastgrad.reading import Description, modelfile
 
     return modelfile.load(file, Description(**description), gradients)
@@ -146,7 +152,7 @@ def check(problem: Problem, method: dict[str, Any]) -> Report:
 
 def _check_file(file: str, gradients: str | None, description: dict[str, Any], how: dict[str, Any]) -> Report:
     """Check the gradients in a file, or in a second one."""
-    problem = load(file, description, gradients)
+    problem = _load(file, description, gradients)
     require_gradients(problem, file)
     return check(problem, how)
 

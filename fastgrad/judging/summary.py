@@ -18,6 +18,7 @@ from fastgrad.model.conventions import describe
 from fastgrad.model.forward import coarsest_claim
 from fastgrad.model.network import Problem
 from fastgrad.model.rounding import TOLERANCE
+from fastgrad.model.stored import runs
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import exactly_kinked
@@ -111,7 +112,8 @@ def _notes(ruling: Ruling, crossed: CrossCheck | None, how: How) -> Iterator[str
 
 def _notes_on_kinks(problem: Problem, numerical: Numerical | Directional) -> Iterator[str]:
     """Yield where more than one value is right."""
-    zeros = sum(int((problem.theta[place] == 0.0).sum()) for place, _, l1 in problem.network.penalties if l1)
+    penalized = [place for place, _, l1 in problem.network.penalties if l1]
+    zeros = sum(int((w == 0.0).sum()) for place in penalized for w in runs(problem.theta, place))
     if zeros:
         yield notes.zeros_in_penalty(zeros)
     near = numerical.kinked_samples

@@ -449,6 +449,14 @@ class Problem:
         """Whether the parameters outgrow memory and stay where they are."""
         return isinstance(self.theta, Stored)
 
+    def require_in_memory(self, what: str) -> None:
+        """Raise InputError where they outgrow memory, and something needs them all."""
+        if self.is_stored:
+            raise InputError(
+                f"{what} needs all {self.network.size:,} parameters in memory, and they outgrow it; info and check, by method "
+                "directional or of a sample, read them from disk"
+            )
+
     @property
     def has_weights(self) -> bool:
         """Whether any example or class has a weight."""

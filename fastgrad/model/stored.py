@@ -64,6 +64,13 @@ class StoredMatrix:
             result[tile.rows, here] = tile.values[:, numbers[here] - tile.columns.start]
         return result
 
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether a square matrix is its own transpose; nearly always the first row tells."""
+        if not np.array_equal(self.raw[0], self.raw[:, 0]):
+            return False
+        return all(np.array_equal(tile.values, self.raw.T[tile.rows, tile.columns]) for tile in self.tiles())
+
     def tiles(self) -> Iterator[Tile]:
         """Walk through the matrix along the axis in which its lines lie one after the other."""
         n_out, n_in = self.shape

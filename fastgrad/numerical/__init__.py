@@ -183,6 +183,7 @@ def _of_stored(problem: Problem, how: How, method: Method, selected: Offsets | N
 
 def _base_point(problem: Problem) -> BasePoint:
     """Return the forward pass at theta, or raise InputError where it overflows."""
+    problem.require_in_memory("a numerical gradient of every entry")
     base = base_point(problem)
     if not np.isfinite(base.loss):
         raise InputError(
