@@ -11,17 +11,23 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.errors import InputError
+from fastgrad.model import outputs
 from fastgrad.model.network import Array, Offsets, Problem, Tensor
+from fastgrad.model.stored import Matrix, tiles
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.directional.derivative import Moves, Setting, carry
-from fastgrad.numerical.directional.measured import kink_range
 from fastgrad.numerical.how import How
+from fastgrad.numerical.kinks import range_product
 from fastgrad.numerical.tracking import Tracker
 
 TOGETHER = 2**23
 """Moves of a layer that are carried at a time, 64 MiB; they are read, multiplied and written a few times over."""
 MOST_DRAWN = 2**20
 """Parameters of a sample: each of them costs a share of a walk through all layers above its own."""
+
+
+Flow = tuple[Offsets, Array, Array]
+"""Some samples, and the smallest and the largest dZ of a layer that they may have, shape (len(rows), n_l) each."""
 
 
 class Differences(NamedTuple):
@@ -55,6 +61,7 @@ def drawn_differences(setting: Setting, places: Offsets, tracker: Tracker, *, by
     values, lower, upper = np.full((3, places.size), np.nan)
     found = Differences(values, lower, upper, (0.0, 0.0))
     steps: list[Array] = []
+    ranges = _kinked_flows(setting)
     for tensor in problem.tensors:
         first, last = np.searchsorted(places, (tensor.start, tensor.stop))
         length = together(problem, tensor.layer)
@@ -62,7 +69,7 @@ def drawn_differences(setting: Setting, places: Offsets, tracker: Tracker, *, by
             if tracker.interrupted:
                 break
             here = slice(low, min(low + length, last))
-            steps.append(_some(setting, tensor, places[here] - tensor.start, by_unit, found, here))
+            steps.append(_some(setting, tensor, places[here] - tensor.start, by_unit, ranges, found, here))
             tracker.advance(here.stop - here.start)
     _add_penalty(problem, places, found)
     used = np.concatenate(steps) if steps else np.ones(1)
@@ -74,7 +81,15 @@ def together(problem: Problem, layer: int) -> int:
     return max(1, TOGETHER // (2 * problem.samples * max(problem.network.widths[layer + 1 :])))
 
 
-def _some(setting: Setting, tensor: Tensor, local: Offsets, by_unit: bool, found: Differences, here: slice) -> Array:
+def _some(
+    setting: Setting,
+    tensor: Tensor,
+    local: Offsets,
+    by_unit: bool,
+    ranges: dict[int, Flow],
+    found: Differences,
+    here: slice,
+) -> Array:
     """Fill in the differences of some parameters of one tensor, and return their steps."""
     n_in = tensor.canonical_shape[1] if tensor.kind == "W" else 1
     unit, source = np.divmod(local, n_in)
@@ -92,13 +107,40 @@ def _some(setting: Setting, tensor: Tensor, local: Offsets, by_unit: bool, found
     carried = carry(setting, moves)
     shares = carried.parts[:, mover] * factors
     found.values[here] = found.lower[here] = found.upper[here] = shares.sum(axis=0)
-    rows = np.flatnonzero(setting.kinked(tensor.layer))
-    if rows.size:
-        sides = np.stack([bound[mover].T * factors[rows] for bound in kink_range(setting, moves, rows)])
+    if tensor.layer in ranges:
+        rows, low, high = ranges[tensor.layer]
+        sides = np.stack([bound[:, unit] * inputs[rows] for bound in (low, high)])
         rest = shares.sum(axis=0) - shares[rows].sum(axis=0)
         np.fmin(rest + sides.min(axis=0).sum(axis=0), found.values[here], out=found.lower[here])
         np.fmax(rest + sides.max(axis=0).sum(axis=0), found.values[here], out=found.upper[here])
     return carried.steps
+
+
+def _kinked_flows(setting: Setting) -> dict[int, Flow]:
+    """Return the range of dZ of the samples on a kink, as `ranges` has it, of each layer that has one in it or above."""
+    network, rows = setting.problem.network, np.flatnonzero(setting.kinked())
+    flows: dict[int, Flow] = {}
+    if not rows.size:
+        return flows
+    flow = outputs.slope_range(setting.base, rows, setting.loss_kinks[rows])
+    for layer in reversed(range(network.depth)):
+        products = [bound * side[rows] for bound in flow for side in setting.slopes[layer]]
+        low, high = np.minimum.reduce(products), np.maximum.reduce(products)
+        if setting.kinked(layer).any():
+            flows[layer] = rows, low, high
+        if layer:
+            flow = _down(low, high, network.W(setting.problem.theta, layer))
+    return flows
+
+
+def _down(low: Array, high: Array, W: Matrix) -> tuple[Array, Array]:
+    """Return the range of what a layer passes down, some of its W at a time."""
+    smallest, largest = np.zeros((2, len(low), W.shape[1]))
+    for tile in tiles(W):
+        parts = range_product(low[:, tile.rows], high[:, tile.rows], tile.values)
+        smallest[:, tile.columns] += parts[0]
+        largest[:, tile.columns] += parts[1]
+    return smallest, largest
 
 
 def _add_penalty(problem: Problem, places: Offsets, found: Differences) -> None:

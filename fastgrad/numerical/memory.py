@@ -36,7 +36,7 @@ def peak(problem: Problem, method: Method) -> int:
     lines = max(max(pair) for pair in pairwise(widths))
     tile = TILES * max(TILE, lines)
     tables = (TABLES + 4) * samples * sum(widths)
-    return int(PROCESS + 8 * (tables + tile + COPIES * _moves(problem, method)))
+    return PROCESS + 8 * (tables + tile + COPIES * _moves(problem, method))
 
 
 def _moves(problem: Problem, method: Method) -> int:
@@ -46,7 +46,7 @@ def _moves(problem: Problem, method: Method) -> int:
         return TOGETHER
     together = min(DIRECTIONS, max(1, COLUMNS // (2 * samples)))
     sums = PATTERNS // GROUP * max(widths) * min(samples, SAMPLES)
-    return max(2 * together * samples * max(widths), sums, ROWS_OF_W)
+    return int(max(2 * together * samples * max(widths), sums, ROWS_OF_W))
 
 
 def seconds_to_read(problem: Problem) -> float:

@@ -203,8 +203,7 @@ def _with_kinks(
                 for k in np.flatnonzero(np.abs(claimed[places] - there) <= allowed[places]):
                     if states[places.start + k] == "wrong":
                         states[places.start + k] = "at a kink"
-            bounds = kink_range(setting, first_moves(setting, region, directions), rows)
-            smallest, largest = (bound.sum(axis=1) for bound in bounds)
+            smallest, largest = _kink_range(setting, first_moves(setting, region, directions), rows)
             rest = piece.derivative - piece.parts[rows].sum(axis=0)
             low, high = rest + smallest - zeros, rest + largest + zeros
         within = (claimed[places] >= low - allowed[places]) & (claimed[places] <= high + allowed[places])
@@ -220,11 +219,8 @@ def _zeros(setting: Setting, region: Region) -> int:
     return sum(int(np.count_nonzero(weights == 0.0)) for weights in pieces)
 
 
-def kink_range(setting: Setting, first: Moves, rows: Offsets) -> tuple[Array, Array]:
-    """Return the range of some samples' shares of the derivative when what is on a kink takes any slope between its two.
-
-    Shape (k, len(rows)) each.
-    """
+def _kink_range(setting: Setting, first: Moves, rows: Offsets) -> tuple[Array, Array]:
+    """Return the range of some samples' share of the derivative when what is on a kink takes any slope between its two."""
     network = setting.problem.network
     low, high, units = first.values[:, rows], first.values[:, rows], first.units
     for here in range(first.layer, network.depth):
@@ -234,7 +230,7 @@ def kink_range(setting: Setting, first: Moves, rows: Offsets) -> tuple[Array, Ar
         low, high = _range_of_products(low, high, tuple(side[rows][:, units] for side in setting.slopes[here]))
     sides = outputs.slope_range(setting.base, rows, setting.loss_kinks[rows])
     low, high = _range_of_products(low, high, (sides[0][:, units], sides[1][:, units]))
-    return low.sum(axis=2), high.sum(axis=2)
+    return low.sum(axis=(1, 2)), high.sum(axis=(1, 2))
 
 
 def _range_of_products(low: Array, high: Array, sides: tuple[Array, ...]) -> tuple[Array, Array]:

@@ -29,10 +29,15 @@ class Place(NamedTuple):
 
 def placed_or_read(file: Path, member: Member) -> Raw:
     """Return the array of an .npy whose header has been judged: mapped, or read where it is small."""
-    if member.size > SMALL:
+    if is_large(member.size):
         return mapped(file, Place(member.start, member.shape, member.dtype, member.fortran_order))
     with opened(file) as stream:
         return filled(member, stream)
+
+
+def is_large(size: int) -> bool:
+    """Tell whether an array of so many bytes is to stay in its file."""
+    return size > SMALL
 
 
 def mapped(path: PathLike, place: Place) -> Raw:

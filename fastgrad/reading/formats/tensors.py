@@ -9,7 +9,7 @@ import numpy as np
 
 from fastgrad import machine
 from fastgrad.errors import InputError, shortened
-from fastgrad.reading.formats.mapped import SMALL, mapped, tensor_places
+from fastgrad.reading.formats.mapped import is_large, mapped, tensor_places
 from fastgrad.reading.formats.npy import Raw, Sized, memory_of, reading, require_memory, require_modest, require_names
 from fastgrad.reading.formats.opening import opened
 from fastgrad.reading.formats.wanted import library
@@ -36,7 +36,7 @@ def read(path: PathLike) -> dict[str, Raw]:
             require_memory([tensor for tensor in sized if tensor.name not in places])
             for name, text in metadata.items():
                 require_modest(name, (), text.dtype)
-            large = {tensor.name for tensor in sized if tensor.size > SMALL and tensor.name in places}
+            large = {tensor.name for tensor in sized if is_large(tensor.size) and tensor.name in places}
             tensors = {name: mapped(path, places[name]) if name in large else _tensor(name, file) for name in names}
             return tensors | {k: v for k, v in metadata.items() if k not in names}
     except safetensors.SafetensorError as error:
