@@ -228,9 +228,7 @@ def _check_every_entry(problem: Problem, how: How, method: Method) -> Report:
     report = summed_up(ruling, audit, crossed, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
-    if problem.is_stored:
-        return _not_named(report, problem, how)
-    return _named(report, ruling, how) if report.verdict == "wrong" else report
+    return _named(report, ruling, how) if report.verdict == "wrong" and not problem.is_stored else report
 
 
 def _cross_checked(ruling: EntryRuling, how: How, method: Method) -> CrossCheck | None:
@@ -250,15 +248,8 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
     report = summed_up(ruling, ruling.numerical.audit, None, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
-    if problem.is_stored or not how.diagnosis:
-        return _not_named(report, ruling.problem, how)
-    return _named_from_entries(report, ruling.problem, how) if report.verdict == "wrong" else report
-
-
-def _not_named(report: Report, problem: Problem, how: How) -> Report:
-    """Say, where something is wrong and the network outgrows memory, how the mistake is named."""
-    wanted = report.verdict == "wrong" and how.diagnosis and problem.is_stored
-    return replace(report, notes=(*report.notes, notes.NOT_NAMED_FROM_DISK)) if wanted else report
+    wanted = how.diagnosis and report.verdict == "wrong" and not problem.is_stored
+    return _named_from_entries(report, ruling.problem, how) if wanted else report
 
 
 def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:

@@ -101,6 +101,10 @@ def _notes(ruling: Ruling, crossed: CrossCheck | None, how: How) -> Iterator[str
     """Yield what is to be said beside the verdicts."""
     problem = ruling.problem
     yield from ruling.remarks
+    if problem.is_stored:
+        yield notes.FROM_DISK
+        if how.diagnosis and ruling.is_wrong:
+            yield notes.NOT_NAMED_FROM_DISK
     yield from problem.notes
     yield from _notes_on_kinks(problem, ruling.numerical)
     yield from _notes_on_gaps(ruling)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,8 +46,6 @@ def mapped(path: PathLike, place: Place) -> Raw:
         array = np.memmap(path, place.dtype, "r", place.start, place.shape, order)  # type: ignore[call-overload]
     except (OSError, ValueError) as error:
         raise InputError(f"it cannot be mapped into memory: {error}") from None
-    if hasattr(mmap, "MADV_SEQUENTIAL"):
-        array._mmap.madvise(mmap.MADV_SEQUENTIAL)
     return np.asarray(array)
 
 
