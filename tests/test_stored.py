@@ -25,6 +25,7 @@ from fastgrad.numerical.methods import METHODS
 from fastgrad.numerical.selection import select
 from fastgrad.reading import Description, modelfile
 from fastgrad.reading.formats import mapped
+from fastgrad.report import notes
 from fastgrad.walk import check_problem
 from fastgrad_cli.main import main
 
@@ -184,7 +185,8 @@ def test_doubles_of_single_precision_are_judged_as_such(tmp_path):
         np.save(file, np.load(file).astype(np.float32).astype(np.float64))
     usual, from_disk = (check_problem(problem, method="directional") for problem in in_memory_and_stored(folder))
     assert from_disk.verdict == usual.verdict == "right"
-    assert from_disk.notes == usual.notes != ()
+    assert usual.notes
+    assert set(from_disk.notes) == {*usual.notes, notes.FROM_DISK}
 
 
 def test_a_missing_gradient_is_not_judged(tmp_path):

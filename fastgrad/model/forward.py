@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad import machine
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, launch
 from fastgrad.kernels.records import Activation, Loss, Tables
-from fastgrad.machine import available_memory, fits
 from fastgrad.model import activations
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.product import Squared, root_product_of, squared, times
@@ -219,8 +219,8 @@ def _require_memory(problem: Problem) -> None:
     """Refuse what a small file of few parameters may ask for: its examples times its units."""
     units = sum(problem.network.widths)
     needed = TABLES * 8 * problem.samples * units
-    if not fits(needed):
-        available = available_memory()
+    if not machine.fits(needed):
+        available = machine.available_memory()
         raise InputError(
             f"{problem.samples:,} examples of {units:,} units need about {needed / 2**30:,.1f} GiB, "
             f"{available / 2**30:,.1f} GiB of memory are free; check fewer examples"
