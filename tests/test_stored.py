@@ -1,6 +1,8 @@
 """Networks that outgrow memory: read from disk tile by tile, they get the verdicts and the values that they get in memory."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from itertools import pairwise
@@ -12,12 +14,13 @@ from click.testing import CliRunner
 
 import fastgrad
 from fastgrad import InputError, machine
+from fastgrad.errors import Interrupted
 from fastgrad.judging.directional import chance_of_cancelling
 from fastgrad.model import product, stored
 from fastgrad.model.forward import base_point
 from fastgrad.model.rounding import gradient
 from fastgrad.model.stored import StoredMatrix
-from fastgrad.numerical import numerical_gradient
+from fastgrad.numerical import drawn, numerical_gradient
 from fastgrad.numerical.directional import derivative, measured
 from fastgrad.numerical.directional.signs import whole_tensor
 from fastgrad.numerical.memory import peak
@@ -177,6 +180,23 @@ def test_a_wrong_sample_says_where(tmp_path):
     assert [tensor.gradient_name for tensor in wrong] == ["dW2"]
     assert wrong[0].ratio == pytest.approx(1.5)
     assert "The mistake was not named, since the network outgrows memory" in str(report)
+
+
+def test_ctrl_c_leaves_what_was_finished(tmp_path, monkeypatch):
+    monkeypatch.setattr(drawn, "TOGETHER", 10_000)
+    _, problem = in_memory_and_stored(write(tmp_path / "model"))
+    with pytest.raises(Interrupted) as stop:
+        check_problem(problem, sample=300, progress=lambda done, total: os.kill(os.getpid(), signal.SIGINT))
+    report = stop.value.finished
+    assert report.interrupted
+    assert 0 < report.parameters_checked < 300
+    assert {tensor.verdict for tensor in report.tensors} == {"not judged"}
+
+
+def test_a_chance_of_all_but_one_is_no_power_of_ten(tmp_path):
+    _, problem = in_memory_and_stored(write(tmp_path / "model", widths=(200, 300, 100, 3)))
+    text = " ".join(str(check_problem(problem, sample=70)).split())
+    assert "The chance to miss all wrong entries of dW1 is nearly 100% if there is 1" in text
 
 
 def test_doubles_of_single_precision_are_judged_as_such(tmp_path):

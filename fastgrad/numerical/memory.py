@@ -13,7 +13,7 @@ from fastgrad.kernels.codes import GROUP, PATTERNS
 from fastgrad.machine import available_memory, fits
 from fastgrad.model.forward import TABLES
 from fastgrad.model.network import Problem
-from fastgrad.model.stored import TILE
+from fastgrad.model.stored import ALIGNED, TILE
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.directional import DIRECTIONS
 from fastgrad.numerical.directional.measured import COLUMNS
@@ -33,8 +33,7 @@ COPIES = 6
 def peak(problem: Problem, method: Method) -> int:
     """Return the bytes that a check of a stored network takes at most, Python included."""
     widths, samples = problem.network.widths, problem.samples
-    lines = max(max(pair) for pair in pairwise(widths))
-    tile = TILES * max(TILE, lines)
+    tile = TILES * max(TILE, max(widths), ALIGNED * max(widths[1:]))
     tables = (TABLES + 4) * samples * sum(widths)
     return PROCESS + 8 * (tables + tile + COPIES * _moves(problem, method))
 

@@ -158,7 +158,7 @@ def require_memory(arrays: Sequence[Sized]) -> None:
         largest = max(arrays, key=lambda array: math.prod(array.shape))
         raise InputError(
             f"its arrays need {total / 2**30:,.1f} GiB, {available / 2**30:,.1f} GiB of memory are free; the largest "
-            f"is {largest.name} {largest.shape}"
+            f"is {largest.name} {largest.shape}. A folder of .npy files would be read from disk, block by block"
         )
 
 
