@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,34 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 
+ALWAYS_THERE = 2**28
+"""Bytes that are taken without asking the system, which costs as much time as a small check."""
+_limits: list[int] = []
+"""The most memory that may be taken, where somebody said so."""
+
+
+@contextlib.contextmanager
+def limited_memory(most: int | None) -> Iterator[None]:
+    """Have no more memory than that for a while, in bytes; None for all there is."""
+    before = _limits.copy()
+    _limits[:] = before if most is None else [most]
+    try:
+        yield
+    finally:
+        _limits[:] = before
+
+
+def fits(needed: int) -> bool:
+    """Tell whether there is room for so many bytes."""
+    return (needed <= ALWAYS_THERE and not _limits) or needed <= available_memory()
+
+
 def available_memory() -> int:
     """Return how many bytes may be taken, as far as the system tells; sys.maxsize where it does not."""
+    return min([_free_memory(), *_limits])
+
+
+def _free_memory() -> int:
     with contextlib.suppress(OSError, ValueError, StopIteration):
         with open("/proc/meminfo", encoding="ascii") as stream:
             line = next(line for line in stream if line.startswith("MemAvailable:"))

@@ -29,6 +29,7 @@ from fastgrad.model.network import Problem
 from fastgrad.numerical import load_kernels
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.how import How
+from fastgrad.numerical.memory import require_room
 from fastgrad.numerical.methods import FAST, USUAL
 from fastgrad.numerical.tracking import Progress, phase
 from fastgrad.reading import Description, completed, interpret_parts, read_for_others
@@ -206,6 +207,7 @@ def check_inferred(problem: Problem, described: Description, how: How) -> Report
     from fastgrad.diagnosis.declaration import inferred
 
     require_gradient(problem)
+    problem.require_in_memory("finding out what was not said of a network")
     load_kernels(USUAL)
     with np.errstate(all="ignore"):
         found = inferred(problem, described.said())
@@ -218,6 +220,7 @@ def check_as(problem: Problem, how: How) -> Report:
     """Check the claimed gradient of a problem in the way that was chosen."""
     require_gradient(problem)
     method = how.method_for(problem)
+    require_room(problem, method)
     if method.plan is None:
         return _check_along_directions(problem, how)
     return _check_every_entry(problem, how, method)
@@ -235,7 +238,7 @@ def _check_every_entry(problem: Problem, how: How, method: Method) -> Report:
     report = summed_up(ruling, audit, crossed, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
-    return _named(report, ruling, how) if report.verdict == "wrong" else report
+    return _named(report, ruling, how) if report.verdict == "wrong" and not problem.is_stored else report
 
 
 def _cross_checked(ruling: EntryRuling, how: How, method: Method) -> CrossCheck | None:
@@ -255,7 +258,8 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
     report = summed_up(ruling, ruling.numerical.audit, None, how, note, time.perf_counter() - began)
     if report.interrupted:
         raise Interrupted(report)
-    return _named_from_entries(report, ruling.problem, how) if how.diagnosis and report.verdict == "wrong" else report
+    wanted = how.diagnosis and report.verdict == "wrong" and not problem.is_stored
+    return _named_from_entries(report, ruling.problem, how) if wanted else report
 
 
 def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:
@@ -304,4 +308,4 @@ def _loss_note(problem: Problem, base: BasePoint) -> str | None:
         return None
     from fastgrad.diagnosis.declaration import other_values
 
-    return explain_loss(problem, base, other_values(problem))
+    return explain_loss(problem, base, () if problem.is_stored else other_values(problem))

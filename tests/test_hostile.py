@@ -27,7 +27,6 @@ from hypothesis.extra import numpy as arrays_of
 import fastgrad
 from fastgrad import machine
 from fastgrad.errors import InputError
-from fastgrad.model import forward
 from fastgrad.reading import modelfile
 from fastgrad.reading.formats import npy
 from fastgrad.walk import check_problem
@@ -217,7 +216,7 @@ def test_a_bomb_of_zeros_is_refused_before_it_goes_off(path, monkeypatch):
 
 def test_examples_times_units_are_refused_before_they_are_tabulated(path, monkeypatch):
     """Files of some kilobytes that ask for gigabytes."""
-    monkeypatch.setattr(forward, "available_memory", lambda: 2**28)
+    monkeypatch.setattr(machine, "available_memory", lambda: 2**28)
     wide, many = np.ones((3000, 1)), np.ones((1, 3001))
     contents = {"W1": wide, "dW1": wide, "W2": wide.T, "dW2": wide.T, "X": many, "Y": many, "hidden": "tanh", **LINEAR}
     complaint, peak = refused(path, contents)

@@ -133,10 +133,12 @@ def _one(file: str, asked: Asked) -> BaseReport:
 
 
 def load(file: str, description: dict[str, Any], gradients: str | None = None) -> Problem:
-    """Read a file with the items of the description that were given."""
+    """Read a file with the items of the description that were given, all of it into memory."""
     from fastgrad.reading import Description, modelfile
 
-    return modelfile.load(file, Description(**description), gradients)
+    problem = modelfile.load(file, Description(**description), gradients)
+    problem.require_in_memory("this command")
+    return problem
 
 
 def require_gradients(problem: Problem, file: str) -> None:

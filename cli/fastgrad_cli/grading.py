@@ -87,6 +87,7 @@ def assignment(
         If it makes no network, or points are given for what it has not.
     """
     problem = modelfile.load(network, Description(**description))
+    problem.require_in_memory("grading")
     names = [tensor.name for tensor in problem.tensors if not tensor.frozen]
     *parts, described = modelfile.load_parts(network, Description(**description))
     return Assignment(function, tuple(parts), described.said(), points_for(names, _points(said)), seed, feedback)

@@ -17,6 +17,7 @@ from fastgrad_cli.options import (
     file_argument,
     json_option,
     loudness_options,
+    memory_option,
     method_options,
     tolerance_option,
     worker_options,
@@ -128,6 +129,7 @@ def main() -> None:
 @directions_option
 @tolerance_option
 @worker_options
+@memory_option
 @loudness_options
 @click.option("--no-diagnosis", is_flag=True, help="Do not look for the mistake that makes a gradient wrong.")
 @click.option(
@@ -245,6 +247,7 @@ def layer(
 @main.command(cls=Grouped, epilog=_examples("fastgrad info model.npz", "fastgrad info model.npz --hidden tanh --json"))
 @file_argument
 @description_options
+@memory_option
 @json_option
 def info(file: str, description: dict[str, Any], as_json: bool) -> int:
     """Show what FILE was understood to be.

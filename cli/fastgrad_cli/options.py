@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 import click
+
+from fastgrad import machine
 
 Command = Callable[..., int]
 Decorator = Callable[[Command], Command]
@@ -36,6 +39,41 @@ tolerance_option = click.option(
     metavar="K",
     help="How many times the rounding of an entry its gradient may be off; by default a derived number, stated in the report.",
 )
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+class Size(click.ParamType[int]):
+    """A size in bytes, such as 4GB or 500MiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number of bytes."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([kmgt]?i?)b?", str(value).strip().lower())
+        if found is None or found[2] not in _UNITS or not (size := int(float(found[1]) * _UNITS[found[2]])):
+            self.fail(f"expected a size such as 4GB or 500MB, found {str(value)[:60]!r}.", param, ctx)
+        return size
+
+
+def memory_option(command: Command) -> Command:
+    """Add --memory, within which a command then works."""
+
+    @functools.wraps(command)
+    def wrapper(memory: int | None, **given: Any) -> int:
+        with machine.limited_memory(memory):
+            return command(**given)
+
+    return click.option(
+        "--memory",
+        type=Size(),
+        metavar="SIZE",
+        help="Memory that may be taken, such as 4GB; by default what is free. A folder of .npy, or a .safetensors, that needs "
+        "more is read from disk, block by block.",
+    )(wrapper)
 
 
 def _names_of(table: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
@@ -289,7 +327,7 @@ class Grouped(click.Command):
 GROUPS = {
     "What the network is": set(_DESCRIPTION) - {"params", "grads", "frozen", "inputs", "labels", "bias_column", "layout"},
     "Which array is which": {"params", "grads", "frozen", "inputs", "labels", "bias_column", "layout"},
-    "How it is checked": {*_METHOD, "directions", "tolerance"},
+    "How it is checked": {*_METHOD, "directions", "tolerance", "memory"},
     "Who does the work": set(_WORKERS),
     "What is printed": {"quiet", "verbose", "as_json", "picture", "no_diagnosis", "help"},
 }

@@ -18,7 +18,7 @@ from fastgrad.kernels import codes
 from fastgrad.model.activations import parse_activation
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, growth
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import product
+from fastgrad.model.product import times
 from fastgrad.model.rounding import RoundingScale
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.methods import METHODS
@@ -39,6 +39,8 @@ LOST = math.exp(-700.0)
 """The smallest numbers, which kernels may take for zero."""
 ROWS = 2**16
 """Rows, each a sample with one parameter changed, that pass through the network at a time."""
+STORED_ROWS = 2**22
+"""The same of a network that is read from disk for each of them."""
 SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1e-8, 3e-10
 """Rough times of an activation and of a multiply-add on one core, for the choice of how many parameters to draw."""
 AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
@@ -387,7 +389,7 @@ def _forward(problem: Problem, pushed: Callable[[int, Array], Array] | None = No
         if layer == network.depth - 1 and (_loss_name(network)[0], name) in OF_LOGITS:
             name = "identity"
         W, b, below = network.W(problem.theta, layer), network.b(problem.theta, layer), a
-        z = product(below, W.T)
+        z = times(below, W)
         if b.size:
             z += b
         if pushed is not None:
@@ -415,7 +417,7 @@ def _evaluate(problem: Problem, base: BasePoint, layers: list[_Layer], layer: in
     narrow, truncation, noise = np.zeros((3, local.size))
     result = _Gradients(narrow, truncation, noise, np.ones(local.size, dtype=np.bool_))
     errors = _loss_errors(problem, base, layers[-1])
-    length = max(1, ROWS // max(network.widths[layer + 1 :]) // samples)
+    length = max(1, (STORED_ROWS if problem.is_stored else ROWS) // max(network.widths[layer + 1 :]) // samples)
     for low in range(0, local.size, length):
         parameter, sample = (grid.ravel() for grid in np.indices((min(length, local.size - low), samples)))
         rows = _Rows(parameter + low, sample)
@@ -464,7 +466,7 @@ def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sam
         z[:, np.arange(sample.size), unit] = column
         a = here.formula(z)
     for one in above[1:]:
-        z = a @ one.W.T
+        z = times(a.reshape(-1, a.shape[-1]), one.W).reshape(*a.shape[:-1], -1)
         if one.b.size:
             z += one.b
         far |= _is_far(one.kinks, z[:2], None if one.mask is None else one.mask[sample])

@@ -14,6 +14,7 @@ from fastgrad.model import activations
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.losses import LOGIT_OUTPUT
 from fastgrad.model.network import Array, Problem
+from fastgrad.model.stored import Matrix, StoredMatrix
 
 SATURATED = 1e-6
 """Largest slope, as a share of the activation's usual 1, at which a unit passes nearly nothing back."""
@@ -137,8 +138,8 @@ def _shapes(problem: Problem, _: BasePoint) -> Iterator[str]:
         yield f"As many examples as units ({problem.samples:,}) let a sum along the wrong axis fit; add an example"
 
 
-def _is_symmetric(W: Array) -> bool:
-    return bool(np.array_equal(W, W.T))
+def _is_symmetric(W: Matrix) -> bool:
+    return W.is_symmetric if isinstance(W, StoredMatrix) else bool(np.array_equal(W, W.T))
 
 
 def _outputs(problem: Problem, _: BasePoint) -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from math import ceil, comb, nan, sqrt
+from math import ceil, comb, nan, pi, sqrt
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint
 from fastgrad.model.network import Array, Network, Problem, Tensor
 from fastgrad.model.product import norm, product
 from fastgrad.model.rounding import TOLERANCE
+from fastgrad.model.stored import entries
 from fastgrad.numerical.directional import DIRECTIONS
 from fastgrad.numerical.directional.derivative import Carried, Setting, along, along_everything, prepare, with_room
 from fastgrad.numerical.directional.measured import Measured, measure, penalty_on
@@ -29,6 +30,8 @@ MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
 AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
 """Largest move of the plain passes, and what truncation may be: as a square 2⁻⁴⁰ of what moves, times a few for every layer."""
+MANY = 10_000
+"""Wrong entries from which on C(k, k/2)/2^k is √(2/πk) to 1/4k of it, which is less than is ever printed."""
 LEAST_EXCESS = 2.0**-30
 """Share of their room that moves are taken to fill at least; they do unless nothing moves."""
 
@@ -83,7 +86,11 @@ def chance_of_cancelling(wrong: int, directions: int) -> float:
     ----------
     P. Erdős, On a lemma of Littlewood and Offord, Bull. Amer. Math. Soc. 51, 1945.
     """
-    return 0.0 if wrong % 2 else float((comb(wrong, wrong // 2) / 2**wrong) ** directions)
+    if wrong % 2:
+        return 0.0
+    if wrong > MANY:
+        return float(sqrt(2.0 / (pi * wrong)) ** directions)
+    return float((comb(wrong, wrong // 2) / 2**wrong) ** directions)
 
 
 def check_directions(
@@ -240,7 +247,8 @@ def _report(setting: Setting, tensor: Tensor, region: Region, found: Measured, t
     if tensor.gradient_name is None:
         return unjudged(tensor, tolerance)
     blank = replace(unjudged(tensor, tolerance), checked=tensor.size)
-    broken = _not_finite(setting, tensor)
+    # An entry that is no number makes no number of any sum that it is in.
+    broken = () if np.isfinite(found.claimed).all() else _not_finite(setting, tensor)
     if broken:
         return _with_located(replace(blank, verdict="wrong"), broken, len(broken) == MOST_LOCATED)
     if tensor.single:
@@ -318,12 +326,11 @@ def _sensitivity(tensor: Tensor, found: Measured) -> Sensitivity | None:
 def _not_finite(setting: Setting, tensor: Tensor) -> tuple[Entry, ...]:
     """Return the first claimed entries that are no numbers."""
     assert setting.problem.claimed is not None
-    claimed = setting.problem.claimed[tensor.start : tensor.stop]
-    if np.isfinite(claimed.max()) and np.isfinite(claimed.min()):
-        return ()
-    places: list[int] = []
-    for begin in range(0, claimed.size, ROWS_OF_W):
-        places += (begin + np.flatnonzero(~np.isfinite(claimed[begin : begin + ROWS_OF_W]))).tolist()
+    claimed, places = setting.problem.claimed, list[int]()
+    for begin in range(tensor.start, tensor.stop, ROWS_OF_W):
+        run = slice(begin, min(begin + ROWS_OF_W, tensor.stop))
+        values = entries(claimed, run)
+        places += (begin - tensor.start + np.flatnonzero(~np.isfinite(values))).tolist()
         if len(places) >= MOST_LOCATED:
             break
     return tuple(_entry(setting, tensor, place) for place in places[:MOST_LOCATED])

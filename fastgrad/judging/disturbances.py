@@ -17,9 +17,10 @@ from fastgrad.judging.verdict import JUDGED, Judgement
 from fastgrad.judging.written import NATURAL, are_plain
 from fastgrad.kernels import codes
 from fastgrad.model.forward import BasePoint
-from fastgrad.model.network import Array, Problem
+from fastgrad.model.network import Array, Problem, Tensor
 from fastgrad.model.product import product
 from fastgrad.model.rounding import gradient
+from fastgrad.model.stored import runs
 from fastgrad.numerical import Numerical
 from fastgrad.report.parts import TensorReport
 
@@ -48,16 +49,26 @@ def in_single_precision(problem: Problem, judgement: Judgement | Directional) ->
         return None
     tensors = []
     for tensor, found in zip(problem.tensors, judgement.tensors, strict=True):
-        if tensor.precision == "float64" and found.verdict == "wrong" and not tensor.single:
-            claimed = problem.claimed[tensor.start : tensor.stop]
-            if (
-                claimed.any()
-                and not are_plain(claimed, problem, NATURAL)
-                and all(_is_single(claimed[low : low + JUDGED]) for low in range(0, claimed.size, JUDGED))
-            ):
-                tensor = replace(tensor, precision="float32")
+        is_off = tensor.precision == "float64" and found.verdict == "wrong" and not tensor.single
+        if is_off and _holds_single_precision(problem, tensor):
+            tensor = replace(tensor, precision="float32")
         tensors.append(tensor)
     return None if tuple(tensors) == problem.tensors else replace(problem, tensors=tuple(tensors))
+
+
+def _holds_single_precision(problem: Problem, tensor: Tensor) -> bool:
+    """Tell whether a claimed tensor is full of such numbers; of a stored one, whether each of its parts is that has any."""
+    assert problem.claimed is not None
+    found = False
+    for claimed in runs(problem.claimed, slice(tensor.start, tensor.stop)):
+        if not claimed.any():
+            continue
+        if are_plain(claimed, problem, NATURAL) or not all(
+            map(_is_single, np.array_split(claimed, claimed.size // JUDGED + 1))
+        ):
+            return False
+        found = True
+    return found
 
 
 def _is_single(values: Array) -> bool:

@@ -18,6 +18,7 @@ from fastgrad.model.conventions import describe
 from fastgrad.model.forward import coarsest_claim
 from fastgrad.model.network import Problem
 from fastgrad.model.rounding import TOLERANCE
+from fastgrad.model.stored import runs
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import exactly_kinked
@@ -101,6 +102,10 @@ def _notes(ruling: Ruling, crossed: CrossCheck | None, how: How) -> Iterator[str
     problem = ruling.problem
     yield from ruling.remarks
     yield from _notes_on_origin(ruling.numerical)
+    if problem.is_stored:
+        yield notes.FROM_DISK
+        if how.diagnosis and ruling.is_wrong:
+            yield notes.NOT_NAMED_FROM_DISK
     yield from problem.notes
     yield from _notes_on_kinks(problem, ruling.numerical)
     yield from _notes_on_gaps(ruling)
@@ -125,7 +130,8 @@ def _notes_on_origin(numerical: Numerical | Directional) -> Iterator[str]:
 
 def _notes_on_kinks(problem: Problem, numerical: Numerical | Directional) -> Iterator[str]:
     """Yield where more than one value is right."""
-    zeros = sum(int((problem.theta[place] == 0.0).sum()) for place, _, l1 in problem.network.penalties if l1)
+    penalized = [place for place, _, l1 in problem.network.penalties if l1]
+    zeros = sum(int((w == 0.0).sum()) for place in penalized for w in runs(problem.theta, place))
     if zeros:
         yield notes.zeros_in_penalty(zeros)
     near = numerical.kinked_samples

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastgrad.model.forward import BasePoint, base_point, claim_roundoff
 from fastgrad.model.network import Array, Network, Problem
+from fastgrad.model.stored import runs
 
 AGREEMENT = 1e4
 """Multiple of the rounding error of the loss within which two values are the same: libraries differ in their exp and log."""
@@ -219,10 +220,10 @@ def _penalties(problem: Problem) -> list[tuple[str, float]]:
 def _declared(problem: Problem) -> tuple[Array, Array]:
     """Return the L2 and the L1 penalty of each tensor, W1, b1, …."""
     network = problem.network
-    parts = [problem.theta[place] for place in network.tensor_slices.values()]
-    squares = np.array([0.5 * float(np.square(part).sum()) for part in parts])
-    sums = np.array([float(np.abs(part).sum()) for part in parts])
-    none = np.zeros(len(parts))
+    places = network.tensor_slices.values()
+    squares = np.array([sum(0.5 * float(np.square(w).sum()) for w in runs(problem.theta, place)) for place in places])
+    sums = np.array([sum(float(np.abs(w).sum()) for w in runs(problem.theta, place)) for place in places])
+    none = np.zeros(len(places))
     return squares * (network.l2 or none), sums * (network.l1 or none)
 
 

@@ -13,18 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad import machine
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, launch
 from fastgrad.kernels.records import Activation, Loss, Tables
-from fastgrad.machine import available_memory
 from fastgrad.model import activations
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import Squared, product, root_product_of, squared
+from fastgrad.model.product import Squared, root_product_of, squared, times
+from fastgrad.model.stored import runs
 
 TABLES = 16
 """Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
-ALWAYS_THERE = 2**28
-"""Bytes that are taken without asking the system, which costs as much time as a small check."""
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
@@ -134,7 +133,7 @@ def base_point(problem: Problem) -> BasePoint:
     scales: list[tuple[Array, Array]] = []
     for layer in range(network.depth):
         W, b = network.W(theta, layer), network.b(theta, layer)
-        z = product(values[-1], W.T)
+        z = times(values[-1], W)
         if b.size:
             z += b
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
@@ -220,7 +219,8 @@ def _require_memory(problem: Problem) -> None:
     """Refuse what a small file of few parameters may ask for: its examples times its units."""
     units = sum(problem.network.widths)
     needed = TABLES * 8 * problem.samples * units
-    if needed > ALWAYS_THERE and needed > (available := available_memory()):
+    if not machine.fits(needed):
+        available = machine.available_memory()
         raise InputError(
             f"{problem.samples:,} examples of {units:,} units need about {needed / 2**30:,.1f} GiB, "
             f"{available / 2**30:,.1f} GiB of memory are free; check fewer examples"
@@ -248,8 +248,8 @@ def penalty_value(problem: Problem) -> float:
     """Σ over the tensors of ½·l2·Σw² + l1·Σ|w|."""
     total = 0.0
     for place, l2, l1 in problem.network.penalties:
-        w = problem.theta[place]
-        total += 0.5 * l2 * float(np.square(w).sum()) + l1 * float(np.abs(w).sum())
+        for w in runs(problem.theta, place):
+            total += 0.5 * l2 * float(np.square(w).sum()) + l1 * float(np.abs(w).sum())
     return total
 
 

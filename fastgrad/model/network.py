@@ -21,6 +21,7 @@ from fastgrad.model import losses
 from fastgrad.model.activations import ACTIVATION_CODES, parse_activation
 from fastgrad.model.grain import Grain
 from fastgrad.model.losses import LOGIT_OUTPUT, OF_SOFTMAX, SMOOTHED, parse_loss
+from fastgrad.model.stored import Stored
 
 Array = npt.NDArray[np.float64]
 Offsets = npt.NDArray[np.int64]
@@ -387,7 +388,7 @@ class Problem:
     network : Network
         The description.
     theta : ndarray, shape (P,)
-        The parameters.
+        The parameters; a `stored.Stored` where they outgrow memory, as is then what is claimed.
     X : ndarray, shape (m, n_0)
         The inputs, C-contiguous.
     Y : ndarray, shape (m, n_L)
@@ -442,6 +443,19 @@ class Problem:
     def mask(self, layer: int) -> Array | None:
         """Return what multiplies the input of a layer (from 0), None where nothing is dropped; the output is never."""
         return self.masks[layer] if layer < len(self.masks) else None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the parameters outgrow memory and stay where they are."""
+        return isinstance(self.theta, Stored)
+
+    def require_in_memory(self, what: str) -> None:
+        """Raise InputError where they outgrow memory, and something needs them all."""
+        if self.is_stored:
+            raise InputError(
+                f"{what} needs all {self.network.size:,} parameters in memory, and they outgrow it; info and check, by method "
+                "directional or of a sample, read them from disk"
+            )
 
     @property
     def has_weights(self) -> bool:

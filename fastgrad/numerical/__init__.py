@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.kernels import launch
 from fastgrad.kernels.kernel import load_together
+from fastgrad.model.deferred import Deferred
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.rounding import RoundingScale, rounding_scale
+from fastgrad.model.stored import Drawn
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
+from fastgrad.numerical.directional.derivative import prepare
+from fastgrad.numerical.drawn import drawn_differences, require_few
 from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
 from fastgrad.numerical.methods import BY_ENTRY, USUAL, choose_scheme
@@ -145,7 +149,8 @@ def numerical_gradient(
     """
     how = How(method, step, scheme, sample, seed, threads=threads, progress=progress, executor=executor, store=store)
     found = difference(problem, how, select(problem, sample, how.seed) if places is None else places)
-    return replace(found, values=np.asarray(found.values))
+    made: object = found.values
+    return replace(found, values=made.whole) if isinstance(made, Deferred) else found
 
 
 def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerical:
@@ -157,6 +162,8 @@ def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerica
     if chosen.plan is None:
         raise InputError(f"method {chosen.name} gives no value for each entry; take one of {', '.join(BY_ENTRY)}")
     scheme = choose_scheme(how.scheme, chosen)
+    if problem.is_stored:
+        return _of_stored(problem, how, chosen, selected)
     with (
         np.errstate(over="ignore", under="ignore", invalid="ignore"),
         Tracker(how.progress, problem.network.size if selected is None else selected.size) as tracker,
@@ -173,8 +180,34 @@ def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerica
     return found
 
 
+def _of_stored(problem: Problem, how: How, method: Method, selected: Offsets | None) -> Numerical:
+    """Compute the differences of some parameters of a network that is read from disk."""
+    places = require_few(problem, how, method, selected)
+    with np.errstate(all="ignore"), Tracker(how.progress, places.size) as tracker:
+        setting = prepare(problem, 1, how.seed, thread_count(how.threads))
+        found = drawn_differences(setting, places, tracker, by_unit=method.makes_range)
+    values, lower, upper = (cast(Array, Drawn(places, part)) for part in (found.values, found.lower, found.upper))
+    bent = (found.lower != found.upper).any()
+    whole = Numerical(
+        values=values,
+        lower=lower if bent else None,
+        upper=upper if bent else None,
+        selected=places,
+        method=method.name,
+        step=None,
+        step_range=found.steps,
+        kinked_samples=int(setting.kinked().sum()),
+        base=setting.base,
+    )
+    if tracker.interrupted:
+        finished = places[~np.isnan(found.values)]
+        raise Interrupted(replace(whole, selected=finished)) if finished.size else KeyboardInterrupt
+    return whole
+
+
 def _base_point(problem: Problem) -> BasePoint:
     """Return the forward pass at theta, or raise InputError where it overflows."""
+    problem.require_in_memory("a numerical gradient of every entry")
     base = base_point(problem)
     if not np.isfinite(base.loss):
         raise InputError(

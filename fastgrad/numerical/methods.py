@@ -32,6 +32,8 @@ def choose_method(problem: Problem, name: str | Method, sample: int | float | st
     InputError
         If there is none of that name.
     """
+    if name == "auto" and problem.is_stored:
+        return DIRECTIONAL if sample is None else USUAL
     if name == "auto":
         share = 1.0 if sample is None else sample_size(sample, problem.network.size) / problem.network.size
         return USUAL if USUAL.count(problem, share).multiply_adds <= AFFORDABLE else FAST

@@ -294,6 +294,7 @@ def compare(
     how = How(method, None, "central", sample, seed, None, tolerance, threads, progress, diagnosis)
     described = Description.of(description, ["masks", "names"])
     problems = [interpret_parts(parameters, claim, X, Y, described, masks) for claim in (first, second)]
+    problems[0].require_in_memory("a comparison of two gradients")
     return compared(names, (problems[0], problems[1]), how)
 
 
@@ -315,4 +316,6 @@ def _uncertainty(problem: Problem, found: Differences) -> Array:
 
 
 def _problem(parameters: Parameters, X: Any, Y: Any, masks: Parameters | None, description: Items) -> Problem:
-    return interpret_parts(parameters, None, X, Y, Description.of(description, ["masks"]), masks)
+    problem = interpret_parts(parameters, None, X, Y, Description.of(description, ["masks"]), masks)
+    problem.require_in_memory("this")
+    return problem

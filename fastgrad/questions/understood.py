@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastgrad._version import SCHEMA
 from fastgrad.model.conventions import dropped_in_words, explain_loss, loss_in_words, penalties_in_words
 from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
+from fastgrad.numerical.memory import peak, seconds_to_read
 from fastgrad.numerical.methods import METHODS, estimate_check
 from fastgrad.reading.description import EXAMPLES
 from fastgrad.report.formatting import Told, counted, duration, listed, printable, significant
@@ -37,6 +38,8 @@ class Understood(Told):
         The estimated time of a check by each method.
     missing : tuple of str
         What nobody said and has to be said: "hidden", "output", "loss".
+    bytes : dict of str to int
+        Where the parameters outgrow memory: what a check by each method takes of it at most, those by entry of a sample.
     """
 
     problem: Problem
@@ -44,16 +47,21 @@ class Understood(Told):
     loss_note: str | None
     seconds: dict[str, float]
     missing: tuple[str, ...] = ()
+    bytes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     @np.errstate(all="ignore")  # a loss that overflows is one
     def of(cls, problem: Problem, missing: tuple[str, ...] = ()) -> Understood:
         """Evaluate the loss of a problem, compare it with the user's, and estimate the work."""
-        seconds = {method: estimate_check(problem, method) for method in METHODS}
+        possible = [method for method in METHODS.values() if method.step is None or not problem.is_stored]
+        whole = [method.name for method in possible if method.plan is None or not problem.is_stored]
+        reading = seconds_to_read(problem) if problem.is_stored else 0.0
+        seconds = {name: estimate_check(problem, name) + reading for name in whole}
+        needed = {method.name: peak(problem, method) for method in possible} if problem.is_stored else {}
         if missing:
-            return cls(problem, None, None, seconds, missing)
+            return cls(problem, None, None, seconds, missing, needed)
         base = base_point(problem)
-        return cls(problem, base.loss, explain_loss(problem, base), seconds)
+        return cls(problem, base.loss, explain_loss(problem, base), seconds, bytes=needed)
 
     @property
     def activations(self) -> list[str | None]:
@@ -82,6 +90,7 @@ class Understood(Told):
             "claimed_loss": self.problem.claimed_loss,
             "loss_note": self.loss_note,
             "estimated_seconds": self.seconds,
+            "peak_bytes": self.bytes,
             "missing": list(self.missing),
             "notes": list(self.problem.notes),
             "tensors": [_tensor_to_dict(tensor, network) for tensor in self.problem.tensors],
@@ -106,6 +115,8 @@ class Understood(Told):
         yield Text(f"{counted(network.size, 'parameter')}, {counted(self.problem.samples, 'example')}")
         work = ", ".join(f"{duration(seconds)} by method {method}" for method, seconds in self.seconds.items())
         yield Text(f"Estimated time of a check: {work}")
+        if self.bytes:
+            yield Text(self._memory())
         for note in self.problem.notes:
             yield Text(f"Note: {printable(note)}")
 
@@ -116,6 +127,12 @@ class Understood(Told):
         found = "; fastgrad check with --infer finds out what the gradients tell"
         judged = any(tensor.gradient_name for tensor in self.problem.tensors)
         return f"Missing: {items}. Say it, for example {example}{found if judged else ''}."
+
+    def _memory(self) -> str:
+        """Say that the parameters are read from disk, and what a check takes of memory."""
+        rows = [(name, METHODS[name].plan is None, size) for name, size in self.bytes.items()]
+        each = [f"{size / 1e9:.1f} GB by method {name}{'' if whole else ' of a sample'}" for name, whole, size in rows]
+        return f"The parameters outgrow memory and are read from disk. Peak memory of a check, at most: {listed(each)}"
 
     def _loss_value(self) -> str:
         """Say what the loss is, and what the user says it is."""

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from fastgrad.errors import InputError, quoted
+from fastgrad.machine import fits
 from fastgrad.model.deferred import LEAST_DEFERRED, Given
 from fastgrad.model.network import Array, Network, Problem, Tensor, part_of
+from fastgrad.model.stored import Stored, mapped_from
 from fastgrad.reading.arrays import Raw, precision, require_finite
 from fastgrad.reading.description import (
     COLUMNS,
@@ -174,9 +176,14 @@ def _same(first: Problem, second: Problem) -> bool:
     """Whether two readings come to the same numbers."""
     if first.network != second.network:
         return False
-    pairs = [(first.theta, second.theta), (first.X, second.X), (first.Y, second.Y)]
-    if first.claimed is not None and second.claimed is not None:
-        pairs.append((first.claimed, second.claimed))
+    pairs = [(first.X, second.X), (first.Y, second.Y)]
+    vectors: list[tuple[Any, Any]] = [(first.theta, second.theta), (first.claimed, second.claimed)]
+    for a, b in vectors:
+        if isinstance(a, Stored) and isinstance(b, Stored):
+            if not a.same(b):
+                return False
+        elif a is not None and b is not None:
+            pairs.append((a, b))
     for layer in range(first.network.depth):
         masks = (first.mask(layer), second.mask(layer))
         pairs += [(a, b) for a, b in [masks] if a is not None and b is not None]
@@ -218,11 +225,7 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
     frozen = frozenset(name for name in description.frozen or () if name)
     tensors = tuple(_tensor(role, reading, described, forward, frozen) for role in roles)
     _require_frozen(frozen, roles, tensors)
-    theta = np.empty(described.size)
-    for role, tensor in zip(roles, tensors, strict=True):
-        _copy(_oriented(tensor, role.part.array), theta[tensor.start : tensor.stop].reshape(tensor.canonical_shape))
-        require_finite(theta[tensor.start : tensor.stop], role.part.label, role.part.array)
-    claimed = _claimed(roles, tensors, described.size)
+    theta, claimed = (_copied_into_place if _fit(roles, X, Y) else _left_in_place)(roles, tensors)
     labels = read_labels(Y, reading, described, description)
     return Problem(
         network=described,
@@ -239,6 +242,26 @@ def _problem(reading: Reading, X: Data, Y: Data, description: Description, masks
         example_weights=_example_weights(description.example_weights, reading.samples),
         zero_penalties=zero_penalties(description),
     )
+
+
+def _fit(roles: Sequence[Role], X: Data, Y: Data) -> bool:
+    """Tell whether the numbers fit into memory as doubles, and as they are where they are not there yet."""
+    parts = {id(role.part): role.part for role in roles}.values()
+    given = [X.array, Y.array, *(a for part in parts for a in (part.array, part.gradient) if a is not None)]
+    if fits(sum(16 * a.size + (a.nbytes if mapped_from(a) is not None else 0) for a in given)):
+        return True
+    if not fits(16 * (X.array.size + Y.array.size)):
+        raise InputError(f"{X} and {Y} do not fit into memory: check fewer examples")
+    return False
+
+
+def _copied_into_place(roles: Sequence[Role], tensors: Sequence[Tensor]) -> tuple[Array, Array]:
+    """Return theta and the claimed gradient, nan where there is none."""
+    theta = np.empty(tensors[-1].stop)
+    for role, tensor in zip(roles, tensors, strict=True):
+        _copy(_oriented(tensor, role.part.array), theta[tensor.start : tensor.stop].reshape(tensor.canonical_shape))
+        require_finite(theta[tensor.start : tensor.stop], role.part.label, role.part.array)
+    return theta, _claimed(roles, tensors, theta.size)
 
 
 def _claimed(roles: Sequence[Role], tensors: Sequence[Tensor], size: int) -> Array:
@@ -259,6 +282,21 @@ def _copy(source: Raw, out: Array) -> None:
         return
     for low in range(0, source.shape[1], STRIP):
         out[:, low : low + STRIP] = source[:, low : low + STRIP]
+
+
+def _left_in_place(roles: Sequence[Role], tensors: Sequence[Tensor]) -> tuple[Array, Array]:
+    """Return the same without a copy; whether all weights are finite is found out where they are first read."""
+    parameters: list[Raw] = []
+    gradients: list[Raw | None] = []
+    for role, tensor in zip(roles, tensors, strict=True):
+        part, gradient = role.part, None if tensor.frozen else role.part.gradient
+        if tensor.kind == "b":
+            require_finite(np.asarray(_oriented(tensor, part.array), dtype=np.float64), part.label, part.array)
+        parameters.append(_oriented(tensor, part.array))
+        gradients.append(None if gradient is None else _oriented(tensor, _aligned(part, gradient, tensor)))
+    starts, shapes = [tensor.start for tensor in tensors], [tensor.canonical_shape for tensor in tensors]
+    theta, claimed = Stored(starts, parameters, shapes), Stored(starts, gradients, shapes)
+    return cast(Array, theta), cast(Array, claimed)
 
 
 def _forward_precision(*arrays: Raw) -> str:

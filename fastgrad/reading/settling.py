@@ -53,7 +53,7 @@ def _has_its_slope(problem: Problem) -> bool:
     """Tell whether the loss rises along the given gradient as steeply as that says."""
     from fastgrad.model.forward import base_point, coarsest_claim
 
-    claimed = problem.claimed
+    claimed = None if problem.is_stored else problem.claimed
     tolerance = SLOPE_TOLERANCE.get(coarsest_claim(problem))
     if claimed is None or tolerance is None or not np.all(np.isfinite(claimed)):
         return False

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastgrad.errors import require
+from fastgrad.errors import InputError, require
 from fastgrad.model.forward import base_point
 from fastgrad.model.grain import Grain, precision_of
 from fastgrad.model.network import Array, Problem, Tensor
@@ -26,6 +26,11 @@ def read_off(problem: Problem, rate: float | None) -> Problem:
     if rate is None:
         return problem
     require("learning_rate", rate, float, "a positive number", lambda eta: np.isfinite(eta) and eta > 0)
+    if problem.is_stored:
+        raise InputError(
+            "learning_rate: a gradient is read off a step where the parameters fit into memory, and these do not; give the "
+            "gradients themselves"
+        )
     claimed = [tensor for tensor in problem.tensors if tensor.gradient_name is not None]
     if problem.claimed is None or not _are_parameters(problem, problem.claimed, claimed, rate):
         return replace(problem, learning_rate=rate)

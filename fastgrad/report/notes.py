@@ -13,6 +13,12 @@ SINGLE_PRECISION = (
 """Said where the trailing zeros of every entry tell so."""
 NAMED_FROM_ENTRIES = "To name the mistake, every entry was held against the numerical gradient by method preactivation"
 
+FROM_DISK = "The parameters outgrow memory and were read from disk"
+NOT_NAMED_FROM_DISK = (
+    "The mistake was not named, since the network outgrows memory: to have it named, check narrower layers made by "
+    "the same code"
+)
+
 
 def interrupted(finished: int, total: int) -> str:
     """Say how far a check came before Ctrl-C."""

@@ -416,8 +416,12 @@ def _chances(drawn: list[TensorReport]) -> str:
     if not missed:
         return ""
     counts, name = max(missed, key=lambda pair: pair[0][0][1])
-    chances = [f"{100 * chance:.2g}% if there {'is' if wrong == 1 else 'are'} {wrong:,}" for wrong, chance in counts]
+    chances = [f"{_percent(chance)} if there {'is' if wrong == 1 else 'are'} {wrong:,}" for wrong, chance in counts]
     return f" The chance to miss all wrong entries of {name} is {listed(list(dict.fromkeys(chances)))}."
+
+
+def _percent(chance: float) -> str:
+    return "nearly 100%" if chance >= 0.995 else f"{100.0 * chance:.2g}%"
 
 
 def _unseen_share(tensor: TensorReport) -> float:

@@ -157,6 +157,7 @@ def understand(parameters: Any, X: Any, Y: Any, description: Description, masks:
     """
     # A file's names of gradients are of no use before there are any.
     problem, reading = read_parts(parameters, {}, X, Y, replace(description, grads=None), masks)
+    problem.require_in_memory("trying a function")
     point = Point("the given point", parameters, X, Y, masks)
     return Given(point, problem, reading, settled(description, problem, reading))
 

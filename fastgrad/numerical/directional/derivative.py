@@ -17,10 +17,11 @@ from fastgrad.kernels import codes, launch
 from fastgrad.kernels.kernel import addresses
 from fastgrad.model import outputs
 from fastgrad.model.forward import BasePoint, base_point, growth
-from fastgrad.model.network import Array, Problem
-from fastgrad.model.product import product, row_norms
+from fastgrad.model.network import Array, Offsets, Problem
+from fastgrad.model.product import row_norms, times
 from fastgrad.model.rounding import RoundingScale, rounding_scale
 from fastgrad.numerical.directional.signs import Region, Signs, sum_growth, whole_layer
+from fastgrad.numerical.finite import require_finite
 from fastgrad.numerical.kinks import Mask, loss_on_kink, on_kink, slope_range
 from fastgrad.numerical.steps import SMALL_MOVE
 
@@ -74,6 +75,7 @@ class Setting:
 def prepare(problem: Problem, directions: int, seed: int, threads: int) -> Setting:
     """Run the forward pass and tabulate what all directions share."""
     base, network = base_point(problem), problem.network
+    require_finite(problem, base)
     if not np.isfinite(base.loss):
         raise InputError(f"the loss of this network is {base.loss}: its outputs overflow, there is no gradient to check")
     every = np.arange(problem.samples)
@@ -110,13 +112,18 @@ def _room(base: BasePoint, kinks: list[Mask], loss_kinks: Mask, largest: float) 
     return room, np.minimum(largest * outputs.unit(base), 0.5 * nearest)
 
 
+Units = slice | Offsets
+
+
 class Moves(NamedTuple):
     """How some units of a layer move along k directions for a step of 1.
 
     Attributes
     ----------
-    layer, low : int
-        The layer, and the first of those units.
+    layer : int
+        The layer.
+    units : slice or ndarray of int64
+        Those units.
     values : ndarray, shape (k, m, r)
         The moves of their pre-activations.
     error : ndarray, shape (k, m)
@@ -124,7 +131,7 @@ class Moves(NamedTuple):
     """
 
     layer: int
-    low: int
+    units: Units
     values: Array
     error: Array
 
@@ -161,20 +168,20 @@ def along(setting: Setting, region: Region, directions: range, convention: int |
 
     A unit on a kink has for a slope the left one by convention 0, the right one by convention 1, their mean by None.
     """
-    return _carry(setting, first_moves(setting, region, directions), convention)
+    return carry(setting, first_moves(setting, region, directions), convention)
 
 
 def first_moves(setting: Setting, region: Region, directions: range) -> Moves:
     """Return the moves of z that a region's parameters make."""
-    samples, signs = setting.problem.samples, setting.signs
+    samples, signs, units = setting.problem.samples, setting.signs, slice(region.low, region.high)
     if region.kind == "b":
         rows = np.array([signs.of(k, region) for k in directions])
-        return Moves(region.layer, region.low, np.repeat(rows[:, None], samples, axis=1), np.zeros((len(directions), samples)))
+        return Moves(region.layer, units, np.repeat(rows[:, None], samples, axis=1), np.zeros((len(directions), samples)))
     inputs = setting.base.activations[region.layer]
     values = np.array([signs.products(k, region, inputs) for k in directions])
     unit, squares = setting.base.squares[region.layer]
     error = sum_growth(region) * unit * np.sqrt(squares[:, region.left : region.right].sum(axis=1))
-    return Moves(region.layer, region.low, values, np.tile(error, (len(directions), 1)))
+    return Moves(region.layer, units, values, np.tile(error, (len(directions), 1)))
 
 
 def along_everything(setting: Setting, direction: int) -> Carried:
@@ -196,7 +203,7 @@ def along_everything(setting: Setting, direction: int) -> Carried:
         return _pushed(setting, direction, layer, a).reshape(2, 1, setting.problem.samples, -1)
 
     first = _pushed(setting, direction, 0, base.activations[0])
-    return _carry(setting, Moves(0, 0, first[None], error[None]), None, push)
+    return carry(setting, Moves(0, slice(0, network.widths[1]), first[None], error[None]), None, push)
 
 
 def _pushed(setting: Setting, direction: int, layer: int, a: Array) -> Array:
@@ -208,7 +215,7 @@ def _pushed(setting: Setting, direction: int, layer: int, a: Array) -> Array:
     return result
 
 
-def _carry(setting: Setting, first: Moves, convention: int | None, push: Push | None = None) -> Carried:
+def carry(setting: Setting, first: Moves, convention: int | None = None, push: Push | None = None) -> Carried:
     """Carry moves to the loss, with a step for each direction; `push` gives what parameters further up add to them."""
     largest = np.abs(first.values).max(axis=(1, 2), initial=0.0)
     steps = np.exp2(np.floor(np.log2(FIRST_MOVE / np.where(largest > 0.0, largest, 1.0))))
@@ -226,30 +233,29 @@ def _climb(setting: Setting, carried: Carried, first: Moves, convention: int | N
     """Carry +h and −h to the loss once, with the steps that `carried` has."""
     network = setting.problem.network
     h = np.stack([carried.steps, -carried.steps])[:, :, None, None]
-    moves, low = h * first.values, first.low
-    high = low + moves.shape[3]
-    _note(setting, carried, first.layer, low, moves, carried.steps[:, None, None] * first.error[:, :, None])
+    moves, units = h * first.values, first.units
+    _note(setting, carried, first.layer, units, moves, carried.steps[:, None, None] * first.error[:, :, None])
     for here in range(first.layer, network.depth):
         if here > first.layer:
-            W = network.W(setting.problem.theta, here)[:, low:high]
+            W = network.W(setting.problem.theta, here)[:, units]
             norms = setting.norms[here] if W.shape[1] == network.widths[here] else row_norms(W)
             inputs = moves.reshape(-1, moves.shape[-1])
             largest = np.abs(moves[0]).max(axis=2, keepdims=True)
-            moves = product(inputs, W.T).reshape(*moves.shape[:3], -1)
+            moves = times(inputs, W).reshape(*moves.shape[:3], -1)
             if push is not None:
                 moves += h * push(here, inputs)
-            low, high = 0, network.widths[here + 1]
+            units = slice(0, network.widths[here + 1])
             rounding = growth(W.shape[1]) * (norms * largest + np.abs(moves[0]))
-            _note(setting, carried, here, low, moves, rounding)
-        moves = _activated(setting, here, low, moves, convention)
+            _note(setting, carried, here, units, moves, rounding)
+        moves = _activated(setting, here, units, moves, convention)
     relative = np.abs(moves).max(axis=(0, 3)) / setting.output_room
     np.maximum(carried.excess, relative.max(axis=1), out=carried.excess)
-    carried.parts = _loss_parts(setting, low, moves, carried.steps)
+    carried.parts = _loss_parts(setting, units, moves, carried.steps)
 
 
-def _note(setting: Setting, carried: Carried, layer: int, low: int, moves: Array, rounding: Array) -> None:
+def _note(setting: Setting, carried: Carried, layer: int, units: Units, moves: Array, rounding: Array) -> None:
     """Collect how much moves exceed their room, and √Σ δ²e²: what rounding e of the moves of z does to the derivative."""
-    delta, units = setting.scale.delta[layer], slice(low, low + moves.shape[3])
+    delta = setting.scale.delta[layer]
     relative = (np.abs(moves) / setting.room[layer][:, units]).max(axis=(0, 2, 3), initial=0.0)
     np.maximum(carried.excess, relative, out=carried.excess)
     relative_error = rounding / carried.steps[:, None, None]
@@ -257,13 +263,12 @@ def _note(setting: Setting, carried: Carried, layer: int, low: int, moves: Array
     np.hypot(carried.rounding, delta.unit * spread, out=carried.rounding)
 
 
-def _activated(setting: Setting, layer: int, low: int, moves: Array, convention: int | None) -> Array:
+def _activated(setting: Setting, layer: int, units: Units, moves: Array, convention: int | None) -> Array:
     """Turn moves of z into moves of f(z): two Taylor terms, on a kink a line.
 
     From a kink, +h and −h move along two lines; what is odd in h, all that a central difference sees of a small step, is
     their mean.
     """
-    units = slice(low, low + moves.shape[3])
     f1, f2 = (setting.base.plane(plane, layer)[:, units] for plane in (codes.SLOPE, codes.CURVATURE))
     result: Array = moves * (f1 + moves * f2)
     kinks = setting.kinks[layer][:, units]
@@ -274,12 +279,12 @@ def _activated(setting: Setting, layer: int, low: int, moves: Array, convention:
     return result
 
 
-def _loss_parts(setting: Setting, low: int, moves: Array, steps: Array) -> Array:
+def _loss_parts(setting: Setting, units: Units, moves: Array, steps: Array) -> Array:
     """Return central differences of each sample's loss, shape (m, k)."""
     tables, width = setting.base.tables, setting.base.tables.outputs.shape[2]
     samples, columns = moves.shape[2], moves.shape[0] * moves.shape[1]
     work = np.zeros((samples, width + 2, columns))
-    work[:, low : low + moves.shape[3]] = moves.reshape(columns, samples, -1).transpose(1, 2, 0)
+    work[:, units] = moves.reshape(columns, samples, -1).transpose(1, 2, 0)
     total = np.empty((samples, columns))
     bound = float(np.abs(moves).max(initial=0.0))
     near = tables.loss_code >= codes.COUPLED or (tables.outputs[codes.LOSS_KINK] <= bound).any()

@@ -17,8 +17,9 @@ from fastgrad.model.forward import UNIT_ROUNDOFF, growth
 from fastgrad.model.network import Array, Offsets
 from fastgrad.model.product import norm, squared
 from fastgrad.model.rounding import TOLERANCE, UNDERFLOW
-from fastgrad.numerical.directional.derivative import Carried, Setting, along, first_moves
-from fastgrad.numerical.directional.signs import ROWS_OF_W, Region, rows_of, sum_growth
+from fastgrad.model.stored import Matrix, StoredMatrix
+from fastgrad.numerical.directional.derivative import Carried, Moves, Setting, along, first_moves
+from fastgrad.numerical.directional.signs import ROWS_OF_W, Region, pieces_of, rows_of, sum_growth, walks
 from fastgrad.numerical.kinks import range_product
 
 COLUMNS = 256
@@ -132,8 +133,8 @@ def _penalized(setting: Setting, region: Region) -> tuple[Array, float]:
     if l2:
         sums, size = setting.signs.sums(region, rows_of(network, region, theta))
         total, error = l2 * sums, l2 * size
-    for here in region.blocks() if l1 else ():
-        total += l1 * setting.signs.sums(here, np.sign(rows_of(network, here, theta)))[0]
+    for here in walks(network, region, theta) if l1 else ():
+        total += l1 * setting.signs.sums(here, rows_of(network, here, theta), np.sign)[0]
         error = hypot(error, l1 * float(np.sqrt(here.size)))
     return total, (2.0 + sum_growth(region)) * error
 
@@ -173,9 +174,8 @@ def _rounding(setting: Setting, region: Region, size: float) -> float:
 def _weight_norm(setting: Setting, region: Region) -> float:
     """Return the norm of a region's weights."""
     total = 0.0
-    for here in region.blocks():
-        weights = rows_of(setting.problem.network, here, setting.problem.theta)
-        total = hypot(total, norm(weights if region.kind == "b" else weights[:, region.left : region.right]))
+    for weights in pieces_of(setting.problem.network, region, setting.problem.theta):
+        total = hypot(total, norm(weights))
     return total
 
 
@@ -203,7 +203,7 @@ def _with_kinks(
                 for k in np.flatnonzero(np.abs(claimed[places] - there) <= allowed[places]):
                     if states[places.start + k] == "wrong":
                         states[places.start + k] = "at a kink"
-            smallest, largest = _kink_range(setting, region, rows, first_moves(setting, region, directions).values)
+            smallest, largest = _kink_range(setting, first_moves(setting, region, directions), rows)
             rest = piece.derivative - piece.parts[rows].sum(axis=0)
             low, high = rest + smallest - zeros, rest + largest + zeros
         within = (claimed[places] >= low - allowed[places]) & (claimed[places] <= high + allowed[places])
@@ -215,21 +215,21 @@ def _with_kinks(
 
 def _zeros(setting: Setting, region: Region) -> int:
     """Tell which weights of a region are exactly 0."""
-    weights = rows_of(setting.problem.network, region, setting.problem.theta)
-    return int(np.count_nonzero((weights if region.kind == "b" else weights[:, region.left : region.right]) == 0.0))
+    pieces = pieces_of(setting.problem.network, region, setting.problem.theta)
+    return sum(int(np.count_nonzero(weights == 0.0)) for weights in pieces)
 
 
-def _kink_range(setting: Setting, region: Region, rows: Offsets, first: Array) -> tuple[Array, Array]:
+def _kink_range(setting: Setting, first: Moves, rows: Offsets) -> tuple[Array, Array]:
     """Return the range of some samples' share of the derivative when what is on a kink takes any slope between its two."""
     network = setting.problem.network
-    low, high, begin, end = first[:, rows], first[:, rows], region.low, region.high
-    for here in range(region.layer, network.depth):
-        if here > region.layer:
-            low, high = _range_up(low, high, network.W(setting.problem.theta, here)[:, begin:end])
-            begin, end = 0, network.widths[here + 1]
-        low, high = _range_of_products(low, high, tuple(side[rows, begin:end] for side in setting.slopes[here]))
+    low, high, units = first.values[:, rows], first.values[:, rows], first.units
+    for here in range(first.layer, network.depth):
+        if here > first.layer:
+            low, high = _range_up(low, high, network.W(setting.problem.theta, here)[:, units])
+            units = slice(0, network.widths[here + 1])
+        low, high = _range_of_products(low, high, tuple(side[rows][:, units] for side in setting.slopes[here]))
     sides = outputs.slope_range(setting.base, rows, setting.loss_kinks[rows])
-    low, high = _range_of_products(low, high, (sides[0][:, begin:end], sides[1][:, begin:end]))
+    low, high = _range_of_products(low, high, (sides[0][:, units], sides[1][:, units]))
     return low.sum(axis=(1, 2)), high.sum(axis=(1, 2))
 
 
@@ -239,9 +239,16 @@ def _range_of_products(low: Array, high: Array, sides: tuple[Array, ...]) -> tup
     return np.minimum.reduce(products), np.maximum.reduce(products)
 
 
-def _range_up(low: Array, high: Array, W: Array) -> tuple[Array, Array]:
+def _range_up(low: Array, high: Array, W: Matrix) -> tuple[Array, Array]:
     """Return the range of W·Δa, some rows of W at a time."""
     shape, flat_low, flat_high = low.shape[:2], low.reshape(-1, low.shape[2]), high.reshape(-1, low.shape[2])
+    if isinstance(W, StoredMatrix):
+        lowest, highest = np.zeros((2, len(flat_low), W.shape[0]))
+        for tile in W.tiles():
+            parts = range_product(flat_low[:, tile.columns], flat_high[:, tile.columns], tile.values.T)
+            for bound, part in zip((lowest, highest), parts, strict=True):
+                bound[:, tile.rows] += part
+        return lowest.reshape(*shape, -1), highest.reshape(*shape, -1)
     length = max(1, ROWS_OF_W // W.shape[1])
     blocks = [range_product(flat_low, flat_high, W[k : k + length].T) for k in range(0, len(W), length)]
     smallest, largest = (np.concatenate(part, axis=1).reshape(*shape, -1) for part in zip(*blocks, strict=True))

@@ -5,7 +5,7 @@ Called by derivative and directional. A sign is a hash of its place, never store
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -17,6 +17,7 @@ from fastgrad.kernels.codes import GROUP, GROUPS, PATTERNS, WORD
 from fastgrad.model.forward import growth
 from fastgrad.model.network import Array, Network, Tensor
 from fastgrad.model.product import SAFE_SUM, norm
+from fastgrad.model.stored import StoredMatrix, Tile, tiles
 
 SAMPLES = 32
 """Columns that tables of signed sums are made for at a time; a table holds four times its columns."""
@@ -77,6 +78,24 @@ def rows_of(network: Network, region: Region, vector: Array) -> Array:
     """Return a view of a region's rows in a vector laid out like theta, all columns; of a b, shape (rows,)."""
     whole = network.W(vector, region.layer) if region.kind == "W" else network.b(vector, region.layer)
     return whole[region.low : region.high]
+
+
+def pieces_of(network: Network, region: Region, vector: Array) -> Iterator[Array]:
+    """Walk through a region's entries of such a vector, some at a time."""
+    for here in walks(network, region, vector):
+        rows = rows_of(network, here, vector)
+        if region.kind == "b":
+            yield rows
+        else:
+            yield from (tile.values for tile in tiles(rows[:, region.left : region.right]))
+
+
+def walks(network: Network, region: Region, vector: Array) -> Iterator[Region]:
+    """Cut a region into runs of rows; a stored vector has tiles of its own."""
+    if region.kind == "W" and isinstance(network.W(vector, region.layer), StoredMatrix):
+        yield region
+    else:
+        yield from region.blocks()
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,23 +159,39 @@ class Signs:
             out[begin : begin + SAMPLES] = sums.T
         return out
 
-    def sums(self, region: Region, values: Array) -> tuple[Array, float]:
-        """Return Σ U∘values of a region along every direction, and the norm of its values, whose rows `rows_of` gives."""
+    def sums(self, region: Region, values: Array, of: Callable[[Array], Array] | None = None) -> tuple[Array, float]:
+        """Return Σ U∘values of a region along every direction, and the norm of its values, whose rows `rows_of` gives.
+
+        Of what `of` makes of the values, where it is given.
+        """
+        of = of or (lambda some: some)
         if region.kind == "b":
+            values = of(values)
             return np.array([(values * self.of(k, region)).sum() for k in range(self.keys.size)]), norm(values)
-        by_row, squares = np.empty((self.keys.size, len(values))), np.empty(len(values))
-        words = self.words(region.layer, "W")
-        at = self.counter(region.layer, "W") + region.low * words
-        threads = self._threads_for(region.size)
         # To look for a unit that no square overflows in takes two passes over all values; few need another than 1.
         unit = 1.0
         for attempt in range(2):
             if attempt:
-                unit = _power_near(values)
-            launch.signed_sums(self.keys, at, words, region.left, region.right, values, 1.0 / unit, threads, by_row, squares)
+                unit = _power_near(of(tile.values) for tile in tiles(values))
+            by_row, squares = np.zeros((self.keys.size, len(values))), np.zeros(len(values))
+            for tile in tiles(values):
+                self._add_tile(region, tile._replace(values=of(tile.values)), 1.0 / unit, by_row, squares)
             if SAFE_SUM < squares.sum() < np.inf:
                 break
         return by_row.sum(axis=1), unit * float(np.sqrt(squares.sum()))
+
+    def _add_tile(self, region: Region, tile: Tile, unit: float, by_row: Array, squares: Array) -> None:
+        """Add the signed sums of a tile's rows, and their squares; a tile of columns begins at a word of signs."""
+        words, first = self.words(region.layer, "W"), tile.columns.start
+        at = self.counter(region.layer, "W") + (region.low + tile.rows.start) * words + first // WORD
+        left, right = max(region.left - first, 0), min(region.right, tile.columns.stop) - first
+        if left >= right:
+            return
+        sums, totals = np.empty((self.keys.size, len(tile.values))), np.empty(len(tile.values))
+        values, threads = np.ascontiguousarray(tile.values), self._threads_for(region.size)
+        launch.signed_sums(self.keys, at, words, left, right, values, unit, threads, sums, totals)
+        by_row[:, tile.rows] += sums
+        squares[tile.rows] += totals
 
     def _threads_for(self, signs: int) -> int:
         """Return the threads to use for so many signs: one where they are too few to share."""
@@ -172,9 +207,9 @@ def sum_growth(region: Region) -> float:
     return growth((region.right - region.left) // 16 + 64)
 
 
-def _power_near(values: Array) -> float:
+def _power_near(pieces: Iterator[Array]) -> float:
     """Return a power of two near the largest entry, 1 where there is none or it is no number."""
-    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
+    largest = max(max(float(values.max(initial=0.0)), -float(values.min(initial=0.0))) for values in pieces)
     return float(np.exp2(np.ceil(np.log2(largest)))) if 0.0 < largest < np.inf else 1.0
 
 

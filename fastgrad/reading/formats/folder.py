@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fastgrad import machine
 from fastgrad.errors import InputError, shortened
 from fastgrad.reading.formats import lists
-from fastgrad.reading.formats.npy import Member, Raw, Sized, filled, judged, require_memory, require_names
+from fastgrad.reading.formats.mapped import placed_or_read
+from fastgrad.reading.formats.npy import Member, Raw, Sized, filled, judged, memory_of, require_names
 from fastgrad.reading.formats.opening import opened, size_of
 from fastgrad.writing import PathLike
 
@@ -24,8 +26,9 @@ def read(path: PathLike) -> dict[str, Raw]:
         raise InputError("there are no .npy files in this folder; each array is to be a file, W1.npy, b1.npy, dW1.npy, …")
     require_names([file.stem for file in files])
     members = [_member(file) for file in files]
-    require_memory([Sized(member.name, member.shape, member.size) for member in members])
-    arrays = {member.name: _filled(file, member) for file, member in zip(files, members, strict=True)}
+    sized = [Sized(member.name, member.shape, member.size) for member in members]
+    read = _filled if machine.fits(memory_of(sized)) else placed_or_read
+    arrays = {member.name: read(file, member) for file, member in zip(files, members, strict=True)}
     description = Path(path) / DESCRIPTION
     return {**arrays, **_described(description, arrays)} if description.exists() else arrays
 

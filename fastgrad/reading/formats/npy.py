@@ -153,15 +153,19 @@ def require_memory(arrays: Sequence[Sized]) -> None:
 
     Weights of examples become Python's numbers beside.
     """
-    each = {array.name: PYTHON_NUMBER if array.name in EXAMPLE_WEIGHTS else 16 for array in arrays}
-    total = sum(array.size + each[array.name] * math.prod(array.shape) for array in arrays)
-    available = machine.available_memory()
+    total, available = memory_of(arrays), machine.available_memory()
     if total > available:
         largest = max(arrays, key=lambda array: math.prod(array.shape))
         raise InputError(
             f"its arrays need {total / 2**30:,.1f} GiB, {available / 2**30:,.1f} GiB of memory are free; the largest "
-            f"is {largest.name} {largest.shape}"
+            f"is {largest.name} {largest.shape}. A folder of .npy files would be read from disk, block by block"
         )
+
+
+def memory_of(arrays: Sequence[Sized]) -> int:
+    """Return the bytes that arrays will take."""
+    each = {array.name: PYTHON_NUMBER if array.name in EXAMPLE_WEIGHTS else 16 for array in arrays}
+    return sum(array.size + each[array.name] * math.prod(array.shape) for array in arrays)
 
 
 def _header(name: str, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from fastgrad import machine
 from fastgrad.errors import InputError, shortened
-from fastgrad.reading.formats.npy import Raw, Sized, reading, require_memory, require_modest, require_names
+from fastgrad.reading.formats.mapped import is_large, mapped, tensor_places
+from fastgrad.reading.formats.npy import Raw, Sized, memory_of, reading, require_memory, require_modest, require_names
 from fastgrad.reading.formats.opening import opened
 from fastgrad.reading.formats.wanted import library
 from fastgrad.writing import PathLike
@@ -30,10 +32,13 @@ def read(path: PathLike) -> dict[str, Raw]:
             metadata = {name: np.array(text) for name, text in (file.metadata() or {}).items() if name != "format"}
             require_names([*names, *(name for name in metadata if name not in names)])
             sized = [_sized(name, file.get_slice(name)) for name in names]
-            require_memory(sized)
+            places = {} if machine.fits(memory_of(sized)) else tensor_places(path)
+            require_memory([tensor for tensor in sized if tensor.name not in places])
             for name, text in metadata.items():
                 require_modest(name, (), text.dtype)
-            return {name: _tensor(name, file) for name in names} | {k: v for k, v in metadata.items() if k not in names}
+            large = {tensor.name for tensor in sized if is_large(tensor.size) and tensor.name in places}
+            tensors = {name: mapped(path, places[name]) if name in large else _tensor(name, file) for name in names}
+            return tensors | {k: v for k, v in metadata.items() if k not in names}
     except safetensors.SafetensorError as error:
         raise InputError(f"this .safetensors file is truncated or damaged ({shortened(str(error))})") from None
 
