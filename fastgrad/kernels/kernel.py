@@ -91,23 +91,36 @@ class Kernel:
 
     def machine_code(self) -> native.Loaded:
         """Load machine code, compiled now if no earlier process left it whole."""
+        code = self._kept_code()
+        if code is None:
+            _announce()
+            with kept.alone(key(), self.file):
+                code = self._kept_code() or self._compiled()
+        return native.load(code)
+
+    def _kept_code(self) -> native.MachineCode | None:
+        """Return what an earlier process left, if it is whole."""
         found = kept.read(key(), self.file)
         code = None if found is None else native.MachineCode.from_bytes(found)
-        if code is None or not native.is_linkable(code):
-            _announce()
-            code = self._worker.machine_code()
-            if settings_hold():
-                kept.write(key(), self.file, code.to_bytes())
-        return native.load(code)
+        return code if code is not None and native.is_linkable(code) else None
+
+    def _compiled(self) -> native.MachineCode:
+        """Compile it, and keep what comes of it."""
+        code: native.MachineCode = self._worker.machine_code()
+        if settings_hold():
+            kept.write(key(), self.file, code.to_bytes())
+        return code
 
     def _through_numba(self) -> Code:
         from fastgrad.kernels.dispatch import Dispatched, without_compilation
 
         if without_compilation():
             return Interpreted(self._worker.function)
-        if not kept.has(key(), self.file + PICKLED):
-            _announce()
-        return Dispatched(self._worker, self.file + PICKLED)
+        if kept.has(key(), self.file + PICKLED):
+            return Dispatched(self._worker, self.file + PICKLED)
+        _announce()
+        with kept.alone(key(), self.file + PICKLED):
+            return Dispatched(self._worker, self.file + PICKLED)
 
 
 PICKLED = ".pickle"
