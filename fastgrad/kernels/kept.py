@@ -111,6 +111,8 @@ def alone(key: str, name: str) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
+            with suppress(OSError), _opened(key) as folder:
+                os.unlink(folder.at(f"lock.{name}"), dir_fd=folder.descriptor)
             os.close(descriptor)
 
 
