@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 LOCAL = "local"
-CONNECTING = 10.0
-"""Seconds after which a scheduler that does not answer is none."""
+CONNECTING, RETURNING = 10.0, 300.0
+"""Seconds after which a scheduler that does not answer is none, and in which one that went may come back."""
 
 
 @contextlib.contextmanager
@@ -116,9 +116,9 @@ def _connected(address: str) -> Iterator[Any]:
     """Connect to a scheduler; certificates for tls:// are those of Dask's own configuration."""
     distributed = _distributed()
     try:
-        client = distributed.Client(address, timeout=CONNECTING)
+        distributed.Client(address, timeout=CONNECTING, set_as_default=False).close()
     except (OSError, ValueError, TypeError) as error:
         reason = terminal.printable(str(error).partition("\n")[0])
         raise click.UsageError(f"--dask: no scheduler answers at {address}: {reason}") from None
-    with client:
+    with distributed.Client(address, timeout=RETURNING) as client:
         yield client
