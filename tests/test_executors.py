@@ -18,6 +18,7 @@ from fastgrad.errors import InputError, Interrupted
 from fastgrad.numerical import blocks, numerical_gradient, parameter
 from fastgrad.numerical.work import batches, executors, parcel
 from fastgrad.walk import check_problem
+from fastgrad_cli.main import main
 
 from works import KINDS, Backwards, bits, network, results
 
@@ -354,6 +355,26 @@ def test_what_is_no_executor_is_refused(given, complaint):
 def test_random_directions_are_for_this_process(pool):
     with pytest.raises(InputError, match="method directional has no blocks that others could work on: leave out executor"):
         check_problem(network(), method="directional", executor=pool)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--dask", "local:x"], "write local:4 for four processes of this machine, found local:x"),
+        (["--dask", "local:0"], "write local:4 for four processes of this machine, found local:0"),
+        (["--dask", "local:"], "write local:4 for four processes of this machine, found local:."),
+        (
+            ["--dask", "local", "--method", "directional"],
+            "--dask goes with parameter, preactivation, textbook: method directional",
+        ),
+        (["--dask", "scheduler:8786"], "--dask needs Dask: pip install 'fastgrad[dask]'"),
+    ],
+)
+def test_the_command_refuses_clusters_before_it_reads_anything(options, complaint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    ended = CliRunner().invoke(main, ["check", "not-there.npz", *options])
+    assert ended.exit_code == 2
+    assert complaint in ended.output
 
 
 @pytest.mark.extra("loky")
