@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from test_store import HOW
 
 import fastgrad
@@ -365,7 +366,7 @@ def test_random_directions_are_for_this_process(pool):
         (["--dask", "local:"], "write local:4 for four processes of this machine, found local:."),
         (
             ["--dask", "local", "--method", "directional"],
-            "--dask goes with parameter, preactivation, textbook: method directional",
+            "preactivation, textbook: method directional has no blocks",
         ),
         (["--dask", "scheduler:8786"], "--dask needs Dask: pip install 'fastgrad[dask]'"),
     ],
