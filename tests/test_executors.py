@@ -176,7 +176,7 @@ def test_a_parcel_that_was_damaged_in_the_store_is_written_anew(tmp_path, backwa
 
 
 def test_ctrl_c_keeps_what_was_finished_and_ends_the_workers(tmp_path, pool):
-    problem = network(widths=(30, 20, 5))
+    problem = network(widths=(12, 8, 3))
 
     once = [signal.SIGINT]
 
@@ -255,7 +255,7 @@ def test_what_is_always_given_back_ends_in_a_sentence():
 
 
 def test_a_worker_that_is_killed_ends_in_a_sentence_and_what_is_stored_is_kept(tmp_path):
-    problem = network(widths=(30, 20, 5))
+    problem = network(widths=(12, 8, 3))
     with ProcessPoolExecutor(1, mp_context=SPAWN) as one:
         (worker,) = [one.submit(os.getpid).result()]
 
