@@ -199,3 +199,11 @@ def test_a_scheduler_that_does_not_answer_is_told_in_words(planted, monkeypatch)
     ended = CliRunner().invoke(main, ["check", "planted.npz", "--dask", f"127.0.0.1:{free_port()}"])
     assert ended.exit_code == 2
     assert "--dask: no scheduler answers at 127.0.0.1:" in ended.output
+
+
+@pytest.mark.parametrize("address", ["nonsense", "foo://there:1"])
+def test_an_address_that_is_none_is_told_in_words_and_nothing_else(planted, address):
+    command = [sys.executable, "-m", "fastgrad_cli", "check", "planted.npz", "--dask", address]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith(f"Error: --dask: no scheduler answers at {address}: ")

@@ -7,11 +7,14 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastgrad
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
+from fastgrad.model.network import Network, Problem
+from fastgrad.numerical.blocks import work_above
 from fastgrad.reading import Description
 from fastgrad_cli import codes
 from fastgrad_cli.main import main
@@ -158,3 +161,27 @@ def test_general_texts_have_every_word_filled_in(code):
             assert word in names or word in codes._WORDS | codes._WORDS_OF.get(code, {}), f"{code}: {word}"
     told = codes.Entry(code, entry).to_dict()
     assert all("  " not in told[key] and told[key].endswith((".", "!")) for key in ("sentence", "repair", "why"))
+
+
+def test_the_table_of_what_large_networks_take_is_reckoned_as_it_says():
+    page = (DOCS / "explanation" / "speed.md").read_text(encoding="utf-8")
+    rate, examples, year, hour = 2e10, 8, 365.25 * 86400.0, 3600.0
+    unit = {"core years": year, "core hours": hour, "core minutes": 60.0}
+    rows = re.findall(r"^\| 10(⁹|¹⁰|¹¹) \| (.*) \|$", page, re.M)
+    assert [power for power, _ in rows] == ["⁹", "¹⁰", "¹¹"]
+    for exponent, (_, row) in zip((9, 10, 11), rows, strict=True):
+        width, *times = row.split(" | ")
+        n = int(width.replace(",", ""))
+        assert abs(4 * n * n / 10**exponent - 1.0) < 1e-3
+        problem = _of_four_layers(n, examples)
+        above = [work_above(problem, layer) for layer in range(4)]
+        every = 2 * examples * sum(n * (n + 1) * work for work in above) / rate
+        seconds = [every, every / (4 * n * (n + 1)) * 1e5, 2 * examples * n * sum(above) / rate, 2 * n * above[0] / rate]
+        for text, expected in zip(times, seconds, strict=False):
+            number, _, words = text.partition(" ")
+            assert float(number.replace(",", "")) * unit[words] == pytest.approx(expected, rel=0.03)
+
+
+def _of_four_layers(width, examples):
+    network = Network((width,) * 5, ("tanh",) * 3 + ("identity",), "squared_error", "mean", (True,) * 4)
+    return Problem(network, np.empty(0), np.empty((examples, 0)), np.empty(0), (), None, None)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from test_store import HOW
 
 import fastgrad
@@ -18,6 +19,7 @@ from fastgrad.errors import InputError, Interrupted
 from fastgrad.numerical import blocks, numerical_gradient, parameter
 from fastgrad.numerical.work import batches, executors, parcel
 from fastgrad.walk import check_problem
+from fastgrad_cli.main import main
 
 from works import KINDS, Backwards, bits, network, results
 
@@ -174,7 +176,7 @@ def test_a_parcel_that_was_damaged_in_the_store_is_written_anew(tmp_path, backwa
 
 
 def test_ctrl_c_keeps_what_was_finished_and_ends_the_workers(tmp_path, pool):
-    problem = network(widths=(30, 20, 5))
+    problem = network(widths=(12, 8, 3))
 
     once = [signal.SIGINT]
 
@@ -253,7 +255,7 @@ def test_what_is_always_given_back_ends_in_a_sentence():
 
 
 def test_a_worker_that_is_killed_ends_in_a_sentence_and_what_is_stored_is_kept(tmp_path):
-    problem = network(widths=(30, 20, 5))
+    problem = network(widths=(12, 8, 3))
     with ProcessPoolExecutor(1, mp_context=SPAWN) as one:
         (worker,) = [one.submit(os.getpid).result()]
 
@@ -354,6 +356,26 @@ def test_what_is_no_executor_is_refused(given, complaint):
 def test_random_directions_are_for_this_process(pool):
     with pytest.raises(InputError, match="method directional has no blocks that others could work on: leave out executor"):
         check_problem(network(), method="directional", executor=pool)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--dask", "local:x"], "write local:4 for four processes of this machine, found local:x"),
+        (["--dask", "local:0"], "write local:4 for four processes of this machine, found local:0"),
+        (["--dask", "local:"], "write local:4 for four processes of this machine, found local:."),
+        (
+            ["--dask", "local", "--method", "directional"],
+            "preactivation, textbook: method directional has no blocks",
+        ),
+        (["--dask", "scheduler:8786"], "--dask needs Dask: pip install 'fastgrad[dask]'"),
+    ],
+)
+def test_the_command_refuses_clusters_before_it_reads_anything(options, complaint, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    ended = CliRunner().invoke(main, ["check", "not-there.npz", *options])
+    assert ended.exit_code == 2
+    assert complaint in ended.output
 
 
 @pytest.mark.extra("loky")

@@ -2,6 +2,11 @@
 
 import os
 import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +43,49 @@ def test_what_is_kept_is_read_back(places):
     folders = [places[0], places[0] / "key"]
     assert [stat.S_IMODE(folder.stat().st_mode) for folder in folders] == [0o700, 0o700]
     assert stat.S_IMODE((folders[1] / "name").stat().st_mode) == 0o600
+
+
+def test_one_process_waits_while_another_makes_what_is_kept(places, monkeypatch):
+    done = []
+
+    def second():
+        with kept.alone("key", "name"):
+            done.append("second")
+
+    with kept.alone("key", "name"):
+        other = threading.Thread(target=second)
+        other.start()
+        with kept.alone("key", "another name"):
+            pass
+        time.sleep(0.1)
+        done.append("first")
+    other.join()
+    assert done == ["first", "second"]
+    monkeypatch.setattr(kept, "PATIENCE", 0.1)
+    with kept.alone("key", "name"), kept.alone("key", "name"):
+        pass  # nobody waits for ever
+
+
+COMPILING = """\
+from fastgrad.kernels.kernel import Kernel
+compiled = Kernel._compiled
+Kernel._compiled = lambda self: print("compiled", flush=True) or compiled(self)
+Kernel("probe", "probe").machine_code()
+"""
+
+
+@pytest.mark.compiled
+def test_of_many_processes_that_start_together_one_compiles(places, tmp_path):
+    command = [sys.executable, "-c", COMPILING]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    printed = [process.communicate(timeout=60)[0] for process in processes]
+    assert sorted(printed) == ["", "", "compiled\n"]
+
+
+def test_nobody_waits_where_nothing_can_be_kept(places, monkeypatch):
+    monkeypatch.setattr(kept, "_places", lambda: iter([Path("relative/fastgrad")]))
+    with pytest.raises(ZeroDivisionError), kept.alone("key", "name"):
+        raise ZeroDivisionError
 
 
 def test_another_file_under_the_name_is_as_bad_as_a_damaged_one(places):

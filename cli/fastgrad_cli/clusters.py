@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 LOCAL = "local"
-CONNECTING = 10.0
-"""Seconds after which a scheduler that does not answer is none."""
+CONNECTING, RETURNING = 10.0, 300.0
+"""Seconds after which a scheduler that does not answer is none, and in which one that went may come back."""
 
 
 @contextlib.contextmanager
@@ -45,11 +45,18 @@ def executor_at(address: str | None) -> Iterator[Executor | None]:
         yield client.get_executor()
 
 
-def require_dask(address: str | None) -> None:
-    """Raise UsageError where a cluster is asked for in words that mean none, or without Dask."""
-    if address is not None:
-        _wanted_workers(address)
-        _distributed()
+def require_dask(address: str | None, method: str) -> None:
+    """Raise UsageError where a cluster is asked for in words that mean none, for a method without blocks, or without Dask."""
+    if address is None:
+        return
+    from fastgrad.numerical.methods import BY_ENTRY
+
+    if method not in ("auto", *BY_ENTRY):
+        raise click.UsageError(
+            f"--dask goes with {', '.join(BY_ENTRY)}: method {method} has no blocks that others could work on."
+        )
+    _wanted_workers(address)
+    _distributed()
 
 
 def _wanted_workers(address: str) -> int | None:
@@ -116,9 +123,10 @@ def _connected(address: str) -> Iterator[Any]:
     """Connect to a scheduler; certificates for tls:// are those of Dask's own configuration."""
     distributed = _distributed()
     try:
-        client = distributed.Client(address, timeout=CONNECTING)
+        distributed.comm.get_address_host_port(address)  # a client that is refused for its address complains once more later
+        distributed.Client(address, timeout=CONNECTING, set_as_default=False).close()
     except (OSError, ValueError, TypeError) as error:
         reason = terminal.printable(str(error).partition("\n")[0])
         raise click.UsageError(f"--dask: no scheduler answers at {address}: {reason}") from None
-    with client:
+    with distributed.Client(address, timeout=RETURNING) as client:
         yield client

@@ -178,7 +178,7 @@ def check(
     wanted = outputs.read(forms, as_json)
     names = targets.expanded(asked.files)
     checking.require_usable(asked, names, picture)
-    clusters.require_dask(workers["dask"])
+    clusters.require_dask(workers["dask"], asked.how["method"])
     source = asked.backward.rpartition(":")[0] if asked.backward else ""
     outputs.require_writable(wanted, filter(None, (*names, asked.gradients, source)))
     draw = None if picture is None else _pencil(picture)
@@ -302,9 +302,9 @@ def gradient(
     from fastgrad_cli import clusters
     from fastgrad_cli.files import free_target, written
 
+    clusters.require_dask(workers["dask"], method["method"])
     path = free_target(file, target, force)
     problem = checking.load(file, description)
-    clusters.require_dask(workers["dask"])
     with clusters.executor_at(workers["dask"]) as executor, terminal.working() as progress:
         how = {**method, "executor": executor, "store": workers["store"]}
         result = numerical.numerical_gradient(problem, **how, progress=progress)

@@ -17,9 +17,11 @@ import hashlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +29,8 @@ CHECKED = os.name == "posix"
 """Whether there are owners and modes to look at."""
 DIGEST = 32
 """Bytes of a digest, which a file begins with."""
+PATIENCE = 120.0
+"""Seconds that a process waits for what another one compiles, a minute at most on a busy machine."""
 OWN = 2
 """Folders at the end of a path that are this user's alone."""
 FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
@@ -83,6 +87,33 @@ def write(key: str, name: str, content: bytes) -> None:
     except OSError as error:
         reason = str(error) if isinstance(error, UnfitError) else f"{error.filename or 'writing'}: {error.strerror}"
         say(f"fastgrad cannot keep what it compiled, and compiles it again in each process. {reason}; {MENDING}.")
+
+
+@contextmanager
+def alone(key: str, name: str) -> Iterator[None]:
+    """Wait while another process of this machine makes what is kept under a name, so that of many only one does.
+
+    The lock is the system's, and goes with the process that holds it. Where there is none, or nothing can be kept, nobody
+    waits, and nobody waits for longer than it could take.
+    """
+    descriptor = None
+    with suppress(OSError, ImportError):
+        lock = import_module("fcntl")
+        with _opened(key) as folder:
+            descriptor = os.open(folder.at(f"lock.{name}"), os.O_RDWR | os.O_CREAT | FILE, 0o600, dir_fd=folder.descriptor)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            with suppress(BlockingIOError):
+                lock.flock(descriptor, lock.LOCK_EX | lock.LOCK_NB)
+                break
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            with suppress(OSError), _opened(key) as folder:
+                os.unlink(folder.at(f"lock.{name}"), dir_fd=folder.descriptor)
+            os.close(descriptor)
 
 
 def _digest(name: str, content: bytes) -> bytes:

@@ -96,14 +96,25 @@ class Kernel:
 
     @cached_property
     def compiled(self) -> native.MachineCode:
-        """Machine code that an earlier process left whole, or that is compiled now."""
+        """Machine code that an earlier process left whole, or that is compiled now, by one process of this machine."""
+        code = self._kept_code()
+        if code is None:
+            with kept.alone(key(), self.file):
+                code = self._kept_code() or self._newly_compiled()
+        return code
+
+    def _kept_code(self) -> native.MachineCode | None:
+        """Return what an earlier process left, if it is whole."""
         found = kept.read(key(), self.file)
         code = None if found is None else native.MachineCode.from_bytes(found)
-        if code is None or not native.is_linkable(code):
-            with _compiling:
-                code = self._worker.machine_code()
-            if settings_hold():
-                kept.write(key(), self.file, code.to_bytes())
+        return code if code is not None and native.is_linkable(code) else None
+
+    def _newly_compiled(self) -> native.MachineCode:
+        """Compile it, and keep what comes of it."""
+        with _compiling:
+            code: native.MachineCode = self._worker.machine_code()
+        if settings_hold():
+            kept.write(key(), self.file, code.to_bytes())
         return code
 
     def _through_numba(self) -> Code:
@@ -113,7 +124,7 @@ class Kernel:
             return Interpreted(self._worker.function)
         if kept.has(key(), self.file + PICKLED):
             return Dispatched(self._worker, self.file + PICKLED)
-        with _compiling:
+        with kept.alone(key(), self.file + PICKLED), _compiling:
             return Dispatched(self._worker, self.file + PICKLED)
 
 

@@ -42,7 +42,10 @@ TRIES = 5
 
 
 class Order(NamedTuple):
-    """What a task has to know: where things lie, what is to be done, and by which process it was asked for."""
+    """What a task has to know: where things lie, what is to be done, and by which process it was asked for.
+
+    `tries` makes each attempt another call: a cluster that still has the result of the same call would not make it again.
+    """
 
     parcel: str
     flag: str
@@ -50,6 +53,7 @@ class Order(NamedTuple):
     batch: Batch
     threads: int
     asked_by: int
+    tries: int
 
 
 class Delivery(NamedTuple):
@@ -169,7 +173,7 @@ class _Counter:
 
     def __init__(self, parcel: Parcel, executor: Executor, folder: Path, flag: Path, shelf: Shelf | None, threads: int) -> None:
         self.parcel, self.executor, self.shelf = parcel, executor, shelf
-        self._order = Order(str(folder), str(flag), shelf, Batch(0, (), ()), threads, os.getpid())
+        self._order = Order(str(folder), str(flag), shelf, Batch(0, (), ()), threads, os.getpid(), 0)
         self._waiting: dict[Future[Delivery | InputError], tuple[Batch, Begun, int]] = {}
         self._back: SimpleQueue[Future[Delivery | InputError]] = SimpleQueue()
         self._sent: Any = None
@@ -182,7 +186,7 @@ class _Counter:
         """Have a batch worked on."""
         if tries > TRIES:
             raise InputError(f"the executor gave the same work back {TRIES} times without doing it")
-        order = self._order._replace(batch=batch)
+        order = self._order._replace(batch=batch, tries=tries)
         try:
             if self._sent is None:
                 future = self.executor.submit(deliver, order)
