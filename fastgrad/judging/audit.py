@@ -19,7 +19,7 @@ from fastgrad.machine import most_threads
 from fastgrad.model.activations import parse_activation
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, growth
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import times
+from fastgrad.model.product import product
 from fastgrad.model.rounding import rounding_scale
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.methods import METHODS
@@ -391,7 +391,7 @@ def _forward(problem: Problem, pushed: Callable[[int, Array], Array] | None = No
         if layer == network.depth - 1 and (_loss_name(network)[0], name) in OF_LOGITS:
             name = "identity"
         W, b, below = network.W(problem.theta, layer), network.b(problem.theta, layer), a
-        z = times(below, W)
+        z = product(below, W.T)
         if b.size:
             z += b
         if pushed is not None:
@@ -463,7 +463,7 @@ def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sam
     z[:, row, unit] = column if is_output else here.formula(column) * (1.0 if kept is None else kept)
     a = here.formula(z) if is_output else z
     for above in layers[layer + 1 :]:
-        z = times(a.reshape(-1, a.shape[-1]), above.W).reshape(*a.shape[:-1], -1)
+        z = a @ above.W.T
         if above.b.size:
             z += above.b
         mask = None if above.mask is None else above.mask[sample]
