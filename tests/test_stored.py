@@ -16,7 +16,7 @@ import fastgrad
 from fastgrad import InputError, machine
 from fastgrad.errors import Interrupted
 from fastgrad.judging.directional import chance_of_cancelling
-from fastgrad.model import product, stored
+from fastgrad.model import pieces, product, stored
 from fastgrad.model.forward import base_point
 from fastgrad.model.rounding import gradient
 from fastgrad.model.stored import StoredMatrix
@@ -246,7 +246,7 @@ def test_bits_depend_neither_on_threads_nor_on_memory(tmp_path, monkeypatch):
     folder = write(tmp_path / "model", widths=(600, 90, 700, 3))
     found = []
     for threads, memory in ((1, LITTLE), (2, LITTLE), (2, 2 * LITTLE)):
-        monkeypatch.setattr(product, "most_threads", lambda count=threads: count)
+        monkeypatch.setattr(pieces, "most_threads", lambda count=threads: count)
         with machine.limited_memory(memory):
             problem = modelfile.load(folder)
         assert problem.is_stored
@@ -279,13 +279,15 @@ def test_a_stored_matrix_is_the_matrix(turned):
     draw = np.random.default_rng(1)
     raw = draw.normal(size=(130, 170))
     matrix, flow, inputs = StoredMatrix(np.asfortranarray(raw) if turned else raw), draw.normal(size=(4, 130)), raw[:5] + 1.0
-    np.testing.assert_allclose(product.times(inputs, matrix), inputs @ raw.T, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(product.back(flow, matrix), flow @ raw, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(product.product(inputs, matrix.T), inputs @ raw.T, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(product.product(flow, matrix), flow @ raw, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(product.row_norms(matrix), np.linalg.norm(raw, axis=1))
     np.testing.assert_array_equal(matrix[:, np.array([3, 169, 3])], raw[:, [3, 169, 3]])
-    np.testing.assert_allclose(
-        product.times(inputs[:, 20:90], matrix[:, 20:90]), inputs[:, 20:90] @ raw[:, 20:90].T, atol=1e-12
-    )
+    some, cube = slice(20, 90), draw.normal(size=(3, 2, 170))
+    np.testing.assert_allclose(inputs[:, some] @ matrix[:, some].T, inputs[:, some] @ raw[:, some].T, atol=1e-12)
+    np.testing.assert_allclose(cube @ matrix.T, cube @ raw.T, atol=1e-12)
+    with pytest.raises(TypeError):
+        np.abs(matrix)  # which would take the whole of it
     for transposed, left in ((True, inputs), (False, flow)):
         found, expected = (product.root_product_of(product.squared(left), m, transposed=transposed) for m in (matrix, raw))
         np.testing.assert_allclose(found, expected, rtol=1e-13)

@@ -18,7 +18,7 @@ from fastgrad.kernels import codes
 from fastgrad.model.activations import parse_activation
 from fastgrad.model.forward import UNIT_ROUNDOFF, BasePoint, growth
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import times
+from fastgrad.model.product import product
 from fastgrad.model.rounding import RoundingScale
 from fastgrad.numerical import Numerical
 from fastgrad.numerical.methods import METHODS
@@ -389,7 +389,7 @@ def _forward(problem: Problem, pushed: Callable[[int, Array], Array] | None = No
         if layer == network.depth - 1 and (_loss_name(network)[0], name) in OF_LOGITS:
             name = "identity"
         W, b, below = network.W(problem.theta, layer), network.b(problem.theta, layer), a
-        z = times(below, W)
+        z = product(below, W.T)
         if b.size:
             z += b
         if pushed is not None:
@@ -466,7 +466,7 @@ def _pass(problem: Problem, layers: list[_Layer], layer: int, unit: Offsets, sam
         z[:, np.arange(sample.size), unit] = column
         a = here.formula(z)
     for one in above[1:]:
-        z = times(a.reshape(-1, a.shape[-1]), one.W).reshape(*a.shape[:-1], -1)
+        z = a @ one.W.T
         if one.b.size:
             z += one.b
         far |= _is_far(one.kinks, z[:2], None if one.mask is None else one.mask[sample])

@@ -19,7 +19,7 @@ from fastgrad.kernels import codes, launch
 from fastgrad.kernels.records import Activation, Loss, Tables
 from fastgrad.model import activations
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import Squared, root_product_of, squared, times
+from fastgrad.model.product import Squared, product, root_product_of, squared
 from fastgrad.model.stored import runs
 
 TABLES = 16
@@ -133,7 +133,7 @@ def base_point(problem: Problem) -> BasePoint:
     scales: list[tuple[Array, Array]] = []
     for layer in range(network.depth):
         W, b = network.W(theta, layer), network.b(theta, layer)
-        z = times(values[-1], W)
+        z = product(values[-1], W.T)
         if b.size:
             z += b
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)

@@ -5,20 +5,16 @@ BLAS threads spin for tens of milliseconds after a product they shared, on the c
 
 from __future__ import annotations
 
-from functools import partial
-from itertools import pairwise
 from math import frexp, prod, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
 from fastgrad.kernels.launch import fill_squares
-from fastgrad.machine import most_threads, run_together
 from fastgrad.model.network import Array
+from fastgrad.model.pieces import SERIAL
 from fastgrad.model.stored import Matrix, StoredMatrix
 
-SERIAL = 2**18
-"""Multiply-adds up to which OpenBLAS keeps a product on one thread (65536 times its GEMM_MULTITHREAD_THRESHOLD, 4)."""
 SMALLEST_SQUARE = 2.0**-500
 SAFE_SUM = 2.0**-800
 """A sum of squares above this has lost nothing that counts to underflow."""
@@ -26,18 +22,18 @@ SMALL = 4096
 """Numbers up to which NumPy's five passes take less time than one call of a kernel."""
 LARGE = 2**28
 """Multiply-adds from which the threads' help is worth their spinning, about 5 ms on one core."""
-INNER, MOST_LEFT = 512, 2**15
-"""Terms of a sum that a piece of a tile's product has, and most numbers on its left."""
 SQUARES = 2**21
 """Weights squared at a time, 16 MiB: the squares of a large matrix would take as much memory as it does."""
 
 
-def product(left: Array, right: Array, out: Array | None = None) -> Array:
+def product(left: Array, right: Matrix, out: Array | None = None) -> Array:
     """left @ right, into `out` where given, cut into pieces that BLAS does not share among threads unless it is large.
 
     On the 12288-5-5-1 network with 209 examples a shared product made the kernel after it take 67 ms for 44; in pieces it
     took 1.6 ms for 7.9 itself.
     """
+    if isinstance(right, StoredMatrix):
+        return left @ right
     rows, inner, columns = left.shape[0], left.shape[1], right.shape[1]
     if not SERIAL < rows * inner * columns < LARGE:
         return np.matmul(left, right, out=out)
@@ -51,47 +47,6 @@ def product(left: Array, right: Array, out: Array | None = None) -> Array:
         for low in range(0, columns, length):
             np.matmul(left, right[:, low : low + length], out=result[:, low : low + length])
     return result
-
-
-def times(inputs: Array, matrix: Matrix) -> Array:
-    """Return inputs @ matrixᵀ, of a matrix in memory or of a stored one, shape (c, n_out)."""
-    if not isinstance(matrix, StoredMatrix):
-        return product(inputs, matrix.T)
-    result = np.zeros((len(inputs), matrix.shape[0]))
-    for tile in matrix.tiles():
-        _add_product(inputs[:, tile.columns], tile.values.T, result[:, tile.rows])
-    return result
-
-
-def back(flow: Array, matrix: Matrix) -> Array:
-    """Return flow @ matrix, likewise, shape (c, n_in)."""
-    if not isinstance(matrix, StoredMatrix):
-        return product(flow, matrix)
-    result = np.zeros((len(flow), matrix.shape[1]))
-    for tile in matrix.tiles():
-        _add_product(flow[:, tile.rows], tile.values, result[:, tile.columns])
-    return result
-
-
-def _add_product(left: Array, right: Array, out: Array) -> None:
-    """Add left @ right in pieces that BLAS does not share among its threads; the pieces are, and follow from the shapes alone.
-
-    Between two tiles BLAS's threads go to sleep, and on a machine that is busy they wait for each other for longer than the
-    product takes: 64 × 12000 by 12000 × 349 took 23 ms, after a tile was read up to 200; in pieces 40 whatever was before.
-    """
-    inner = min(INNER, max(MOST_LEFT // len(left), 1))
-    parts = [np.ascontiguousarray(left[:, k : k + inner]) for k in range(0, left.shape[1], inner)]
-    width, columns = max(1, SERIAL // (len(left) * inner)), right.shape[1]
-    pieces, threads = -(-columns // width), most_threads()
-
-    def some(first: int, last: int) -> None:
-        for number, part in enumerate(parts):
-            rows = slice(number * inner, (number + 1) * inner)
-            for low in range(first * width, min(last * width, columns), width):
-                out[:, low : low + width] += part @ right[rows, low : low + width]
-
-    bounds = [pieces * k // threads for k in range(threads + 1)]
-    run_together([partial(some, *pair) for pair in pairwise(bounds)])
 
 
 class Squared(NamedTuple):

@@ -15,7 +15,7 @@ from fastgrad.kernels import codes
 from fastgrad.model.forward import BasePoint, growth
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.model.outputs import slope_error
-from fastgrad.model.product import Squared, back, product, root_product, root_product_of, scaled, squared
+from fastgrad.model.product import Squared, product, root_product, root_product_of, scaled, squared
 
 TOLERANCE = 32.0
 """Multiple of u·R that a right gradient may be off. R is the typical size of what rounding does to the usual backward pass:
@@ -182,7 +182,7 @@ def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
         deltas.append(squared(delta))
         if layer:
             W = network.W(problem.theta, layer)
-            flow = back(delta, W)
+            flow = product(delta, W)
             spread = squared(np.hypot(error, growth(W.shape[0]) * delta))
             error = np.hypot(root_product_of(spread, W), growth(W.shape[0]) * flow)
     return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(deltas)))

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError, shortened
+from fastgrad.model.pieces import add_product
 
 Array = npt.NDArray[np.float64]
 Offsets = npt.NDArray[np.int64]
@@ -42,8 +43,24 @@ class StoredMatrix:
         self.shape: tuple[int, int] = (int(raw.shape[0]), int(raw.shape[1]))
         self.size = self.shape[0] * self.shape[1]
 
+    __array_ufunc__ = None
+    """NumPy leaves products to this class, and refuses everything else that would take the whole matrix."""
+
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def T(self) -> StoredMatrix:
+        """The same, transposed."""
+        return StoredMatrix(self.raw.T)
+
+    def __rmatmul__(self, left: Array) -> Array:
+        """Return left @ matrix, shape (…, columns), tile by tile."""
+        flat = left.reshape(-1, left.shape[-1])
+        result = np.zeros((len(flat), self.shape[1]))
+        for tile in self.tiles():
+            add_product(flat[:, tile.rows], tile.values, result[:, tile.columns])
+        return result.reshape(*left.shape[:-1], -1)
 
     def reshape(self, *shape: int) -> StoredMatrix:
         """Return itself, which has this shape already."""

@@ -24,8 +24,6 @@ TOGETHER = 2**23
 """Moves of a layer that are carried at a time, 64 MiB; they are read, multiplied and written a few times over."""
 MOST_DRAWN = 2**20
 """Parameters of a sample: each of them costs a share of a walk through all layers above its own."""
-
-
 Flow = tuple[Offsets, Array, Array]
 """Some samples, and the smallest and the largest dZ of a layer that they may have, shape (len(rows), n_l) each."""
 
@@ -44,7 +42,7 @@ def require_few(problem: Problem, how: How, method: Method, selected: Offsets | 
     outgrown = "the parameters outgrow memory and are read from disk"
     if how.step is not None or method.step is not None:
         raise InputError(
-            f"{outgrown}: every perturbation has a step of its own then; leave out step and method textbook, or raise memory"
+            f"{outgrown}, where every perturbation has a step of its own: leave out step and method textbook, or allow more memory"
         )
     if selected is None:
         raise InputError(
@@ -91,21 +89,17 @@ def _some(
     here: slice,
 ) -> Array:
     """Fill in the differences of some parameters of one tensor, and return their steps."""
-    n_in = tensor.canonical_shape[1] if tensor.kind == "W" else 1
-    unit, source = np.divmod(local, n_in)
-    inputs = setting.base.activations[tensor.layer][:, source] if tensor.kind == "W" else np.ones((1, local.size))
-    inputs = np.broadcast_to(inputs, (setting.problem.samples, local.size))
+    unit, source = np.divmod(local, tensor.canonical_shape[1] if tensor.kind == "W" else 1)
+    inputs = np.ones((setting.problem.samples, local.size))
+    if tensor.kind == "W":
+        inputs = setting.base.activations[tensor.layer][:, source]
     units, which = np.unique(unit, return_inverse=True)
-    if by_unit:  # of each unit once; dW and db follow, z being linear in both
-        moved, factors, mover = np.ones((inputs.shape[0], units.size)), inputs, which
-        which = np.arange(units.size)
+    if by_unit:  # each unit once, by the same in all samples; dW and db follow, z being linear in both
+        carried = carry(setting, _moves(tensor.layer, units, np.arange(units.size), np.ones((len(inputs), units.size))))
+        shares = carried.parts[:, which] * inputs
     else:
-        moved, factors, mover = inputs, np.ones_like(inputs), np.arange(local.size)
-    first = np.zeros((moved.shape[1], moved.shape[0], units.size))
-    first[np.arange(moved.shape[1]), :, which] = moved.T
-    moves = Moves(tensor.layer, units, first, np.zeros(first.shape[:2]))
-    carried = carry(setting, moves)
-    shares = carried.parts[:, mover] * factors
+        carried = carry(setting, _moves(tensor.layer, units, which, inputs))
+        shares = carried.parts
     found.values[here] = found.lower[here] = found.upper[here] = shares.sum(axis=0)
     if tensor.layer in ranges:
         rows, low, high = ranges[tensor.layer]
@@ -114,6 +108,14 @@ def _some(
         np.fmin(rest + sides.min(axis=0).sum(axis=0), found.values[here], out=found.lower[here])
         np.fmax(rest + sides.max(axis=0).sum(axis=0), found.values[here], out=found.upper[here])
     return carried.steps
+
+
+def _moves(layer: int, units: Offsets, which: Offsets, moved: Array) -> Moves:
+    """Return the moves of units of which each perturbation moves one, by so much in each sample, shape (m, k)."""
+    samples, count = moved.shape
+    values = np.zeros((count, samples, units.size))
+    values[np.arange(count), :, which] = moved.T
+    return Moves(layer, units, values, np.zeros((count, samples)))
 
 
 def _kinked_flows(setting: Setting) -> dict[int, Flow]:

@@ -18,7 +18,7 @@ from fastgrad.kernels.kernel import addresses
 from fastgrad.model import outputs
 from fastgrad.model.forward import BasePoint, base_point, growth
 from fastgrad.model.network import Array, Offsets, Problem
-from fastgrad.model.product import row_norms, times
+from fastgrad.model.product import product, row_norms
 from fastgrad.model.rounding import RoundingScale, rounding_scale
 from fastgrad.numerical.directional.signs import Region, Signs, sum_growth, whole_layer
 from fastgrad.numerical.finite import require_finite
@@ -241,7 +241,7 @@ def _climb(setting: Setting, carried: Carried, first: Moves, convention: int | N
             norms = setting.norms[here] if W.shape[1] == network.widths[here] else row_norms(W)
             inputs = moves.reshape(-1, moves.shape[-1])
             largest = np.abs(moves[0]).max(axis=2, keepdims=True)
-            moves = times(inputs, W).reshape(*moves.shape[:3], -1)
+            moves = product(inputs, W.T).reshape(*moves.shape[:3], -1)
             if push is not None:
                 moves += h * push(here, inputs)
             units = slice(0, network.widths[here + 1])
