@@ -41,7 +41,7 @@ class PreactivationPlan:
     def _work(self, layer: int) -> float:
         """Return the multiply-adds of one sample."""
         width, bounds = self.task.problem.network.widths[layer + 1], self._steps[layer][1]
-        return 2.0 * work_above(self.task.problem, layer) * width * cost(bounds[layer:])
+        return work_above(self.task.problem, layer) * width * cost(bounds[layer:])
 
     def blocks(self) -> Iterator[Block]:
         """Yield runs of samples."""
@@ -75,7 +75,8 @@ class PreactivationPlan:
     def gradient(self, room: Array) -> Array:
         """Return dW = dZᵀ·a and db = Σ_s dZ, which are exact."""
         network = self.task.problem.network
-        values = np.full(network.size, np.nan)
+        # Every number of it is filled in; to fill it twice takes twice the time of the memory, which a large network waits for.
+        values = np.empty(network.size) if self.task.selected is None else np.full(network.size, np.nan)
         for layer in range(network.depth):
             place = self.task.place_of(layer)
             if self.task.selected is None:
