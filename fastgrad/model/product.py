@@ -107,7 +107,7 @@ def row_norms(matrix: Array) -> Array:
 
 
 def largest_rows(matrix: Array) -> tuple[float, float]:
-    """Return the largest size of an entry, and the largest sum of the sizes of a row's; some rows at a time, which stay in cache."""
+    """Return the largest size of an entry, and the largest sum of a row of them; some rows at a time, which stay in cache."""
     length = max(1, CACHED // matrix.shape[1])
     sizes, entry, total = np.empty((min(length, len(matrix)), matrix.shape[1])), 0.0, 0.0
     for low in range(0, len(matrix), length):
