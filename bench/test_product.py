@@ -109,7 +109,7 @@ def run(which: int, times: int, theta: Any, memory: Any, active: Any, n_in: int,
     low = first_line(memory)
     work = memory[low:]
     tile = Tile(work[:ROW], work[:ROW], work, active, np.uint64(ROW), ROW // 2)
-    weights, none = Weights(theta, 0, n_in), Terms(theta, 0)
+    weights, none = Weights(theta, 0, n_in, 0), Terms(theta, 0)
     for _ in range(times):
         if which == 0:
             multiply(weights, tile, none, 0, n_in, n_in, n_out)

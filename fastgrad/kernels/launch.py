@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.kernels.codes import SPACING, SUMS, TILE, WIDTH, WORD
+from fastgrad.kernels.codes import FEW_OUTPUTS, SPACING, SUMS, TILE, WIDTH, WORD
 from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel
 from fastgrad.kernels.records import (
     Examples,
@@ -122,7 +122,7 @@ def preactivation_differences(
 
     def prepare(piece: int, pieces: int) -> Call:
         changeable, changed = np.empty(values.shape[1], dtype=np.int64), np.empty(TILE, dtype=np.int64)
-        room = PreactivationRoom(*_rows_and_units(rows, SUMS), changeable, changed)
+        room = PreactivationRoom(*_rows_and_units(rows, FEW_OUTPUTS), changeable, changed)
         return preactivation_tiles.prepare(tables, plan, room, piece, pieces, values)
 
     share_out(threads, prepare)

@@ -41,7 +41,7 @@ from fastgrad.kernels.codes import (
 )
 from fastgrad.kernels.compile import call, helper, outlined, wide_vectors, worker
 from fastgrad.kernels.records import Here, Loss, Moves, Terms, Tile, Weights
-from fastgrad.kernels.rows import COLUMNS, DEPTH, STRIDE, expand, first_line, multiply, multiply_some
+from fastgrad.kernels.rows import COLUMNS, DEPTH, SHALLOW, STRIDE, expand, first_line, multiply, multiply_some
 
 ONE, HALF = np.uint64(1), np.uint64(TILE)
 
@@ -226,7 +226,7 @@ def climb(tables, here, bounds, tile, terms, source, n_below):
     for above in range(here.layer + 1, last + 1):
         place = Here(above, s, bounds[above])
         n_here = list_active(tables, place, tile.active, target)
-        weights = Weights(tables.theta, layers[START, above], layers[WIDTH, above])
+        weights = Weights(tables.theta, layers[START, above], layers[WIDTH, above], 0)
         to_make = Terms(terms.numbers, terms.size if above == here.layer + 1 else 0)
         multiply(weights, tile, to_make, source, n_below, target, n_here)
         activate(tables, place, tile, target, n_here)
@@ -429,8 +429,8 @@ def preactivation_tiles(tables, plan, room, begin, stride, values):
         low = number % groups * together
         count = min(together, plan.samples.size - low)
         if together > 1:
-            changed = list_run(room.changed, number // groups * TILE, values.shape[1])
-            move_several(tables, plan, room, low, count, changed, values)
+            n_changed = list_run(room.changed, number // groups * TILE, values.shape[1])
+            move_several(tables, plan, room, low, count, n_changed, values)
         else:
             move_one(tables, plan, room, low, number // groups, values)
 
@@ -443,7 +443,8 @@ def samples_together(tables, layer):
     """
     last = tables.layers.shape[1] - 2
     outputs = tables.layers[WIDTH, last + 1]
-    return SUMS // outputs if layer == last - 2 and outputs <= FEW_OUTPUTS else 1
+    few = layer == last - 2 and outputs <= FEW_OUTPUTS and columns_to_carry(tables) < COLUMNS
+    return SUMS // outputs if few else 1
 
 
 @helper
@@ -490,27 +491,73 @@ def move_one(tables, plan, room, which, tile_number, values):
 
 @outlined
 def move_several(tables, plan, room, which, count, n_changed, values):
-    """Do the tile of some units of some samples, two layers below the outputs: the weights above are read once for all."""
-    layer, changed, rows = plan.layer, room.changed, room.active.size // 2
+    """Do the tile of some units of some samples, two layers below the outputs: the weights above are read once for all.
+
+    Of an output's moves Σ_r W[k, r]·f′_r·(W[r, c]·move_c) the first two factors are multiplied for each sample, W[r, c] is
+    the same for all, and move_c is left to the end.
+    """
+    layer, rows, outputs = plan.layer, room.active.size // 2, tables.layers[WIDTH, plan.layer + 3]
     first, total, work = rows_of(room.memory)
-    columns, outputs = columns_to_carry(tables), tables.layers[WIDTH, layer + 3]
+    tile = Tile(first, total, work, room.active, columns_to_carry(tables), n_changed)
+    weighed = Weights(work, 2 * rows * SPACING, SPACING, 1)
     for g in range(count):
-        s, at = plan.samples[which + g], (2 * rows + g) * SPACING
-        list_active(tables, Here(layer + 2, s, plan.bounds[layer + 2]), room.active, g * outputs)
-        perturb_units(tables, Here(layer, s, plan.bounds[layer]), plan.step, changed, n_changed, work[at : at + ROW])
-    for low in range(0, tables.layers[WIDTH, layer + 2], DEPTH):
+        list_active(tables, Here(layer + 2, plan.samples[which + g], 0.0), room.active, g * outputs)
+    for low in range(0, tables.layers[WIDTH, layer + 2], SHALLOW):
+        high = min(low + SHALLOW, tables.layers[WIDTH, layer + 2])
+        copy_weights(tables, layer + 1, low, high, room.changed[0], tile, rows)
         for g in range(count):
-            above, at = Here(layer + 1, plan.samples[which + g], plan.bounds[layer + 1]), (2 * rows + g) * SPACING
-            tile = Tile(work[at : at + ROW], total, work, room.active, columns, n_changed)
-            enter_and_multiply(tables, above, tile, low, g * outputs, outputs, changed)
+            inputs = weigh(tables, Here(layer + 1, plan.samples[which + g], 0.0), low, high, tile, weighed)
+            multiply_some(weighed, tile, Terms(first, 0), low, rows, rows, inputs, g * outputs, g * outputs, outputs)
     for g in range(count):
         s = plan.samples[which + g]
-        tile = Tile(first, total, work, room.active, columns, n_changed)
+        perturb_units(tables, Here(layer, s, plan.bounds[layer]), plan.step, room.changed, n_changed, first)
         clear(total)
+        scale(tile, g * outputs, outputs)
         activate(tables, Here(layer + 2, s, plan.bounds[layer + 2]), tile, g * outputs, outputs)
         add_loss(tables, Here(layer + 2, s, plan.bounds[layer + 3]), tile, g * outputs, rows)
         complete(tables, tile)
-        quotients(plan, which + g, changed, tile, values)
+        quotients(plan, which + g, room.changed, tile, values)
+
+
+@outlined
+def copy_weights(tables, layer, low, high, left, tile, target):
+    """Copy some columns, from number `left` on, of the rows low to high − 1 of a W, and fill them up with zeros."""
+    wide_vectors()
+    used, theta, work = np.uint64(tile.used), tables.theta, tile.work
+    for r in range(low, high):
+        at = np.uint64(target + r - low) * STRIDE
+        begin = np.uint64(tables.layers[START, layer] + r * tables.layers[WIDTH, layer] + left)
+        for c in range(used):
+            work[at + c] = theta[begin + c]
+        for c in range(used, HALF):
+            work[at + c] = 0.0
+
+
+@outlined
+def weigh(tables, here, low, high, tile, weighed):
+    """Multiply the weights above the units low to high − 1 of a layer by their f′; list and count those that pass moves on."""
+    wide_vectors()
+    layers, units, s, count = tables.layers, tables.units, here.sample, 0
+    u, listed = layers[UNIT, here.layer] + low, tile.active.size // 2
+    for k in range(layers[WIDTH, here.layer + 2]):
+        begin = np.uint64(layers[START, here.layer + 1] + k * layers[WIDTH, here.layer + 1] + low)
+        at = np.uint64(weighed.start + k * weighed.columns)
+        for r in range(np.uint64(high - low)):
+            tile.work[at + r] = tables.theta[begin + r] * units[SLOPE, s, np.uint64(u) + r]
+    for r in range(high - low):
+        tile.active[listed + count] = r
+        count += units[SLOPE, s, u + r] != 0.0
+    return count
+
+
+@helper
+def scale(tile, target, count):
+    """Multiply rows, column by column, by the moves of the changed units."""
+    wide_vectors()
+    for r in range(target, target + count):
+        at = np.uint64(r) * STRIDE
+        for c in range(HALF):
+            tile.work[at + c] *= tile.first[c]
 
 
 @helper
@@ -520,7 +567,7 @@ def enter_and_multiply(tables, here, tile, low, target, n_above, changed):
     end = min(low + DEPTH, layers[WIDTH, here.layer + 1])
     count = list_between(tables, here, low, end, tile.active, source)
     enter_units(tables, here, tile, source, count, changed, tile.used)
-    weights = Weights(tables.theta, layers[START, here.layer + 1], layers[WIDTH, here.layer + 1])
+    weights = Weights(tables.theta, layers[START, here.layer + 1], layers[WIDTH, here.layer + 1], 0)
     multiply_some(weights, tile, Terms(tile.first, 0), low, source, source, count, target, target, n_above)
 
 

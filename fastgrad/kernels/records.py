@@ -124,11 +124,16 @@ class Terms(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """A matrix in theta: its first index there, and its columns."""
+    """A matrix in theta, or another vector: its first index there, and its columns.
+
+    The rows that it is multiplied with lie one after the other, in the order of the list of their units, or, where `spread`
+    is 1, as far from each other as their units are.
+    """
 
     theta: Vector
     start: Count
     columns: Count
+    spread: Count
 
 
 class Parameters(NamedTuple):

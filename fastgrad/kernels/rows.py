@@ -25,6 +25,8 @@ from fastgrad.kernels.compile import apart, helper, outlined
 COLUMNS, STRIDE = np.uint64(ROW), np.uint64(SPACING)
 DEPTH = 128
 """Rows of the inner index of a product at a time: a panel's columns of them stay in the first cache."""
+SHALLOW = 64
+"""The same where a second row of blocks needs them at once."""
 
 
 def _registers() -> tuple[int, int]:
@@ -103,7 +105,8 @@ def add_products_plainly(rows, width, begin, weights, tile, outputs, inputs, cou
         for c in range(np.uint64(width if begin == 0 else 0)):
             tile.work[to + c] = 0.0
         for k in range(count):
-            x, at = weights.theta[w + tile.active[inputs + k]], np.uint64(here + k * SPACING)
+            unit = tile.active[inputs + k]
+            x, at = weights.theta[w + unit], np.uint64(here + (unit if weights.spread else k) * SPACING)
             for c in range(np.uint64(width)):
                 tile.work[to + c] += x * tile.work[at + c]
 
@@ -118,7 +121,7 @@ def _add_products(
         rows, width, begin, weights, _, outputs, inputs, count, here, there = values
         arrays = ((3, "theta"), (4, "work"), (4, "active"))
         theta, work, active = (_data(context, builder, signature.args[k], values[k], name) for k, name in arrays)
-        start, n_columns = builder.extract_value(weights, 1), builder.extract_value(weights, 2)
+        start, n_columns, spread = (builder.extract_value(weights, part) for part in (1, 2, 3))
         integer = rows.type
         for number, columns in ((1, WIDE), *((number, PANEL) for number in range(1, BLOCK + 1))):
             of_rows, of_columns = (builder.icmp_signed("==", a, integer(b)) for a, b in ((rows, number), (width, columns)))
@@ -129,7 +132,7 @@ def _add_products(
                     places.append(builder.gep(theta, [builder.add(start, builder.mul(unit, n_columns))]))
                     targets.append(builder.gep(work, [builder.add(there, integer(r * SPACING))]))
                 listed, source = builder.gep(active, [inputs]), builder.gep(work, [here])
-                _sum_products(builder, columns, begin, places, listed, count, source, targets)
+                _sum_products(builder, columns, begin, spread, places, listed, count, source, targets)
         return context.get_dummy_value()
 
     return types.none(whole, whole, whole, weights, tile, whole, whole, whole, whole, whole), generate
@@ -172,12 +175,13 @@ def _expand_panel(typing_context: Any, count: Any, terms: Any, begin: Any, tile:
 
 
 def _sum_products(
-    builder: Any, columns: int, begin: Any, weights: list[Any], listed: Any, count: Any, source: Any, targets: list[Any]
-) -> None:
+    builder: Any, columns: int, begin: Any, spread: Any, weights: list[Any], listed: Any, count: Any, source: Any,
+    targets: list[Any],
+) -> None:  # fmt: skip
     """Write the code of the sums of some columns and rows, kept in registers, that begin with 0 if `begin` is 0."""
     vector, integer = ir.VectorType(ir.DoubleType(), LANES), begin.type
     sums = [[cgutils.alloca_once(builder, vector) for _ in range(columns // LANES)] for _ in targets]
-
+    scattered = builder.icmp_signed("!=", spread, integer(0))
     with builder.if_else(builder.icmp_signed("==", begin, integer(0))) as (fresh, continued):
         with fresh:
             for total in (total for row in sums for total in row):
@@ -188,9 +192,10 @@ def _sum_products(
                     builder.store(builder.load(place, align=8), total)
     with cgutils.for_range(builder, count) as loop:
         unit = builder.load(builder.gep(listed, [loop.index]))
+        row = builder.select(scattered, unit, loop.index)
         moves = [
             builder.load(place, align=8)
-            for place in _places(builder, builder.gep(source, [builder.mul(loop.index, integer(SPACING))]), columns)
+            for place in _places(builder, builder.gep(source, [builder.mul(row, integer(SPACING))]), columns)
         ]
         for weight, row in zip(weights, sums, strict=True):
             w = _repeated(builder, builder.load(builder.gep(weight, [unit])), vector)

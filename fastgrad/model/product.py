@@ -22,6 +22,8 @@ SMALL = 4096
 """Numbers up to which NumPy's five passes take less time than one call of a kernel."""
 LARGE = 2**28
 """Multiply-adds from which the threads' help is worth their spinning, about 5 ms on one core."""
+CACHED = 2**16
+"""Numbers that stay in the second cache."""
 SQUARES = 2**21
 """Weights squared at a time, 16 MiB: the squares of a large matrix would take as much memory as it does."""
 
@@ -109,6 +111,16 @@ def row_norms(matrix: Matrix) -> Array:
     unit, squares = squared(matrix)
     result: Array = unit * np.sqrt(squares.sum(axis=1))
     return result
+
+
+def largest_rows(matrix: Array) -> tuple[float, float]:
+    """Return the largest size of an entry, and the largest sum of a row of them; some rows at a time, which stay in cache."""
+    length = max(1, CACHED // matrix.shape[1])
+    sizes, entry, total = np.empty((min(length, len(matrix)), matrix.shape[1])), 0.0, 0.0
+    for low in range(0, len(matrix), length):
+        block = np.abs(matrix[low : low + length], out=sizes[: len(matrix) - low])
+        entry, total = max(entry, float(block.max())), max(total, float(block.sum(axis=1).max()))
+    return entry, total
 
 
 def root_product(left: Squared, right: Squared) -> Array:

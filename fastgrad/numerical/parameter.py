@@ -55,7 +55,7 @@ class ParameterPlan:
     def _work(self, layer: int) -> float:
         """Return the multiply-adds of one parameter."""
         bounds = self.chosen[layer][1]
-        return 2.0 * work_above(self.task.problem, layer) * self.task.problem.samples * cost(bounds[layer:])
+        return work_above(self.task.problem, layer) * self.task.problem.samples * cost(bounds[layer:])
 
     def blocks(self) -> Iterator[Block]:
         """Yield runs of tiles."""

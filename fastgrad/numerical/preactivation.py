@@ -46,7 +46,7 @@ class PreactivationPlan:
     def _work(self, layer: int) -> float:
         """Return the multiply-adds of one sample."""
         width, bounds = self.task.problem.network.widths[layer + 1], self.chosen[layer][1]
-        return 2.0 * work_above(self.task.problem, layer) * width * cost(bounds[layer:])
+        return work_above(self.task.problem, layer) * width * cost(bounds[layer:])
 
     def blocks(self) -> Iterator[Block]:
         """Yield runs of samples, from the last layer down, as the range on kinks is carried."""
@@ -89,7 +89,8 @@ class PreactivationPlan:
         flows = [self.flow(layer, room) for layer in range(network.depth)]
         if self._may_wait and not any(np.isnan(dZ[:, 0]).any() for dZ in flows):
             return cast(Array, Flows(self.task.base, flows))
-        values = np.full(network.size, np.nan)
+        # Every number of it is filled in; to fill it twice takes twice the time of the memory, which a large network waits for.
+        values = np.empty(network.size) if self.task.selected is None else np.full(network.size, np.nan)
         for layer in range(network.depth):
             place = self.task.place_of(layer)
             if self.task.selected is None:

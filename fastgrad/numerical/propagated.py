@@ -15,8 +15,8 @@ RATE = 2e10
 """Multiply-adds a second and core, for estimates of time only."""
 PARALLEL_SECONDS = 3e-4
 """Estimated work below which a second thread costs more than it saves, waking it taking 10 µs to some ms on a busy machine."""
-EXACT_COST = 20.0
-"""How many times the work of two Taylor terms an exact difference may be, in guesses of a block's time."""
+EXACT_COST = 40.0
+"""How many times the work of one Taylor term and one sign an exact difference may be, in guesses of a block's time."""
 
 
 def exact_kernels(base: BasePoint, layer: int, bounds: Array) -> Any:
