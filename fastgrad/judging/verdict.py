@@ -146,10 +146,7 @@ class _Court:
     numerical: Numerical
     extra: Array | None
     tolerance: float
-
-    @property
-    def scale(self) -> RoundingScale:
-        return self.numerical.scale
+    scale: RoundingScale
 
     def pieces(self, tensor: Tensor) -> Iterator[_Piece]:
         """Cut the checked entries of a tensor into blocks."""
@@ -260,6 +257,7 @@ def judge(
     extra: Array | None = None,
     tolerance: float = TOLERANCE,
     threads: int | None = None,
+    scale: RoundingScale | None = None,
 ) -> Judgement:
     """Judge every tensor.
 
@@ -275,13 +273,15 @@ def judge(
         Multiple of u·R that a claim may be off.
     threads : int, optional
         Threads; by default all.
+    scale : RoundingScale, optional
+        How far rounding may move a gradient, where that is known already.
 
     Returns
     -------
     Judgement
         Tensors in theta's order.
     """
-    court = _Court(problem, numerical, extra, tolerance)
+    court = _Court(problem, numerical, extra, tolerance, scale or numerical.scale)
     judged = [t for t in problem.tensors if t.gradient_name is not None and problem.claimed is not None]
     tallies = _tallied(court, judged, threads or most_threads())
     total = _Norms()
@@ -364,7 +364,7 @@ def error_map(
     starts = [np.unique(np.linspace(0, n, min(n, most) + 1).astype(np.int64)) for n, most in zip(shape, MAP, strict=True)]
     errors, wrong = np.full([start.size - 1 for start in starts], nan), np.zeros([start.size - 1 for start in starts], bool)
     count, checked, unit = 0, 0, 0.0
-    court = _Court(problem, numerical, extra, tolerance)
+    court = _Court(problem, numerical, extra, tolerance, numerical.scale)
     for block in map(court.block, court.pieces(tensor)):
         index = np.divmod(block.places - tensor.start, n_in)[:: -1 if turned else 1]
         cells = tuple(np.searchsorted(start, k, side="right") - 1 for start, k in zip(starts, index, strict=True))

@@ -22,8 +22,8 @@ SMALL = 4096
 """Numbers up to which NumPy's five passes take less time than one call of a kernel."""
 LARGE = 2**28
 """Multiply-adds from which the threads' help is worth their spinning, about 5 ms on one core."""
-SQUARES = 2**21
-"""Weights squared at a time, 16 MiB: the squares of a large matrix would take as much memory as it does."""
+SQUARES = 2**17
+"""Weights squared at a time, 1 MiB, whose squares stay in cache."""
 
 
 def product(left: Array, right: Array, out: Array | None = None) -> Array:
@@ -109,16 +109,30 @@ def root_product(left: Squared, right: Squared) -> Array:
     return scaled(np.sqrt(product(left.values, right.values)), left.unit, right.unit)
 
 
-def root_product_of(left: Squared, matrix: Array, *, transposed: bool = False) -> Array:
-    """√(left² @ matrix²), or with the matrix transposed, some of its rows at a time."""
+def root_product_of(left: Squared, matrix: Array, largest: float, *, transposed: bool = False) -> Array:
+    """√(left² @ matrix²), or with the matrix transposed, some of its rows at a time; `largest` is its largest size."""
     length = max(1, SQUARES // matrix.shape[1])
-    blocks = [slice(low, low + length) for low in range(0, len(matrix), length)]
-    if transposed:
-        return np.concatenate([root_product(left, squared(matrix[block]).T) for block in blocks], axis=1)
-    result = np.zeros((len(left.values), matrix.shape[1]))
-    for block in blocks:
-        np.hypot(result, root_product(Squared(left.unit, left.values[:, block]), squared(matrix[block])), out=result)
-    return result
+    result, unit = np.zeros((len(left.values), matrix.shape[not transposed])), 1.0
+    for low in range(0, len(matrix), length):
+        block = slice(low, min(low + length, len(matrix)))
+        unit, squares = squared(matrix[block], largest)
+        if transposed:
+            product(left.values, squares.T, out=result[:, block])
+        else:
+            result += product(left.values[:, block], squares)
+    return scaled(np.sqrt(result, out=result), left.unit, unit)
+
+
+def sizes(matrix: Array) -> tuple[float, float]:
+    """Return the largest size of an entry, and the largest sum of sizes of a row, some rows at a time."""
+    length = max(1, SQUARES // matrix.shape[1])
+    room, found = np.empty((min(length, len(matrix)), matrix.shape[1])), []
+    for low in range(0, len(matrix), length):
+        block = matrix[low : low + length]
+        size = np.abs(block, out=room[: len(block)])
+        found.append((float(size.max()), float(size.sum(axis=1).max())))
+    largest, sums = np.max(found, axis=0)
+    return float(largest), float(sums)
 
 
 def least_squares(columns: Array, target: Array, smallest: float) -> Array | None:

@@ -35,7 +35,7 @@ def plan_steps(problem: Problem, base: BasePoint, step: float | None, *, single:
     room = np.append(np.minimum(SMALL_MOVE, 0.5 * nearest), 0.0)
     room[-1] = min(SMALL_MOVE * outputs.unit(base), 0.5 * nearest_loss_kink(problem, base))
     return [
-        _plan_layer(base, single, layer, step, room, _amplification(problem, layer, slopes, norms))
+        _plan_layer(base, single, layer, step, room, _amplification(problem, base, layer, slopes, norms))
         for layer in range(problem.network.depth)
     ]
 
@@ -73,15 +73,14 @@ def _plan_layer(
 def _largest(problem: Problem, base: BasePoint) -> tuple[Array, Array]:
     """Return twice the largest f′ of each layer, shape (L,), and of each W the largest sum of absolute weights of a unit."""
     slopes = [2.0 * float(np.abs(base.plane(codes.SLOPE, layer)).max()) for layer in range(problem.network.depth)]
-    norms = [float(np.abs(problem.network.W(problem.theta, layer)).sum(axis=1).max()) for layer in range(problem.network.depth)]
-    return np.array(slopes), np.array(norms)
+    return np.array(slopes), np.array([sums for _, sums in base.weights])
 
 
-def _amplification(problem: Problem, layer: int, slopes: Array, norms: Array) -> Array:
+def _amplification(problem: Problem, base: BasePoint, layer: int, slopes: Array, norms: Array) -> Array:
     """Bound the moves of each z above a layer, and of the outputs, by those of the layer's own z; shape (L + 1,)."""
     factors = np.ones(problem.network.depth + 1)
     steps = slopes[layer:] * np.append(norms[layer + 1 :], 1.0)
     if layer + 1 < problem.network.depth:
-        steps[0] = slopes[layer] * float(np.abs(problem.network.W(problem.theta, layer + 1)).max())
+        steps[0] = slopes[layer] * base.weights[layer + 1][0]
     factors[layer + 1 :] = np.cumprod(steps)
     return factors
