@@ -43,6 +43,10 @@ AFFORDABLE = 10.0
 """Seconds that every entry and its diagnosis may take after directions found that some are wrong."""
 
 
+MOST_NAMED = 2**22
+"""Parameters among which a mistake is looked for: some ten seconds' work; of more there is too much to try."""
+
+
 class Options(Items, total=False):
     """The keywords of `check` beside the arrays, for type checkers; as they are described there."""
 
@@ -270,6 +274,8 @@ def _named(report: Report, ruling: EntryRuling, how: How) -> Report:
     report = replace(report, maps=error_maps(ruling, how))
     if not how.diagnosis:
         return report
+    if ruling.problem.network.size > MOST_NAMED:
+        return replace(report, notes=(*report.notes, notes.too_large_to_name(ruling.problem.network.size)))
     from fastgrad.diagnosis.declaration import explained
     from fastgrad.diagnosis.elsewhere import elsewhere
 
