@@ -48,6 +48,10 @@ AFFORDABLE = 10.0
 """Seconds, as counted for two cores, that every entry and its diagnosis may take after directions found some wrong."""
 
 
+MOST_NAMED = 2**22
+"""Parameters among which a mistake is looked for: some ten seconds' work; of more there is too much to try."""
+
+
 class Options(Items, total=False):
     """The keywords of `check` beside the arrays, for type checkers; as they are described there."""
 
@@ -284,6 +288,8 @@ def _named(report: Report, ruling: EntryRuling, how: How) -> Report:
     report = replace(report, maps=error_maps(ruling, how))
     if not how.diagnosis:
         return report
+    if ruling.problem.network.size > MOST_NAMED:
+        return replace(report, notes=(*report.notes, notes.too_large_to_name(ruling.problem.network.size)))
     from fastgrad.diagnosis.declaration import explained
     from fastgrad.diagnosis.elsewhere import elsewhere
     from fastgrad.diagnosis.tied import parts_left_out

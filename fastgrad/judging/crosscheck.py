@@ -39,9 +39,9 @@ def cross_check(problem: Problem, numerical: Numerical, how: How) -> CrossCheck:
         If the two differ by more than rounding: then nothing can be said of the gradient.
     """
     drawn = select(problem, CROSS_CHECKED, how.seed)
-    single = undisturbed(problem, How(USUAL, threads=how.threads), drawn)
+    single = undisturbed(problem, How(USUAL, threads=how.threads), drawn, numerical.base)
     tensors = tuple(replace(t, gradient_name=t.name, precision="float64", single=False) for t in problem.tensors)
-    found = judge(replace(problem, claimed=numerical.values, tensors=tensors), single)
+    found = judge(replace(problem, claimed=numerical.values, tensors=tensors), single, scale=numerical.scale)
     for tensor in found.tensors:
         _require_agreement(tensor)
     return CrossCheck(sum(tensor.checked for tensor in found.tensors), USUAL.count(problem, 1.0).seconds_on(USUAL_CORES))

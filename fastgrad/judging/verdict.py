@@ -99,24 +99,6 @@ class _Tally:
             self.clearest, self.ratio = other.clearest, other.ratio
 
 
-@dataclass(frozen=True, eq=False)
-class _Block:
-    """Some entries of a tensor.
-
-    Where in theta they are; the claim, the numerical value with its range on a kink and what in it is nearest to the claim;
-    what the claim may be off, and what it might be in double precision.
-    """
-
-    places: Offsets
-    claimed: Array
-    central: Array
-    lower: Array
-    upper: Array
-    nearest: Array
-    allowed: Array
-    in_double: Array
-
-
 class _Piece(NamedTuple):
     """Some rows and columns of a tensor all of which are checked, or else some of those that are drawn, by their places."""
 
@@ -134,8 +116,29 @@ class _Piece(NamedTuple):
         return (self.tensor.start + width(self.tensor) * rows[:, None] + columns).reshape(-1)
 
     def place(self, k: int) -> int:
+        """Return the place of one of them."""
+        if self.drawn is not None:
+            return int(self.drawn[k])
         row, column = divmod(k, self.columns.stop - self.columns.start)
         return int(self.tensor.start + (self.rows.start + row) * width(self.tensor) + self.columns.start + column)
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Some entries of a tensor.
+
+    Which they are; the claim, the numerical value with its range on a kink and what in it is nearest to the claim;
+    what the claim may be off, and what it might be in double precision.
+    """
+
+    piece: _Piece
+    claimed: Array
+    central: Array
+    lower: Array
+    upper: Array
+    nearest: Array
+    allowed: Array
+    in_double: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,10 +149,7 @@ class _Court:
     numerical: Numerical
     extra: Array | None
     tolerance: float
-
-    @property
-    def scale(self) -> RoundingScale:
-        return self.numerical.scale
+    scale: RoundingScale
 
     def pieces(self, tensor: Tensor) -> Iterator[_Piece]:
         """Cut the checked entries of a tensor into blocks."""
@@ -197,7 +197,10 @@ class _Court:
         return _from_totals(piece, totals, claimed, central)
 
     def _part(self, vector: Array | None, piece: _Piece) -> Array:
+        """Return a block's share of a vector in theta's order."""
         assert vector is not None
+        if piece.drawn is not None:
+            return vector[piece.drawn]
         return np.ascontiguousarray(block_of(vector, piece.tensor, piece.rows, piece.columns)).reshape(-1)
 
     def _is_settled(self, piece: _Piece, central: Array) -> bool:
@@ -223,29 +226,34 @@ class _Court:
 
     def block(self, piece: _Piece) -> _Block:
         """Work out all that is allowed in a block, whatever its numbers are."""
-        problem, numerical, tensor, places = self.problem, self.numerical, piece.tensor, piece.places
+        problem, numerical, tensor = self.problem, self.numerical, piece.tensor
         precision = tensor.precision
-        claimed, central = problem.claimed[places], numerical.values[places]  # type: ignore[index]
-        rounding = self._any_rounding(piece) + growth(problem.samples) * np.abs(central)
+        claimed, central = self._part(problem.claimed, piece), self._part(numerical.values, piece)
+        rounding = self._any_rounding(piece, central) + growth(problem.samples) * np.abs(central)
         allowed = in_double = self.tolerance * (UNIT_ROUNDOFF[precision] * rounding + UNDERFLOW[precision])
         if precision != "float64":
             in_double = self.tolerance * (UNIT_ROUNDOFF["float64"] * rounding + UNDERFLOW["float64"])
         if self.extra is not None:
-            allowed, in_double = allowed + self.extra[places], in_double + self.extra[places]
+            extra = self._part(self.extra, piece)
+            allowed, in_double = allowed + extra, in_double + extra
         if tensor.grain is not None:
-            slack = tensor.grain.slack(claimed, problem.theta[places])
+            slack = tensor.grain.slack(claimed, self._part(problem.theta, piece))
             allowed, in_double = allowed + slack, in_double + slack
         lower = upper = nearest = central
         if numerical.lower is not None and numerical.upper is not None:
-            lower, upper = numerical.lower[places], numerical.upper[places]
+            lower, upper = self._part(numerical.lower, piece), self._part(numerical.upper, piece)
             nearest = np.where(np.isnan(claimed), central, np.clip(claimed, lower, upper))
         unknown = np.isnan(nearest) & ~np.isnan(claimed) | np.isnan(allowed)
         if unknown.any():  # the numerical gradient overflowed: whatever is claimed there cannot be held against anything
             nearest, allowed = np.where(unknown, claimed, nearest), np.where(unknown, inf, allowed)
-        return _Block(places, claimed, central, lower, upper, nearest, allowed, in_double)
+        return _Block(piece, claimed, central, lower, upper, nearest, allowed, in_double)
 
-    def _any_rounding(self, piece: _Piece) -> Array:
+    def _any_rounding(self, piece: _Piece, central: Array) -> Array:
+        """Return R of a block."""
         tensor, scale, drawn = piece.tensor, self.scale, piece.drawn
+        found = None if drawn is not None else self._rounding(piece, central)
+        if found is not None and np.isfinite(found[1]).all():
+            return found[0] * np.sqrt(found[1])
         if tensor.kind == "b":
             whole = scale.bias(tensor.layer)
             return whole[piece.rows] if drawn is None else whole[drawn - tensor.start]
@@ -260,6 +268,7 @@ def judge(
     extra: Array | None = None,
     tolerance: float = TOLERANCE,
     threads: int | None = None,
+    scale: RoundingScale | None = None,
 ) -> Judgement:
     """Judge every tensor.
 
@@ -275,13 +284,15 @@ def judge(
         Multiple of u·R that a claim may be off.
     threads : int, optional
         Threads; by default all.
+    scale : RoundingScale, optional
+        How far rounding may move a gradient, where that is known already.
 
     Returns
     -------
     Judgement
         Tensors in theta's order.
     """
-    court = _Court(problem, numerical, extra, tolerance)
+    court = _Court(problem, numerical, extra, tolerance, scale or numerical.scale)
     judged = [t for t in problem.tensors if t.gradient_name is not None and problem.claimed is not None]
     tallies = _tallied(court, judged, threads or most_threads())
     total = _Norms()
@@ -364,13 +375,26 @@ def error_map(
     starts = [np.unique(np.linspace(0, n, min(n, most) + 1).astype(np.int64)) for n, most in zip(shape, MAP, strict=True)]
     errors, wrong = np.full([start.size - 1 for start in starts], nan), np.zeros([start.size - 1 for start in starts], bool)
     count, checked, unit = 0, 0, 0.0
-    court = _Court(problem, numerical, extra, tolerance)
+    court = _Court(problem, numerical, extra, tolerance, numerical.scale)
     for block in map(court.block, court.pieces(tensor)):
-        index = np.divmod(block.places - tensor.start, n_in)[:: -1 if turned else 1]
-        cells = tuple(np.searchsorted(start, k, side="right") - 1 for start, k in zip(starts, index, strict=True))
         off, is_wrong = _held(block)
-        np.fmax.at(errors, cells, np.where(np.isnan(off), np.inf, off))
-        np.logical_or.at(wrong, cells, is_wrong)
+        seen = np.where(np.isnan(off), np.inf, off)
+        if block.piece.drawn is None and block.piece.columns == slice(0, n_in):
+            # The cells of whole rows one axis after the other.
+            of_columns, of_rows = (starts[0], starts[1]) if turned else (starts[1], starts[0])
+            across = seen.reshape(-1, n_in), is_wrong.reshape(-1, n_in)
+            seen, has = (
+                f.reduceat(part, of_columns[:-1], axis=1) for f, part in zip((np.fmax, np.logical_or), across, strict=True)
+            )
+            rows_of = np.arange(block.piece.rows.start, block.piece.rows.stop)
+            cells = np.searchsorted(of_rows, rows_of, side="right") - 1
+            np.fmax.at(errors.T if turned else errors, cells, seen)
+            np.logical_or.at(wrong.T if turned else wrong, cells, has)
+        else:
+            index = np.divmod(block.piece.places - tensor.start, n_in)[:: -1 if turned else 1]
+            places = tuple(np.searchsorted(start, k, side="right") - 1 for start, k in zip(starts, index, strict=True))
+            np.fmax.at(errors, places, seen)
+            np.logical_or.at(wrong, places, is_wrong)
         count, checked = count + int(is_wrong.sum()), checked + off.size
         unit = max(unit, float(np.abs(block.nearest).max(initial=0.0)))
     unit = unit or 1.0
@@ -413,7 +437,7 @@ def _count(tally: _Tally, block: _Block) -> None:
     worst, clearest = int(np.argmax(excess)), int(np.argmax(clear))
     if excess[worst] > tally.excess:
         tally.excess = float(excess[worst])
-        tally.worst = (int(block.places[worst]), float(block.claimed[worst]), float(block.central[worst]))
+        tally.worst = (block.piece.place(worst), float(block.claimed[worst]), float(block.central[worst]))
     if clear[clearest] > tally.clearest and block.nearest[clearest] != 0.0:
         tally.clearest = float(clear[clearest])
         tally.ratio = float(block.claimed[clearest] / block.nearest[clearest])

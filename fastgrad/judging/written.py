@@ -52,6 +52,8 @@ WELL_INSIDE = 0.23
 """Distance from the middle of a binade within which a parameter does not leave it in a small step."""
 PROBED = 48
 """Entries on which they are tried first."""
+MANY = 2**20
+"""Entries from which on a few of them decide that most are no plain numbers."""
 FEW = 512
 """Entries, spread over a tensor, on which a grid is looked for before all of them are: most claims are on none."""
 
@@ -110,8 +112,8 @@ def as_written(problem: Problem, numerical: Numerical, judgement: Judgement) -> 
 def _ruled(rule: Rule, problem: Problem, numerical: Numerical, tensors: Sequence[Tensor]) -> Grain | None:
     """Return the grain that a rule finds in some tensors, looked for in a few of their entries first."""
     for tensor in tensors:
-        right, claim = numerical.values[tensor.start : tensor.stop], _claim(problem, tensor)
-        if claim.any() and are_plain(claim, problem, NATURAL) and are_plain(right, problem, NATURAL):
+        place, claim = slice(tensor.start, tensor.stop), _claim(problem, tensor)
+        if claim.any() and are_plain(claim, problem, NATURAL) and are_plain(numerical.values[place], problem, NATURAL):
             return None
     few = rule(problem, numerical, *_entries(problem, tensors, few=True))
     size = sum(tensor.size for tensor in tensors)
@@ -138,10 +140,9 @@ def _claim(problem: Problem, tensor: Tensor) -> Array:
 
 def _entries(problem: Problem, tensors: Sequence[Tensor], few: bool = False) -> tuple[Array, Array]:
     """Return the claimed entries of some tensors that are not 0, and their parameters; or of a few spread over them."""
-    values = np.concatenate([_claim(problem, tensor) for tensor in tensors])
-    theta = np.concatenate([problem.theta[tensor.start : tensor.stop] for tensor in tensors])
-    if few:
-        values, theta = (array[:: max(1, array.size // FEW)] for array in (values, theta))
+    step = max(1, sum(tensor.size for tensor in tensors) // FEW) if few else 1
+    values = np.concatenate([_claim(problem, tensor)[::step] for tensor in tensors])
+    theta = np.concatenate([problem.theta[tensor.start : tensor.stop : step] for tensor in tensors])
     values, first = np.unique(values, return_index=True)  # the same number twice is no more evidence
     return values[values != 0.0], theta[first][values != 0.0]
 
@@ -174,8 +175,10 @@ def _on_grids(problem: Problem, numerical: Numerical, wrong: Sequence[Tensor]) -
             unit = UNIT_ROUNDOFF[precision_of(values)]
             others = [other for other in (*large, *([pooled] if pooled else [])) if other.holds(values, unit)]
             grid = _coarsest(others, values) or grid
+        if grid is None:
+            continue
         right = numerical.values[tensor.start : tensor.stop]
-        if grid is not None and not are_plain(right, problem, NATURAL + (0 if grid.significant else grid.digits)):
+        if not are_plain(right, problem, NATURAL + (0 if grid.significant else grid.digits)):
             known[tensor] = grid.grain
     return known
 
@@ -233,6 +236,8 @@ def are_plain(values: Array, problem: Problem, decimals: int) -> bool:
     Of a right gradient on a grid a little finer than the claim's, the claim's grid says nothing; nor do bits or steps of such
     numbers, which are short in any base.
     """
+    if values.size > MANY and not are_plain(values[:: values.size // FEW], problem, decimals):
+        return False
     values = values[np.isfinite(values) & (values != 0.0)]
     for factor in (1.0, float(problem.samples)):
         scaled = values * factor * 10.0**decimals

@@ -24,22 +24,13 @@ LEAST_DEFERRED = 2**16
 """Entries from which on it pays."""
 
 
-class Deferred(NDArrayOperatorsMixin, ABC):
-    """Numbers in theta's order, shape (P,), that are made, or copied, when they are asked for."""
+class Vector(NDArrayOperatorsMixin, ABC):
+    """What serves as an array of shape (P,) without being one until it has to."""
 
     ndim, dtype = 1, np.dtype(np.float64)
 
-    def __init__(self, tensors: Sequence[Tensor], size: int) -> None:
+    def __init__(self, size: int) -> None:
         self.size, self.shape = size, (size,)
-        self._starts = {tensor.start: tensor for tensor in tensors}
-
-    @abstractmethod
-    def block(self, tensor: Tensor, rows: slice, columns: slice) -> Array:
-        """Return rows and columns of a tensor, a bias being one column, in an array of its own or a view; not to be changed."""
-
-    @abstractmethod
-    def entries(self, tensor: Tensor, rows: Offsets, columns: Offsets) -> Array:
-        """Return single entries of a tensor."""
 
     @abstractmethod
     def _made(self) -> Array: ...
@@ -56,8 +47,29 @@ class Deferred(NDArrayOperatorsMixin, ABC):
         return np.array(self.whole, dtype=dtype) if copy else np.asarray(self.whole, dtype=dtype)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        arrays = (one.whole if isinstance(one, Deferred) else one for one in inputs)
+        arrays = (one.whole if isinstance(one, Vector) else one for one in inputs)
         return getattr(ufunc, method)(*arrays, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.whole, name)
+
+
+class Deferred(Vector):
+    """Numbers in theta's order, shape (P,), that are made, or copied, when they are asked for."""
+
+    def __init__(self, tensors: Sequence[Tensor], size: int) -> None:
+        super().__init__(size)
+        self._starts = {tensor.start: tensor for tensor in tensors}
+
+    @abstractmethod
+    def block(self, tensor: Tensor, rows: slice, columns: slice) -> Array:
+        """Return rows and columns of a tensor, a bias being one column, in an array of its own or a view; not to be changed."""
+
+    @abstractmethod
+    def entries(self, tensor: Tensor, rows: Offsets, columns: Offsets) -> Array:
+        """Return single entries of a tensor."""
 
     def __getitem__(self, place: Any) -> Any:
         """Return a run of entries, or entries by their numbers, as an array has it."""
@@ -77,11 +89,6 @@ class Deferred(NDArrayOperatorsMixin, ABC):
             if here.any():
                 values[here] = self.entries(tensor, *np.divmod(places[here] - tensor.start, width(tensor)))
         return values
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.whole, name)
 
 
 class Given(Deferred):
@@ -117,6 +124,37 @@ class Given(Deferred):
         whole = np.full(self.size, np.nan)
         for tensor in self._starts.values():
             np.copyto(whole[tensor.start : tensor.stop].reshape(tensor.canonical_shape), self._arrays[tensor.start])
+        return whole
+
+
+class Few(Vector):
+    """Numbers of a few places of a vector, nan at all others.
+
+    Parameters
+    ----------
+    places : ndarray of int64
+        Ascending.
+    values : ndarray
+        Their numbers.
+    size : int
+        Of the vector.
+    """
+
+    def __init__(self, places: Offsets, values: Array, size: int) -> None:
+        super().__init__(size)
+        self._places, self._values = places, values
+
+    def __getitem__(self, places: Any) -> Any:
+        """Return some of them where all these are among the few, else what the vector has."""
+        if isinstance(places, np.ndarray) and places.dtype.kind == "i":
+            found = np.minimum(np.searchsorted(self._places, places), self._places.size - 1)
+            if np.array_equal(self._places[found], places):
+                return self._values[found]
+        return self.whole[places]
+
+    def _made(self) -> Array:
+        whole = np.full(self.size, np.nan)
+        whole[self._places] = self._values
         return whole
 
 

@@ -19,7 +19,7 @@ from fastgrad.kernels import codes, launch
 from fastgrad.kernels.records import Activation, Loss, Tables
 from fastgrad.model import activations
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import Squared, product, root_product_of, squared
+from fastgrad.model.product import Squared, product, root_product_of, sizes, squared
 from fastgrad.model.stored import runs
 
 TABLES = 16
@@ -71,6 +71,12 @@ class BasePoint:
     def reach(self) -> list[Array]:
         """Largest size of each unit of a_0 to a_L among the samples, shape (n_l,)."""
         return [np.maximum(a.max(axis=0), -a.min(axis=0)) for a in self.activations]
+
+    @cached_property
+    def weights(self) -> list[tuple[float, float]]:
+        """Of each W the largest size of an entry, and the largest sum of sizes of a row."""
+        network, theta = self.problem.network, self.problem.theta
+        return [sizes(network.W(theta, layer)) for layer in range(network.depth)]
 
     @cached_property
     def _errors(self) -> Errors:
@@ -182,7 +188,7 @@ def _errors(base: BasePoint) -> Errors:
         disturbed = base.squares[0]
         if layer:
             disturbed = squared(np.hypot(errors.a[-1], growth(W.shape[1]) * base.activations[layer]))
-        error = root_product_of(disturbed, W, transposed=True)
+        error = root_product_of(disturbed, W, base.weights[layer][0], transposed=True)
         if not layer:
             error *= growth(W.shape[1])
         errors.z.append(error + growth(W.shape[1]) * np.abs(z))

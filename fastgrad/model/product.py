@@ -13,7 +13,7 @@ import numpy as np
 from fastgrad.kernels.launch import fill_squares
 from fastgrad.model.network import Array
 from fastgrad.model.pieces import SERIAL
-from fastgrad.model.stored import Matrix, StoredMatrix
+from fastgrad.model.stored import Matrix, StoredMatrix, tiles
 
 SMALLEST_SQUARE = 2.0**-500
 SAFE_SUM = 2.0**-800
@@ -22,10 +22,8 @@ SMALL = 4096
 """Numbers up to which NumPy's five passes take less time than one call of a kernel."""
 LARGE = 2**28
 """Multiply-adds from which the threads' help is worth their spinning, about 5 ms on one core."""
-CACHED = 2**16
-"""Numbers that stay in the second cache."""
-SQUARES = 2**21
-"""Weights squared at a time, 16 MiB: the squares of a large matrix would take as much memory as it does."""
+SQUARES = 2**17
+"""Weights squared at a time, 1 MiB, whose squares stay in cache."""
 
 
 def product(left: Array, right: Matrix, out: Array | None = None) -> Array:
@@ -113,41 +111,47 @@ def row_norms(matrix: Matrix) -> Array:
     return result
 
 
-def largest_rows(matrix: Array) -> tuple[float, float]:
-    """Return the largest size of an entry, and the largest sum of a row of them; some rows at a time, which stay in cache."""
-    length = max(1, CACHED // matrix.shape[1])
-    sizes, entry, total = np.empty((min(length, len(matrix)), matrix.shape[1])), 0.0, 0.0
-    for low in range(0, len(matrix), length):
-        block = np.abs(matrix[low : low + length], out=sizes[: len(matrix) - low])
-        entry, total = max(entry, float(block.max())), max(total, float(block.sum(axis=1).max()))
-    return entry, total
-
-
 def root_product(left: Squared, right: Squared) -> Array:
     """√(left² @ right²): the size of a product's sums where the signs of the terms are random."""
     return scaled(np.sqrt(product(left.values, right.values)), left.unit, right.unit)
 
 
-def root_product_of(left: Squared, matrix: Matrix, *, transposed: bool = False) -> Array:
-    """√(left² @ matrix²), or with the matrix transposed, some of its rows at a time."""
+def root_product_of(left: Squared, matrix: Matrix, largest: float, *, transposed: bool = False) -> Array:
+    """â(leftÂ² @ matrixÂ²), or with the matrix transposed, some of its rows at a time; `largest` is its largest size."""
     if isinstance(matrix, StoredMatrix):
-        return _root_product_of_tiles(left, matrix, transposed)
+        return _root_product_of_tiles(left, matrix, largest, transposed)
     length = max(1, SQUARES // matrix.shape[1])
-    blocks = [slice(low, low + length) for low in range(0, len(matrix), length)]
-    if transposed:
-        return np.concatenate([root_product(left, squared(matrix[block]).T) for block in blocks], axis=1)
-    result = np.zeros((len(left.values), matrix.shape[1]))
-    for block in blocks:
-        np.hypot(result, root_product(Squared(left.unit, left.values[:, block]), squared(matrix[block])), out=result)
-    return result
+    result, unit = np.zeros((len(left.values), matrix.shape[not transposed])), 1.0
+    for low in range(0, len(matrix), length):
+        block = slice(low, min(low + length, len(matrix)))
+        unit, squares = squared(matrix[block], largest)
+        if transposed:
+            product(left.values, squares.T, out=result[:, block])
+        else:
+            result += product(left.values[:, block], squares)
+    return scaled(np.sqrt(result, out=result), left.unit, unit)
 
 
-def _root_product_of_tiles(left: Squared, matrix: StoredMatrix, transposed: bool) -> Array:
+def sizes(matrix: Matrix) -> tuple[float, float]:
+    """Return the largest size of an entry, and the largest sum of sizes of a row, some rows at a time."""
+    largest, sums = 0.0, np.zeros(matrix.shape[0])
+    for tile in tiles(matrix):
+        rows = sums[tile.rows]
+        length = max(1, SQUARES // tile.values.shape[1])
+        room = np.empty((min(length, len(rows)), tile.values.shape[1]))
+        for low in range(0, len(rows), length):
+            size = np.abs(tile.values[low : low + length], out=room[: len(rows) - low])
+            largest = max(largest, float(size.max()))
+            rows[low : low + length] += size.sum(axis=1)
+    return largest, float(sums.max())
+
+
+def _root_product_of_tiles(left: Squared, matrix: StoredMatrix, largest: float, transposed: bool) -> Array:
     result = np.zeros((len(left.values), matrix.shape[not transposed]))
     for tile in matrix.tiles():
         inner, outer = (tile.columns, tile.rows) if transposed else (tile.rows, tile.columns)
         some = Squared(left.unit, left.values[:, inner])
-        np.hypot(result[:, outer], root_product_of(some, tile.values, transposed=transposed), out=result[:, outer])
+        np.hypot(result[:, outer], root_product_of(some, tile.values, largest, transposed=transposed), out=result[:, outer])
     return result
 
 

@@ -184,7 +184,7 @@ def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
             W = network.W(problem.theta, layer)
             flow = product(delta, W)
             spread = squared(np.hypot(error, growth(W.shape[0]) * delta))
-            error = np.hypot(root_product_of(spread, W), growth(W.shape[0]) * flow)
+            error = np.hypot(root_product_of(spread, W, base.weights[layer][0]), growth(W.shape[0]) * flow)
     return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(deltas)))
 
 

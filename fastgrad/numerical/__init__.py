@@ -153,10 +153,11 @@ def numerical_gradient(
     return replace(found, values=made.whole) if isinstance(made, Deferred) else found
 
 
-def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerical:
+def difference(problem: Problem, how: How, selected: Offsets | None, base: BasePoint | None = None) -> Numerical:
     """Compute the differences of J for some parameters, None meaning all, as `numerical_gradient` says.
 
-    The values of a large network may be a `Deferred` vector, which is made where it is asked for.
+    The values of a large network may be a `Deferred` vector, which is made where it is asked for. The forward pass is made if
+    it is not given.
     """
     chosen = how.method_for(problem)
     if chosen.plan is None:
@@ -168,7 +169,7 @@ def difference(problem: Problem, how: How, selected: Offsets | None) -> Numerica
         np.errstate(over="ignore", under="ignore", invalid="ignore"),
         Tracker(how.progress, problem.network.size if selected is None else selected.size) as tracker,
     ):
-        task = Task(problem, _base_point(problem), selected, how.step or chosen.step, scheme)
+        task = Task(problem, base or _base_point(problem), selected, how.step or chosen.step, scheme)
         found = _carry_out(task, chosen, chosen.plan(task), how.workers, tracker)
     if tracker.interrupted:
         raise _interruption(found)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 
 from fastgrad.kernels.kernel import Kernel
+from fastgrad.model.deferred import LEAST_DEFERRED, Few
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.numerical.counted import Work
@@ -87,9 +88,9 @@ class Task:
         """Return those numbers in theta's order, nan where none is wanted."""
         if self.selected is None:
             return room
-        values = np.full(self.problem.network.size, np.nan)
-        values[self.selected] = room
-        return values
+        few, network = Few(self.selected, room, self.problem.network.size), self.problem.network
+        # A penalty is added to an array.
+        return few.whole if few.size < LEAST_DEFERRED or network.penalties else cast(Array, few)
 
 
 class Block(NamedTuple):

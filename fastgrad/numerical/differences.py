@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.errors import Interrupted
+from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.numerical import Numerical, difference
 from fastgrad.numerical.how import How
@@ -45,14 +46,14 @@ def differences(problem: Problem, how: How) -> Differences:
     if numerical.step is None:
         return Differences(numerical, numerical, interrupted=interrupted)
     # What a fixed step costs, truncation and noise together, is its distance from the difference that has neither.
-    exact = undisturbed(problem, how.alike(USUAL), numerical.selected)
+    exact = undisturbed(problem, how.alike(USUAL), numerical.selected, numerical.base)
     with_range = replace(numerical, lower=exact.lower, upper=exact.upper)
     return Differences(with_range, exact, np.abs(numerical.values - exact.values), interrupted)
 
 
-def undisturbed(problem: Problem, how: How, selected: Offsets | None) -> Numerical:
+def undisturbed(problem: Problem, how: How, selected: Offsets | None, base: BasePoint | None = None) -> Numerical:
     """Make a difference that is needed whole; Ctrl-C then leaves nothing that could be told."""
     try:
-        return difference(problem, how, selected)
+        return difference(problem, how, selected, base)
     except Interrupted:
         raise KeyboardInterrupt from None

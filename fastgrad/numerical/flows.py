@@ -39,7 +39,7 @@ class Flows(Deferred):
         values: Array
         flow = self._flows[tensor.layer][:, rows]
         if tensor.kind == "b":
-            values = flow.sum(axis=0)[:, np.newaxis]
+            values = np.asarray(flow.sum(axis=0)[:, np.newaxis])
         else:
             values = product(flow.T, self._base.activations[tensor.layer][:, columns])
         for penalized, l2, l1 in self._network.penalties:

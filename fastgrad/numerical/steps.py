@@ -8,7 +8,6 @@ from fastgrad.kernels import codes
 from fastgrad.model import outputs
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Array, Problem
-from fastgrad.model.product import largest_rows
 from fastgrad.numerical.blocks import Steps
 from fastgrad.numerical.kinks import nearest_kink, nearest_loss_kink
 
@@ -29,12 +28,12 @@ def plan_steps(problem: Problem, base: BasePoint, step: float | None, *, single:
     absolute weights take the place of max|W|. By default B is chosen so that no move is larger than `SMALL_MOVE` and none
     reaches half way to a kink; steps are powers of two, so that dividing by them is exact.
     """
-    slopes, weights = _largest(problem, base)
+    slopes, norms = _largest(problem, base)
     nearest = np.array([nearest_kink(problem, base, layer) for layer in range(problem.network.depth)])
     room = np.append(np.minimum(SMALL_MOVE, 0.5 * nearest), 0.0)
     room[-1] = min(SMALL_MOVE * outputs.unit(base), 0.5 * nearest_loss_kink(problem, base))
     return [
-        _plan_layer(base, single, layer, step, room, _amplification(layer, slopes, weights))
+        _plan_layer(base, single, layer, step, room, _amplification(problem, base, layer, slopes, norms))
         for layer in range(problem.network.depth)
     ]
 
@@ -69,18 +68,17 @@ def _plan_layer(
     return steps, bounds
 
 
-def _largest(problem: Problem, base: BasePoint) -> tuple[Array, list[tuple[float, float]]]:
-    """Return twice the largest f′ of each layer, shape (L,), and of each W above the first what `largest_rows` gives."""
+def _largest(problem: Problem, base: BasePoint) -> tuple[Array, Array]:
+    """Return twice the largest f′ of each layer, shape (L,), and of each W the largest sum of absolute weights of a unit."""
     slopes = [2.0 * float(np.abs(base.plane(codes.SLOPE, layer)).max()) for layer in range(problem.network.depth)]
-    weights = [largest_rows(problem.network.W(problem.theta, layer)) for layer in range(1, problem.network.depth)]
-    return np.array(slopes), weights
+    return np.array(slopes), np.array([sums for _, sums in base.weights])
 
 
-def _amplification(layer: int, slopes: Array, weights: list[tuple[float, float]]) -> Array:
+def _amplification(problem: Problem, base: BasePoint, layer: int, slopes: Array, norms: Array) -> Array:
     """Bound the moves of each z above a layer, and of the outputs, by those of the layer's own z; shape (L + 1,)."""
-    factors = np.ones(slopes.size + 1)
-    norms = [norm for _, norm in weights[layer:]]
-    if norms:
-        norms[0] = weights[layer][0]
-    factors[layer + 1 :] = np.cumprod(slopes[layer:] * np.append(norms, 1.0))
+    factors = np.ones(problem.network.depth + 1)
+    steps = slopes[layer:] * np.append(norms[layer + 1 :], 1.0)
+    if layer + 1 < problem.network.depth:
+        steps[0] = slopes[layer] * base.weights[layer + 1][0]
+    factors[layer + 1 :] = np.cumprod(steps)
     return factors

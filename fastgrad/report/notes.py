@@ -71,6 +71,14 @@ def not_named(seconds: float) -> str:
     )
 
 
+def too_large_to_name(parameters: int) -> str:
+    """Say why no mistake is named in a large network, and what to do."""
+    return (
+        f"The mistake was not looked for among {parameters:,} parameters, which would take minutes: check the same code with "
+        "smaller layers, where it is named in seconds"
+    )
+
+
 def judged_with_constant(words: str, distance: float) -> str:
     """Say that the gradients are those of a loss that keeps its logarithm from 0."""
     return f"The loss has a constant inside a logarithm: the gradients are judged as those of {_loss_with(words, distance)}"
