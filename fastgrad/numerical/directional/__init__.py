@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from fastgrad.model.network import Problem
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.work import Work
@@ -18,11 +16,10 @@ MOST_DIRECTIONS = 1_000
 
 
 def count(problem: Problem, directions: int = DIRECTIONS) -> Work:
-    """Count the work of some directions."""
-    widths, samples = problem.network.widths, problem.samples
-    work = [a * b for a, b in pairwise(widths)]
-    above = sum(number * size for number, size in enumerate(work))
-    return Work(products=2.0 * samples * directions * above, signs=directions * sum(work) * (1.0 + 0.25 * samples))
+    """Count the work of some directions: signs on all weights, and on what enters each layer tables of signed sums."""
+    network, samples = problem.network, problem.samples
+    units, entered = (float(samples * sum(widths)) for widths in (network.widths[1:], network.widths[:-1]))
+    return Work(layers=network.depth, values=3.0 * units, tables=entered, signs=float(directions * network.size))
 
 
 DIRECTIONAL = Method(
