@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import fastgrad
 from fastgrad import walk
 from fastgrad.errors import InputError
+from fastgrad.kernels import native
 from fastgrad.reading import modelfile
 from fastgrad.reading.formats import load_arrays
 from fastgrad.teaching import demo
@@ -567,3 +568,18 @@ def test_the_command_that_a_question_names_answers_it():
     assert command[:2] == ["check", "m.npz"]
     assert {"--bias-column", "--output", "--loss"} <= set(command)
     assert run(*command).exit_code == 0
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(not native.is_proven(), reason="numba itself calls the kernels with these versions or here")
+def test_a_right_check_imports_only_what_it_needs():
+    """A third of its time went into modules that only wrong gradients, tables, settings and compiling need."""
+    run("check", write("repaired"))  # whatever has to be compiled is from now on kept
+    code = (
+        "import sys\nfrom fastgrad_cli.main import main\n"
+        "try: main(['check', 'repaired.npz'])\n"
+        "except SystemExit as end: print(end.code, *sorted(set(sys.argv[1:]) & set(sys.modules)))\n"
+    )
+    needless = ["numba", "importlib.metadata", "subprocess", "rich.table", "tomllib", "difflib", "html", "fastgrad.diagnosis"]
+    done = subprocess.run([sys.executable, "-c", code, *needless], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0", done.stdout + done.stderr
