@@ -66,15 +66,15 @@ class Work(NamedTuple):
 SERIAL = Work._fields.index("bent")
 """How many of these are done by one thread, whatever their number."""
 SECONDS = Work(
-    layers=1.1e-3,
-    judged=7.6e-8,
-    values=7.6e-7,
-    tables=6.8e-8,
-    products=8.1e-10,
-    bent=1.9e-10,
-    straight=1.1e-10,
-    textbook=8.3e-10,
-    signs=1.8e-8,
+    layers=1.3e-3,
+    judged=3.2e-8,
+    values=5.8e-7,
+    tables=4.9e-8,
+    products=5.5e-10,
+    bent=1.1e-10,
+    straight=3.1e-11,
+    textbook=4.7e-10,
+    signs=3.6e-10,
 )
 """Seconds of one of each on one core. `pytest bench/test_estimates.py` fits them to checks of networks of 4 to 98 million
 parameters, and prints them as they stand here."""

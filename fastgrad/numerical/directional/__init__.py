@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from fastgrad.model.network import Problem
 from fastgrad.numerical.blocks import Method
 from fastgrad.numerical.work import Work
@@ -16,10 +18,16 @@ MOST_DIRECTIONS = 1_000
 
 
 def count(problem: Problem, directions: int = DIRECTIONS) -> Work:
-    """Count the work of some directions: signs on all weights, and on what enters each layer tables of signed sums."""
-    network, samples = problem.network, problem.samples
-    units, entered = (float(samples * sum(widths)) for widths in (network.widths[1:], network.widths[:-1]))
-    return Work(layers=network.depth, values=3.0 * units, tables=entered, signs=float(directions * network.size))
+    """Count the work of some directions: signs on all weights, tables of signed sums of what enters, moves carried up."""
+    widths, samples, network = problem.network.widths, problem.samples, problem.network
+    above = sum(layer * a * b for layer, (a, b) in enumerate(pairwise(widths)))  # each layer carries the moves of all below
+    return Work(
+        layers=network.depth,
+        values=float(samples * sum(widths[1:])),
+        tables=float(samples * sum(widths[:-1])),
+        products=float(directions * samples * above),
+        signs=float(directions * network.size),
+    )
 
 
 DIRECTIONAL = Method(
