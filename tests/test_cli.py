@@ -15,6 +15,7 @@ from click.testing import CliRunner
 import fastgrad
 from fastgrad import walk
 from fastgrad.errors import InputError
+from fastgrad.kernels import native
 from fastgrad.reading import QuestionError, modelfile
 from fastgrad.reading.formats import load_arrays
 from fastgrad.teaching import demo
@@ -599,3 +600,18 @@ def test_compare_in_one_line():
     write("repaired")
     assert run("compare", "repaired.npz", "repaired.npz", "-q").stdout.count("\n") == 1
     assert run("compare", "repaired.npz", "repaired.npz", "-q", "-v").exit_code == 2
+
+
+@pytest.mark.compiled
+@pytest.mark.skipif(not native.is_proven(), reason="numba itself calls the kernels with these versions or here")
+def test_a_right_check_imports_only_what_it_needs():
+    """A third of its time went into modules that only wrong gradients, tables, settings and compiling need."""
+    run("check", write("repaired"))  # whatever has to be compiled is from now on kept
+    code = (
+        "import sys\nfrom fastgrad_cli.main import main\n"
+        "try: main(['check', 'repaired.npz'])\n"
+        "except SystemExit as end: print(end.code, *sorted(set(sys.argv[1:]) & set(sys.modules)))\n"
+    )
+    needless = ["numba", "importlib.metadata", "subprocess", "rich.table", "tomllib", "difflib", "html", "fastgrad.diagnosis"]
+    done = subprocess.run([sys.executable, "-c", code, *needless], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0", done.stdout + done.stderr

@@ -601,4 +601,4 @@ def test_count_grows_with_the_network_and_the_directions():
     small, large = (
         problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
     )
-    assert 0.0 < count(small).seconds < count(large).seconds < count(large, 16).seconds
+    assert 0.0 < count(small).seconds_on(1) < count(large).seconds_on(1) < count(large, 16).seconds_on(1)

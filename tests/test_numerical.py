@@ -228,7 +228,7 @@ def test_counts_are_positive_and_grow_with_the_network(method):
         problems.problem(reference.random_case(0, widths=widths, loss="mse", samples=3)) for widths in ((3, 4, 2), (30, 40, 20))
     )
     count = TABLE[method].count
-    assert 0.0 < count(small, 1.0).seconds < count(large, 1.0).seconds
+    assert 0.0 < count(small, 1.0).seconds_on(1) < count(large, 1.0).seconds_on(1)
 
 
 @pytest.mark.parametrize("method", [*METHODS, "textbook", "directional"])
@@ -237,7 +237,7 @@ def test_the_estimate_of_a_check_counts_what_small_networks_cost_as_well(method)
     for depth in (1, 2, 8):
         case = reference.random_case(0, widths=(3,) * (depth + 1), loss="mse", samples=3)
         times.append(estimate_check(problems.problem(case), method))
-    assert 2e-3 < times[0] < times[1] < times[2] < 0.1
+    assert 1e-3 < times[0] < times[1] < times[2] < 0.1
 
 
 def test_auto_takes_every_parameter_where_that_is_quick():

@@ -1,4 +1,4 @@
-"""What a check has to do, counted, and the seconds that it takes: for choices by count, and for estimates that people read.
+"""What a check has to do, counted, and the seconds that it takes: for choices, and for estimates that people read.
 
 A choice, and a sentence of a report, follows from what is counted and from the seconds of one core as they stand here, so that
 they are the same on any number of threads and on any machine. Only what `info` says counts the threads of this one.
@@ -19,20 +19,23 @@ USUAL_CORES = 2
 
 
 class Work(NamedTuple):
-    """What a check has to do, or what something else takes for each of it; all but the first three is shared by threads.
+    """What a check has to do, or the seconds of one of each.
 
     Attributes
     ----------
-    checks : float
-        Whole checks.
     layers : float
-        Layers, each with some calls of its own.
+        Layers, each with some hundred calls of its own.
     judged : float
         Parameters that are judged one by one.
+    values : float
+        Values of all units, each with its slope and how both round.
+    tables : float
+        Inputs of all layers of which tables of signed sums are made.
     products : float
-        Multiply-adds of matrices with all examples: those of a forward pass, as often as a method and the verdict want them.
+        Multiply-adds of matrices with all examples: those of a forward pass, as often as they are wanted.
     bent : float
-        Multiply-adds of perturbations that go through an activation which is bent, both signs of each.
+        Multiply-adds of perturbations that go through an activation which is bent, both signs of each. These and those
+        below are shared by threads.
     straight : float
         The same where all activations on the way are straight, whose two signs are one; some of them are off.
     textbook : float
@@ -41,9 +44,10 @@ class Work(NamedTuple):
         Weights to which signs are applied, by direction.
     """
 
-    checks: float = 0.0
     layers: float = 0.0
     judged: float = 0.0
+    values: float = 0.0
+    tables: float = 0.0
     products: float = 0.0
     bent: float = 0.0
     straight: float = 0.0
@@ -55,30 +59,29 @@ class Work(NamedTuple):
         """Those that perturbations take."""
         return self.bent + self.straight + self.textbook
 
-    @property
-    def seconds(self) -> float:
-        """Seconds on one core."""
-        return self.seconds_on(1)
-
     def seconds_on(self, threads: int) -> float:
         """Return the seconds that it takes on some threads."""
         costs = [amount * seconds for amount, seconds in zip(self, SECONDS, strict=True)]
         return sum(costs[:SERIAL]) + sum(costs[SERIAL:]) / threads
 
 
-SERIAL = 3
+SERIAL = Work._fields.index("bent")
 """How many of these are done by one thread, whatever their number."""
 SECONDS = Work(
-    checks=1e-3,
     layers=1.3e-3,
-    judged=1e-7,
-    products=1e-10,
-    bent=5e-11,
-    straight=1.5e-11,
-    textbook=3e-10,
-    signs=3e-10,
+    judged=3.2e-8,
+    values=5.8e-7,
+    tables=4.9e-8,
+    products=5.5e-10,
+    bent=1.1e-10,
+    straight=3.1e-11,
+    textbook=4.7e-10,
+    signs=3.6e-10,
 )
-"""Seconds of each on one core. `pytest bench/test_estimates.py` measures them and prints them as they stand here."""
+"""Seconds of one of each on one core. `pytest bench/test_estimates.py` fits them to checks of networks of 4 to 98 million
+parameters, and prints them as they stand here."""
+OVERHEAD, ACTIVATION = 8, 12
+"""What a weight, beside its products with all examples, and a unit, for each of them, cost in multiply-adds of the textbook."""
 
 
 def perturbed(problem: Problem, share: float, count_of: Callable[[int], int]) -> Work:
@@ -103,6 +106,11 @@ def parameters_of(problem: Problem, layer: int) -> int:
 def forward_work(problem: Problem) -> int:
     """Return the multiply-adds of a forward pass of one sample."""
     return sum(a * b for a, b in zip(problem.network.widths, problem.network.widths[1:], strict=False))
+
+
+def textbook_work(problem: Problem) -> int:
+    """Return what a forward pass of all examples costs in multiply-adds, its activations counted as such."""
+    return (problem.samples + OVERHEAD) * (forward_work(problem) + ACTIVATION * sum(problem.network.widths[1:]))
 
 
 def work_above(problem: Problem, layer: int) -> int:

@@ -56,8 +56,10 @@ def estimate_check(problem: Problem, method: str) -> float:
 
 def count_check(problem: Problem, method: Method) -> Work:
     """Count what a check of a right gradient has to do: what the method does, and what is done around it."""
-    size = problem.network.size
-    around = Work(1, problem.network.depth, 0 if method.plan is None else size, size * problem.samples)
+    network = problem.network
+    judged = 0 if method.plan is None else network.size
+    units = problem.samples * sum(network.widths[1:])
+    around = Work(network.depth, judged, units, products=network.size * problem.samples)
     return Work(*map(sum, zip(around, method.count(problem, 1.0), strict=True)))
 
 

@@ -21,7 +21,7 @@ from fastgrad.numerical.blocks import (
     Task,
     cut,
 )
-from fastgrad.numerical.counted import SECONDS, Work, forward_work, parameters_of
+from fastgrad.numerical.counted import SECONDS, Work, parameters_of, textbook_work
 
 Losses = Callable[[float], tuple[Array, Array]]
 """For a step h the losses of some parameters at θ + h and at θ − h, penalty left out."""
@@ -85,7 +85,7 @@ class TextbookPlan:
 
     def blocks(self) -> Iterator[Block]:
         """Yield runs of parameters."""
-        seconds = 2.0 * forward_work(self.task.problem) * self.task.problem.samples * SECONDS.textbook
+        seconds = 2.0 * textbook_work(self.task.problem) * SECONDS.textbook
         for start, stop in cut(self._places.size, seconds):
             yield Block(0, start, stop, stop - start)
 
@@ -112,7 +112,7 @@ class TextbookPlan:
 def _count(problem: Problem, share: float) -> Work:
     """Count the work for a share of the parameters."""
     parameters = sum(parameters_of(problem, layer) for layer in range(problem.network.depth))
-    return Work(textbook=2.0 * share * parameters * problem.samples * forward_work(problem))
+    return Work(layers=0.5 * problem.network.depth, textbook=2.0 * share * parameters * textbook_work(problem))
 
 
 TEXTBOOK = Method(

@@ -18,7 +18,7 @@ from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical.memory import peak, seconds_to_read
 from fastgrad.numerical.methods import METHODS, estimate_check
 from fastgrad.reading.description import EXAMPLES
-from fastgrad.report.formatting import Told, counted, duration, listed, printable, significant
+from fastgrad.report.formatting import Told, counted, listed, printable, roughly, significant
 from fastgrad.report.table import columns
 
 
@@ -35,7 +35,7 @@ class Understood(Told):
     loss_note : str or None
         Where the user's value is another one: what reproduces it.
     seconds : dict of str to float
-        The estimated time of a check by each method.
+        The estimated time of a check by each method on this machine, mostly within a factor of 2.
     missing : tuple of str
         What nobody said and has to be said: "hidden", "output", "loss".
     bytes : dict of str to int
@@ -113,7 +113,7 @@ class Understood(Told):
         yield Padding(_table(self.problem.tensors), (0, 0, 0, 1))
         yield Text()
         yield Text(f"{counted(network.size, 'parameter')}, {counted(self.problem.samples, 'example')}")
-        work = ", ".join(f"{duration(seconds)} by method {method}" for method, seconds in self.seconds.items())
+        work = ", ".join(f"{roughly(seconds)} by method {method}" for method, seconds in self.seconds.items())
         yield Text(f"Estimated time of a check: {work}")
         if self.bytes:
             yield Text(self._memory())

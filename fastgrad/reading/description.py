@@ -5,7 +5,6 @@ A `Description` holds it; `network` puts it together with the widths that the ar
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import shlex
@@ -392,7 +391,9 @@ def _split(text: str | None) -> set[str]:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return "; did you mean x?" where something is near enough, else nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1) if len(word) <= LONGEST_QUOTE else []
+    from difflib import get_close_matches  # for words that are not known
+
+    close = get_close_matches(word, list(known), n=1) if len(word) <= LONGEST_QUOTE else []
     return f"; did you mean {close[0]}?" if close else ""
 
 

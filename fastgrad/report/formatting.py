@@ -70,6 +70,11 @@ def duration(seconds: float) -> str:
     return f"{minutes / 60:,.1f} h"
 
 
+def roughly(seconds: float) -> str:
+    """Return an estimated time, of which one digit is known."""
+    return duration(float(f"{seconds:.1g}"))
+
+
 def counted(count: int, noun: str) -> str:
     """Return "1 parameter" or "61,476 parameters"."""
     plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastgrad.report.formatting import counted, duration, listed
+from fastgrad.report.formatting import counted, listed, roughly
 from fastgrad.report.parts import Audit
 
 SINGLE_PRECISION = (
@@ -58,7 +58,7 @@ def audit_failed(audit: Audit, noun: str) -> str:
 def cross_checked(agreeing: int, seed: int, seconds: float) -> str:
     """Say that a sample was checked by two methods, and why not everything: the seconds that this takes on two cores."""
     return (
-        f"Every parameter was checked by method preactivation, since method parameter would take about {duration(seconds)} "
+        f"Every parameter was checked by method preactivation, since method parameter would take about {roughly(seconds)} "
         f"on two cores; {agreeing:,} parameters, drawn with seed {seed}, agree by both methods"
     )
 
@@ -66,7 +66,7 @@ def cross_checked(agreeing: int, seed: int, seconds: float) -> str:
 def not_named(seconds: float) -> str:
     """Say how a mistake that directions found is named, and how long that takes on two cores."""
     return (
-        f"The mistake was not named: method preactivation checks every entry, in about {duration(seconds)} on two cores, "
+        f"The mistake was not named: method preactivation checks every entry, in about {roughly(seconds)} on two cores, "
         "and names it"
     )
 

@@ -18,11 +18,16 @@ MOST_DIRECTIONS = 1_000
 
 
 def count(problem: Problem, directions: int = DIRECTIONS) -> Work:
-    """Count the work of some directions."""
-    widths, samples = problem.network.widths, problem.samples
-    work = [a * b for a, b in pairwise(widths)]
-    above = sum(number * size for number, size in enumerate(work))
-    return Work(products=2.0 * samples * directions * above, signs=directions * sum(work) * (1.0 + 0.25 * samples))
+    """Count the work of some directions: signs on all weights, tables of signed sums of what enters, moves carried up."""
+    widths, samples, network = problem.network.widths, problem.samples, problem.network
+    above = sum(layer * a * b for layer, (a, b) in enumerate(pairwise(widths)))  # each layer carries the moves of all below
+    return Work(
+        layers=network.depth,
+        values=float(samples * sum(widths[1:])),
+        tables=float(samples * sum(widths[:-1])),
+        products=float(directions * samples * above),
+        signs=float(directions * network.size),
+    )
 
 
 DIRECTIONAL = Method(

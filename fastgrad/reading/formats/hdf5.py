@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -46,6 +45,8 @@ def read(path: PathLike) -> dict[str, Raw]:
 
     The compiled library behind h5py ends the process that it runs in where some byte of a file is damaged.
     """
+    import subprocess  # which no other format needs
+
     library("h5py", "an HDF5 file")
     with opened(path):  # a regular file, which may be read
         pass
