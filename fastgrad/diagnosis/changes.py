@@ -237,7 +237,7 @@ def _slips(scene: Scene, place: Place) -> Iterator[Tree]:
             yield ("head", leaf)
             for unit in range(widths[k + 1]):
                 yield ("unit", leaf, unit)
-    examples = range(-1, min(scene.ground.samples, WIDEST))
+    examples = range(-1, min(scene.ground.samples - 1, WIDEST))
     yield from (("example", leaf, s) for leaf in (name("Y"), name("A", -1 - layer)) for s in examples)
 
 
@@ -282,6 +282,30 @@ def once(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float,
         if place == "units":
             yield from ((cost, tree, line) for cost, tree in _fewer_examples(scene, line))
         yield from ((cost, tree, line) for cost, tree in _misplaced(scene, line, place))
+        yield from ((cost, tree, line) for cost, tree in _everywhere(scene, line, place))
+
+
+def _everywhere(scene: Scene, line: Tree, place: Place) -> Iterator[Change]:
+    """Yield a line in which a value that it has twice is changed in both places: it was worked out, or handed over, once."""
+    parts = [
+        (part, where) for part, where in _parts(line, place) if part[0] == "f" or part[:2] in (("name", "A"), ("name", "Z"))
+    ]
+    for part, where in dict.fromkeys(parts):
+        if parts.count((part, where)) > 1:
+            yield from ((cost, _exchanged(line, part, other)) for cost, other in changes(scene, part, where))
+
+
+def _parts(tree: Tree, place: Place) -> Iterator[tuple[Tree, Place]]:
+    yield tree, place
+    for _, part, where in children(tree, place):
+        yield from _parts(part, where)
+
+
+def _exchanged(tree: Tree, part: Tree, other: Tree) -> Tree:
+    """Return a tree with one thing in the place of another, wherever that stands."""
+    if tree == part:
+        return other
+    return tuple(_exchanged(inner, part, other) if isinstance(inner, tuple) else inner for inner in tree)
 
 
 def _fewer_examples(scene: Scene, line: Tree) -> Iterator[Change]:
@@ -291,13 +315,7 @@ def _fewer_examples(scene: Scene, line: Tree) -> Iterator[Change]:
     for leaf in _counts(scene):
         if scene.value_of(leaf) < scene.ground.samples:
             yield SLIPPED, ("examples", line, leaf)
-            yield SLIPPED, ("examples", _with_count(line, leaf), leaf)
-
-
-def _with_count(tree: Tree, leaf: Tree) -> Tree:
-    if tree == count("m"):
-        return leaf
-    return tuple(_with_count(part, leaf) if isinstance(part, tuple) else part for part in tree)
+            yield SLIPPED, ("examples", _exchanged(line, count("m"), leaf), leaf)
 
 
 def twice(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float, Tree, Tree]]:
