@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from fastgrad.machine import most_threads
-from fastgrad.numerical.methods import METHODS, count_check
 from fastgrad.numerical.counted import SECONDS, SERIAL, Work
+from fastgrad.numerical.methods import METHODS, count_check
 from fastgrad.walk import check_problem
 
 from classifiers import backpropagation, classifier

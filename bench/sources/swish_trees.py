@@ -30,11 +30,16 @@ def loss_vjp(out, target):
     return 2.0 * residual / residual.size
 
 
-def grad(tree, x, target):
+def run(tree, x):
     hs, us = [x], []
     for i in range(3):
         us.append(dense(tree["layer%d" % i], hs[-1]))
         hs.append(us[-1] * sigma(us[-1]))
+    return hs, us
+
+
+def grad(tree, x, target):
+    hs, us = run(tree, x)
     ct = loss_vjp(us[-1], target)
     out = {}
     out["layer2"], ct = dense_vjp(tree["layer2"], hs[2], ct)

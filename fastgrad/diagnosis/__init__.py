@@ -75,7 +75,8 @@ def diagnosed(problem: Problem, numerical: Numerical, progress: Progress | None 
         states = search(ground)
     if not states:  # numbers near the ends of the range, of which no distance is a number: nothing is said
         return Diagnosis((), None)
-    best, *rivals = states
+    best, *others = states
+    rivals = [state for state in others if best.has_odd_factor or not state.has_odd_factor]
     groups = grouped(best)
     findings = tuple(_finding(ground, best, causes, rivals, groups) for causes in groups)
     return Diagnosis(findings, Prediction(problem, _ways(best, rivals), _open(ground, best, findings)))

@@ -233,7 +233,7 @@ def _slips(scene: Scene, place: Place) -> Iterator[Tree]:
             yield ("head", leaf)
             for unit in range(widths[k + 1]):
                 yield ("unit", leaf, unit)
-    examples = range(-1, min(scene.ground.samples, WIDEST))
+    examples = range(-1, min(scene.ground.samples - 1, WIDEST))
     yield from (("example", leaf, s) for leaf in (name("Y"), name("A", -1 - layer)) for s in examples)
 
 
@@ -271,6 +271,26 @@ def _other_numbers(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
         yield cost + 0.05, leaf
 
 
+def _everywhere(scene: Scene, line: Tree, place: Place) -> Iterator[Change]:
+    """Yield a line in which a value that it has twice is changed in both places: it was worked out, or handed over, once."""
+    parts = [(one.tree, one.place) for one in spots(line, place) if one.tree[0] == "f" or one.tree[:2] in _VALUES]
+    for part, where in dict.fromkeys(parts):
+        if parts.count((part, where)) > 1:
+            for spot in spots(part, where):
+                for cost, changed in _changes_at(scene, spot.tree, spot.place):
+                    yield cost, _exchanged(line, part, put(part, spot.path, changed))
+
+
+_VALUES = (("name", "A"), ("name", "Z"))
+
+
+def _exchanged(tree: Tree, part: Tree, other: Tree) -> Tree:
+    """Return a tree with one thing in the place of another, wherever that stands."""
+    if tree == part:
+        return other
+    return tuple(_exchanged(inner, part, other) if isinstance(inner, tuple) else inner for inner in tree)
+
+
 def _fewer_examples(scene: Scene, line: Tree) -> Iterator[Change]:
     """Yield the output's line for the first examples only, with m and with their number."""
     if scene.layer + 1 < scene.ground.depth:
@@ -278,13 +298,7 @@ def _fewer_examples(scene: Scene, line: Tree) -> Iterator[Change]:
     for leaf in _counts(scene):
         if scene.value_of(leaf) < scene.ground.samples:
             yield SLIPPED, ("examples", line, leaf)
-            yield SLIPPED, ("examples", _with_count(line, leaf), leaf)
-
-
-def _with_count(tree: Tree, leaf: Tree) -> Tree:
-    if tree == count("m"):
-        return leaf
-    return tuple(_with_count(part, leaf) if isinstance(part, tuple) else part for part in tree)
+            yield SLIPPED, ("examples", _exchanged(line, count("m"), leaf), leaf)
 
 
 class Variant(NamedTuple):
@@ -317,7 +331,8 @@ def once(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[Spot, 
     """Yield every line with one edit, by the place of it."""
     for line in lines:
         yield from _changed(scene, line, place, line)
-        whole = [*(_fewer_examples(scene, line) if place == "units" else ()), *_misplaced(scene, line, place)]
+        fewer = _fewer_examples(scene, line) if place == "units" else ()
+        whole = [*fewer, *_misplaced(scene, line, place), *_everywhere(scene, line, place)]
         yield Spot((), line, place), [Variant(cost, line, (), part, line) for cost, part in whole]
 
 

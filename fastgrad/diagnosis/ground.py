@@ -112,6 +112,11 @@ class Claim:
         values = self.l2 * self.theta + self.l1 * np.sign(self.theta)
         return Estimate(values, 2.0 * np.abs(values))
 
+    def columns(self, columns: Offsets) -> Claim:
+        """Return the claim on some columns of a W."""
+        spread = None if self.spread is None else self.spread[:, columns]
+        return Claim(self.tensor, self.values[:, columns], self.theta[:, columns], self.l2, self.l1, spread)
+
     def allowed(self, estimate: Estimate, samples: int) -> Array:
         """Return what the claim may differ from an estimate: the verdict's tolerance, on the estimate's own scale."""
         rounding = estimate.rounding + growth(samples) * np.abs(estimate.values)

@@ -11,8 +11,13 @@ from fastgrad.diagnosis.constants import of_examples
 from fastgrad.diagnosis.ground import Estimate, Ground
 from fastgrad.diagnosis.mistakes import Cause
 from fastgrad.diagnosis.subjects import CLEAR, Explanation, Subject, half_of, telling
+from fastgrad.model.network import Array
 from fastgrad.model.product import least_squares
 
+LARGE = 2**14
+"""Entries from which multiples are tried on some columns first."""
+ODD = 1.3
+"""What a factor of many digits costs."""
 FAINT = 8.0
 """Likewise where a step is read beside the parameter: that the claim is the parameter but for so little says enough."""
 SMALL_RATE = 1e-3
@@ -71,13 +76,40 @@ class _Fit(NamedTuple):
     confirming: int
 
 
-def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate, least: float = CLEAR) -> _Fit | None:
-    """Fit half of claim − fixed by multiples of the parts, weighted by what is allowed; None where the whole does not fit."""
-    claim, samples = tensor.claim, tensor.ground.samples
+def _allowed(tensor: Subject, parts: list[Estimate], fixed: Estimate) -> Array:
+    """Return what a claim may differ from a sum of parts."""
     estimate = fixed
     for part in parts:
         estimate = estimate.plus(part)
-    allowed = claim.allowed(estimate, samples)
+    return tensor.claim.allowed(estimate, tensor.ground.samples)
+
+
+def _is_refuted(tensor: Subject, parts: list[Estimate], fixed: Estimate, least: float) -> bool:
+    """Whether some columns of a large tensor, in which every part is clear, are no sum of multiples of the parts."""
+    columns = tensor.ground.probes[tensor.layer]
+    some = tensor.columns(columns)
+    parts = [Estimate(*(array[:, columns] for array in part)) for part in parts]
+    fixed = Estimate(*(array[:, columns] for array in fixed))
+    allowed = _allowed(some, parts, fixed)
+    weighted = np.stack([(part.values / allowed).ravel() for part in parts], axis=1)
+    if (np.abs(weighted).max(axis=0) < least).any():
+        return False
+    unit = np.linalg.norm(weighted, axis=0)
+    with np.errstate(all="ignore"):
+        solution = least_squares(weighted / unit, ((some.claim.values - fixed.values) / allowed).ravel(), 1e-12)
+    if solution is None:
+        return False
+    estimate = fixed
+    for c, part in zip(solution / unit, parts, strict=True):
+        estimate = estimate.plus(part.scaled(float(c)))
+    return not some.fits(estimate, max(1.0, *np.abs(solution / unit)), 4.0)
+
+
+def _fit(tensor: Subject, parts: list[Estimate], fixed: Estimate, least: float = CLEAR) -> _Fit | None:
+    """Fit half of claim − fixed by multiples of the parts, weighted by what is allowed; None where the whole does not fit."""
+    if tensor.kind == "W" and tensor.claim.values.size > LARGE and _is_refuted(tensor, parts, fixed, least):
+        return None
+    claim, allowed = tensor.claim, _allowed(tensor, parts, fixed)
     if any(float((np.abs(part.values) / allowed).max(initial=0.0)) < least for part in parts):
         return None
     columns = np.stack([(part.values / allowed).ravel() for part in parts], axis=1)
@@ -168,7 +200,7 @@ def factor_cost(ground: Ground, c: float) -> float:
     usual = {2.0, 0.5, float(m), 1.0 / m, float(n), 1.0 / n}
     if abs(c) in usual or c == -1.0:
         return 1.0
-    return 1.05 if of_examples(c, m, (*network.widths, network.depth)) else 1.3
+    return 1.05 if of_examples(c, m, (*network.widths, network.depth)) else ODD
 
 
 def _sign_cause(tensor: Subject, k: float) -> Cause:

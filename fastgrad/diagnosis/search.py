@@ -21,7 +21,7 @@ from fastgrad.diagnosis.edits import again, again_in_tensor, flow_edits, tensor_
 from fastgrad.diagnosis.explaining import edited, explain
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
-from fastgrad.diagnosis.multiples import factor_cost, nearest_constant
+from fastgrad.diagnosis.multiples import ODD, factor_cost, nearest_constant
 from fastgrad.diagnosis.subjects import CLEAR, Explanation, Subject, half_of, subject, telling
 from fastgrad.model.network import Array, Offsets
 from fastgrad.model.product import least_squares
@@ -73,6 +73,16 @@ class State:
     def cost(self) -> float:
         """What the mistakes cost together."""
         return total_cost(self.causes)
+
+    @property
+    def has_odd_factor(self) -> bool:
+        """Whether something in a flow is off by a factor that nobody writes: what a line makes is none."""
+        return any(is_odd(cause) for cause in self.causes)
+
+
+def is_odd(cause: Cause) -> bool:
+    """Whether a mistake in a flow is a factor of many digits that no count explains."""
+    return cause.code == "factor" and cause.kind == "Z" and cause.cost == ODD
 
 
 def total_cost(causes: Iterable[Cause]) -> float:
@@ -186,7 +196,9 @@ def _is_evident(ground: Ground, layer: int, causes: tuple[Cause, ...], tensors: 
 
 
 def _explains(ground: Ground, layer: int, step: Step) -> bool:
-    """Whether a way explains both tensors of a layer, and nothing in one that is right."""
+    """Whether a way explains both tensors of a layer, without a factor that nobody writes, and nothing in one that is right."""
+    if any(is_odd(cause) for cause in step[0]):
+        return False
     tensors = zip(KINDS, step[2:], strict=True)
     return all(_settled(found) and not (found[0].causes and (layer, kind) in ground.sound) for kind, found in tensors)
 
@@ -395,7 +407,7 @@ class _Probe:
 
     def _predictions(self, flow: Flow) -> Iterable[tuple[Claim, Estimate]]:
         if self.weights is not None:
-            yield _cut(self.weights, self.columns), self.ground.predicted_weights(self.layer, flow, self.columns)
+            yield self.weights.columns(self.columns), self.ground.predicted_weights(self.layer, flow, self.columns)
         if self.bias is not None:
             yield self.bias, self.ground.predicted_bias(flow)
 
@@ -447,11 +459,6 @@ class _Probe:
             if clear * abs(rate) > CLEAR and (np.abs(rest - rate * second.values / allowed) <= 2.0).all():
                 return rate
         return None
-
-
-def _cut(claim: Claim, columns: Offsets) -> Claim:
-    spread = None if claim.spread is None else claim.spread[:, columns]
-    return Claim(claim.tensor, claim.values[:, columns], claim.theta[:, columns], claim.l2, claim.l1, spread)
 
 
 def _least_squares(parts: list[Array], target: Array) -> list[float] | None:

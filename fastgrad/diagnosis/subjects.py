@@ -80,6 +80,11 @@ class Subject:
             return self
         return replace(self, claim=replace(self.claim, tensor=replace(self.claim.tensor, grain=None)))
 
+    def columns(self, columns: Offsets) -> Subject:
+        """Return some columns of a W."""
+        claim = self.claim.columns(columns)
+        return replace(self, claim=claim, data=Estimate(*(array[:, columns] for array in self.data)))
+
     def fits(self, estimate: Estimate, spread: float = 1.0, fitted: float = 1.0) -> bool:
         """Whether the claim is that estimate, to rounding; a kink's range, scaled, is granted on top."""
         return bool(self.off(estimate, spread, fitted).max(initial=0.0) <= 1.0)

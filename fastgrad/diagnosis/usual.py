@@ -28,13 +28,38 @@ def _slopes(ground: Ground, layer: int) -> list[Tree]:
         return [("mask", ">", Z, one, below), general]
     if activation == "softplus":
         return [("/", one, ("+", one, ("f", "exp", ("*", number(-1.0), Z)))), general]
-    return [general]
+    return [*_smooth_slopes(activation, A, Z), general]
+
+
+def _smooth_slopes(activation: str, A: Tree, Z: Tree) -> list[Tree]:
+    """Return how f′ of a smooth activation is written out; nothing where nobody does that."""
+    one, two = number(1.0), number(2.0)
+    if activation == "silu":
+        s: Tree = ("f", "sigmoid", Z)
+        rest: Tree = ("-", one, s)
+        return [("+", s, ("*", ("*", Z, s), rest)), ("*", s, ("+", one, ("*", Z, rest))), ("+", A, ("*", s, ("-", one, A)))]
+    if activation == "softsign":
+        return [("/", one, ("**", ("+", one, ("f", "abs", Z)), two))]
+    if activation == "arctan":
+        return [("/", one, ("+", one, ("**", Z, two)))]
+    if activation == "exp":
+        return [A, ("f", "exp", Z)]
+    if activation == "gelu_tanh":
+        half, c, k = number(0.5), number(float(np.sqrt(2.0 / np.pi))), number(0.044715)
+        inner: Tree = ("*", c, ("+", Z, ("*", k, ("**", Z, number(3.0)))))
+        t: Tree = ("f", "tanh", inner)
+        growth: Tree = ("*", c, ("+", one, ("*", ("*", number(3.0), k), ("**", Z, two))))
+        bent: Tree = ("*", ("*", ("*", half, Z), ("-", one, ("**", t, two))), growth)
+        return [("+", ("*", half, ("+", one, t)), bent)]
+    return []
 
 
 def _with_slope(ground: Ground, layer: int, arrived: Tree) -> list[Tree]:
     lines: list[Tree] = [("*", arrived, slope) for slope in _slopes(ground, layer)]
     if ground.problem.mask(layer + 1) is None:
         activation = activation_name(ground, layer)
+        if activation == "identity":
+            lines.insert(0, arrived)
         if activation == "sigmoid":
             lines.append(("*", ("*", arrived, name("A")), ("-", number(1.0), name("A"))))
         if activation == "softplus":
