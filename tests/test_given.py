@@ -77,6 +77,14 @@ def test_right_ones_are_not_accused_and_a_hundredth_is_found(seed):
 # Read off a step.
 
 
+@pytest.mark.parametrize("seed", [598, 4052, 4808, 5186, 11648])
+def test_steps_of_which_few_entries_tell_the_rate_are_no_mistakes(seed):
+    """Among them one that moves a small parameter towards 0 and out of its binade, below which it has another spacing."""
+    one = given.given(seed)
+    verdicts = [fastgrad.check(one.parameters, g, one.X, one.Y, **one.options).verdict for g in (one.gradients, one.wrong)]
+    assert verdicts == ["right", "wrong"]
+
+
 @pytest.mark.parametrize("rate", [0.5, 0.1, 3e-3, 1e-5])
 def test_gradient_read_off_a_step_is_right_and_its_rate_is_said(rate):
     report = check(stepped(RIGHT, rate))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.judging.rates import LONGEST, common_divisor
+from fastgrad.judging.rates import LONGEST, MOST, common_divisors
 from fastgrad.judging.verdict import Judgement
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF, base_point, growth
@@ -49,8 +49,8 @@ MOST_FORWARD = 10**6
 """Parameters times examples up to which forward differences, a forward pass for each parameter, take little time."""
 RATES = tuple(sorted({float(f"{n}e-{k}") for n in range(100, 1000) for k in range(2, 10)} | {2.0**-k for k in range(21)}))
 """Learning rates, and steps of differences, that are tried: of three digits from 1e-7 to 9.99, and powers of two."""
-WELL_INSIDE = 0.23
-"""Distance from the middle of a binade within which a parameter does not leave it in a small step."""
+STAYING = (1.0, 0.01)
+"""Rates up to which the entries by which a rate is found do not leave their parameters' binade."""
 PROBED = 48
 """Entries on which they are tried first."""
 FEW = 512
@@ -295,17 +295,30 @@ def _listed_rate(values: Array, theta: Array, stored: str, rates: Array) -> floa
 
 
 def _longer_rate(values: Array, theta: Array, stored: str) -> float | None:
-    """Return a rate of any number of digits that passes; the entries tell it, where there are enough of them."""
-    size = np.abs(theta)
-    inside = np.abs(np.frexp(size)[0] - 0.75) < WELL_INSIDE  # of others the step may have the next spacing
-    multiples = np.abs(values[inside]) / spacing(size[inside], SIGNIFICAND[stored])
+    """Return a rate of any number of digits that passes; the entries tell it, where there are enough of them.
+
+    Notes
+    -----
+    What a step changes is a multiple of the parameter's spacing unless the parameter moves towards 0 and out of its binade,
+    below which the spacing is half as large. How far it moves is η|g|, and η is what is looked for: the entries are taken that
+    stay inside by rates up to 1, then those that stay inside by smaller ones only, which may be more telling.
+    """
+    size, bits = np.abs(theta), SIGNIFICAND[stored]
+    multiples = np.abs(values) / spacing(size, bits)
+    room = np.where(np.sign(values) != np.sign(theta), np.inf, np.ldexp(np.frexp(size)[0] - 0.5, bits))
     # n/η of a whole number n below the largest that a step can have; near the ends of the range a quotient may even be 0.
     possible = (multiples >= 1.0 / RATES[-1]) & (multiples <= 2.0 ** SIGNIFICAND["float64"] / RATES[0])
-    rate = common_divisor(np.sort(multiples[possible]), SIGNIFICAND[precision_of(values)])
-    if rate is None or not RATES[0] <= rate <= RATES[-1]:
-        return None
-    passes = _evidence_of_step(values, theta, rate, stored) >= EVIDENCE and _reproduced(values, theta, rate, stored).all()
-    return rate if passes else None
+    telling = {tuple(np.sort(multiples[possible & (most * multiples <= room)])[:MOST].tolist()): None for most in STAYING}
+    for some in telling:
+        for rate in common_divisors(np.array(some), SIGNIFICAND[precision_of(values)]):
+            if RATES[0] <= rate <= RATES[-1] and _is_rate(values, theta, rate, stored):
+                return rate
+    return None
+
+
+def _is_rate(values: Array, theta: Array, rate: float, stored: str) -> bool:
+    """Tell whether all entries are read off a step of a rate, and rule chance out."""
+    return _evidence_of_step(values, theta, rate, stored) >= EVIDENCE and bool(_reproduced(values, theta, rate, stored).all())
 
 
 def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> Mask:
