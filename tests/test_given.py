@@ -473,6 +473,20 @@ def test_a_layer_that_is_used_three_times():
         assert f"leaves out the part through {' and '.join(missing)}, which" in report.findings[0].sentence
 
 
+@pytest.mark.parametrize(
+    "names",
+    [("W1", "b1", "b2"), ("W", "bh", "bv"), ("W", "b", "b_prime"), ("encoder.weight", "encoder.bias", "decoder.bias"), None],
+)
+def test_tied_weights_that_stand_once_are_asked_for_twice(names):
+    """A decoder that uses the encoder's weights transposed and has a bias of its own."""
+    arrays, gradients = ([one["W1"], one["b1"], one["b2"]] for one in (CODER, TOTAL))
+    if names is not None:
+        arrays, gradients = dict(zip(names, arrays, strict=True)), dict(zip(names, gradients, strict=True))
+    told = rf"where its layer uses {re.escape(names[0] if names else 'parameters[0]')} transposed, hand that over under a name"
+    with pytest.raises(InputError, match=told):
+        fastgrad.check(arrays, gradients, CODED, CODED, **given.CODE)
+
+
 def test_mistakes_beside_tied_weights():
     for off in ("W1", "b1", "b2"):
         report = fastgrad.check(CODER, autoencode(CODER, CODED, CODED, off), CODED, CODED, **given.CODE)
