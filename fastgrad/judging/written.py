@@ -310,15 +310,13 @@ def _longer_rate(values: Array, theta: Array, stored: str) -> float | None:
     possible = (multiples >= 1.0 / RATES[-1]) & (multiples <= 2.0 ** SIGNIFICAND["float64"] / RATES[0])
     telling = {tuple(np.sort(multiples[possible & (most * multiples <= room)])[:MOST].tolist()): None for most in STAYING}
     for some in telling:
-        for rate in common_divisors(np.array(some), SIGNIFICAND[precision_of(values)]):
-            if RATES[0] <= rate <= RATES[-1] and _is_rate(values, theta, rate, stored):
-                return rate
+        found = np.array(common_divisors(np.array(some), SIGNIFICAND[precision_of(values)]))
+        found = found[(found >= RATES[0]) & (found <= RATES[-1])]
+        passing = found[_reproduced(values, theta, found[:, None], stored).all(axis=1)]
+        for rate in passing.tolist():
+            if _evidence_of_step(values, theta, rate, stored) >= EVIDENCE:
+                return float(rate)
     return None
-
-
-def _is_rate(values: Array, theta: Array, rate: float, stored: str) -> bool:
-    """Tell whether all entries are read off a step of a rate, and rule chance out."""
-    return _evidence_of_step(values, theta, rate, stored) >= EVIDENCE and bool(_reproduced(values, theta, rate, stored).all())
 
 
 def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> Mask:
