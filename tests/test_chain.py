@@ -249,7 +249,11 @@ WRONG_CALLS = {
         lambda: fastgrad.check_chain([Tanh()], lambda s, Y: s.sum(), X, Y),
         r"has to return \(loss, dscores\)",
     ),
-    "shapes": (lambda: fastgrad.check_chain([Affine(3, 2)], Softmax(), X, Y), "forward raises ValueError"),
+    "shapes": (lambda: fastgrad.check_chain([Affine(3, 2)], Softmax(), X, Y), r"layer 1 \(Affine\): forward raises ValueError"),
+    "no return": (
+        lambda: fastgrad.check_chain([Tanh(), (np.sinh, lambda dout, x: None)], squared, X, X),
+        r"layer 2 \(sinh\): backward returns None; is its return missing\?",
+    ),
     "two outputs": (
         lambda: fastgrad.check_chain([(lambda x: {"a": x, "b": x}, lambda dout, x: dout)], squared, X, X),
         "in a chain a layer gives one array to the next",

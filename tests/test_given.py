@@ -77,6 +77,14 @@ def test_right_ones_are_not_accused_and_a_hundredth_is_found(seed):
 # Read off a step.
 
 
+@pytest.mark.parametrize("seed", [598, 4052, 4808, 5186, 11648])
+def test_steps_of_which_few_entries_tell_the_rate_are_no_mistakes(seed):
+    """Among them one that moves a small parameter towards 0 and out of its binade, below which it has another spacing."""
+    one = given.given(seed)
+    verdicts = [fastgrad.check(one.parameters, g, one.X, one.Y, **one.options).verdict for g in (one.gradients, one.wrong)]
+    assert verdicts == ["right", "wrong"]
+
+
 @pytest.mark.parametrize("rate", [0.5, 0.1, 3e-3, 1e-5])
 def test_gradient_read_off_a_step_is_right_and_its_rate_is_said(rate):
     report = check(stepped(RIGHT, rate))
@@ -463,6 +471,20 @@ def test_a_layer_that_is_used_three_times():
         report = fastgrad.check(P, claim, X, Y, **said)
         assert (wrong(report), causes(report)) == ({"W1"}, ["tied.part"])
         assert f"leaves out the part through {' and '.join(missing)}, which" in report.findings[0].sentence
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("W1", "b1", "b2"), ("W", "bh", "bv"), ("W", "b", "b_prime"), ("encoder.weight", "encoder.bias", "decoder.bias"), None],
+)
+def test_tied_weights_that_stand_once_are_asked_for_twice(names):
+    """A decoder that uses the encoder's weights transposed and has a bias of its own."""
+    arrays, gradients = ([one["W1"], one["b1"], one["b2"]] for one in (CODER, TOTAL))
+    if names is not None:
+        arrays, gradients = dict(zip(names, arrays, strict=True)), dict(zip(names, gradients, strict=True))
+    told = rf"where its layer uses {re.escape(names[0] if names else 'parameters[0]')} transposed, hand that over under a name"
+    with pytest.raises(InputError, match=told):
+        fastgrad.check(arrays, gradients, CODED, CODED, **given.CODE)
 
 
 def test_mistakes_beside_tied_weights():

@@ -193,3 +193,16 @@ def test_the_example_of_the_docstring_runs():
     (found,) = doctest.DocTestFinder(recurse=False).find(fastgrad.jax.check_grads, "check_grads", globs={})
     assert found.examples
     assert doctest.DocTestRunner(verbose=False).run(found).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (np.ones((3, 2)), r"args is an array of shape \(3, 2\); expected a tuple of the arguments of f, \(x,\) for one"),
+        (2.0, "args is 2.0; expected a tuple"),
+        (None, "args is None; expected a tuple"),
+    ],
+)
+def test_arguments_that_are_no_tuple_are_told_what_to_write(args, said):
+    with pytest.raises(fastgrad.InputError, match=said):
+        fastgrad.jax.check_grads(lambda x: (x**2).sum(), args, 1)

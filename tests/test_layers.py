@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastgrad
+from fastgrad.errors import InputError
 
 
 def draw(*shape, seed=0):
@@ -331,6 +332,58 @@ def test_a_missing_gradient_is_not_judged_and_frozen_says_that_none_is_needed():
     assert (report.verdict, report.passed) == ("not judged", False)
     assert str(report).startswith("? NOT JUDGED  There is no gradient of b.")
     assert fastgrad.check_layer(affine, backward, AFFINE, frozen=["b"]).passed
+
+
+def test_gradients_of_two_inputs_in_the_wrong_order_are_named():
+    """They were refused, since not one could be judged."""
+
+    def exchanged(dout, cache):
+        dx, dW, db = affine_backward(dout, cache)
+        return dW, dx, db
+
+    report = fastgrad.check_layer(affine, exchanged, AFFINE)
+    reasons = {tensor.name: tensor.reason for tensor in report.tensors}
+    assert (report.verdict, wrong_tensors(report)) == ("wrong", {"x", "w"})
+    assert "that of w, whose gradient has that of x: the two are exchanged; its numbers are right" in reasons["x"]
+    assert "that of x, whose gradient has that of w: the two are exchanged; its numbers are right" in reasons["w"]
+
+
+def test_a_claim_of_nan_has_no_slope():
+    def backward(dout, cache):
+        dx, *others = affine_backward(dout, cache)
+        return (np.full_like(dx, np.nan), *others)
+
+    text = " ".join(str(fastgrad.check_layer(affine, backward, AFFINE)).split())
+    assert "With other numbers x is wrong. The claimed gradient of x has entries there that are not finite." in text
+    assert "the claim has the slope" not in text
+
+
+def test_a_question_in_an_error_ends_as_one():
+    with pytest.raises(InputError, match=r"is its return missing\? It returns the output"):
+        fastgrad.check_layer(lambda x: None, lambda dout, x: None, {"x": np.ones(3)})
+
+
+class Adding:
+    """A layer whose backward adds to its gradient, or puts it there."""
+
+    def __init__(self, adds):
+        self.W, self.adds = np.arange(6.0).reshape(2, 3) + 1.0, adds
+        self.dW = np.zeros_like(self.W)
+
+    def forward(self, x):
+        self.x = x
+        return x @ self.W
+
+    def backward(self, dout):
+        self.dW = self.x.T @ dout + (self.dW if self.adds else 0.0)
+        return dout @ self.W.T
+
+
+@pytest.mark.parametrize("adds", [True, False])
+def test_a_layer_that_adds_to_its_gradients_is_told(adds):
+    report = fastgrad.check_layer(Adding(adds), None, np.array([[1.0, -2.0], [0.5, 3.0]]))
+    assert report.passed
+    assert any("backward adds the gradient of W to what is there" in note for note in report.notes) == adds
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from fastgrad import check
 from fastgrad.errors import InputError
 from fastgrad.model import rounding
 from fastgrad.model.conventions import describe, explain_loss
-from fastgrad.model.forward import base_point
+from fastgrad.model.forward import base_point, penalty_value
 from fastgrad.numerical import numerical_gradient
 from fastgrad.numerical.methods import BY_ENTRY
 from fastgrad.reading import Description, interpret_parts
@@ -196,6 +196,33 @@ def test_forms_of_the_penalty_are_named(problem, form, words):
     declared = replace(problem, network=replace(problem.network, l2=(0.3, 0.0) * 2, l1=(0.2, 0.0) * 2))
     claimed = base_point(without(problem)).loss + form(*parts)
     assert words in explain_loss(replace(declared, claimed_loss=claimed), base_point(declared))
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (1.0 / np.log(2.0), "in logarithms to base 2"),
+        (5.0 / np.log(2.0), "summed over the examples and in logarithms to base 2"),
+        (1.0 / np.log(10.0), "in logarithms to base 10"),
+        (5.0 / 2.0 / 3.0, "summed over the examples, averaged over the outputs, halved"),
+        (1.0 / 5.0, "divided by the number of examples once more"),
+        (-1.0, "with the other sign"),
+        (0.17, "times 0.17"),
+        (1.0 / 7.0, "divided by 7"),
+    ],
+)
+def test_a_constant_factor_of_the_loss_is_said(factor, words, l2):
+    """With the penalty beside it, or in it; and a factor that is no short number explains nothing."""
+    draw = np.random.default_rng(4)
+    W, X, Y = draw.normal(size=(3, 4)), draw.normal(size=(5, 4)), np.eye(3)[[0, 2, 1, 1, 0]]
+    said = Description(output="softmax", loss="softmax_crossentropy", l2=l2)
+    problem = interpret_parts({"W1": W}, None, X, Y, said)
+    base, penalty = base_point(problem), penalty_value(problem)
+    for claimed in (factor * (base.loss - penalty) + penalty, factor * base.loss):
+        assert words in explain_loss(replace(problem, claimed_loss=claimed), base)
+    odd = replace(problem, claimed_loss=1.2345678 * base.loss)
+    assert "none of the common conventions explains it" in explain_loss(odd, base)
 
 
 def test_a_penalty_on_biases_that_the_user_left_out(problem):

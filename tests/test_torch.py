@@ -598,3 +598,33 @@ def test_the_examples_of_a_docstring_run(name):
     (found,) = doctest.DocTestFinder(recurse=False).find(getattr(fastgrad.torch, name), name, globs={})
     assert found.examples
     assert doctest.DocTestRunner(verbose=False).run(found).failed == 0
+
+
+def _wrong_calls():
+    X, Y, module = torch.ones(3, 2), torch.ones(3, 1), torch.nn.Linear(2, 1)
+    loss, array = torch.nn.MSELoss(), np.ones((3, 2))
+    square = lambda x: (x**2).sum()  # noqa: E731
+    gradcheck, check, check_layer = fastgrad.torch.gradcheck, fastgrad.torch.check, fastgrad.torch.check_layer
+    return [
+        (lambda: gradcheck(square, (array,)), r"x is an array of shape \(3, 2\); expected a tensor, torch.from_numpy\(x\)"),
+        (lambda: gradcheck(square, 1.5), r"x is 1.5; expected a tensor, torch.tensor\(x\)"),
+        (lambda: gradcheck(torch.nn.Linear, (X,)), r"is the class Linear; give a module that is made of it, Linear\("),
+        (lambda: check_layer(torch.nn.Linear, X), r"is the class Linear; give a module that is made of it, Linear\("),
+        (lambda: check_layer(module, array), r"input is an array of shape \(3, 2\); expected a tensor"),
+        (lambda: check_layer(torch.autograd.Function, X), "give its method that is called, Function.apply"),
+        (lambda: check(torch.nn.Linear, X, Y, loss), "the module is the class Linear; give a module"),
+        (lambda: check(module, X, Y, "mse"), "the loss is 'mse'; expected a function of outputs and targets"),
+        (lambda: check(module, X, Y, torch.nn.MSELoss), r"the loss is the class MSELoss; give a module .* MSELoss\("),
+        (lambda: check(module, array, Y, loss), "X is an array"),
+        (lambda: check(module, X, array[:, :1], loss), "Y is an array"),
+        (lambda: check(module, X, Y, loss, gradients={"w": X}), "gradients hold w, and the parameters are weight and bias"),
+        (lambda: check(module, X, Y, loss, gradients=[X]), "gradients is a list of 1; expected a mapping"),
+    ]
+
+
+@pytest.mark.parametrize("number", range(13))
+def test_arguments_of_another_kind_are_told_what_to_write(number):
+    """They came back as errors of torch's own, from deep within, or as none at all."""
+    call, said = _wrong_calls()[number]
+    with pytest.raises(fastgrad.InputError, match=said):
+        call()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastgrad.errors import InputError, quoted, told
 from fastgrad.functions.arguments import real_number, whole_number
 from fastgrad.functions.program import Numbers, Options, Program, UnsteadyError, coarsest, judge, seeded_alike, weights_for
+from fastgrad.layers.arguments import described
 from fastgrad.report import GradientError
 
 MODES = {"fwd": "forward mode (jvp)", "rev": "reverse mode (vjp)", "lin": "linearize"}
@@ -78,6 +79,8 @@ def check_grads(
     whole_number(order, "order", 1)
     if not callable(f):
         raise InputError(f"f is of type {type(f).__name__}; expected a function")
+    if not isinstance(args, list | tuple):
+        raise InputError(f"args is {described(args)}; expected a tuple of the arguments of f, (x,) for one")
     reset = seeded_alike()
     try:
         flat = flattened(f, tuple(args))
@@ -149,6 +152,11 @@ def flattened(f: Callable[..., Any], args: tuple[Any, ...]) -> Flat:
         return [output for output in jax.tree_util.tree_leaves(outputs) if _is_inexact(output)]
 
     names = _parameters(f, len(args))
+    for path, leaf in pairs:
+        if type(leaf).__module__.partition(".")[0] == "torch":
+            raise InputError(
+                f"args{jax.tree_util.keystr(path)} is a tensor of torch; expected an array, jnp.asarray(x.numpy())"
+            )
     labels = tuple(names[path[0].idx] + jax.tree_util.keystr(path[1:]) for path, _ in pairs)
     return Flat(call, tuple(leaf for _, leaf in pairs), labels)
 

@@ -14,32 +14,47 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+import numpy as np
+
 from fastgrad.model.network import Array
 
 MOST = 13
 """Values that are looked at. Each tells the digits by which its integer is shorter than a significand: of 48 bits 3 or 4."""
-BITS = 72
-"""Bits to which the quotients of values are taken: more than any of them has."""
+EXTRA = 3
+"""Bits to which the quotients of values are taken beyond their own."""
+TELLING = 12.0
+"""Bits by which the values must tell that they are whole, for a number to be looked at any further."""
 LONGEST = 16
 """Digits of a rate."""
 
 Row = list[int]
 
 
-def common_divisor(values: Array, bits: int) -> float | None:
-    """Return η of values n_k/η with whole numbers n_k as small as may be, each rounded to so many bits.
+def common_divisors(values: Array, bits: int) -> list[float]:
+    """Return the η of values n_k/η with whole numbers n_k as small as may be, each rounded to so many bits; often none.
 
-    The first of them is q/η, and q·v_k/v_0 lies within q·2^(2 − bits) of a whole number.
+    Notes
+    -----
+    The values are positive and in ascending order. The first of them is q/η, and q·v_k/v_0 is a whole number n_k but for
+    n_k·2^(1 − bits) at most, half of that typically. With column k of the lattice multiplied by v_0/v_k these errors are of
+    one size, q·2^(−bits), and the vector of the true q is about the shortest. A reduced basis need not hold the shortest: the
+    sums and differences of its vectors are looked at as well, and those are left whose η makes all values whole.
     """
+    values = values[:MOST]
     if values.size < 2:
-        return None
-    exact = [abs(Fraction(float(value))) for value in values[:MOST]]
-    one = 1 << BITS
-    quotients = [round(one * value / exact[0]) for value in exact[1:]]
-    basis = [[max(1, one >> (bits - 2)), *quotients]]
-    basis += [[0, *(one * (i == k) for k in range(len(quotients)))] for i in range(len(quotients))]
-    q = abs(reduced(basis)[0][0]) // basis[0][0]
-    return _shortest(float(q / exact[0]), 2.0 ** (1 - bits)) if q else None
+        return []
+    exact = [abs(Fraction(float(value))) for value in values]
+    one = 1 << (bits + EXTRA + int(exact[-1] / exact[0]).bit_length())  # the least weight to more than its own bits
+    weights = [round(one * exact[0] / value) for value in exact[1:]]
+    basis = [[one >> bits, *(one for _ in weights)]]
+    basis += [[0, *(weight * (i == k) for k in range(len(weights)))] for i, weight in enumerate(weights)]
+    found = np.array([float(row[0] // basis[0][0]) for row in reduced(basis)])
+    several = np.add.outer(found, np.concatenate([found, -found, [0.0]]))
+    numbers = np.unique(np.abs(several[several != 0.0])) / float(exact[0])
+    whole = numbers[:, None] * values
+    off = np.minimum(2.0 ** (3 - bits) * whole, 0.5)  # of numbers that all are whole nothing is told
+    fits = (np.abs(whole - np.rint(whole)) <= off).all(axis=1) & (-np.log2(2.0 * off).sum(axis=1) >= TELLING)
+    return [_shortest(float(number), 2.0 ** (1 - bits)) for number in numbers[fits]]
 
 
 def _shortest(number: float, near: float) -> float:

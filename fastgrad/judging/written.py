@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastgrad.judging.rates import LONGEST, common_divisor
+from fastgrad.judging.rates import LONGEST, MOST, common_divisors
 from fastgrad.judging.verdict import Judgement
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF, base_point, growth
@@ -48,8 +48,8 @@ NATURAL = 3
 """Decimals more than the claim's on which a right gradient lies that is made of such numbers: then the grid says nothing."""
 MOST_FORWARD = 10**6
 """Parameters times examples up to which forward differences, a forward pass for each parameter, take little time."""
-WELL_INSIDE = 0.23
-"""Distance from the middle of a binade within which a parameter does not leave it in a small step."""
+STAYING = (1.0, 0.01)
+"""Rates up to which the entries by which a rate is found do not leave their parameters' binade."""
 PROBED = 48
 """Entries on which they are tried first."""
 MANY = 2**20
@@ -308,18 +308,29 @@ def _listed_rate(values: Array, theta: Array, stored: str, rates: Array) -> floa
 
 
 def _longer_rate(values: Array, theta: Array, stored: str) -> float | None:
-    """Return a rate of any number of digits that passes; the entries tell it, where there are enough of them."""
-    size = np.abs(theta)
-    inside = np.abs(np.frexp(size)[0] - 0.75) < WELL_INSIDE  # of others the step may have the next spacing
-    multiples = np.abs(values[inside]) / spacing(size[inside], SIGNIFICAND[stored])
+    """Return a rate of any number of digits that passes; the entries tell it, where there are enough of them.
+
+    Notes
+    -----
+    What a step changes is a multiple of the parameter's spacing unless the parameter moves towards 0 and out of its binade,
+    below which the spacing is half as large. How far it moves is η|g|, and η is what is looked for: the entries are taken that
+    stay inside by rates up to 1, then those that stay inside by smaller ones only, which may be more telling.
+    """
+    size, bits = np.abs(theta), SIGNIFICAND[stored]
+    multiples = np.abs(values) / spacing(size, bits)
+    room = np.where(np.sign(values) != np.sign(theta), np.inf, np.ldexp(np.frexp(size)[0] - 0.5, bits))
     # n/η of a whole number n below the largest that a step can have; near the ends of the range a quotient may even be 0.
-    least, most = usual_rates()[0], usual_rates()[-1]
-    possible = (multiples >= 1.0 / most) & (multiples <= 2.0 ** SIGNIFICAND["float64"] / least)
-    rate = common_divisor(np.sort(multiples[possible]), SIGNIFICAND[precision_of(values)])
-    if rate is None or not least <= rate <= most:
-        return None
-    passes = _evidence_of_step(values, theta, rate, stored) >= EVIDENCE and _reproduced(values, theta, rate, stored).all()
-    return rate if passes else None
+    least, largest = usual_rates()[0], usual_rates()[-1]
+    possible = (multiples >= 1.0 / largest) & (multiples <= 2.0 ** SIGNIFICAND["float64"] / least)
+    telling = {tuple(np.sort(multiples[possible & (most * multiples <= room)])[:MOST].tolist()): None for most in STAYING}
+    for some in telling:
+        found = np.array(common_divisors(np.array(some), SIGNIFICAND[precision_of(values)]))
+        found = found[(found >= least) & (found <= largest)]
+        passing = found[_reproduced(values, theta, found[:, None], stored).all(axis=1)]
+        for rate in passing.tolist():
+            if _evidence_of_step(values, theta, rate, stored) >= EVIDENCE:
+                return float(rate)
+    return None
 
 
 def _reproduced(values: Array, theta: Array, rate: float | Array, stored: str) -> Mask:

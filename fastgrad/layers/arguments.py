@@ -214,9 +214,9 @@ def _numbers(value: Any, name: str) -> Raw:
         if array.dtype.kind not in "fciub" or value is None:
             raise TypeError
     except Exception:
-        hint = "; is its return missing?" if value is None else ""
+        hint = "; is its return missing?" if value is None else "."
         raise InputError(
-            f"forward gives {described(value)} as its {name}; expected an array of numbers{hint}. It returns the output, "
+            f"forward gives {described(value)} as its {name}; expected an array of numbers{hint} It returns the output, "
             "several outputs as a tuple or a dict, or (output, cache)"
         ) from None
     return array

@@ -6,6 +6,7 @@ owner runs it, and what a layer gives in the chain is held against what it gives
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
 from collections.abc import Iterator, Sequence
@@ -180,6 +181,15 @@ class Step:
     gradients: dict[str, Any]
 
 
+@contextlib.contextmanager
+def _of(link: Link) -> Iterator[None]:
+    """Begin every complaint about a layer with its name."""
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{link.name}: {error}") from error
+
+
 class _Run:
     """A chain, run once as its owner runs it, on a copy in which what is shared stays shared."""
 
@@ -196,11 +206,13 @@ class _Run:
         actual, pairs, outputs = [X], [], []
         for link, layer in zip(self._links, layers, strict=True):
             h = actual[-1]
-            self.steps.append(Step(link, _subject_of(link, h, self._Y), h.copy(), None, {}))
+            with _of(link):
+                self.steps.append(Step(link, _subject_of(link, h, self._Y), h.copy(), None, {}))
             pair, subject = _pair_of(link, layer, h, self._Y), self.steps[-1].subject
             if isinstance(subject, Object):
                 subject.clear(layer)
-            found = guarded(f"forward of {link.name}", lambda pair=pair, h=h: pair.run(_with(pair, h)))  # type: ignore[misc]
+            with _of(link):
+                found = guarded("forward", lambda pair=pair, h=h: pair.run(_with(pair, h)))  # type: ignore[misc]
             pairs.append(pair)
             outputs.append(found)
             self._look(actual, f"forward of {link.name}")
@@ -210,11 +222,12 @@ class _Run:
         for place in reversed(range(len(layers))):
             step, pair = self.steps[place], pairs[place]
             step.upstream = np.array(dout)
-            try:
-                found = pair.gradients(_with(pair, actual[place]), outputs[place], [dout])
-            except FailedError as error:
-                self._failed = (place, str(error))
-                return
+            with _of(step.link):
+                try:
+                    found = pair.gradients(_with(pair, actual[place]), outputs[place], [dout])
+                except FailedError as error:
+                    self._failed = (place, str(error))
+                    return
             step.gradients = {name: None if value is None else np.array(value) for name, value in found.items()}
             self._look(actual, f"backward of {step.link.name}")
             dout = found[pair.inputs.names[0]]

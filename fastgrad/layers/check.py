@@ -173,6 +173,8 @@ class Claims:
         Where `arrays` are what backward gives in double precision, what it gives in single precision; else empty.
     remarks : tuple of str
         What backward does beside.
+    are_exchanged : bool
+        Whether two gradients have each other's shapes: `arrays` has them the right way round, and their lines say so.
     """
 
     arrays: dict[str, Array]
@@ -181,6 +183,7 @@ class Claims:
     unit_roundoff: float = UNIT_ROUNDOFF
     single: dict[str, Array] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    are_exchanged: bool = False
 
 
 class Point(NamedTuple):
@@ -387,7 +390,7 @@ def _findings(
     subject: Pair | Object, point: Point, found: Found, others: Sequence[Elsewhere], upstream: Any, options: Options
 ) -> tuple[Finding, ...]:
     """Name what is wrong at the given point; what is wrong elsewhere alone is named there."""
-    if not options.diagnosis:
+    if not options.diagnosis or point.claims.are_exchanged:
         return ()
     if not any(tensor.verdict == "wrong" for tensor in found.tensors):
         tried = zip(others, _places(subject, point, upstream, options), strict=True)
@@ -479,9 +482,16 @@ def _tried(subject: Pair | Object, inputs: Inputs, told: str, options: Options) 
     if not wrong and single:
         wrong, reason = single, f"{IN_SINGLE.capitalize()}."
     elif wrong:
-        claimed, numerical = slopes[wrong[0]].worst()
-        reason = f"Along a direction of {wrong[0]} the claim has the slope {claimed:.7g}, and forward {numerical:.7g}."
+        reason = _difference(wrong[0], slopes[wrong[0]], point.claims)
     return Elsewhere(told, tuple(wrong), True, reason), case.function.evaluations
+
+
+def _difference(name: str, found: Slopes, claims: Claims) -> str:
+    """Say how the gradient of an input is off along a direction; one that is no number has no slope."""
+    if not np.isfinite(claims.arrays[name]).all():
+        return f"The claimed gradient of {name} has entries there that are not finite."
+    claimed, numerical = found.worst()
+    return f"Along a direction of {name} the claim has the slope {claimed:.7g}, and forward {numerical:.7g}."
 
 
 def _wrong_in_single(point: Point, options: Options) -> list[str]:
@@ -535,9 +545,15 @@ def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options
                 f"backward gives two gradients of {name} for the same inputs: set what it adds to back to 0 in every call, and "
                 "seed what is drawn; seed=reset calls reset() before each call of forward"
             )
+    if isinstance(subject, Object) and (adding := subject.adding(weights.parts)):
+        remarks = (
+            *remarks,
+            f"backward adds the gradient of {listed(adding)} to what is there: a second call gives the sum of both "
+            "unless it is set to 0 in between.",
+        )
     arrays: dict[str, Array] = {}
     told: dict[str, LayerTensor] = {}
-    roundoff = UNIT_ROUNDOFF
+    roundoff, are_exchanged = UNIT_ROUNDOFF, False
     for place, name in enumerate(inputs.names):
         value, gradient = inputs.values[place], first.get(name)
         if place not in inputs.moving or name in options.frozen:
@@ -552,11 +568,16 @@ def claims_of(subject: Pair | Object, inputs: Inputs, weights: Upstream, options
             kinds = [kind.dtype for kind in (array, np.asarray(value)) if kind.dtype.kind == "f"]
             roundoff = max([roundoff, *(float(np.finfo(kind).eps) / 2.0 for kind in kinds)])
             fitted, reason = _fitted(array, np.shape(value), name)
+            if fitted is None and (other := _partner(name, first, inputs)):
+                fitted, are_exchanged = _array(first[other], other).astype(np.float64), True
+                reason = (
+                    f"its shape is {array.shape}, that of {other}, whose gradient has that of {name}: the two are exchanged"
+                )
             if reason:
                 told[name] = LayerTensor(name, np.shape(value), "wrong", np.size(value), np.size(value), reason=reason)
             if fitted is not None:
                 arrays[name] = fitted
-    return Claims(arrays, told, roundoff > UNIT_ROUNDOFF, roundoff, remarks=remarks)
+    return Claims(arrays, told, roundoff > UNIT_ROUNDOFF, roundoff, remarks=remarks, are_exchanged=are_exchanged)
 
 
 def in_double_precision(inputs: Inputs) -> Inputs:
@@ -628,6 +649,13 @@ def _array(value: Any, name: str) -> Any:
     if array.dtype.kind not in "fiub":
         raise InputError(f"backward gives {described(value)} as the gradient of {name}; expected an array of real numbers")
     return array
+
+
+def _partner(name: str, gradients: dict[str, Any], inputs: Inputs) -> str | None:
+    """Return the input whose gradient has the shape of another one, while that one's has its own."""
+    shapes = {one: np.shape(value) for one, value in zip(inputs.names, inputs.values, strict=True)}
+    given = {one: np.shape(value) for one, value in gradients.items() if value is not None}
+    return next((one for one in given if given[one] == shapes[name] and given[name] == shapes[one] != shapes[name]), None)
 
 
 def _fitted(array: Any, shape: tuple[int, ...], name: str) -> tuple[Array | None, str]:

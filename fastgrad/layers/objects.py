@@ -125,6 +125,22 @@ class Object:
             if isinstance(value, np.ndarray):
                 value[...] = 0
 
+    def adding(self, upstream: Sequence[Any]) -> list[str]:
+        """Return the parameters whose gradients a second call of backward adds to those of the first."""
+        layer = _copied(self._layer)
+        self.clear(layer)
+        pair = self._pair_of(layer)
+        kept = []
+        for _ in range(2):
+            values = _copies(self._given.values)
+            parts = [None if part is None else part.copy() for part in upstream]
+            try:
+                pair.gradients(values, pair.run(values), parts)
+            except Exception:  # a layer that can be called only once adds nothing
+                return []
+            kept.append({name: None if value is None else np.array(value) for name, value in self.kept(layer).items()})
+        return [name for name, once in kept[0].items() if _is_twice(kept[1][name], once)]
+
     def _pair_of(self, layer: Any) -> Pair:
         return Pair(layer.forward, layer.backward, *self._how, must_move=False)
 
@@ -172,6 +188,13 @@ class Object:
                 _put(self._work, path, value)
         pairs = zip(found.arrays, outputs.arrays, strict=True)
         return any(not np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+
+def _is_twice(twice: Any, once: Any) -> bool:
+    """Whether a gradient is another one added to itself."""
+    if once is None or twice is None or once.shape != twice.shape or once.dtype.kind != "f" or not once.any():
+        return False
+    return np.array_equal(twice, once + once)
 
 
 def _copied(layer: Any) -> Any:

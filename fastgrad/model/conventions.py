@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
+from itertools import chain, product
+from math import log, prod
 from typing import Any
 
 import numpy as np
 
-from fastgrad.model.forward import BasePoint, base_point, claim_roundoff
+from fastgrad.model.forward import BasePoint, base_point, claim_roundoff, penalty_value
 from fastgrad.model.network import Array, Network, Problem
 from fastgrad.model.stored import runs
 
+LOGARITHMS = frozenset({"binary_crossentropy", "softmax_crossentropy", "kl_divergence"})
+"""Losses of which another base of the logarithm is a constant factor."""
 AGREEMENT = 1e4
 """Multiple of the rounding error of the loss within which two values are the same: libraries differ in their exp and log."""
 
@@ -75,6 +79,8 @@ def dropped_in_words(problem: Problem) -> str:
 
 CERTAIN = 1e-8
 """Relative accuracy to which a value must be known to be told from those of some thousand other networks."""
+DIGITS = 3
+"""Digits of a factor that nobody named."""
 
 
 def explain_loss(problem: Problem, base: BasePoint, others: Iterable[tuple[str, float]] = ()) -> str | None:
@@ -101,10 +107,41 @@ def explain_loss(problem: Problem, base: BasePoint, others: Iterable[tuple[str, 
     for words, value in _variants(problem, base):
         if same_loss(claimed, value, problem, base):
             return f"your loss value {claimed:.10g} is {words}; checked here is {base.loss:.10g}"
-    for words, value in others:
+    for words, value in chain(others, _factors(problem, base)):
         if _allowed(claimed, value, problem, base) <= CERTAIN * abs(value) and same_loss(claimed, value, problem, base):
             return f"your loss value {claimed:.10g} is {words}; checked here is {base.loss:.10g}"
     return f"your loss value is {claimed:.10g}, fastgrad's {base.loss:.10g}; none of the common conventions explains it"
+
+
+def _factors(problem: Problem, base: BasePoint) -> Iterator[tuple[str, float]]:
+    """Yield the loss with every product of the usual factors, and with the short number that its value is a multiple by."""
+    m, K = float(problem.samples), problem.network.widths[-1]
+    summed = _scales(problem)[1]
+    groups = [
+        [summed, ("divided by the number of examples once more", 1.0 / m), (f"{summed[0]} twice", summed[1] ** 2)],
+        [("averaged over the outputs", 1.0 / K), ("summed over the outputs", float(K))] if K > 1 else [],
+        [("halved", 0.5), ("doubled", 2.0)],
+        [*_logarithms(problem), *([("in logarithms to base 10", 1.0 / log(10.0))] if _logarithms(problem) else [])],
+        [("with the other sign", -1.0)],
+    ]
+    penalty = penalty_value(problem)
+    parts = {"": base.loss - penalty, "penalty included, ": base.loss} if penalty else {"": base.loss}
+    for included, scaled in parts.items():
+        rest = base.loss - scaled
+        for some in product(*([("", 1.0), *group] for group in groups)):
+            names = [name for name, _ in some if name]
+            if names:
+                yield f"the declared loss, {included}{', '.join(names)}", rest + prod(scale for _, scale in some) * scaled
+        for words, factor in _short_factors((problem.claimed_loss or 0.0) - rest, scaled):
+            yield f"the declared loss, {included}{words}", rest + factor * scaled
+
+
+def _short_factors(claimed: float, ours: float) -> Iterator[tuple[str, float]]:
+    """Yield the numbers of few digits that one value is another one times, or divided by."""
+    if claimed * ours > 0.0:
+        times, divided = (float(f"{ratio:.{DIGITS}g}") for ratio in (claimed / ours, ours / claimed))
+        yield f"times {times:g}", times
+        yield f"divided by {divided:g}", 1.0 / divided
 
 
 def same_loss(claimed: float, value: float, problem: Problem, base: BasePoint) -> bool:
@@ -185,6 +222,8 @@ def _scales(problem: Problem) -> list[tuple[str, float]]:
     if problem.network.scale != 1.0:
         scales.append(("without its scale", 1.0 / problem.network.scale))
     scales += [(f"{summed} and halved", 0.5 * other), (f"{summed} and doubled", 2.0 * other)]
+    for words, scale in _logarithms(problem):
+        scales += [(words, scale), (f"{summed} and {words}", scale * other)]
     if outputs > 1:
         scales += [
             ("averaged over the outputs", 1.0 / outputs),
@@ -192,6 +231,11 @@ def _scales(problem: Problem) -> list[tuple[str, float]]:
             ("averaged over the outputs and halved", 0.5 / outputs),
         ]
     return scales
+
+
+def _logarithms(problem: Problem) -> list[tuple[str, float]]:
+    """Return what another base makes of a loss that is nothing but logarithms."""
+    return [("in logarithms to base 2", 1.0 / log(2.0))] if problem.network.loss in LOGARITHMS else []
 
 
 def _penalties(problem: Problem) -> list[tuple[str, float]]:

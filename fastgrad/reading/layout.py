@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.reading.arrays import Raw
-from fastgrad.reading.names import Kind, Part
+from fastgrad.reading.names import Kind, Part, used_again
 
 Shape = tuple[int, ...]
 
@@ -204,7 +204,11 @@ def _misfit_message(chain: Chain, part: Part, X: Data, weights: str, folded: boo
             f"({before.label} read as {way}: {chain.widths[-2]} values enter it)"
         )
     expected = {"out_in": f"(units, {width + folded})", "in_out": f"({width + folded}, units)"}[weights]
-    return f"{part} does not follow {before}: expected the shape {expected}"
+    entering = next(
+        (role.part for role in chain.roles if role.kind == "W" and chain.widths[role.layer] == part.array.size), None
+    )
+    tied = used_again(entering.label) if vector and entering is not None else ""
+    return f"{part} does not follow {before}: expected the shape {expected}{tied}"
 
 
 def misfit_of_inputs(parts: Sequence[Part], X: Data, Y: Data) -> str | None:

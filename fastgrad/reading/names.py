@@ -342,9 +342,26 @@ def _parameter_names(arrays: Mapping[str, Any]) -> list[str]:
             raise ask(f"{first} and {second} could be the same parameter", "params")
     for name in names:
         if said[name].layer not in weights:
-            raise InputError(f"{name} has no weights beside it: there is {', '.join(weights.values())}")
+            raise InputError(
+                f"{name} has no weights beside it: there is {', '.join(weights.values())}{_tied(name, weights, arrays)}"
+            )
     _require_every_layer(weights)
     return names
+
+
+def _tied(name: str, weights: Mapping[Any, str], arrays: Mapping[str, Any]) -> str:
+    """Say what to do where a bias may be that of a layer whose weights are another one's, the other way round."""
+    lengths = [length for length in shape_of(arrays[name]) or () if length > 1]
+    uses = [one for one in weights.values() if {*lengths} <= {*(shape_of(arrays[one]) or ())}]
+    return used_again(uses[-1]) if uses and len(lengths) == 1 else ""
+
+
+def used_again(name: str) -> str:
+    """Say how weights are handed over that a later layer uses transposed."""
+    return (
+        f"; where its layer uses {name} transposed, hand that over under a name of its own (W2 = {name}.T), with the whole "
+        "gradient under both names"
+    )
 
 
 def _numbered(arrays: Mapping[str, Any]) -> list[str]:

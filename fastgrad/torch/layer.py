@@ -19,7 +19,16 @@ from fastgrad.errors import InputError, told
 from fastgrad.functions.arguments import Layout, read
 from fastgrad.functions.program import Numbers, Program, coarsest, weights_for
 from fastgrad.torch.state import Undisturbed
-from fastgrad.torch.tensors import Part, copied, is_differentiable, require_dense, to_numpy, widened
+from fastgrad.torch.tensors import (
+    Part,
+    copied,
+    is_differentiable,
+    require_called,
+    require_dense,
+    require_tensor,
+    to_numpy,
+    widened,
+)
 
 Gradients = Sequence[torch.Tensor | None]
 Weigh = Callable[[torch.Tensor, int], torch.Tensor]
@@ -63,8 +72,7 @@ class Layer(Program):
         seed: int = 0,
         then: Then | None = None,
     ) -> None:
-        if not callable(function):
-            raise InputError(f"expected a function of tensors or a module, found {type(function).__name__}")
+        require_called(function, "the function", "a function of tensors or a module")
         self._function, self._state, self._then = function, state, then
         self._args, self._kwargs = arguments_of(inputs)
         self.parts, self.left_out = self._parts()
@@ -272,6 +280,9 @@ class Layer(Program):
         held = self._function.named_parameters() if isinstance(self._function, torch.nn.Module) else ()
         parameters = [Part(_apart(name, inputs), name, parameter) for name, parameter in held]
         trained = [part for part in parameters if part.tensor.requires_grad]
+        if not chosen and (not trained or isinstance(self._function, torch.nn.Module)):
+            for name, _, value in zip([*names, *self._kwargs], keys, values, strict=True):
+                require_tensor(value, name)
         if not chosen and not trained:
             raise InputError("there is no input of real or complex numbers, and no parameter; expected a tensor of floats")
         candidates = [*([] if self._then else inputs), *parameters]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,11 +13,13 @@ from torch import nn
 from fastgrad.errors import InputError
 from fastgrad.functions.program import Numbers, Program, coarsest, judge
 from fastgrad.functions.report import FunctionReport
+from fastgrad.layers.arguments import described
 from fastgrad.report import Report
 from fastgrad.report.formatting import listed
 from fastgrad.torch.checks import examined, options_of
 from fastgrad.torch.layer import Layer, called
 from fastgrad.torch.state import Undisturbed
+from fastgrad.torch.tensors import require_called, require_tensor
 from fastgrad.walk import check as check_network
 
 ACTIVATIONS: dict[type[Any], Callable[[Any], str | None]] = {
@@ -104,8 +106,13 @@ def check(
     >>> fastgrad.torch.check(net, X, Y, torch.nn.CrossEntropyLoss()).passed
     True
     """
+    require_called(module, "the module", "a module")
     if not isinstance(module, nn.Module):
         raise InputError(f"expected a module, found {type(module).__name__}; check_layer takes functions")
+    require_called(loss, "the loss", "a function of outputs and targets, or a module such as torch.nn.MSELoss()")
+    require_tensor(X, "X")
+    if isinstance(loss, nn.Module):
+        require_tensor(Y, "Y")
     inputs = tuple(X) if isinstance(X, tuple | list) else (X,)
     how = options_of(method, tolerance, seed)
 
@@ -116,12 +123,23 @@ def check(
         layer = Layer(module, inputs, state, 1.0, then=then)
         if layer.outputs_size != 1:
             raise InputError(f"the loss has {layer.outputs_size} numbers; expected one: take their sum or mean")
+        if gradients is not None:
+            _require_known(gradients, [part.name for part in layer.parts] + [name for name, _ in module.named_parameters()])
         report = _as_network(module, layer, X, Y, loss, gradients)
         if report is not None:
             return report
         if gradients is None:
             return examined(layer, how, "")
         return judge(Given(layer, gradients), how)
+
+
+def _require_known(gradients: Any, names: Sequence[str]) -> None:
+    """Refuse gradients that are no mapping, or stand under names of no parameter."""
+    if not isinstance(gradients, Mapping):
+        raise InputError(f"gradients is {described(gradients)}; expected a mapping by the names of module.named_parameters()")
+    unknown = [str(name) for name in gradients if name not in names]
+    if unknown:
+        raise InputError(f"gradients hold {listed(unknown)}, and the parameters are {listed(list(dict.fromkeys(names)))}")
 
 
 class Given(Program):

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from fastgrad.errors import InputError
+from fastgrad.layers.arguments import described
 
 Numbers = Mapping[str, NDArray[Any]]
 
@@ -108,6 +109,24 @@ def _overlaps(tensor: torch.Tensor) -> bool:
 def is_differentiable(value: Any) -> bool:
     """Whether something is a tensor of real or complex numbers."""
     return isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+
+
+def require_called(value: Any, name: str, expected: str) -> None:
+    """Refuse a class where something that is made of it is to be called, and what cannot be called at all."""
+    if isinstance(value, type) and issubclass(value, torch.autograd.Function):
+        raise InputError(f"{name} is the class {value.__name__}; give its method that is called, {value.__name__}.apply")
+    if isinstance(value, type) and issubclass(value, torch.nn.Module):
+        raise InputError(f"{name} is the class {value.__name__}; give a module that is made of it, {value.__name__}(...)")
+    if not callable(value):
+        raise InputError(f"{name} is {described(value)}; expected {expected}")
+
+
+def require_tensor(value: Any, name: str) -> None:
+    """Refuse an array, or numbers, where a tensor is needed."""
+    if not isinstance(value, torch.Tensor) and (isinstance(value, np.ndarray | float | int | complex) or value is None):
+        made = f"torch.from_numpy({name})" if isinstance(value, np.ndarray) else f"torch.tensor({name})"
+        hint = "" if value is None else f", {made}"
+        raise InputError(f"{name} is {described(value)}; expected a tensor{hint}")
 
 
 def require_dense(name: str, tensor: torch.Tensor) -> None:
