@@ -15,14 +15,13 @@ from fastgrad.judging.audit import audit_in_time
 from fastgrad.judging.crosscheck import CrossCheck, cross_check
 from fastgrad.judging.ruling import (
     EntryRuling,
-    as_declared,
     error_maps,
     require_gradient,
     rule,
     rule_along_directions,
     rule_strictly,
 )
-from fastgrad.judging.summary import summed_up, worth_telling
+from fastgrad.judging.summary import summed_up
 from fastgrad.model.conventions import explain_loss, same_loss
 from fastgrad.model.forward import BasePoint
 from fastgrad.model.network import Problem
@@ -41,15 +40,7 @@ from fastgrad.writing import PathLike
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-    from fastgrad.report.parts import Finding
     from fastgrad.trials import BackwardReport, Function
-
-AFFORDABLE = 10.0
-"""Seconds, as counted for two cores, that every entry and its diagnosis may take after directions found some wrong."""
-
-
-MOST_NAMED = 2**22
-"""Parameters among which a mistake is looked for: some ten seconds' work; of more there is too much to try."""
 
 
 class Options(Items, total=False):
@@ -268,10 +259,10 @@ def _check_along_directions(problem: Problem, how: How) -> Report:
 
 def _named_from_entries(report: Report, problem: Problem, how: How) -> Report:
     """Name the mistake that directions found from every entry by the fast method, where that takes little time."""
-    from fastgrad.diagnosis.cost import seconds_to_name
+    from fastgrad.diagnosis import cost
 
-    seconds = seconds_to_name(problem)
-    if seconds > AFFORDABLE:
+    seconds = cost.seconds_to_name(problem)
+    if seconds > cost.AFFORDABLE:
         return replace(report, notes=(*report.notes, notes.not_named(seconds)))
     load_kernels(FAST)
     by_entries = How(FAST, tolerance=how.tolerance, threads=how.threads, progress=how.progress)
@@ -288,24 +279,13 @@ def _named(report: Report, ruling: EntryRuling, how: How) -> Report:
     report = replace(report, maps=error_maps(ruling, how))
     if not how.diagnosis:
         return report
-    if ruling.problem.network.size > MOST_NAMED:
-        return replace(report, notes=(*report.notes, notes.too_large_to_name(ruling.problem.network.size)))
-    from fastgrad.diagnosis.declaration import explained
-    from fastgrad.diagnosis.elsewhere import elsewhere
-    from fastgrad.diagnosis.tied import parts_left_out
+    from fastgrad.diagnosis import cost
+    from fastgrad.diagnosis.named import named
 
-    problem, numerical = as_declared(ruling)
-    wrong = {tensor.name for tensor in ruling.judgement.tensors if tensor.verdict == "wrong"}
-    lacking: tuple[Finding, ...] = ()
-    if ruling.shift is not None:
-        problem, lacking = parts_left_out(problem, numerical, wrong)
-        if len(lacking) == len(wrong):
-            return replace(report, findings=lacking)
-    named, prediction = explained(problem, numerical, phase(how.progress, "looking for the mistake"))
-    findings = worth_telling(named, ruling.problem)
-    if not all(finding.confident for finding in findings):
-        findings = elsewhere(problem, numerical) or findings
-    return replace(report, findings=(*lacking, *findings), prediction=None if lacking else prediction)
+    if ruling.problem.network.size > cost.MOST_NAMED:
+        return replace(report, notes=(*report.notes, notes.too_large_to_name(ruling.problem.network.size)))
+    findings, prediction = named(ruling, phase(how.progress, "looking for the mistake"))
+    return replace(report, findings=findings, prediction=prediction)
 
 
 def _loss_note(problem: Problem, base: BasePoint) -> str | None:

@@ -648,7 +648,7 @@ def test_directions_name_the_mistake_as_well():
 
 
 def test_directions_say_how_to_have_it_named_where_that_takes_long(monkeypatch):
-    monkeypatch.setattr("fastgrad.walk.AFFORDABLE", -1.0)
+    monkeypatch.setattr("fastgrad.diagnosis.cost.AFFORDABLE", -1.0)
     net = deep()
     dW, db, _ = net.backward()
     report = net.check({**dW, 1: 2 * dW[1]}, db, {"method": "directional"})

@@ -260,7 +260,7 @@ def test_auto_chooses_alike_on_one_thread_and_on_two(monkeypatch, threads, sampl
 def test_what_is_said_of_time_is_the_same_on_one_thread_and_on_two(monkeypatch):
     """How many parameters are audited, what a cross-check says and whether a mistake is named: none asks this machine."""
     monkeypatch.setattr(methods, "AFFORDABLE", -1.0)
-    monkeypatch.setattr("fastgrad.walk.AFFORDABLE", -1.0)
+    monkeypatch.setattr("fastgrad.diagnosis.cost.AFFORDABLE", -1.0)
     case = reference.random_case(0, widths=(6, 5, 3), loss="softmax_crossentropy", samples=4)
     wrong = 2.0 * reference.gradient(case)
     told = []
