@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -128,22 +125,6 @@ def load(file: str, description: dict[str, Any], gradients: str | None = None) -
     return modelfile.load(file, Description(**description), gradients)
 
 
-@contextlib.contextmanager
-def _importing(module: str) -> Iterator[None]:
-    """Import a module on a thread of its own while a file is read: sums over its bytes and copies leave Python free."""
-    thread = threading.Thread(target=_import, args=(module,))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
-def _import(module: str) -> None:
-    with contextlib.suppress(Exception):  # whoever needs it will hear of it
-        import_module(module)
-
-
 def require_gradients(problem: Problem, file: str) -> None:
     """Raise InputError where a file holds no gradient at all."""
     from fastgrad.errors import InputError
@@ -165,9 +146,7 @@ def check(problem: Problem, method: dict[str, Any]) -> Report:
 
 def _check_file(file: str, gradients: str | None, description: dict[str, Any], how: dict[str, Any]) -> Report:
     """Check the gradients in a file, or in a second one."""
-    import_module("fastgrad.reading.modelfile")  # first, for the two threads to share no module that is half imported
-    with _importing("fastgrad.walk"):
-        problem = load(file, description, gradients)
+    problem = load(file, description, gradients)
     require_gradients(problem, file)
     return check(problem, how)
 
