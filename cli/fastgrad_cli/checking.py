@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -144,22 +141,6 @@ def load(file: str, description: dict[str, Any], gradients: str | None = None) -
     return problem
 
 
-@contextlib.contextmanager
-def _importing(module: str) -> Iterator[None]:
-    """Import a module on a thread of its own while a file is read: sums over its bytes and copies leave Python free."""
-    thread = threading.Thread(target=_import, args=(module,))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-
-
-def _import(module: str) -> None:
-    with contextlib.suppress(Exception):  # whoever needs it will hear of it
-        import_module(module)
-
-
 def require_gradients(problem: Problem, file: str) -> None:
     """Raise InputError where a file holds no gradient at all."""
     from fastgrad.errors import InputError
@@ -181,9 +162,9 @@ def check(problem: Problem, method: dict[str, Any]) -> Report:
 
 def _check_file(file: str, asked: Asked) -> Report:
     """Check the gradients in a file, or in a second one."""
-    modelfile = import_module("fastgrad.reading.modelfile")  # first, for the two threads to share no module half imported
-    with _importing("fastgrad.walk"):
-        problem = modelfile.load(file, *_said(asked))
+    from fastgrad.reading import modelfile
+
+    problem = modelfile.load(file, *_said(asked))
     require_gradients(problem, file)
     return check(problem, asked.how)
 

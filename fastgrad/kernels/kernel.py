@@ -111,7 +111,7 @@ class Kernel:
 
     def _newly_compiled(self) -> native.MachineCode:
         """Compile it, and keep what comes of it."""
-        with _compiling:
+        with _compiling():
             code: native.MachineCode = self._worker.machine_code()
         if settings_hold():
             kept.write(key(), self.file, code.to_bytes())
@@ -124,7 +124,7 @@ class Kernel:
             return Interpreted(self._worker.function)
         if kept.has(key(), self.file + PICKLED):
             return Dispatched(self._worker, self.file + PICKLED)
-        with kept.alone(key(), self.file + PICKLED), _compiling:
+        with kept.alone(key(), self.file + PICKLED), _compiling():
             return Dispatched(self._worker, self.file + PICKLED)
 
 
@@ -152,26 +152,26 @@ PATIENCE = 1.0
 """Seconds of compiling, all kernels together, after which a program that uses the library is told what it waits for."""
 
 
-class _Compiling:
-    """The time in which kernels are compiled: whoever asked to hear of it is told at once, any other program after a while."""
-
-    def __init__(self) -> None:
-        self._spent = 0.0
-
-    def __enter__(self) -> None:
-        _announce()
-        self._began = time.monotonic()
-        self._timer = Timer(max(PATIENCE - self._spent, 0.0), _tell_program)
-        self._timer.daemon = True
-        if not _listeners:
-            self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._spent += time.monotonic() - self._began
+_spent: list[float] = []
+"""Seconds of each kernel that was compiled."""
 
 
-_compiling = _Compiling()
+@contextmanager
+def _compiling() -> Iterator[None]:
+    """Compile a kernel: whoever asked to hear of it is told at once, any other program after a while."""
+    _announce()
+    began = time.monotonic()
+    timer = Timer(max(PATIENCE - sum(_spent), 0.0), _tell_program)
+    timer.daemon = True
+    if not _listeners:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        _spent.append(time.monotonic() - began)
+
+
 _listeners: list[Callable[[], None]] = []
 
 
