@@ -81,4 +81,9 @@ def factors_at(c: float, m: int, there: int, counts: tuple[int, ...]) -> list[fl
     found = of_examples(c, m, counts)
     if there == m and found:
         return [c]
-    return [left * _MADE[form](there) if form else left for form, left in found]
+    values = [left * _MADE[form](there) if form else left for form, left in found]
+    for n in counts if values else ():  # a sum, or a difference, where a product of counts belongs
+        for sign in (1, -1):
+            if n != m and _is(abs(c), abs(m * n / (m + sign * n))):
+                values.append(float(np.copysign(there * n / (there + sign * n), c)) if there + sign * n else np.inf)
+    return values
