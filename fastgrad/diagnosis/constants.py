@@ -82,8 +82,9 @@ def factors_at(c: float, m: int, there: int, counts: tuple[int, ...]) -> list[fl
     if there == m and found:
         return [c]
     values = [left * _MADE[form](there) if form else left for form, left in found]
-    for n in counts if values else ():  # a sum, or a difference, where a product of counts belongs
-        for sign in (1, -1):
-            if n != m and _is(abs(c), abs(m * n / (m + sign * n))):
-                values.append(float(np.copysign(there * n / (there + sign * n), c)) if there + sign * n else np.inf)
-    return values
+    if not values:
+        return []
+    # A sum of counts, or a difference, where their product belongs.
+    pairs = [(n, sign * n) for n in counts for sign in (1, -1) if n != m and there + sign * n]
+    made = [there * n / (there + other) for n, other in pairs if _is(abs(c), abs(m * n / (m + other)))]
+    return values + [float(np.copysign(value, c)) for value in made]
