@@ -235,7 +235,7 @@ def _changes(found: dict[str, Any], right: dict[str, Any], share: float) -> bool
 
 
 def _differs(found: Any, right: Any, share: float) -> bool:
-    if found.shape == right.shape[::-1]:
+    if found.shape != right.shape == found.shape[::-1]:
         found = found.T  # as fastgrad takes it, with a note that it lies so
     if found.shape != right.shape:
         return True
@@ -288,7 +288,7 @@ def _is_right(case: Case, name: str) -> bool:
     """Whether a gradient that was called wrong is as it was; a part of one array where W and b share it."""
     name = name if name in case.gradient else name.partition("[")[0]
     found, right = case.gradient[name], case.right[name]
-    return found.shape == right.shape and not _differs(found, right, SAME)
+    return not _differs(found, right, SAME)
 
 
 def _agree(predicted: Any, later: Any, least: float) -> bool:

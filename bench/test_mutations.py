@@ -12,7 +12,7 @@ import pytest
 
 import mutations
 
-SINGLES, PAIRS = 50, 5
+SINGLES, PAIRS = 40, 4
 """Changes, and pairs of changes, of each source: by a seeded draw, so many that the whole takes less than ten minutes."""
 
 

@@ -463,6 +463,9 @@ ONE_NUMBER = {
     **{f"{c:.4g} times": lambda db, b, draw, c=c: c * db for c in (2.0, 0.5, -1.0, 12.0, 1 / 12, 4.0, 1.37, 144.0, 12 / 11)},
     "noise": lambda db, b, draw: draw.uniform(0.5, 1.5) * db,
     "a penalty": lambda db, b, draw: db + 0.3 * b,
+    "m divided by the sum": lambda db, b, draw: 1 / db,
+    "the sum twice": lambda db, b, draw: 12 * db * db,
+    "the mean of b": lambda db, b, draw: b / 12,
 }
 
 
@@ -559,3 +562,81 @@ def test_a_penalty_that_may_be_made_of_m_is_not_predicted_with_another_m_as_if_i
     net, other = Net((4, 5, 3), ["tanh", "softmax"], 11), Net((4, 5, 3), ["tanh", "softmax"], 8, seed=4)
     predicted = net.check(*summed(net)).predicted(*at(other))
     np.testing.assert_allclose(predicted["dW1"], summed(other)[0][0], rtol=SAME, atol=SAME)
+
+
+# Lines as they are written, and what a number can be made of.
+
+
+def logits_net():
+    """Return a network whose softmax is declared in its loss, with its probabilities."""
+    net = Net((4, 5, 3), ["tanh", "softmax"], 7)
+    net.activations = ["tanh", "identity"]
+    return net, net.a[-1]
+
+
+def test_the_softmax_of_a_loss_is_a_name_in_its_line():
+    net, p = logits_net()
+    (finding,) = net.check(*net.backward(delta=(p + net.Y) / net.m)[:2]).findings
+    assert (finding.code, finding.tensor, finding.confident) == ("edit.line", "dZ2", True)
+    assert finding.formula == "dZ2 = (softmax(A2) - Y) / m"
+    assert finding.line == "dZ2 = (softmax(A2) + Y) / m"
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        lambda a, Y: (-Y / a + (1 - Y) / a) * a * (1 - a),  # a for 1 - a
+        lambda a, Y: (-Y / a + (1 - Y) / (1 - a)) * a * (2 - a),
+        lambda a, Y: ((1 + Y) / (1 - a) - Y / a) * a * (1 - a),
+    ],
+)
+def test_a_crossentropy_is_known_by_its_own_slope_too(delta):
+    def mistaken(net):
+        return net.backward(delta=delta(net.a[-1], net.Y) / net.m)[:2]
+
+    net, other = Net((4, 5, 2), ["tanh", "sigmoid"], 7), Net((4, 5, 2), ["tanh", "sigmoid"], 9, seed=4)
+    predicted, (dW, db) = net.check(*mistaken(net)).predicted(*at(other)), mistaken(other)
+    for k in dW:
+        np.testing.assert_allclose(predicted[f"dW{k + 1}"], dW[k], rtol=SAME, atol=SAME)
+        np.testing.assert_allclose(predicted[f"db{k + 1}"], db[k], rtol=SAME, atol=SAME)
+
+
+def test_the_value_of_the_loss_is_a_number_that_a_line_may_have():
+    def mistaken(net):
+        loss = -np.sum(net.Y * np.log(net.a[-1])) / net.m
+        return net.backward(delta=(net.a[-1] - net.Y) / loss)[:2]
+
+    net, other = Net((4, 5, 3), ["tanh", "softmax"], 7), Net((4, 5, 3), ["tanh", "softmax"], 9, seed=4)
+    report = net.check(*mistaken(net))
+    assert report.findings[0].line == "dZ2 = (A2 - Y) / J"
+    np.testing.assert_allclose(report.predicted(*at(other))["dW1"], mistaken(other)[0][0], rtol=SAME, atol=SAME)
+
+
+def test_a_coefficient_that_is_left_out_is_no_number_of_examples():
+    def without(net):  # W where 0.05·W belongs: 20 times the term, which is 2·m here
+        dW, db, _ = net.backward()
+        return {k: dW[k] + 0.95 * net.W[k] for k in dW}, db
+
+    net, other = (Net((4, 5, 3), ["tanh", "softmax"], m, seed=m, l2=0.05) for m in (10, 7))
+    predicted = net.check(*without(net)).predicted(*at(other))
+    np.testing.assert_allclose(predicted["dW1"], without(other)[0][0], rtol=SAME, atol=SAME)
+
+
+def test_a_factor_that_sums_of_counts_make_is_not_predicted_with_another_m():
+    net, other = (Net((4, 5, 2), ["tanh", "identity"], m, seed=m) for m in (8, 11))
+    report = net.check(*net.backward(delta=1.6 * net.delta())[:2])  # 8·2/(8 + 2), or 8/5
+    with pytest.raises(InputError, match="another number they differ"):
+        report.predicted(*at(other))
+
+
+def test_a_slope_that_seems_left_out_may_be_a_mask_that_was_one_everywhere():
+    net, other = (Net((4, 5, 1), ["relu", "identity"], m, seed=m) for m in (8, 11))
+    for one, shift in ((net, 9.0), (other, 0.0)):
+        one.b[1] += shift - 0.0
+        one.z[1], one.a[2] = one.z[1] + shift, one.a[2] + shift
+    assert (net.a[2] > 0).all()
+    assert (other.a[2] <= 0).any()
+    report = net.check(*net.backward(slopes={0: lambda z, a: (net.a[2] > 0) + 0 * a})[:2])
+    assert named(report) == [("slope.missing", "dZ1")]
+    with pytest.raises(InputError, match="mask"):
+        report.predicted(*at(other))

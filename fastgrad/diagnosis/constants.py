@@ -81,4 +81,10 @@ def factors_at(c: float, m: int, there: int, counts: tuple[int, ...]) -> list[fl
     found = of_examples(c, m, counts)
     if there == m and found:
         return [c]
-    return [left * _MADE[form](there) if form else left for form, left in found]
+    values = [left * _MADE[form](there) if form else left for form, left in found]
+    if not values:
+        return []
+    # A sum of counts, or a difference, where their product belongs.
+    pairs = [(n, sign * n) for n in counts for sign in (1, -1) if n != m and there + sign * n]
+    made = [there * n / (there + other) for n, other in pairs if _is(abs(c), abs(m * n / (m + other)))]
+    return values + [float(np.copysign(value, c)) for value in made]

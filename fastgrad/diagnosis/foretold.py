@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fastgrad.diagnosis.constants import factors_at
 from fastgrad.diagnosis.declared import problem_of
 from fastgrad.diagnosis.meant import Fit
 from fastgrad.diagnosis.predict import arrays_of, is_same
@@ -51,6 +52,8 @@ class Foretold:
             raise InputError("the gradient is exactly that of several other networks: there is no one prediction")
         if problem.samples != self.problem.samples and self._penalty_is_fitted():
             raise InputError("whether the penalty is divided by the number of examples is not known: give as many as before")
+        if problem.samples != self.problem.samples:
+            self._check_factor(problem)
         found = [_gradient(self.fits[0], problem)]
         if self.mistakes is not None:
             with suppress(InputError):  # they may mean different numbers among themselves
@@ -61,6 +64,21 @@ class Foretold:
                 "check with your own value of the loss, as loss_value"
             )
         return np.where(_claimed(self.problem), found[0], 0.0)
+
+    def _check_factor(self, problem: Problem) -> None:
+        """Refuse a loss that differs by a factor which can be made of the number of examples in several ways."""
+        own = replace(self.problem, network=replace(self.problem.network, l2=(), l1=()))
+        declared, meant = gradient(own, base_point(own)), _gradient(replace(self.fits[0], l2=(), l1=()), own)
+        k = int(np.argmax(np.abs(declared)))
+        c = float(meant[k] / declared[k]) if declared[k] else np.nan
+        if not np.isfinite(c) or not is_same(self.problem, c * declared, meant):
+            return
+        network = self.problem.network
+        c = float(f"{c:.12g}")
+        if len(set(factors_at(c, self.problem.samples, problem.samples, (*network.widths, network.depth)))) > 1:
+            raise InputError(
+                f"whether the factor {c:.6g} is made of the number of examples is not known: give as many as before"
+            )
 
     def _penalty_is_fitted(self) -> bool:
         """Whether the penalty is another than the declared one: a number of the given point, perhaps made of its examples."""

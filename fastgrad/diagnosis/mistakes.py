@@ -61,6 +61,11 @@ class Cause:
         factor = None if self.factor is None else float(f"{self.factor:.9g}")
         return self.code.removesuffix(".whole"), self.kind == "Z", factor, self.other
 
+    @property
+    def kin(self) -> tuple[object, ...]:
+        """What two places share that have one mistake of the code in them: a penalty's value is another number in each."""
+        return (self.code,) if self.code == "penalty.value" else self.key
+
 
 Step = tuple[Cause, Flow]
 

@@ -195,10 +195,16 @@ class _Run:
         return self.checked.samples
 
     def _may_be_a_mask(self, layer: int) -> bool:
-        """Whether f′ of relu that seems left out may be a mask from -1 on, which no z there was below, and some here are."""
-        if activation_name(self.ground, layer) != "relu" or not (self.ground.plane(codes.Z, layer) <= LOW).any():
+        """Whether f′ that seems left out may be a mask of which all was above its bound there, and some is not here.
+
+        That is a mask of z from -1 on, or one of what a single unit, or as many units of another layer, have from 0 on.
+        """
+        if activation_name(self.ground, layer) not in ("relu", "leaky_relu"):
             return False
-        return bool((base_point(self.checked).plane(codes.Z, layer) > LOW).all())
+        there, widths = base_point(self.checked), self.checked.network.widths[1:]
+        bounds = [(layer, LOW)] + [(k, 0.0) for k, width in enumerate(widths) if k != layer and width in (1, widths[layer])]
+        planes = ((there.plane(codes.Z, k) - c, self.ground.plane(codes.Z, k) - c) for k, c in bounds)
+        return any(bool((first > 0.0).all() and not (second > 0.0).all()) for first, second in planes)
 
     def causes(self, layer: int, kind: str) -> list[Cause]:
         """Return the mistakes at a place."""
@@ -227,7 +233,9 @@ class _Run:
             arrived, delta = (a - cause.other * b for a, b in ((right.arrived, change.arrived), (right.delta, change.delta)))
             return Flow(arrived, right.arrived_error, delta, right.error)
         if cause.code == "slope.missing" and not self.is_read and self._may_be_a_mask(layer):
-            raise _NoPredictionError("no z at the given point was below -1: f′ may be a mask with another bound than 0")
+            raise _NoPredictionError(
+                "f′ may be a mask of other numbers, or with another bound than 0, which was 1 at all of the given point"
+            )
         if cause.code.startswith("unknown") or cause.code == "labels.order":
             raise _NoPredictionError(f"{cause.code} belongs to the examples of one point")
         for family in flow_families(self.ground, layer, above, right):
@@ -311,8 +319,10 @@ class _Run:
             return 1.0
         if cause.code in _READ and self.is_read:
             return _READ[cause.code](float(self.ground.samples), float(self.ground.problem.network.widths[-1]))
-        if cause.code == "factor.batch" and isinstance(cause.other, int):
-            return self.ground.samples / cause.other
+        if cause.code == "factor.batch" and self.samples != self.ground.samples:
+            raise _NoPredictionError(
+                f"whether {cause.factor:.6g} comes of another number of examples or of widths is not known"
+            )
         if cause.code in ("factor.constant", "factor.update", "factor.zero"):
             return cause.factor
         if cause.code.startswith("value") or cause.code in ("penalty.value", "penalty.number"):

@@ -22,7 +22,7 @@ from fastgrad.diagnosis.explaining import edited, explain
 from fastgrad.diagnosis.ground import KINDS, Claim, Estimate, Flow, Ground, Kind, Truth
 from fastgrad.diagnosis.mistakes import Cause, Family, flow_families, right_flow, updated_ways
 from fastgrad.diagnosis.multiples import ODD, factor_cost, nearest_constant
-from fastgrad.diagnosis.subjects import CLEAR, Explanation, Subject, half_of, subject, telling
+from fastgrad.diagnosis.subjects import CLEAR, Explanation, Subject, cost_of, half_of, subject, telling
 from fastgrad.model.network import Array, Offsets
 from fastgrad.model.product import least_squares
 
@@ -89,7 +89,7 @@ def total_cost(causes: Iterable[Cause]) -> float:
     """Add up mistakes, the same one at several places counted once and a little."""
     groups: dict[tuple[object, ...], list[Cause]] = {}
     for cause in causes:
-        groups.setdefault(cause.key, []).append(cause)
+        groups.setdefault(cause.kin, []).append(cause)
     total = 0.0
     for group in groups.values():
         if group[0].code == "unknown.tensor":
@@ -205,10 +205,14 @@ def _explains(ground: Ground, layer: int, step: Step) -> bool:
 
 def _settled(explanations: list[Explanation]) -> bool:
     """Whether all of a tensor is explained by more numbers than were fitted to it, none a constant that nobody writes."""
-    first = explanations[0]
+    return len(explanations[0].causes) < 2 and _is_plain(explanations[0])
+
+
+def _is_plain(first: Explanation) -> bool:
+    """Whether an explanation has more numbers than were fitted to it, and no constant that nobody writes."""
     odd = any(cause.code in FITTED and not is_short(cause.factor or 0.0) for cause in first.causes)
     odd |= any(cause.code in ROUGHLY or cause.code.startswith("part.") for cause in first.causes)
-    return first.found and first.spare > 0 and not odd and len(first.causes) < 2
+    return first.found and first.spare > 0 and not odd
 
 
 def _edited(ground: Ground, layer: int, above: Flow | None, steps: Steps) -> Steps:
@@ -261,7 +265,8 @@ def _edited_tensor(
     found = edited(tensor, tensor_edits(ground, layer, kind, above, flow, pairs))
     for explanation in found:
         _keep(ground, explanation.causes[0])
-    return found or explained
+    usual = [explanation for explanation in explained if _is_plain(explanation)]
+    return sorted([*usual, *found], key=cost_of) if found else explained
 
 
 def _keep(ground: Ground, cause: Cause) -> None:

@@ -20,7 +20,9 @@ def _slopes(ground: Ground, layer: int) -> list[Tree]:
         return [("-", one, ("**", A, number(2.0))), ("-", one, ("*", A, A)), ("-", one, ("**", value, number(2.0))), general]
     if activation == "sigmoid":
         value = ("f", "f", Z)
-        return [("*", A, ("-", one, A)), ("*", value, ("-", one, value)), general]
+        e: Tree = ("f", "exp", ("*", number(-1.0), Z))
+        whole: Tree = ("/", e, ("**", ("+", one, e), number(2.0)))
+        return [("*", A, ("-", one, A)), ("*", value, ("-", one, value)), general, whole]
     if activation == "relu":
         return [("f", "step", Z), ("f", "step", A)]
     if activation == "leaky_relu":
