@@ -317,7 +317,7 @@ def test_safetensors_are_mapped_as_well(tmp_path):
     assert [t.verdict for t in from_disk.tensors] == [t.verdict for t in usual.tensors]
 
 
-def test_arrays_in_python_outgrow_memory_too(tmp_path):
+def test_arrays_in_python_outgrow_memory_too(tmp_path, monkeypatch):
     folder = write(tmp_path / "model")
     arrays = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
     X, Y = arrays.pop("X"), arrays.pop("Y")
@@ -329,8 +329,12 @@ def test_arrays_in_python_outgrow_memory_too(tmp_path):
         assert report.verdict == "right"
         with pytest.raises(InputError, match="needs all 12,.* parameters in memory, and they outgrow it"):
             fastgrad.gradient(arrays, X, Y, **said)
+        assert fastgrad.check(arrays, gradients, X, Y, method="preactivation", **said).parameters_checked == 12_503
+        monkeypatch.setattr(drawn, "MOST_DRAWN", 1000)
         with pytest.raises(InputError, match="take method directional, which looks at all of them, or a sample"):
             fastgrad.check(arrays, gradients, X, Y, method="parameter", **said)
+        with pytest.raises(InputError, match="a sample has 1,000 of them at most, found 1,001"):
+            fastgrad.check(arrays, gradients, X, Y, sample=1001, **said)
         with pytest.raises(InputError, match="leave out step and method textbook"):
             fastgrad.check(arrays, gradients, X, Y, method="parameter", sample=20, step=1e-5, **said)
 

@@ -44,6 +44,8 @@ def require_few(problem: Problem, how: How, method: Method, selected: Offsets | 
         raise InputError(
             f"{outgrown}, where every perturbation has its own step: leave out step and method textbook, or allow more memory"
         )
+    if selected is None and problem.network.size <= MOST_DRAWN:
+        return np.arange(problem.network.size)
     if selected is None:
         raise InputError(
             f"{outgrown}: take method directional, which looks at all of them, or a sample of some hundred, as in --sample 500"
