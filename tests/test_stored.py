@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from fastgrad.judging.directional import chance_of_cancelling
 from fastgrad.model import pieces, product, stored
 from fastgrad.model.forward import base_point
 from fastgrad.model.rounding import gradient
-from fastgrad.model.stored import StoredMatrix
+from fastgrad.model.stored import Stored, StoredMatrix
 from fastgrad.numerical import drawn, numerical_gradient
 from fastgrad.numerical.directional import derivative, measured
 from fastgrad.numerical.directional.signs import whole_tensor
@@ -31,6 +32,9 @@ from fastgrad.reading.formats import mapped
 from fastgrad.report import notes
 from fastgrad.walk import check_problem
 from fastgrad_cli.main import main
+
+import problems
+import reference
 
 WIDTHS = (70, 90, 65, 3)
 LITTLE = 200_000
@@ -139,6 +143,42 @@ def test_a_unit_on_its_kink_leaves_the_same_range(tmp_path):
         for bound in ("lower", "upper"):
             np.testing.assert_allclose(getattr(found, bound)[places], getattr(expected, bound)[places], rtol=1e-9, atol=1e-12)
         assert (found.lower[places] < found.upper[places]).any()
+
+
+@pytest.mark.parametrize("seed", range(8 if problems.JIT else 2))
+def test_random_networks_get_the_same_verdicts(problem_of, monkeypatch, seed):
+    """Of any activation, loss and penalty, right, with a wrong entry, twice too large, with a nan; each W either way round."""
+    monkeypatch.setattr(stored, "TILE", 100)
+    case, draw = problems.random_case(seed), np.random.default_rng(seed)
+    claimed = np.array(reference.gradient(case), dtype=np.float64)
+    spoilt = [claimed, claimed.copy(), 2.0 * claimed, claimed.copy()][seed % 4]
+    spoilt[draw.integers(claimed.size)] *= {1: 1.5, 3: np.nan}.get(seed % 4, 1.0)
+    usual = problem_of(case, spoilt)
+    from_disk = replace(usual, theta=as_stored(usual, usual.theta, draw), claimed=as_stored(usual, spoilt, draw))
+    for how in ({"method": "directional"}, {"method": "parameter"}, {"method": "preactivation", "sample": 40}):
+        reports = [check_problem(problem, diagnosis=False, **how) for problem in (usual, from_disk)]
+        found, expected = ([(t.verdict, t.checked, t.wrong) for t in report.tensors] for report in reports[::-1])
+        assert found == expected, how
+
+
+def as_stored(problem, vector, draw):
+    parts = [vector[t.start : t.stop].reshape(t.canonical_shape) for t in problem.tensors]
+    parts = [np.asfortranarray(part) if draw.random() < 0.5 else part for part in parts]
+    return Stored([t.start for t in problem.tensors], parts, [t.canonical_shape for t in problem.tensors])
+
+
+@pytest.mark.parametrize("column", ["first", "last"])
+def test_a_bias_in_the_array_of_its_weights(column):
+    draw = np.random.default_rng(2)
+    thetas = {"theta1": 0.2 * draw.normal(size=(90, 71)), "theta2": 0.2 * draw.normal(size=(3, 91))}
+    X, Y = draw.normal(size=(7, 70)), draw.normal(size=(7, 3))
+    said = {"hidden": "tanh", "output": "identity", "loss": "squared_error", "bias_column": column}
+    claimed = fastgrad.gradient(thetas, X, Y, **said).value
+    with machine.limited_memory(LITTLE):
+        for how in ({}, {"sample": 500}):
+            report = fastgrad.check(thetas, claimed, X, Y, **said, **how)
+            assert report.verdict == "right"
+            assert "read from disk" in str(report)
 
 
 MISTAKES = {
@@ -317,7 +357,7 @@ def test_safetensors_are_mapped_as_well(tmp_path):
     assert [t.verdict for t in from_disk.tensors] == [t.verdict for t in usual.tensors]
 
 
-def test_arrays_in_python_outgrow_memory_too(tmp_path):
+def test_arrays_in_python_outgrow_memory_too(tmp_path, monkeypatch):
     folder = write(tmp_path / "model")
     arrays = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
     X, Y = arrays.pop("X"), arrays.pop("Y")
@@ -329,8 +369,12 @@ def test_arrays_in_python_outgrow_memory_too(tmp_path):
         assert report.verdict == "right"
         with pytest.raises(InputError, match="needs all 12,.* parameters in memory, and they outgrow it"):
             fastgrad.gradient(arrays, X, Y, **said)
+        assert fastgrad.check(arrays, gradients, X, Y, method="preactivation", **said).parameters_checked == 12_503
+        monkeypatch.setattr(drawn, "MOST_DRAWN", 1000)
         with pytest.raises(InputError, match="take method directional, which looks at all of them, or a sample"):
             fastgrad.check(arrays, gradients, X, Y, method="parameter", **said)
+        with pytest.raises(InputError, match="a sample has 1,000 of them at most, found 1,001"):
+            fastgrad.check(arrays, gradients, X, Y, sample=1001, **said)
         with pytest.raises(InputError, match="leave out step and method textbook"):
             fastgrad.check(arrays, gradients, X, Y, method="parameter", sample=20, step=1e-5, **said)
 

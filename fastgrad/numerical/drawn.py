@@ -42,9 +42,10 @@ def require_few(problem: Problem, how: How, method: Method, selected: Offsets | 
     outgrown = "the parameters outgrow memory and are read from disk"
     if how.step is not None or method.step is not None:
         raise InputError(
-            f"{outgrown}, where every perturbation has a step of its own: leave out step and method "
-            "textbook, or allow more memory"
+            f"{outgrown}, where every perturbation has its own step: leave out step and method textbook, or allow more memory"
         )
+    if selected is None and problem.network.size <= MOST_DRAWN:
+        return np.arange(problem.network.size)
     if selected is None:
         raise InputError(
             f"{outgrown}: take method directional, which looks at all of them, or a sample of some hundred, as in --sample 500"

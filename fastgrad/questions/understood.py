@@ -38,7 +38,7 @@ class Understood(Told):
         The estimated time of a check by each method on this machine, mostly within a factor of 2.
     missing : tuple of str
         What nobody said and has to be said: "hidden", "output", "loss".
-    bytes : dict of str to int
+    peak_bytes : dict of str to int
         Where the parameters outgrow memory: what a check by each method takes of it at most, those by entry of a sample.
     """
 
@@ -47,7 +47,7 @@ class Understood(Told):
     loss_note: str | None
     seconds: dict[str, float]
     missing: tuple[str, ...] = ()
-    bytes: dict[str, int] = field(default_factory=dict)
+    peak_bytes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     @np.errstate(all="ignore")  # a loss that overflows is one
@@ -61,7 +61,7 @@ class Understood(Told):
         if missing:
             return cls(problem, None, None, seconds, missing, needed)
         base = base_point(problem)
-        return cls(problem, base.loss, explain_loss(problem, base), seconds, bytes=needed)
+        return cls(problem, base.loss, explain_loss(problem, base), seconds, peak_bytes=needed)
 
     @property
     def activations(self) -> list[str | None]:
@@ -90,7 +90,7 @@ class Understood(Told):
             "claimed_loss": self.problem.claimed_loss,
             "loss_note": self.loss_note,
             "estimated_seconds": self.seconds,
-            "peak_bytes": self.bytes,
+            "peak_bytes": self.peak_bytes,
             "missing": list(self.missing),
             "notes": list(self.problem.notes),
             "tensors": [_tensor_to_dict(tensor, network) for tensor in self.problem.tensors],
@@ -115,7 +115,7 @@ class Understood(Told):
         yield Text(f"{counted(network.size, 'parameter')}, {counted(self.problem.samples, 'example')}")
         work = ", ".join(f"{roughly(seconds)} by method {method}" for method, seconds in self.seconds.items())
         yield Text(f"Estimated time of a check: {work}")
-        if self.bytes:
+        if self.peak_bytes:
             yield Text(self._memory())
         for note in self.problem.notes:
             yield Text(f"Note: {printable(note)}")
@@ -130,7 +130,7 @@ class Understood(Told):
 
     def _memory(self) -> str:
         """Say that the parameters are read from disk, and what a check takes of memory."""
-        rows = [(name, METHODS[name].plan is None, size) for name, size in self.bytes.items()]
+        rows = [(name, METHODS[name].plan is None, size) for name, size in self.peak_bytes.items()]
         each = [f"{size / 1e9:.1f} GB by method {name}{'' if whole else ' of a sample'}" for name, whole, size in rows]
         return f"The parameters outgrow memory and are read from disk. Peak memory of a check, at most: {listed(each)}"
 
