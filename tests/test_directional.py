@@ -3,6 +3,7 @@
 import itertools
 import math
 import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -526,6 +527,18 @@ def test_chance_of_cancelling_is_that_of_all_patterns_of_signs(count):
     share = sums.count(0) / len(sums)
     for directions in (1, 4):
         assert chance_of_cancelling(count, directions) == pytest.approx(share**directions)
+
+
+@pytest.mark.parametrize("wrong", [1_002, 20_000])
+def test_chance_of_cancelling_of_many_is_that_of_few(wrong):
+    exact = math.comb(wrong, wrong // 2) / 2**wrong
+    assert chance_of_cancelling(wrong, 3) == pytest.approx(exact**3, rel=1e-9)
+
+
+def test_chance_of_cancelling_of_a_million_takes_no_time():
+    began = time.process_time()
+    assert chance_of_cancelling(10**6, 1) == pytest.approx(0.000797884, rel=1e-5)
+    assert time.process_time() - began < 0.1
 
 
 def test_two_wrong_entries_are_missed_as_often_as_is_said():

@@ -154,7 +154,7 @@ BENT_NETWORKS = [
 
 
 @pytest.mark.parametrize(("widths", "activations", "loss"), SMOOTH_NETWORKS + BENT_NETWORKS)
-@pytest.mark.parametrize("step", [1e-3, 0.5])
+@pytest.mark.parametrize("step", [1e-10, 1e-3, 0.5])
 def test_fixed_step_gives_the_exact_central_difference(widths, activations, loss, step):
     """With no truncation to hide behind: kinks crossed, all higher orders included."""
     drawn = reference.random_case(3, widths=widths, loss=loss, samples=3)
@@ -164,6 +164,15 @@ def test_fixed_step_gives_the_exact_central_difference(widths, activations, loss
     assert result.step == step
     assert result.step_range == (step, step)
     np.testing.assert_allclose(result.values, exact, rtol=1e-12, atol=1e-12 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("widths", "activations", "loss"), SMOOTH_NETWORKS)
+def test_minus_step_is_the_mirror_image_of_plus_step_so_that_smaller_steps_change_no_bit(method, widths, activations, loss):
+    drawn = reference.random_case(3, widths=widths, loss=loss, samples=3)
+    problem = problems.problem(reference.Case(widths, activations, loss, drawn.theta, drawn.X, drawn.Y))
+    large, small = (numerical_gradient(problem, method=method, step=step).values for step in (2.0**-36, 2.0**-60))
+    np.testing.assert_array_equal(large, small)
 
 
 def test_fixed_step_of_pre_activations_gives_their_exact_central_difference():

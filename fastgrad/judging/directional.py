@@ -30,8 +30,8 @@ MOST_LOCATED = 10
 """Wrong entries that are located one by one; beyond as many wrong parts at a time, halving follows the worst alone."""
 AUDIT_MOVE, AUDIT_TRUNCATION = 2.0**-20, 2.0**-34
 """Largest move of the plain passes, and what truncation may be: as a square 2⁻⁴⁰ of what moves, times a few for every layer."""
-MANY = 10_000
-"""Wrong entries from which on C(k, k/2)/2^k is √(2/πk) to 1/4k of it, which is less than is ever printed."""
+FEW_WRONG = 1000
+"""Wrong entries up to which the probability that they cancel is worked out in whole numbers."""
 LEAST_EXCESS = 2.0**-30
 """Share of their room that moves are taken to fill at least; they do unless nothing moves."""
 
@@ -88,9 +88,11 @@ def chance_of_cancelling(wrong: int, directions: int) -> float:
     """
     if wrong % 2:
         return 0.0
-    if wrong > MANY:
-        return float(sqrt(2.0 / (pi * wrong)) ** directions)
-    return float((comb(wrong, wrong // 2) / 2**wrong) ** directions)
+    half = wrong // 2
+    if wrong <= FEW_WRONG:
+        return float((comb(wrong, half) / 2**wrong) ** directions)
+    # Stirling's series, whose next term is below 10⁻¹⁰ here; the number itself takes minutes to work out for a million.
+    return float(((1.0 - 1.0 / (8.0 * half) + 1.0 / (128.0 * half * half)) / sqrt(pi * half)) ** directions)
 
 
 def check_directions(

@@ -7,7 +7,7 @@ columns of a row. What a row comes to does not depend on how rows are shared amo
 import numpy as np
 
 from fastgrad.kernels import losses
-from fastgrad.kernels.codes import GROUP, GROUPS, PATTERNS, WORD
+from fastgrad.kernels.codes import GROUP, GROUPS, LINE, PATTERNS, WORD
 from fastgrad.kernels.compile import call, helper, worker
 from fastgrad.kernels.records import Moves
 
@@ -46,8 +46,10 @@ def product_rows(key, counter, words, n_words, sums, width, out, begin, end):
                     p2, p3 = at + (bits & NIBBLE) * width, at + group + ((bits >> FOUR) & NIBBLE) * width
                     bits >>= EIGHT
                     at += group + group
-                    for c in range(width):
-                        out[to + c] += (sums[p0 + c] + sums[p1 + c]) + (sums[p2 + c] + sums[p3 + c])
+                    for line in range(np.uint64(0), width, np.uint64(LINE)):
+                        for k in range(np.uint64(LINE)):  # so many, and no fewer, are one vector
+                            c = line + k
+                            out[to + c] += (sums[p0 + c] + sums[p1 + c]) + (sums[p2 + c] + sums[p3 + c])
 
 
 @worker("void(SignedRows, f8[:,::1], f8[::1], f8[::1], f8[::1], i8, i8)")

@@ -176,7 +176,7 @@ def signed_products(key: np.uint64, counter: int, words: int, n_words: int, tabl
     threads : int
         Threads to use.
     out : ndarray, shape (r, c)
-        What is added to, for r rows of signs.
+        What is added to, for r rows of signs; c is a multiple of `codes.LINE`.
     """
     rows, width = out.shape
 

@@ -410,6 +410,9 @@ def finish_units(tables, here, tile, changed, n_changed):
     outputs, s, first, total = tables.outputs, here.sample, tile.first, tile.total
     for c in range(n_changed):
         k = changed[c]
+        if tile.columns < COLUMNS:
+            total[c] += first[c] * outputs[LOSS_SLOPE, s, k]
+            continue
         for q in (c, TILE + c):
             if outputs[LOSS_KINK, s, k] > here.bound:
                 total[q] += first[q] * (outputs[LOSS_SLOPE, s, k] + first[q] * outputs[LOSS_CURVATURE, s, k])
@@ -484,8 +487,7 @@ def move_one(tables, plan, room, which, tile_number, values):
             enter_and_multiply(tables, above, tile, low, 0, n_here, changed)
         activate(tables, place, tile, 0, n_here)
         climb(tables, place, plan.bounds, tile, Terms(first, 0), 0, n_here)
-    if layer < last:
-        complete(tables, tile)
+    complete(tables, tile)
     quotients(plan, which, changed, tile, values)
 
 

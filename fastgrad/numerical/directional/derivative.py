@@ -1,13 +1,14 @@
 """The derivative along a direction: the moves of all pre-activations carried to the loss without cancellation.
 
-Called by directional. Of each direction two moves are carried, +h and −h, by two Taylor terms; no number is ever subtracted
-from one near it.
+Called by directional. No number is ever subtracted from one near it. Moves are so small that −h is the mirror image of +h, as
+kernels/propagate says: what is carried is half the difference of the two, which is odd in h, by f′ alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -160,7 +161,7 @@ class Carried:
         return values
 
 
-Push = Callable[[int, Array], Array]
+Push = Callable[[int], Array]
 
 
 def along(setting: Setting, region: Region, directions: range, convention: int | None = None) -> Carried:
@@ -189,21 +190,19 @@ def along_everything(setting: Setting, direction: int) -> Carried:
 
     Notes
     -----
-    Δz_l = W_l Δa_{l−1} ± h U_l (a_{l−1} + Δa_{l−1}) ± h u_l, where U_l Δa_{l−1} is of second order in h and leaves the
-    central difference as it is.
+    Δz_l = W_l Δa_{l−1} ± h U_l (a_{l−1} + Δa_{l−1}) ± h u_l, of which U_l Δa_{l−1} is even in h and leaves the central
+    difference as it is. What U_l makes of a_{l−1} is asked for once, whatever the step.
     """
     network, base = setting.problem.network, setting.base
     region = whole_layer(network, 0, "W")
     unit, squares = base.squares[0]
     error = sum_growth(region) * unit * np.sqrt(squares.sum(axis=1))
 
-    def push(layer: int, moves: Array) -> Array:
-        a = np.tile(base.activations[layer], (2, 1))
-        a += moves
-        return _pushed(setting, direction, layer, a).reshape(2, 1, setting.problem.samples, -1)
+    @cache
+    def push(layer: int) -> Array:
+        return _pushed(setting, direction, layer, base.activations[layer])
 
-    first = _pushed(setting, direction, 0, base.activations[0])
-    return carry(setting, Moves(0, slice(0, network.widths[1]), first[None], error[None]), None, push)
+    return carry(setting, Moves(0, slice(0, network.widths[1]), push(0)[None], error[None]), None, push)
 
 
 def _pushed(setting: Setting, direction: int, layer: int, a: Array) -> Array:
@@ -230,25 +229,24 @@ def carry(setting: Setting, first: Moves, convention: int | None = None, push: P
 
 
 def _climb(setting: Setting, carried: Carried, first: Moves, convention: int | None, push: Push | None) -> None:
-    """Carry +h and −h to the loss once, with the steps that `carried` has."""
+    """Carry +h to the loss once, with the steps that `carried` has."""
     network = setting.problem.network
-    h = np.stack([carried.steps, -carried.steps])[:, :, None, None]
+    h = carried.steps[:, None, None]
     moves, units = h * first.values, first.units
-    _note(setting, carried, first.layer, units, moves, carried.steps[:, None, None] * first.error[:, :, None])
+    _note(setting, carried, first.layer, units, moves, h * first.error[:, :, None])
     for here in range(first.layer, network.depth):
         if here > first.layer:
             W = network.W(setting.problem.theta, here)[:, units]
             norms = setting.norms[here] if W.shape[1] == network.widths[here] else row_norms(W)
-            inputs = moves.reshape(-1, moves.shape[-1])
-            largest = np.abs(moves[0]).max(axis=2, keepdims=True)
-            moves = product(inputs, W.T).reshape(*moves.shape[:3], -1)
+            largest = np.abs(moves).max(axis=2, keepdims=True)
+            moves = product(moves.reshape(-1, moves.shape[2]), W.T).reshape(*moves.shape[:2], -1)
             if push is not None:
-                moves += h * push(here, inputs)
+                moves += h * push(here)
             units = slice(0, network.widths[here + 1])
-            rounding = growth(W.shape[1]) * (norms * largest + np.abs(moves[0]))
+            rounding = growth(W.shape[1]) * (norms * largest + np.abs(moves))
             _note(setting, carried, here, units, moves, rounding)
         moves = _activated(setting, here, units, moves, convention)
-    relative = np.abs(moves).max(axis=(0, 3)) / setting.output_room
+    relative = np.abs(moves).max(axis=2) / setting.output_room
     np.maximum(carried.excess, relative.max(axis=1), out=carried.excess)
     carried.parts = _loss_parts(setting, units, moves, carried.steps)
 
@@ -256,7 +254,7 @@ def _climb(setting: Setting, carried: Carried, first: Moves, convention: int | N
 def _note(setting: Setting, carried: Carried, layer: int, units: Units, moves: Array, rounding: Array) -> None:
     """Collect how much moves exceed their room, and √Σ δ²e²: what rounding e of the moves of z does to the derivative."""
     delta = setting.scale.delta[layer]
-    relative = (np.abs(moves) / setting.room[layer][:, units]).max(axis=(0, 2, 3), initial=0.0)
+    relative = (np.abs(moves) / setting.room[layer][:, units]).max(axis=(1, 2), initial=0.0)
     np.maximum(carried.excess, relative, out=carried.excess)
     relative_error = rounding / carried.steps[:, None, None]
     spread = np.sqrt(np.einsum("si,ksi->k", delta.values[:, units], relative_error**2))
@@ -264,13 +262,12 @@ def _note(setting: Setting, carried: Carried, layer: int, units: Units, moves: A
 
 
 def _activated(setting: Setting, layer: int, units: Units, moves: Array, convention: int | None) -> Array:
-    """Turn moves of z into moves of f(z): two Taylor terms, on a kink a line.
+    """Turn moves of z into moves of f(z).
 
     From a kink, +h and −h move along two lines; what is odd in h, all that a central difference sees of a small step, is
     their mean.
     """
-    f1, f2 = (setting.base.plane(plane, layer)[:, units] for plane in (codes.SLOPE, codes.CURVATURE))
-    result: Array = moves * (f1 + moves * f2)
+    result: Array = moves * setting.base.plane(codes.SLOPE, layer)[:, units]
     kinks = setting.kinks[layer][:, units]
     if kinks.any():
         left, right = (side[:, units] for side in setting.slopes[layer])
@@ -282,9 +279,9 @@ def _activated(setting: Setting, layer: int, units: Units, moves: Array, convent
 def _loss_parts(setting: Setting, units: Units, moves: Array, steps: Array) -> Array:
     """Return central differences of each sample's loss, shape (m, k)."""
     tables, width = setting.base.tables, setting.base.tables.outputs.shape[2]
-    samples, columns = moves.shape[2], moves.shape[0] * moves.shape[1]
+    samples, columns = moves.shape[1], 2 * steps.size
     work = np.zeros((samples, width + 2, columns))
-    work[:, units] = moves.reshape(columns, samples, -1).transpose(1, 2, 0)
+    work[:, units] = np.concatenate([moves, -moves]).transpose(1, 2, 0)
     total = np.empty((samples, columns))
     bound = float(np.abs(moves).max(initial=0.0))
     near = tables.loss_code >= codes.COUPLED or (tables.outputs[codes.LOSS_KINK] <= bound).any()

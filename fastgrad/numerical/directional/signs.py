@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels import launch
-from fastgrad.kernels.codes import GROUP, GROUPS, PATTERNS, WORD
+from fastgrad.kernels.codes import GROUP, GROUPS, LINE, PATTERNS, WORD
 from fastgrad.model.forward import growth
 from fastgrad.model.network import Array, Network, Tensor
 from fastgrad.model.product import SAFE_SUM, norm
@@ -148,15 +148,15 @@ class Signs:
         out = np.empty((inputs.shape[0], region.high - region.low))
         for begin in range(0, inputs.shape[0], SAMPLES):
             some = inputs[begin : begin + SAMPLES, region.left : region.right]
-            padded = np.zeros(((last - first) * WORD, some.shape[0]))
-            padded[region.left - first * WORD :][: some.shape[1]] = some.T
-            groups = padded.reshape(-1, GROUP, some.shape[0])
-            table = (_PATTERNS @ groups).reshape(last - first, GROUPS, PATTERNS, some.shape[0])
-            sums = np.zeros((out.shape[1], some.shape[0]))
+            padded = np.zeros(((last - first) * WORD, -(-some.shape[0] // LINE) * LINE))
+            padded[region.left - first * WORD :, : some.shape[0]][: some.shape[1]] = some.T
+            groups = padded.reshape(-1, GROUP, padded.shape[1])
+            table = (_PATTERNS @ groups).reshape(last - first, GROUPS, PATTERNS, padded.shape[1])
+            sums = np.zeros((out.shape[1], padded.shape[1]))
             at = counter + first + region.low * words
             key, threads = self.keys[direction], self._threads_for(region.size)
             launch.signed_products(key, at, words, len(table), table.reshape(-1), threads, sums)
-            out[begin : begin + SAMPLES] = sums.T
+            out[begin : begin + SAMPLES] = sums[:, : some.shape[0]].T
         return out
 
     def sums(self, region: Region, values: Array, of: Callable[[Array], Array] | None = None) -> tuple[Array, float]:
