@@ -70,7 +70,7 @@ def _dead(problem: Problem, base: BasePoint) -> Iterator[str]:
             counts.append(f"layer {layer + 1}: {dead:,} of {problem.network.widths[layer + 1]:,}")
     if counts:
         yield f"Dead units ({_listed(counts)}) hide everything behind them; change the weights"
-    idle = int((~base.activations[0].any(axis=0)).sum())
+    idle = int((base.reach[0] == 0.0).sum())
     if idle:
         inputs = f"{idle:,} of {problem.network.widths[0]:,} inputs"
         yield f"{inputs} are 0 in every example, which hides their weights; vary the inputs"

@@ -215,11 +215,13 @@ def as_declared(ruling: EntryRuling) -> tuple[Problem, Numerical]:
 def _with_constant(ruling: EntryRuling, how: How) -> EntryRuling | None:
     """Rule again by the loss with a constant in its logarithm where that fits; where it is near, by that loss alone."""
     problem, difference = ruling.problem, ruling.judgement.relative_difference
+    last = {tensor.name for tensor in problem.tensors if tensor.layer == problem.network.depth - 1}
+    if not any(tensor.verdict == "wrong" and tensor.name in last for tensor in ruling.judgement.tensors):
+        return None  # a constant changes the last layer first
     constant = find_constant(problem, ruling.exact)
     if constant is None:
         return None
     moved = ruling.shifted(constant.shift).again(how)
-    last = {tensor.name for tensor in problem.tensors if tensor.layer == problem.network.depth - 1}
     if not fits(ruling.judgement.tensors, moved.judgement.tensors, last):
         return None
     if difference > SMALL:

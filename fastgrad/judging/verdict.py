@@ -29,7 +29,7 @@ this share of its terms it is zero for a reason, symmetry or a minimum, and a cl
 LARGEST = float(np.finfo(np.float64).max)
 MAP = (64, 128)
 """Most rows and columns of a map of errors."""
-JUDGED = 2**14
+JUDGED = 2**15
 """Entries that are judged at a time: their claims, values and rounding, and what these are made of, stay in a core's cache."""
 FACTORS = 2**17
 """Inputs of a layer, over all examples, of which a block is made; of a layer with more it takes some columns."""

@@ -18,7 +18,7 @@ from fastgrad.judging.rates import LONGEST, MOST, common_divisors
 from fastgrad.judging.verdict import Judgement
 from fastgrad.kernels import codes
 from fastgrad.model.forward import UNIT_ROUNDOFF, base_point, growth
-from fastgrad.model.grain import SIGNIFICAND, Grain, decade, precision_of, spacing
+from fastgrad.model.grain import SIGNIFICAND, SOME, Grain, decade, precision_of, spacing
 from fastgrad.model.network import Array, Problem, Tensor
 from fastgrad.model.product import norm
 from fastgrad.model.rounding import TOLERANCE, gradient
@@ -253,8 +253,9 @@ def are_plain(values: Array, problem: Problem, decimals: int) -> bool:
 
 def _has_bits(values: Array, bits: int) -> bool:
     """Tell whether numbers have no more significant bits."""
-    scaled = np.ldexp(np.frexp(values)[0], bits)
-    return np.array_equal(np.rint(scaled), scaled)
+    flat = values.reshape(-1)
+    scaled = (np.ldexp(np.frexp(flat[low : low + SOME])[0], bits) for low in range(0, flat.size, SOME))
+    return all(np.array_equal(np.rint(some), some) for some in scaled)
 
 
 def _bits(problem: Problem, numerical: Numerical, values: Array, theta: Array) -> Grain | None:

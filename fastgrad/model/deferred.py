@@ -20,7 +20,7 @@ from fastgrad.model.network import Array, Offsets, Tensor
 
 Raw = npt.NDArray[Any]
 
-LEAST_DEFERRED = 2**16
+LEAST_DEFERRED = 2**15
 """Entries from which on it pays."""
 
 

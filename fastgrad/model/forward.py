@@ -19,11 +19,13 @@ from fastgrad.kernels import codes, launch
 from fastgrad.kernels.records import Activation, Loss, Tables
 from fastgrad.model import activations
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import Squared, product, root_product_of, sizes, squared
+from fastgrad.model.product import Squared, product, root_product_of, scaled, sizes, squared
 from fastgrad.model.stored import runs
 
 TABLES = 16
-"""Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
+"""Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, Î´."""
+WIDE = 2**17
+"""Inputs, over all samples, whose squares are kept, and else so many of them that are squared at a time: 1 MiB."""
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
@@ -66,6 +68,46 @@ class BasePoint:
     def squares(self) -> list[Squared]:
         """Of a_0 to a_L, shape (m, n_l)."""
         return [squared(a, float(reach.max())) for a, reach in zip(self.activations, self.reach, strict=True)]
+
+    def squares_of(self, layer: int, columns: slice | Offsets) -> Squared:
+        """Return some columns of `squares`, made of the activations where the inputs are so many that these are not kept."""
+        if layer == 0 and self.is_wide:
+            return squared(self.activations[0][:, columns], float(self.reach[0].max()))
+        unit, values = self.squares[layer]
+        return Squared(unit, values[:, columns])
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the squares of the inputs would leave the cache: then they are made where they are asked for."""
+        return self.activations[0].size > WIDE
+
+    def square_sums(self, layer: int) -> Array:
+        """Return the sum of each sample's `squares`, shape (m,)."""
+        if layer == 0 and self.is_wide:
+            return self._of_inputs[1]
+        sums: Array = self.squares[layer].values.sum(axis=1)
+        return sums
+
+    @property
+    def inputs_in_z(self) -> Array:
+        """√(X² @ W²ᵀ) of the first layer, shape (m, n_1): the size of what z_1 is the sum of."""
+        return self._of_inputs[0]
+
+    @cached_property
+    def _of_inputs(self) -> tuple[Array, Array]:
+        """Return √(X² @ W²ᵀ) of the first layer, and the sums of X², in one pass over wide inputs."""
+        W, largest = self.problem.network.W(self.problem.theta, 0), self.weights[0][0]
+        if not self.is_wide:
+            return root_product_of(self.squares[0], W, largest, transposed=True), self.square_sums(0)
+        total, sums, units = np.zeros((self.problem.samples, len(W))), np.zeros(self.problem.samples), (1.0, 1.0)
+        length = max(1, WIDE // self.problem.samples)
+        for low in range(0, W.shape[1], length):
+            columns = slice(low, low + length)
+            squares, weights = self.squares_of(0, columns), squared(W[:, columns], largest)
+            total += product(squares.values, weights.values.T)
+            sums += squares.values.sum(axis=1)
+            units = squares.unit, weights.unit
+        return scaled(np.sqrt(total), *units), sums
 
     @cached_property
     def reach(self) -> list[Array]:
@@ -185,12 +227,11 @@ def _errors(base: BasePoint) -> Errors:
     errors = Errors([], [], [])
     for layer, (value_scale, slope_scale) in enumerate(base.scales):
         W, z = network.W(theta, layer), base.plane(codes.Z, layer)
-        disturbed = base.squares[0]
         if layer:
             disturbed = squared(np.hypot(errors.a[-1], growth(W.shape[1]) * base.activations[layer]))
-        error = root_product_of(disturbed, W, base.weights[layer][0], transposed=True)
-        if not layer:
-            error *= growth(W.shape[1])
+            error = root_product_of(disturbed, W, base.weights[layer][0], transposed=True)
+        else:
+            error = growth(W.shape[1]) * base.inputs_in_z
         errors.z.append(error + growth(W.shape[1]) * np.abs(z))
         errors.a.append(np.hypot(base.plane(codes.SLOPE, layer) * errors.z[-1], value_scale))
         errors.slope.append(np.hypot(2.0 * base.plane(codes.CURVATURE, layer) * errors.z[-1], slope_scale))

@@ -94,15 +94,19 @@ class RoundingScale:
     delta: tuple[Squared, ...]
 
     @cached_property
-    def factors(self) -> list[tuple[float, Array, Array] | None]:
+    def factors(self) -> list[tuple[float, Array, Array | None] | None]:
         """Of each layer the unit of R and two matrices, (2m, n_l) and (2m, n_{l−1}), whose product is R² of W, without penalty.
 
-        Both sums of squares then are one. None where their units are too far apart for that.
+        Both sums of squares then are one. None where their units are too far apart for that, and in the place of the squares of
+        wide inputs.
         """
         return [self._factors(layer) for layer in range(self.problem.network.depth)]
 
-    def _factors(self, layer: int) -> tuple[float, Array, Array] | None:
-        disturbed, squares = self.disturbed[layer], self.base.squares[layer]
+    def _factors(self, layer: int) -> tuple[float, Array, Array | None] | None:
+        disturbed = self.disturbed[layer]
+        if not layer and self.base.is_wide:
+            return disturbed.unit * self.base.squares_of(0, slice(0, 1)).unit, disturbed.values, None
+        squares = self.base.squares[layer]
         unit = disturbed.unit * squares.unit
         if not layer:
             return unit, disturbed.values, squares.values
@@ -116,7 +120,11 @@ class RoundingScale:
     def squares(self, layer: int, rows: slice, columns: slice) -> tuple[float, Array] | None:
         """Return R² of rows and columns of a layer's W, penalty left out, with the unit of R; None as in `factors`."""
         found = self.factors[layer]
-        return None if found is None else (found[0], product(found[1][:, rows].T, found[2][:, columns]))
+        if found is None:
+            return None
+        unit, left, right = found
+        here = self.base.squares_of(0, columns).values if right is None else right[:, columns]
+        return unit, product(left[:, rows].T, here)
 
     def bias_squares(self, layer: int, rows: slice) -> tuple[float, Array]:
         """Return the same of a layer's b."""
@@ -141,8 +149,8 @@ class RoundingScale:
 
     def entries(self, layer: int, unit: Offsets, source: Offsets) -> Array:
         """R of single entries of a layer's W."""
-        disturbed, squares = self.disturbed[layer], self.base.squares[layer]
-        scale = np.sqrt(np.einsum("sk,sk->k", disturbed.values[:, unit], squares.values[:, source]))
+        disturbed, squares = self.disturbed[layer], self.base.squares_of(layer, source)
+        scale = np.sqrt(np.einsum("sk,sk->k", disturbed.values[:, unit], squares.values))
         scaled(scale, disturbed.unit, squares.unit)
         if layer:
             delta, error = self.delta[layer], squared(self.base.a_error[layer - 1][:, source])
@@ -153,12 +161,12 @@ class RoundingScale:
 
     def size(self, layer: int, kind: str) -> float:
         """Root mean square, over the entries of a layer's W or b, of √Σ_s (δa)²: the size of a gradient with random signs."""
-        delta, squares = self.delta[layer], self.base.squares[layer]
+        delta, base = self.delta[layer], self.base
         if kind == "b":
             return delta.unit * float(np.sqrt(delta.values.sum() / delta.values.shape[1]))
-        total = float(delta.values.sum(axis=1) @ squares.values.sum(axis=1))
-        mean = total / (delta.values.shape[1] * squares.values.shape[1])
-        return float(scaled(np.sqrt([mean]), delta.unit, squares.unit)[0])
+        total = float(delta.values.sum(axis=1) @ base.square_sums(layer))
+        mean = total / (delta.values.shape[1] * base.activations[layer].shape[1])
+        return float(scaled(np.sqrt([mean]), delta.unit, base.squares_of(layer, slice(0, 1)).unit)[0])
 
     def _with_penalty(self, scale: Array, place: slice | Offsets) -> Array:
         first = place.start if isinstance(place, slice) else int(place.min(initial=0))

@@ -1,0 +1,136 @@
+"""Blocks of a verdict: the compiled pass against NumPy's, vectors that are not there as one, and any number of threads."""
+
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+
+from fastgrad.judging import verdict
+from fastgrad.judging.verdict import judge
+from fastgrad.kernels import codes
+from fastgrad.model.deferred import Deferred, Few, Given
+from fastgrad.model.forward import base_point
+from fastgrad.model.rounding import TOLERANCE, gradient
+from fastgrad.numerical import difference, numerical_gradient
+from fastgrad.numerical.how import How
+from fastgrad.walk import check_problem
+
+import problems
+import reference
+
+CASE = reference.random_case(7, widths=(25, 16, 14, 3), loss="softmax_crossentropy", samples=6, activations=("tanh", "sigmoid"))
+EXACT = reference.gradient(CASE)
+FOUND = numerical_gradient(problems.problem(CASE))
+
+
+def claims():
+    draw = np.random.default_rng(0)
+    spread = EXACT * (1.0 + 1e-14 * draw.normal(size=EXACT.size))
+    wrong = np.where(draw.random(EXACT.size) < 0.1, 1.5 * EXACT, spread)
+    odd = wrong.copy()
+    odd[[3, 40, -2]] = np.nan, np.inf, 1e300
+    return {"right": spread, "wrong": wrong, "scaled": 3.0 * EXACT, "zeros": np.zeros_like(EXACT), "odd": odd}
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("name", claims())
+@pytest.mark.parametrize("size", [20, 2**15])
+def test_one_compiled_pass_counts_as_numpy_does(name, precision, size, monkeypatch):
+    monkeypatch.setattr(verdict, "JUDGED", size)
+    problem = problems.problem(CASE, claims()[name], precision)
+    court = verdict._Court(problem, FOUND, None, TOLERANCE, FOUND.scale)
+    room, quickly = np.empty(codes.TOTALS * codes.LANES), 0
+    for piece in (piece for tensor in problem.tensors for piece in court.pieces(tensor)):
+        with np.errstate(all="ignore"):
+            fast, slow = court._quickly(piece, room), verdict._Tally()
+            verdict._count(slow, court.block(piece))
+        if fast is not None:
+            quickly += 1
+            for one, other in zip(astuple(fast), astuple(slow), strict=True):
+                assert one == pytest.approx(other, rel=1e-13, nan_ok=True), piece
+    assert quickly > 0
+
+
+def test_verdicts_do_not_depend_on_threads():
+    problem = problems.problem(CASE, claims()["wrong"])
+    found = [judge(problem, FOUND, threads=threads) for threads in (1, 2, 5)]
+    assert found[0].tensors == found[1].tensors == found[2].tensors
+    assert found[0].relative_difference == found[1].relative_difference
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+def test_the_gradient_of_flows_is_that_of_a_vector(l2, monkeypatch):
+    plain = problems.problem(CASE)
+    problem = replace(plain, network=replace(plain.network, l2=(l2,) * len(plain.tensors) if l2 else ()))
+    whole = numerical_gradient(problem, method="preactivation").values
+    monkeypatch.setattr("fastgrad.numerical.preactivation.LEAST_DEFERRED", 1)
+    values = difference(problem, How("preactivation"), None).values
+    assert isinstance(values, Deferred)
+    for tensor in problem.tensors:
+        place = np.arange(tensor.start, tensor.stop)
+        np.testing.assert_allclose(values[place], whole[place], rtol=1e-13, atol=1e-18)
+        np.testing.assert_allclose(values[tensor.start : tensor.stop], whole[place], rtol=1e-13, atol=1e-18)
+    assert "whole" not in values.__dict__
+    np.testing.assert_array_equal(np.asarray(values), whole)
+    np.testing.assert_array_equal(2.0 * values, 2.0 * whole)
+    assert values.any()
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_claims_are_read_where_they_lie(dtype, transposed):
+    tensors = problems.problem(CASE, EXACT).tensors
+    arrays = [EXACT[t.start : t.stop].reshape(t.canonical_shape).astype(dtype) for t in tensors]
+    arrays = [np.asfortranarray(array) if transposed else array for array in arrays]
+    given, whole = Given(tensors, arrays, EXACT.size), EXACT.astype(dtype).astype(np.float64)
+    for tensor, array in zip(tensors, arrays, strict=True):
+        part = given[tensor.start : tensor.stop]
+        np.testing.assert_array_equal(part, whole[tensor.start : tensor.stop])
+        assert np.shares_memory(part, array) == (dtype is np.float64 and array.flags.c_contiguous)
+    np.testing.assert_array_equal(given[np.array([0, 399, 402, EXACT.size - 1])], whole[[0, 399, 402, EXACT.size - 1]])
+    assert "whole" not in given.__dict__
+    np.testing.assert_array_equal(np.asarray(given), whole)
+
+
+def test_few_values_are_a_vector_of_nan_elsewhere():
+    few = Few(np.array([2, 5]), np.array([1.0, 3.0]), 7)
+    assert few[np.array([5, 2])].tolist() == [3.0, 1.0]
+    assert "whole" not in few.__dict__
+    np.testing.assert_array_equal(few[np.array([1, 5])], [np.nan, 3.0])
+    assert len(few) == 7
+
+
+def test_wide_inputs_are_squared_in_parts_and_make_the_same_rounding_scale(monkeypatch):
+    problem = problems.problem(CASE)
+    base = base_point(problem)
+    scale = FOUND.scale
+    monkeypatch.setattr("fastgrad.model.forward.WIDE", 40)
+    again = replace(FOUND, base=base)
+    assert base.is_wide
+    for layer, (n_in, n_out) in enumerate(zip(CASE.widths, CASE.widths[1:], strict=False)):
+        for one, other in ((again.scale, scale), (scale, again.scale)):
+            unit, squares = one.squares(layer, slice(0, n_out), slice(0, n_in))
+            np.testing.assert_allclose(unit * np.sqrt(squares), other.rows(layer, 0, n_out), rtol=1e-12)
+        assert again.scale.size(layer, "W") == pytest.approx(scale.size(layer, "W"), rel=1e-12)
+
+
+def test_nothing_is_looked_for_among_more_parameters_than_takes_seconds(monkeypatch):
+    case = reference.random_case(3, widths=(4, 3, 2), loss="squared_error", samples=5, activations=("tanh",))
+    problem = problems.problem(case, 2.0 * gradient(problems.problem(case), base_point(problems.problem(case))))
+    monkeypatch.setattr("fastgrad.walk.MOST_NAMED", problem.network.size - 1)
+    report = check_problem(problem)
+    assert (report.verdict, report.findings) == ("wrong", ())
+    assert f"among {problem.network.size:,} parameters" in " ".join(report.notes)
+    monkeypatch.setattr("fastgrad.walk.MOST_NAMED", problem.network.size)
+    assert check_problem(problem).findings
+
+
+def test_a_plan_waits_only_where_every_value_is_single(monkeypatch):
+    monkeypatch.setattr("fastgrad.numerical.preactivation.LEAST_DEFERRED", 1)
+    problem = problems.problem(CASE)
+    theta = problem.theta.copy()
+    theta[0] = 0.0
+    on_corner = replace(problem, theta=theta, network=replace(problem.network, l1=(0.1,) * len(problem.tensors)))
+    found = difference(on_corner, How("preactivation"), None)
+    assert not isinstance(found.values, Deferred)
+    assert found.lower is not None
