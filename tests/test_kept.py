@@ -68,8 +68,8 @@ def test_one_process_waits_while_another_makes_what_is_kept(places, monkeypatch)
 
 COMPILING = """\
 from fastgrad.kernels.kernel import Kernel
-compiled = Kernel._compiled
-Kernel._compiled = lambda self: print("compiled", flush=True) or compiled(self)
+compiled = Kernel._newly_compiled
+Kernel._newly_compiled = lambda self: print("compiled", flush=True) or compiled(self)
 Kernel("probe", "probe").machine_code()
 """
 

@@ -328,8 +328,12 @@ def test_a_stored_matrix_is_the_matrix(turned):
     np.testing.assert_allclose(cube @ matrix.T, cube @ raw.T, atol=1e-12)
     with pytest.raises(TypeError):
         np.abs(matrix)  # which would take the whole of it
+    largest, sums = product.sizes(matrix)
+    assert largest == np.abs(raw).max()
+    assert sums == pytest.approx(np.abs(raw).sum(axis=1).max())
     for transposed, left in ((True, inputs), (False, flow)):
-        found, expected = (product.root_product_of(product.squared(left), m, transposed=transposed) for m in (matrix, raw))
+        squares = product.squared(left)
+        found, expected = (product.root_product_of(squares, m, largest, transposed=transposed) for m in (matrix, raw))
         np.testing.assert_allclose(found, expected, rtol=1e-13)
     assert not matrix.is_symmetric
     assert StoredMatrix(raw[:130, :130] + raw[:130, :130].T).is_symmetric

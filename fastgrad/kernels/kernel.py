@@ -92,9 +92,8 @@ class Kernel:
 
     def machine_code(self) -> native.Loaded:
         """Load machine code, compiled now if no earlier process left it whole."""
-        return native.load(self.compiled)
+        return native.load(self.compiled())
 
-    @cached_property
     def compiled(self) -> native.MachineCode:
         """Machine code that an earlier process left whole, or that is compiled now, by one process of this machine."""
         code = self._kept_code()
@@ -234,7 +233,7 @@ def load_together(*kernels: Kernel) -> None:
 def _begin(one: Kernel) -> None:
     """Compile a kernel, before its machine code may be loaded: the other process compiles what is asked about that."""
     with suppress(Exception):  # tried again, in the way that bears it, when the address is wanted
-        one.compiled if native.is_proven() else one.address
+        one.compiled() if native.is_proven() else one.address
 
 
 _COMPILE = """\
