@@ -122,8 +122,8 @@ def test_a_scheduler_that_is_started_again_loses_nothing():
     with processes() as running:
         scheduler = start_scheduler(port)
         running += [scheduler, start_worker(port), start_worker(port)]
-        with Client(f"tcp://127.0.0.1:{port}", timeout=30) as client:
-            client.wait_for_workers(2, timeout=30)
+        with Client(f"tcp://127.0.0.1:{port}", timeout=120) as client:
+            client.wait_for_workers(2, timeout=120)
             restarted = []
 
             def restart(done, total):
@@ -144,7 +144,7 @@ from distributed import Client
 from fastgrad.numerical import blocks, numerical_gradient
 import works
 blocks.BLOCK_SECONDS = 1e-12
-with Client(sys.argv[1], timeout=30) as client:
+with Client(sys.argv[1], timeout=120) as client:
     problem = works.network(widths=(60, 90, 40, 5))
     numerical_gradient(problem, method="parameter", executor=client.get_executor(), store=sys.argv[2])
 """
@@ -166,7 +166,7 @@ def test_a_driver_that_is_killed_goes_on_from_its_store(tmp_path):
         wait_for(lambda: len(results(tmp_path)) >= 8, driver)
         driver.kill()
         driver.wait()
-        with Client(address, timeout=30) as client:
+        with Client(address, timeout=120) as client:
             found = numerical_gradient(problem, method="parameter", executor=client.get_executor(), store=tmp_path)
     assert bits(found) == plain
     assert 8 <= found.origin.kept < found.origin.parts == len(results(tmp_path))

@@ -294,6 +294,17 @@ def test_what_a_worker_raises_is_told_in_words(error, complaint, scratch):
     assert list(scratch.iterdir()) == []
 
 
+def test_a_cluster_that_was_given_up_is_not_waited_for():
+    class Silent(Executor):
+        _client = type("Client", (), {"__module__": "distributed.client", "status": "closing"})()
+
+        def submit(self, *_):
+            return Future()
+
+    with pytest.raises(InputError, match="the scheduler of the cluster is gone"):
+        numerical_gradient(network(), executor=Silent())
+
+
 def test_workers_with_other_code_are_refused(backwards, monkeypatch):
     said = parcel.Parcel.said.func
 

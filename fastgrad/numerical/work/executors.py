@@ -40,6 +40,8 @@ GRACE = 3.0
 TRIES = 5
 """How often a batch is handed out that the executor calls cancelled, or that comes back unfinished."""
 
+GONE = "the scheduler of the cluster is gone; start it again, and with a store the same check goes on from where it was"
+
 
 class Order(NamedTuple):
     """What a task has to know: where things lie, what is to be done, and by which process it was asked for.
@@ -176,6 +178,8 @@ class _Counter:
         self._order = Order(str(folder), str(flag), shelf, Batch(0, (), ()), threads, os.getpid(), 0)
         self._waiting: dict[Future[Delivery | InputError], tuple[Batch, Begun, int]] = {}
         self._back: SimpleQueue[Future[Delivery | InputError]] = SimpleQueue()
+        client = getattr(executor, "_client", None)
+        self._client: Any = client if type(client).__module__.startswith("distributed") else None
         self._sent: Any = None
         self.wanted = True
 
@@ -202,6 +206,7 @@ class _Counter:
         try:
             future = self._back.get(timeout=seconds)
         except Empty:
+            self._require_scheduler()
             return None
         batch, begun, tries = self._waiting.pop(future)
         found = self._delivery(future)
@@ -227,14 +232,18 @@ class _Counter:
 
     def _send_the_work(self, error: UnseenError) -> None:
         """Send the parcel itself to the workers, as Dask's can be sent things apart from tasks."""
-        client = getattr(self.executor, "_client", None)
-        if client is None or not type(client).__module__.startswith("distributed"):
+        if self._client is None:
             raise error
         if self._sent is None:
             try:
-                (self._sent,) = client.scatter([(self.parcel.said, self.parcel.arrays)], broadcast=True, hash=False)
+                (self._sent,) = self._client.scatter([(self.parcel.said, self.parcel.arrays)], broadcast=True, hash=False)
             except Exception as failed:
                 _give_up(failed)
+
+    def _require_scheduler(self) -> None:
+        """Raise InputError where Dask's client has given its scheduler up: what is handed out meanwhile never comes back."""
+        if self._client is not None and self._client.status in {"closing", "closed"}:
+            raise InputError(GONE)
 
     def close(self) -> None:
         """Take back what is not worked on yet."""
@@ -287,9 +296,7 @@ def _give_up(error: Exception) -> NoReturn:
             "several workers of the cluster died over the same work, perhaps for want of memory: give a worker more of it"
         ) from None
     if type(error).__name__ in {"ClosedClientError", "CommClosedError"}:
-        raise InputError(
-            "the scheduler of the cluster is gone; start it again, and with a store the same check goes on from where it was"
-        ) from None
+        raise InputError(GONE) from None
     if isinstance(error, MemoryError):
         raise InputError("a worker has not enough memory for its work: give it more, or check fewer examples") from None
     raise InputError(f"the workers of the executor failed: {told(error)}") from None
