@@ -19,9 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.kernels import codes
+from fastgrad.machine import most_threads
 from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical import load_kernels, numerical_gradient
+from fastgrad.numerical.blocks import Task
+from fastgrad.numerical.preactivation import PreactivationPlan
 
 Array = npt.NDArray[np.float64]
 
@@ -75,7 +78,8 @@ def backpropagation(problem: Problem) -> Array:
 def arithmetic(problem: Problem, method: str) -> tuple[float, float]:
     """Return the floating-point operations of the products that differences go through: in all, and those that are done.
 
-    Rectifiers that are off take no part, and of straight activations one sign is mirrored from the other.
+    Rectifiers that are off take no part, but for those of the layer that is perturbed where samples go together; one sign
+    is carried, and the other is its mirror image.
 
     Of each perturbation, both signs: the first product above it has one column (a multiplication and the two Taylor terms
     count as 2), each further one n_out·n_in multiply-adds for each example.
@@ -93,14 +97,30 @@ def arithmetic(problem: Problem, method: str) -> tuple[float, float]:
             whole += 2.0 * network.widths[below + 1] * (1.0 if first else network.widths[below])
         each = network.widths[layer] + network.biases[layer]
         perturbed = np.full(problem.samples, network.widths[layer + 1]) if method == "preactivation" else None
-        changeable = alive[layer] if method == "preactivation" else network.widths[layer + 1] * each
+        together = layer == network.depth - 3 and network.widths[-1] <= codes.FEW_OUTPUTS
+        units = network.widths[layer + 1]
+        changeable = units * each if perturbed is None else perturbed if together else alive[layer]
         done += 2.0 * float((above * changeable).sum())
-        full += (
-            2.0
-            * whole
-            * (float(perturbed.sum()) if perturbed is not None else network.widths[layer + 1] * each * problem.samples)
-        )
-    return full, done * (0.5 if problem.network.activations[0] == "relu" else 1.0)
+        full += 2.0 * whole * (units * each * problem.samples if perturbed is None else float(perturbed.sum()))
+    return full, 0.5 * done
+
+
+def parts(problem: Problem) -> dict[str, float]:
+    """Time what method preactivation does, one after the other: forward pass, steps, tiles, dW and db."""
+    seconds, began = {}, time.perf_counter()
+    plan = PreactivationPlan(Task(problem, base_point(problem)))
+    seconds["forward pass"] = time.perf_counter() - began
+    began = time.perf_counter()
+    assert plan.steps
+    seconds["steps, kinks"] = time.perf_counter() - began
+    began = time.perf_counter()
+    room = plan.room()
+    for block in plan.blocks():
+        plan.run(block, most_threads(), room)
+    seconds["tiles"] = time.perf_counter() - began
+    began = time.perf_counter()
+    plan.gradient(room)
+    return {**seconds, "dW and db": time.perf_counter() - began}
 
 
 def measure(problem: Problem, method: str, rounds: int) -> dict[str, float]:
@@ -124,6 +144,7 @@ def measure(problem: Problem, method: str, rounds: int) -> dict[str, float]:
         "most": max(seconds),
         "error": error,
         "thetas": peak / problem.theta.nbytes,
+        **(parts(problem) if method == "preactivation" else {}),
     }
 
 

@@ -66,5 +66,26 @@ def peak() -> float:
     return 2.0 * LANES * CHAINS * LENGTH * threads / min(seconds)
 
 
+@numba.njit(parallel=True)
+def _sum_on_all(threads: int, numbers: Any, results: Any) -> None:
+    for thread in numba.prange(threads):
+        sums = np.zeros(4 * LANES)
+        for low in range(thread * numbers.size // threads, (thread + 1) * numbers.size // threads - sums.size, sums.size):
+            for k in range(sums.size):
+                sums[k] += numbers[low + k]
+        results[thread] = sums.sum()
+
+
+def bandwidth() -> float:
+    """Return the bytes per second that all threads read from memory, the best of a few rounds."""
+    threads, seconds, numbers = numba.get_num_threads(), [], np.ones(2**25)
+    results = np.empty(threads)
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        _sum_on_all(threads, numbers, results)
+        seconds.append(time.perf_counter() - began)
+    return numbers.nbytes / min(seconds)
+
+
 if __name__ == "__main__":
     print(f"{peak() / 1e9:.0f} GFLOP/s by {numba.get_num_threads()} threads, {LANES} numbers to a register")

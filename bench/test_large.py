@@ -1,4 +1,4 @@
-"""Every parameter of large networks by method preactivation: time, rate beside NumPy's product, and memory.
+"""Every parameter of large networks by method preactivation: time and where it goes, rates beside what bounds them, memory.
 
 Run with ``pytest bench/test_large.py``; each network has a process of its own, whose peak memory counts from the point where
 the parameters and the inputs are there. `-k "not 10000"` leaves out the largest, which needs 4 GB.
@@ -15,9 +15,16 @@ import numpy as np
 import pytest
 
 from classifiers import arithmetic, classifier, timed
+from peak import bandwidth, peak
 
 DEEP = (784, *(2048,) * 6, 10)
-NETWORKS = [((784, 4096, 4096, 10), 16), ((784, 10000, 9000, 10), 8), (DEEP, 4)]
+NETWORKS = [
+    ((784, 256, 128, 10), 64),
+    ((784, 1024, 1024, 10), 64),
+    ((784, 4096, 4096, 10), 16),
+    ((784, 10000, 9000, 10), 8),
+    (DEEP, 4),
+]
 PROGRAM = Path(__file__).with_name("classifiers.py")
 ROWS = 4096
 TASK = "Every parameter by method preactivation"
@@ -30,25 +37,36 @@ def product():
     return 2.0 * ROWS**3 / timed(lambda: A @ A, 3)
 
 
+@pytest.fixture(scope="module")
+def bounds():
+    """Measure the most multiply-adds, and the most bytes from memory, of all threads in a second."""
+    return peak(), bandwidth()
+
+
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize(
     ("widths", "samples"), NETWORKS, ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else None
 )
-def test_every_parameter(benchmark, results, product, widths, samples, activation):
+def test_every_parameter(benchmark, results, product, bounds, widths, samples, activation):
     name = "-".join(map(str, widths))
 
     def run():
-        given = [name, str(samples), activation, "preactivation", "1"]
+        given = [name, str(samples), activation, "preactivation", "1" if widths[1] > 1024 else "9"]
         return json.loads(subprocess.check_output([sys.executable, PROGRAM, *given]))
 
     found = benchmark.pedantic(run, rounds=1)
     assert found["error"] < 1e-13
-    full, done = arithmetic(classifier(widths, samples, activation), "preactivation")
+    problem = classifier(widths, samples, activation)
+    full, done = arithmetic(problem, "preactivation")
+    most, memory = bounds
+    theta = problem.theta.nbytes / memory
+    spent = ", ".join(f"{part} {found[part]:.2g}" for part in ("forward pass", "steps, kinks", "tiles", "dW and db"))
     results.tell(
         TASK,
         f"{name} {activation}, {samples}",
         found["seconds"],
         found["error"],
-        f"{full / found['seconds'] / 1e9:.0f} GFLOP/s ({done / found['seconds'] / 1e9:.0f} without dead units), NumPy's "
-        f"product {product / 1e9:.0f}; {found['thetas']:.1f} times theta's bytes",
+        f"{full / found['seconds'] / 1e9:.0f} GFLOP/s ({done / found['seconds'] / 1e9:.0f} really done), NumPy's product "
+        f"{product / 1e9:.0f}; {found['thetas']:.1f} times theta's bytes; seconds: {spent}; bounds: arithmetic "
+        f"{done / most:.2g} at {most / 1e9:.0f} GFLOP/s, theta once from memory {theta:.2g} at {memory / 1e9:.0f} GB/s",
     )
