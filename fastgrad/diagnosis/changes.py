@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from fastgrad.diagnosis.lines import ARRIVES, Place, Scene, Tree, activation_name, children, count, name, number
 
 FAR_OFF = 2
@@ -38,11 +40,11 @@ WIDEST = 12
 """Units of a layer up to which each is tried in the place of all."""
 
 
-def changes(scene: Scene, tree: Tree, place: Place) -> Iterator[Change]:
-    """Yield a line with one edit, at its root or further in."""
-    yield from _at(scene, tree, place)
+def changes(scene: Scene, tree: Tree, place: Place, most: float = np.inf) -> Iterator[Change]:
+    """Yield a line with one edit that costs no more than that, at its root or further in."""
+    yield from (change for change in _at(scene, tree, place) if change[0] <= most)
     for k, part, where in children(tree, place):
-        for cost, changed in changes(scene, part, where):
+        for cost, changed in changes(scene, part, where, most):
             yield cost, (*tree[:k], changed, *tree[k + 1 :])
 
 
@@ -323,7 +325,5 @@ def twice(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[float
     ground = scene.ground
     most = BOTH if ground.samples * ground.problem.network.size <= LARGE else BOTH_IN_LARGE
     for line in lines[:1]:
-        for first, once in changes(scene, line, place):
-            if first <= USUAL:
-                rest = ((first + second, tree) for second, tree in changes(scene, once, place))
-                yield from ((cost, tree, line) for cost, tree in rest if cost <= most)
+        for first, once in changes(scene, line, place, USUAL):
+            yield from ((first + second, tree, line) for second, tree in changes(scene, once, place, most - first))

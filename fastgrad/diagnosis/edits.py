@@ -174,7 +174,7 @@ def _cheapest(scene: Scene, lines: list[Tree], place: Place, pairs: bool) -> dic
 def _evaluated(scene: Scene, tree: Tree, shape: tuple[int, ...]) -> Array | None:
     try:
         values = scene.part(tree, "units" if shape[0] == scene.ground.samples else "weights").values
-        return np.broadcast_to(values, shape)
+        return values if np.shape(values) == shape else np.broadcast_to(values, shape)
     except (UnfitError, ValueError):
         return None
 
