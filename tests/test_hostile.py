@@ -384,6 +384,13 @@ def test_data_of_any_size_keep_the_name_of_an_item(path):
     assert modelfile.load(path).example_weights.size == len(many)
 
 
+def test_more_numbers_of_an_item_than_python_should_make_are_refused(path):
+    one = np.ones((1, 1))
+    write(path, {"W1": one, "dW1": one, "X": one, "Y": one, **LINEAR, "example_weights": np.ones(2**22 + 1)})
+    with pytest.raises(InputError, match="found 4,194,305, and 4,194,304 are the most"):
+        modelfile.load(path)
+
+
 @pytest.mark.parametrize("shape", ["(100000000000000000000000000, 0)", "(True, 4)", f"({'1, ' * 40})"])
 def test_shapes_that_no_array_has(path, shape):
     path.write_bytes(fuzz.zipped(fuzz.members(fuzz.wrong_model()) | {"b1.npy": raw(shape, "<f8", bytes(32))}))

@@ -110,6 +110,8 @@ def _truth(value: Any) -> bool:
     ]
 
 
+MOST_NUMBERS = 2**22
+"""Numbers of one item, of which Python makes objects of 32 bytes: more than anybody's examples."""
 _CONVERTERS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "hidden": (_text, "a name"),
     "activations": (_words, "names, one for each layer"),
@@ -285,6 +287,8 @@ class Description:
             value = getattr(self, key)
             if value is None:
                 continue
+            if isinstance(value, np.ndarray) and value.size > MOST_NUMBERS:
+                raise InputError(f"{key} must be {meaning}; found {value.size:,}, and {MOST_NUMBERS:,} are the most")
             try:
                 object.__setattr__(self, key, convert(value))
             except (TypeError, ValueError, KeyError, OverflowError):
