@@ -93,7 +93,7 @@ def start(*arguments):
 
 
 def start_scheduler(port):
-    return start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show")
+    return start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0", "--no-show")
 
 
 def start_worker(port):
