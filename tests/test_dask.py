@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -93,7 +93,7 @@ def start(*arguments):
 
 
 def start_scheduler(port):
-    return start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show")
+    return start("scheduler", "--host", "127.0.0.1", "--port", str(port), "--dashboard-address", "127.0.0.1:0", "--no-show")
 
 
 def start_worker(port):
@@ -186,7 +186,11 @@ def planted(tmp_path, monkeypatch):
 
 def test_the_command_starts_a_cluster_of_its_own(planted):
     command = [sys.executable, "-m", "fastgrad_cli", "check", "planted.npz", "-v", "--dask", "local:2", "--store", "parts"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    with socket.socket() as taken:
+        with suppress(OSError):  # somebody has Dask's usual port, this test or another program
+            taken.bind(("127.0.0.1", 8787))
+            taken.listen()
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert "made by the workers of a Dask cluster, with 1 thread for each task" in " ".join(ended.stdout.split())
     assert (ended.returncode, ended.stderr) == (1, "")
     assert len(results("parts")) > 0

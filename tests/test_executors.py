@@ -305,6 +305,25 @@ def test_a_cluster_that_was_given_up_is_not_waited_for():
         numerical_gradient(network(), executor=Silent())
 
 
+def test_what_a_cluster_has_lost_is_handed_out_again():
+    """A scheduler that goes while a result is on its way leaves a future that never ends."""
+    problem, lost = network(), []
+
+    class Forgetful(Backwards):
+        _client = type("Client", (), {"__module__": "distributed.client", "status": "running", "futures": {}})()
+
+        def submit(self, function, *arguments):
+            if len(lost) < 2:
+                lost.append(Future())
+                return lost[-1]
+            return super().submit(function, *arguments)
+
+    with Forgetful() as executor:
+        found = numerical_gradient(problem, executor=executor)
+    assert bits(found) == bits(numerical_gradient(problem))
+    assert len(lost) == 2
+
+
 def test_workers_with_other_code_are_refused(backwards, monkeypatch):
     said = parcel.Parcel.said.func
 

@@ -102,6 +102,7 @@ def _own(workers: int) -> Iterator[Any]:
             protocol="tls://",
             security=distributed.Security.temporary(),
             dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # its server for figures takes no port that others use
             worker_dashboard_address=None,
             memory_limit=None,  # what is mapped from files counts as a process's memory, and takes none
             silence_logs=logging.CRITICAL,

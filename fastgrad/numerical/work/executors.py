@@ -181,6 +181,7 @@ class _Counter:
         client = getattr(executor, "_client", None)
         self._client: Any = client if type(client).__module__.startswith("distributed") else None
         self._sent: Any = None
+        self._silent = 0
         self.wanted = True
 
     def __len__(self) -> int:
@@ -206,7 +207,10 @@ class _Counter:
         try:
             future = self._back.get(timeout=seconds)
         except Empty:
-            self._require_scheduler()
+            self._look_after_the_cluster()
+            return None
+        self._silent = 0
+        if future not in self._waiting:  # given up for lost, and handed out again meanwhile
             return None
         batch, begun, tries = self._waiting.pop(future)
         found = self._delivery(future)
@@ -240,10 +244,22 @@ class _Counter:
             except Exception as failed:
                 _give_up(failed)
 
-    def _require_scheduler(self) -> None:
-        """Raise InputError where Dask's client has given its scheduler up: what is handed out meanwhile never comes back."""
-        if self._client is not None and self._client.status in {"closing", "closed"}:
+    def _look_after_the_cluster(self) -> None:
+        """Hand out again what Dask has lost without a word, and raise InputError where it has given its scheduler up.
+
+        A result that was on its way when a scheduler went never comes, and the client knows nothing of it any more. That is so
+        where it knows of none of these tasks while nothing came back between two looks.
+        """
+        if self._client is None:
+            return
+        if self._client.status in {"closing", "closed"}:
             raise InputError(GONE)
+        known = any(str(key).startswith(deliver.__name__) for key in list(self._client.futures))
+        self._silent = 0 if known or self._client.status != "running" else self._silent + 1
+        if self._silent > 1 and self.wanted:
+            lost, self._waiting, self._silent, self._sent = self._waiting, {}, 0, None
+            for batch, begun, tries in lost.values():
+                self.hand_out(batch, begun, tries + 1)
 
     def close(self) -> None:
         """Take back what is not worked on yet."""
