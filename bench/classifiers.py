@@ -24,6 +24,7 @@ from fastgrad.model.forward import base_point
 from fastgrad.model.network import Network, Problem, Tensor
 from fastgrad.numerical import load_kernels, numerical_gradient
 from fastgrad.numerical.blocks import Task
+from fastgrad.numerical.methods import METHODS
 from fastgrad.numerical.preactivation import PreactivationPlan
 
 Array = npt.NDArray[np.float64]
@@ -125,7 +126,7 @@ def parts(problem: Problem) -> dict[str, float]:
 
 def measure(problem: Problem, method: str, rounds: int) -> dict[str, float]:
     """Time a method's whole gradient and compare it with backpropagation; peak memory is beyond what was there before."""
-    load_kernels(method)  # type: ignore[arg-type]
+    load_kernels(METHODS[method])
     numerical_gradient(classifier((3, 4, 2), 2, problem.network.activations[0]), method=method)
     before = _peak()
     seconds, values = [], np.empty(0)
