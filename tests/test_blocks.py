@@ -105,6 +105,7 @@ def test_wide_inputs_are_squared_in_parts_and_make_the_same_rounding_scale(monke
     base = base_point(problem)
     scale = FOUND.scale
     monkeypatch.setattr("fastgrad.model.forward.WIDE", 40)
+    monkeypatch.setattr("fastgrad.model.forward.SQUARED", 40)
     again = replace(FOUND, base=base)
     assert base.is_wide
     for layer, (n_in, n_out) in enumerate(zip(CASE.widths, CASE.widths[1:], strict=False)):

@@ -31,7 +31,7 @@ MAP = (64, 128)
 """Most rows and columns of a map of errors."""
 JUDGED = 2**15
 """Entries that are judged at a time: their claims, values and rounding, and what these are made of, stay in a core's cache."""
-FACTORS = 2**17
+FACTORS = 2**20
 """Inputs of a layer, over all examples, of which a block is made; of a layer with more it takes some columns."""
 LEAST_COLUMNS = 256
 SMALLEST_UNIT = 2.0**-900

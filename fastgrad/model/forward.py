@@ -23,9 +23,11 @@ from fastgrad.model.product import Squared, product, root_product_of, scaled, si
 from fastgrad.model.stored import runs
 
 TABLES = 16
-"""Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, Î´."""
-WIDE = 2**17
-"""Inputs, over all samples, whose squares are kept, and else so many of them that are squared at a time: 1 MiB."""
+"""Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
+WIDE = 2**23
+"""Inputs, over all samples, up to which their squares are kept, 64 MiB: making them again takes a tenth longer."""
+SQUARED = 2**17
+"""Of more, so many are squared at a time: 1 MiB."""
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
@@ -78,7 +80,7 @@ class BasePoint:
 
     @property
     def is_wide(self) -> bool:
-        """Whether the squares of the inputs would leave the cache: then they are made where they are asked for."""
+        """Whether the squares of the inputs would take much memory: then they are made where they are asked for."""
         return self.activations[0].size > WIDE
 
     def square_sums(self, layer: int) -> Array:
@@ -100,7 +102,7 @@ class BasePoint:
         if not self.is_wide:
             return root_product_of(self.squares[0], W, largest, transposed=True), self.square_sums(0)
         total, sums, units = np.zeros((self.problem.samples, len(W))), np.zeros(self.problem.samples), (1.0, 1.0)
-        length = max(1, WIDE // self.problem.samples)
+        length = max(1, SQUARED // self.problem.samples)
         for low in range(0, W.shape[1], length):
             columns = slice(low, low + length)
             squares, weights = self.squares_of(0, columns), squared(W[:, columns], largest)

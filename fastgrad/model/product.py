@@ -117,7 +117,7 @@ def root_product(left: Squared, right: Squared) -> Array:
 
 
 def root_product_of(left: Squared, matrix: Matrix, largest: float, *, transposed: bool = False) -> Array:
-    """â(leftÂ² @ matrixÂ²), or with the matrix transposed, some of its rows at a time; `largest` is its largest size."""
+    """√(left² @ matrix²), or with the matrix transposed, some of its rows at a time; `largest` is its largest size."""
     if isinstance(matrix, StoredMatrix):
         return _root_product_of_tiles(left, matrix, largest, transposed)
     length = max(1, SQUARES // matrix.shape[1])
