@@ -44,6 +44,8 @@ from fastgrad.kernels.records import Here, Loss, Moves, Terms, Tile, Weights
 from fastgrad.kernels.rows import COLUMNS, DEPTH, SHALLOW, STRIDE, expand, first_line, multiply, multiply_some
 
 ONE, HALF = np.uint64(1), np.uint64(TILE)
+ZERO, NEXT, SPREAD = np.int64(0), np.int64(0), np.int64(1)
+"""The first row; how rows lie, of `Weights`. Numbers written in place have types of their own: numba would compile twice."""
 
 
 @worker("void(i8, f8, f8, f8, f8[::1], u8, u8)")
@@ -97,10 +99,10 @@ def move_exactly(tables, here, u, moves, begin, count):
 @helper
 def list_active(tables, here, active, at):
     """List from active[at] on the units of a layer that pass a sample's change on, at the output all; return how many."""
-    return list_between(tables, here, 0, tables.layers[WIDTH, here.layer + 1], active, at)
+    return list_between(tables, here, ZERO, tables.layers[WIDTH, here.layer + 1], active, at)
 
 
-@helper
+@outlined
 def list_between(tables, here, begin, end, active, at):
     """Do what `list_active` does for the units begin to end − 1."""
     layers, units, s = tables.layers, tables.units, here.sample
@@ -161,7 +163,7 @@ def enter(tables, here, tile, count, groups, n_groups):
                         work[at + c] = d * (f1 + d * f2)
 
 
-@helper
+@outlined
 def activate(tables, here, tile, target, count):
     """Turn rows of moves of z into moves of f(z): two Taylor terms where the bound allows it, else the exact difference.
 
@@ -226,8 +228,8 @@ def climb(tables, here, bounds, tile, terms, source, n_below):
     for above in range(here.layer + 1, last + 1):
         place = Here(above, s, bounds[above])
         n_here = list_active(tables, place, tile.active, target)
-        weights = Weights(tables.theta, layers[START, above], layers[WIDTH, above], 0)
-        to_make = Terms(terms.numbers, terms.size if above == here.layer + 1 else 0)
+        weights = Weights(tables.theta, layers[START, above], layers[WIDTH, above], NEXT)
+        to_make = Terms(terms.numbers, terms.size if above == here.layer + 1 else ZERO)
         multiply(weights, tile, to_make, source, n_below, target, n_here)
         activate(tables, place, tile, target, n_here)
         source, target, n_below = target, source, n_here
@@ -236,7 +238,7 @@ def climb(tables, here, bounds, tile, terms, source, n_below):
     add_loss(tables, Here(last, s, bounds[last + 1]), tile, source, target)
 
 
-@helper
+@outlined
 def add_loss(tables, here, tile, source, spare):
     """Add to the tile's total what the loss changes by when the outputs move by the rows from `source` on."""
     loss, s = loss_of(tables), here.sample
@@ -370,12 +372,12 @@ def parameter_tiles(tables, plan, room, begin, end, values):
                 finish(tables, Here(layer, s, bounds[last + 1]), tile, room.groups, count)
                 continue
             above = Here(layer + 1, s, bounds[layer + 1])
-            n_above = list_active(tables, above, room.active, 0)
+            n_above = list_active(tables, above, room.active, ZERO)
             terms = Terms(room.terms, n_above)
             if count > 1 or not list_terms(tables, above, room.groups[0, 0], room.active, terms):
-                terms = Terms(room.terms, 0)
+                terms = Terms(room.terms, ZERO)
                 enter(tables, above, tile, n_above, room.groups, count)
-            climb(tables, above, bounds, tile, terms, 0, n_above)
+            climb(tables, above, bounds, tile, terms, ZERO, n_above)
         complete(tables, tile)
         divide(plan, room.runs, count, low, total, values)
 
@@ -464,7 +466,7 @@ def move_one(tables, plan, room, which, tile_number, values):
     """Do one sample's tile of those units that a change can pass."""
     layer, last, s, changed = plan.layer, tables.layers.shape[1] - 2, plan.samples[which], room.changed
     first, total, work = rows_of(room.memory)
-    n_changed = min(TILE, list_active(tables, Here(layer, s, plan.bounds[layer]), room.changeable, 0) - tile_number * TILE)
+    n_changed = min(TILE, list_active(tables, Here(layer, s, plan.bounds[layer]), room.changeable, ZERO) - tile_number * TILE)
     if n_changed <= 0:
         return
     for c in range(n_changed):
@@ -476,17 +478,17 @@ def move_one(tables, plan, room, which, tile_number, values):
         finish_units(tables, Here(layer, s, plan.bounds[last + 1]), tile, changed, n_changed)
     elif layer == last - 1:
         above = Here(last, s, plan.bounds[last])
-        n_above = list_active(tables, above, room.active, 0)
-        enter_units(tables, above, tile, 0, n_above, changed, n_changed)
-        add_loss(tables, Here(last, s, plan.bounds[last + 1]), tile, 0, room.active.size // 2)
+        n_above = list_active(tables, above, room.active, ZERO)
+        enter_units(tables, above, tile, ZERO, n_above, changed, n_changed)
+        add_loss(tables, Here(last, s, plan.bounds[last + 1]), tile, ZERO, room.active.size // 2)
     else:
         place = Here(layer + 2, s, plan.bounds[layer + 2])
-        n_here = list_active(tables, place, room.active, 0)
+        n_here = list_active(tables, place, room.active, ZERO)
         above = Here(layer + 1, s, plan.bounds[layer + 1])
         for low in range(0, tables.layers[WIDTH, layer + 2], DEPTH):
-            enter_and_multiply(tables, above, tile, low, 0, n_here, changed)
-        activate(tables, place, tile, 0, n_here)
-        climb(tables, place, plan.bounds, tile, Terms(first, 0), 0, n_here)
+            enter_and_multiply(tables, above, tile, low, ZERO, n_here, changed)
+        activate(tables, place, tile, ZERO, n_here)
+        climb(tables, place, plan.bounds, tile, Terms(first, ZERO), ZERO, n_here)
     complete(tables, tile)
     quotients(plan, which, changed, tile, values)
 
@@ -501,7 +503,7 @@ def move_several(tables, plan, room, which, count, n_changed, values):
     layer, rows, outputs = plan.layer, room.active.size // 2, tables.layers[WIDTH, plan.layer + 3]
     first, total, work = rows_of(room.memory)
     tile = Tile(first, total, work, room.active, columns_to_carry(tables), n_changed)
-    weighed = Weights(work, 2 * rows * SPACING, SPACING, 1)
+    weighed = Weights(work, 2 * rows * SPACING, SPACING, SPREAD)
     for g in range(count):
         list_active(tables, Here(layer + 2, plan.samples[which + g], 0.0), room.active, g * outputs)
     for low in range(0, tables.layers[WIDTH, layer + 2], SHALLOW):
@@ -509,7 +511,7 @@ def move_several(tables, plan, room, which, count, n_changed, values):
         copy_weights(tables, layer + 1, low, high, room.changed[0], tile, rows)
         for g in range(count):
             inputs = weigh(tables, Here(layer + 1, plan.samples[which + g], 0.0), low, high, tile, weighed)
-            multiply_some(weighed, tile, Terms(first, 0), low, rows, rows, inputs, g * outputs, g * outputs, outputs)
+            multiply_some(weighed, tile, Terms(first, ZERO), low, rows, rows, inputs, g * outputs, g * outputs, outputs)
     for g in range(count):
         s = plan.samples[which + g]
         perturb_units(tables, Here(layer, s, plan.bounds[layer]), plan.step, room.changed, n_changed, first)
@@ -569,8 +571,8 @@ def enter_and_multiply(tables, here, tile, low, target, n_above, changed):
     end = min(low + DEPTH, layers[WIDTH, here.layer + 1])
     count = list_between(tables, here, low, end, tile.active, source)
     enter_units(tables, here, tile, source, count, changed, tile.used)
-    weights = Weights(tables.theta, layers[START, here.layer + 1], layers[WIDTH, here.layer + 1], 0)
-    multiply_some(weights, tile, Terms(tile.first, 0), low, source, source, count, target, target, n_above)
+    weights = Weights(tables.theta, layers[START, here.layer + 1], layers[WIDTH, here.layer + 1], NEXT)
+    multiply_some(weights, tile, Terms(tile.first, ZERO), low, source, source, count, target, target, n_above)
 
 
 @helper
@@ -581,7 +583,7 @@ def quotients(plan, which, changed, tile, values):
         values[which, changed[c]] = (total[c] - total[TILE + c]) / (2.0 * plan.step)
 
 
-@helper
+@outlined
 def perturb_units(tables, here, step, changed, n_changed, first):
     """Fill `first` with the changes of the listed units' activations when their z move by ±step, and with zeros."""
     wide_vectors()

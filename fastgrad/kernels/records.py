@@ -120,7 +120,7 @@ class Terms(NamedTuple):
     """
 
     numbers: Vector
-    size: Count
+    size: Place
 
 
 class Weights(NamedTuple):
@@ -133,7 +133,7 @@ class Weights(NamedTuple):
     theta: Vector
     start: Count
     columns: Count
-    spread: Count
+    spread: Place
 
 
 class Parameters(NamedTuple):

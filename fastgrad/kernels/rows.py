@@ -181,7 +181,9 @@ def _sum_products(
     """Write the code of the sums of some columns and rows, kept in registers, that begin with 0 if `begin` is 0."""
     vector, integer = ir.VectorType(ir.DoubleType(), LANES), begin.type
     sums = [[cgutils.alloca_once(builder, vector) for _ in range(columns // LANES)] for _ in targets]
-    scattered = builder.icmp_signed("!=", spread, integer(0))
+    # By arithmetic, not by a choice: LLVM would make two loops of each.
+    by_unit = builder.mul(spread, integer(SPACING))
+    by_place = builder.sub(integer(SPACING), by_unit)
     with builder.if_else(builder.icmp_signed("==", begin, integer(0))) as (fresh, continued):
         with fresh:
             for total in (total for row in sums for total in row):
@@ -192,11 +194,8 @@ def _sum_products(
                     builder.store(builder.load(place, align=8), total)
     with cgutils.for_range(builder, count) as loop:
         unit = builder.load(builder.gep(listed, [loop.index]))
-        row = builder.select(scattered, unit, loop.index)
-        moves = [
-            builder.load(place, align=8)
-            for place in _places(builder, builder.gep(source, [builder.mul(row, integer(SPACING))]), columns)
-        ]
+        row = builder.add(builder.mul(unit, by_unit), builder.mul(loop.index, by_place))
+        moves = [builder.load(place, align=8) for place in _places(builder, builder.gep(source, [row]), columns)]
         for weight, row in zip(weights, sums, strict=True):
             w = _repeated(builder, builder.load(builder.gep(weight, [unit])), vector)
             for move, total in zip(moves, row, strict=True):
