@@ -118,11 +118,11 @@ def test_wide_inputs_are_squared_in_parts_and_make_the_same_rounding_scale(monke
 def test_nothing_is_looked_for_among_more_parameters_than_takes_seconds(monkeypatch):
     case = reference.random_case(3, widths=(4, 3, 2), loss="squared_error", samples=5, activations=("tanh",))
     problem = problems.problem(case, 2.0 * gradient(problems.problem(case), base_point(problems.problem(case))))
-    monkeypatch.setattr("fastgrad.walk.MOST_NAMED", problem.network.size - 1)
+    monkeypatch.setattr("fastgrad.diagnosis.cost.MOST_NAMED", problem.network.size - 1)
     report = check_problem(problem)
     assert (report.verdict, report.findings) == ("wrong", ())
     assert f"among {problem.network.size:,} parameters" in " ".join(report.notes)
-    monkeypatch.setattr("fastgrad.walk.MOST_NAMED", problem.network.size)
+    monkeypatch.setattr("fastgrad.diagnosis.cost.MOST_NAMED", problem.network.size)
     assert check_problem(problem).findings
 
 

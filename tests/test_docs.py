@@ -14,7 +14,7 @@ import fastgrad
 from fastgrad.diagnosis.codes import CODES
 from fastgrad.diagnosis.pages import PAGES
 from fastgrad.model.network import Network, Problem
-from fastgrad.numerical.blocks import work_above
+from fastgrad.numerical.counted import work_above
 from fastgrad.reading import Description
 from fastgrad_cli import codes
 from fastgrad_cli.main import main

@@ -123,7 +123,7 @@ def test_bits_of_a_block_depend_neither_on_who_runs_it_nor_on_the_others(monkeyp
     selected = None if share is None else np.arange(0, problem.network.size, 2)
     task = Task(problem, base, selected, method.step)
     whole = method.plan(task)
-    at_once = whole.room()
+    at_once = np.full(whole.size, np.nan)
     few = list(whole.blocks())
     for block in few:
         whole.run(block, most_threads(), at_once)
@@ -131,7 +131,7 @@ def test_bits_of_a_block_depend_neither_on_who_runs_it_nor_on_the_others(monkeyp
     cut = method.plan(task)
     pieces = list(cut.blocks())
     assert len(pieces) > len(few)
-    by_others = cut.room()
+    by_others = np.full(cut.size, np.nan)
     for block in reversed(pieces):  # each by a worker of its own, who knows the task alone
         method.plan(task).run(block, 1, by_others)
     np.testing.assert_array_equal(cut.gradient(by_others), whole.gradient(at_once))
