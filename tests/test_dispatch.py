@@ -11,6 +11,7 @@ from numba.core import config
 
 from fastgrad import numerical
 from fastgrad.kernels import kept, kernel, launch, native
+from fastgrad.kernels.codes import LINE
 from fastgrad.kernels.key import key
 from fastgrad.kernels.records import Activation
 from fastgrad.numerical import propagated
@@ -159,9 +160,9 @@ def test_numbers_and_arrays_arrive_there_as_they_are(unproven):
         )
     with pytest.raises(TypeError, match="arguments"):
         launch.fill_squares(out, 1.0, 0.0)
-    sums = np.zeros((2, 3))
+    sums = np.zeros((2, LINE))
     for large in (2**64 - 1, np.uint64(2**64 - 1)):
-        launch.signed_products(large, 0, 1, 1, np.ones(16 * 16 * 3), 1, sums)
+        launch.signed_products(large, 0, 1, 1, np.ones(16 * 16 * LINE), 1, sums)
     assert np.isfinite(sums).all()
 
 
