@@ -36,6 +36,8 @@ NAME, FAR_NAME, OPERATION, LEFT_OUT, TWICE, REGROUPED, NUMBER, FUNCTION, LARGER,
 USUAL, BOTH, BOTH_IN_LARGE, LEAST_FOR_PAIRS = 1.2, 2.4 + 1e-9, 2.3 + 1e-9, 6
 """What the first of two edits on one line may cost, and both, in a large network and else; and the entries that it takes to
 tell one pair of some 30,000."""
+LONGEST_OF_PAIRS = 12
+"""Parts of a line of which pairs are tried: 1/(1 + exp(−z)) times ∂J/∂a has so many. Pairs grow with the square of it."""
 LARGE = 2**20
 """Examples times parameters from which a network is large."""
 WIDEST = 12
@@ -320,7 +322,7 @@ def twice(scene: Scene, lines: list[Tree], place: Place) -> Iterator[tuple[Spot,
     """Yield the usual writings of a line with two usual edits, by the place of the second one."""
     ground = scene.ground
     most = BOTH if ground.samples * ground.problem.network.size <= LARGE else BOTH_IN_LARGE
-    for line in lines[:1]:
+    for line in [line for line in lines if sum(1 for _ in spots(line, place)) <= LONGEST_OF_PAIRS][:1]:
         for first in spots(line, place):
             for cost, part in _changes_at(scene, first.tree, first.place):
                 if cost <= USUAL:
