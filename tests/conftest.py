@@ -1,5 +1,6 @@
 """What all tests share: kernels without compilation, and the bridge from a reference case to a Problem of fastgrad."""
 
+import gc
 import os
 import shutil
 import signal
@@ -23,6 +24,12 @@ def pytest_sessionstart(session):
     if session.config.getoption("numprocesses", None) and not JIT_DISABLED:
         with kernel.announcing(lambda: None):  # so that a second process helps
             kernel.load_together(*(one for one in vars(launch).values() if isinstance(one, kernel.Kernel)))
+
+
+def pytest_collection_finish():
+    """Leave the thousands of tests out of every later search for objects that only point at each other."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

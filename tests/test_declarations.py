@@ -35,9 +35,9 @@ def test_a_hidden_activation_that_is_not_the_declared_one_is_named():
 
 @pytest.mark.compiled
 def test_another_output_or_loss_is_named():
-    tally = declarations.outputs_and_losses(slice(0, None, 622))
+    tally = declarations.outputs_and_losses(slice(0, None, 1244))
     assert tally.counts["blamed"] == tally.counts["open"] == 0, tally.failed
-    assert tally.counts["named"] >= 6
+    assert tally.counts["named"] >= 3
 
 
 @pytest.mark.compiled
