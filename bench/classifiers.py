@@ -115,7 +115,7 @@ def parts(problem: Problem) -> dict[str, float]:
     assert plan.steps
     seconds["steps, kinks"] = time.perf_counter() - began
     began = time.perf_counter()
-    room = plan.room()
+    room = np.full(plan.size, np.nan)
     for block in plan.blocks():
         plan.run(block, most_threads(), room)
     seconds["tiles"] = time.perf_counter() - began
