@@ -612,10 +612,11 @@ def test_the_value_of_the_loss_is_a_number_that_a_line_may_have():
     np.testing.assert_allclose(report.predicted(*at(other))["dW1"], mistaken(other)[0][0], rtol=SAME, atol=SAME)
 
 
-def test_a_coefficient_that_is_left_out_is_no_number_of_examples():
-    def without(net):  # W where 0.05·W belongs: 20 times the term, which is 2·m here
+@pytest.mark.parametrize("term", [1.0, -(0.05**2)])  # 20 times 0.05·W, which is 2·m here, or -1/20 of it
+def test_a_coefficient_that_is_left_out_or_there_twice_is_no_number_of_examples(term):
+    def without(net):
         dW, db, _ = net.backward()
-        return {k: dW[k] + 0.95 * net.W[k] for k in dW}, db
+        return {k: dW[k] + (term - 0.05) * net.W[k] for k in dW}, db
 
     net, other = (Net((4, 5, 3), ["tanh", "softmax"], m, seed=m, l2=0.05) for m in (10, 7))
     predicted = net.check(*without(net)).predicted(*at(other))

@@ -341,7 +341,7 @@ class _Run:
         if claim is None or not cause.factor:
             return False
         coefficient = claim.l1 if cause.other == "l1" else claim.l2
-        return any(abs(cause.factor - c) <= 1e-9 * c for c in (coefficient, 1.0 / coefficient if coefficient else 0.0))
+        return any(abs(abs(cause.factor) - c) <= 1e-9 * c for c in (coefficient, 1.0 / coefficient if coefficient else 0.0))
 
     def factor(self, c: float) -> float:
         """Return a factor as the program has it at this point."""
