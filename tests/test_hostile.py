@@ -35,7 +35,7 @@ from fastgrad_cli.main import main
 import fuzz
 import problems
 
-EXAMPLES = 15 if problems.JIT else 8
+EXAMPLES = 9 if problems.JIT else 6
 quick = settings(  # no deadline, which is by the clock: fuzz.outcome counts the processor's time
     max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -243,7 +243,7 @@ def test_attacks(kind, tmp_path):
     """A few of each kind; `python tests/fuzz.py` makes as many as one likes, at random."""
     if kind == "long lists" and not problems.JIT:
         pytest.skip("long where nothing is compiled")
-    found = fuzz.fuzz(tmp_path, count=ATTACKS.get(kind, 12), kinds=(kind,))
+    found = fuzz.fuzz(tmp_path, count=ATTACKS.get(kind, 8), kinds=(kind,))
     assert not found.failures
 
 

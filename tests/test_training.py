@@ -185,9 +185,9 @@ def test_accuracy_counts_digits(own):
 
 @pytest.mark.compiled
 def test_it_learns(own):
-    moments = training.train(own, training.numerically, 3000).moments
+    moments = training.train(own, training.numerically, 1500).moments
     assert moments[0].test < 0.2
-    assert moments[-1].test > 0.9
+    assert moments[-1].test > 0.85
     assert abs(moments[-1].train - moments[-1].test) < 0.05
 
 
