@@ -389,6 +389,7 @@ def test_examples_that_do_not_fit_are_refused(tmp_path):
         modelfile.load(folder)
 
 
+@pytest.mark.compiled  # half a minute a million weights else
 def test_the_command_keeps_to_the_memory_that_is_allowed(tmp_path, monkeypatch):
     monkeypatch.undo()
     folder = write(tmp_path / "model", widths=(600, 800, 700, 3))
