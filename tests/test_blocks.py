@@ -135,3 +135,11 @@ def test_a_plan_waits_only_where_every_value_is_single(monkeypatch):
     found = difference(on_corner, How("preactivation"), None)
     assert not isinstance(found.values, Deferred)
     assert found.lower is not None
+
+
+def test_a_numerical_gradient_is_an_array_however_few_of_it_are_wanted():
+    problem = problems.problem(reference.random_case(1, widths=(300, 300, 2), samples=3))
+    for chosen in ({"sample": 50}, {"method": "preactivation"}):
+        values = numerical_gradient(problem, **chosen).values
+        assert type(values) is np.ndarray
+        assert values.shape == (problem.network.size,)

@@ -15,7 +15,7 @@ import numpy as np
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.kernels import launch
 from fastgrad.kernels.kernel import load_together
-from fastgrad.model.deferred import Deferred
+from fastgrad.model.deferred import Vector
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.rounding import RoundingScale, rounding_scale
@@ -150,7 +150,7 @@ def numerical_gradient(
     how = How(method, step, scheme, sample, seed, threads=threads, progress=progress, executor=executor, store=store)
     found = difference(problem, how, select(problem, sample, how.seed) if places is None else places)
     made: object = found.values
-    return replace(found, values=made.whole) if isinstance(made, Deferred) else found
+    return replace(found, values=made.whole) if isinstance(made, Vector) else found
 
 
 def difference(problem: Problem, how: How, selected: Offsets | None, base: BasePoint | None = None) -> Numerical:
