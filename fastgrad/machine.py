@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from fastgrad.errors import InputError, quoted
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 ALWAYS_THERE = 2**28
 """Bytes that are taken without asking the system, which costs as much time as a small check."""
+_taken = Lock()
+"""Whether the threads beside the calling one have work."""
 _limits: list[int] = []
 """The most memory that may be taken, where somebody said so."""
 
@@ -71,8 +74,20 @@ def most_threads() -> int:
 def run_together(calls: Sequence[Callable[[], None]]) -> None:
     """Run calls of compiled code, which hold no lock of Python's: the first on this thread, the others beside it.
 
-    They take 60 µs in all.
+    They take 60 µs in all. While the threads are taken, by another thread or by a call that makes this one, the calls are made
+    one after the other: one that waited for the thread it runs on would wait for ever.
     """
+    if len(calls) == 1 or not _taken.acquire(blocking=False):
+        for call in calls:
+            call()
+        return
+    try:
+        _run_beside(calls)
+    finally:
+        _taken.release()
+
+
+def _run_beside(calls: Sequence[Callable[[], None]]) -> None:
     others = [_threads().submit(call) for call in calls[1:]]
     try:
         calls[0]()
@@ -83,6 +98,20 @@ def run_together(calls: Sequence[Callable[[], None]]) -> None:
             raise error
 
 
+def share_out(pieces: int, work: Callable[[int], None], threads: int | None = None) -> None:
+    """Do pieces of work, by their numbers, each on whichever thread is free; all of them by default."""
+    import numpy as np  # not above: the command asks for the machine before it loads any of that
+
+    numbers = iter(range(pieces))
+
+    @np.errstate(all="ignore")  # as in the thread that calls: numbers that overflow on the way are judged
+    def some() -> None:
+        for number in numbers:
+            work(number)
+
+    run_together([some] * max(1, min(threads or most_threads(), pieces)))
+
+
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Return the threads beside the one that calls; they come when they are first needed."""
@@ -91,5 +120,11 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, most_threads() - 1), thread_name_prefix="fastgrad")
 
 
+def _after_fork() -> None:
+    global _taken
+    _threads.cache_clear()
+    _taken = Lock()
+
+
 if hasattr(os, "register_at_fork"):  # a child of fork has none of its parent's threads: it takes new ones
-    os.register_at_fork(after_in_child=_threads.cache_clear)
+    os.register_at_fork(after_in_child=_after_fork)

@@ -62,7 +62,7 @@ def table(name, z, moves):
     base, p = parse_activation(name)
     z, code = np.array([z], dtype=float), ACTIVATION_CODES[base]
     value, units = np.empty_like(z), np.empty((5, *z.shape))
-    launch.tabulate_layer(kernel_activation(code, p), z, value, np.empty_like(z), np.empty_like(z), units, 0)
+    launch.tabulate_layer(kernel_activation(code, p), z, value, np.empty_like(z), np.empty_like(z), units, 0, 0, 1)
     local = np.stack([value[0], units[codes.SLOPE, 0], units[codes.CURVATURE, 0]])
     differences = np.array([moves] * z.size, dtype=float)
     for at, row in zip(z[0], differences, strict=True):

@@ -29,7 +29,7 @@ PREPARATION = "import sys\nimport numpy as np\nfrom fastgrad.kernels import code
 TABULATE = (
     "z, filled, units = np.full((1, 1), 3.0), [np.empty((1, 1)) for _ in range(3)], np.empty((5, 1, 1))\n"
     "identity = records.Activation(codes.IDENTITY, 0.0, codes.EXACT, codes.EXACT, np.empty(0))\n"
-    "launch.tabulate_layer(identity, z, *filled, units, 0)\n"
+    "launch.tabulate_layer(identity, z, *filled, units, 0, 0, 1)\n"
 )
 
 
@@ -63,7 +63,7 @@ def test_no_network_and_no_option_makes_a_kernel_compile_twice(problem_of, monke
             numerical.numerical_gradient(problem, method=method, threads=1 + seed % 2)
             numerical.numerical_gradient(problem, method=method, step=1e-4, sample=3, seed=seed)
         directional.check_directions(problems.problem(case, np.ones(case.theta.size)), threads=1)
-    assert len(loaded) == len(set(loaded)) <= len(KERNELS) == 14
+    assert len(loaded) == len(set(loaded)) <= len(KERNELS) == 15
 
 
 @pytest.mark.compiled
@@ -142,7 +142,9 @@ def test_numbers_and_arrays_arrive_as_they_are():
     launch.fill_squares(np.array([1.0, -2.0, 1e-200]), 0.5, 2.0**-500, out)
     np.testing.assert_array_equal(out, [0.25, 1.0, 2.0**-500])
     with pytest.raises(TypeError):
-        launch.tabulate_layer(Activation(0.5, 0.0, 0, 0, out), *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0)
+        launch.tabulate_layer(
+            Activation(0.5, 0.0, 0, 0, out), *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0, 0, 1
+        )
     with pytest.raises(ValueError, match="zip"):
         launch.fill_squares(out, 1.0, 0.0)
 

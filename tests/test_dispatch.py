@@ -156,7 +156,7 @@ def test_numbers_and_arrays_arrive_there_as_they_are(unproven):
     assert out.tolist() == [0.25, 1.0]
     with pytest.raises(TypeError):
         launch.tabulate_layer(
-            Activation(0.5, 0.0, 0, 0, np.empty(0)), *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0
+            Activation(0.5, 0.0, 0, 0, np.empty(0)), *(np.empty((1, 1)) for _ in range(4)), np.empty((5, 1, 1)), 0, 0, 1
         )
     with pytest.raises(TypeError, match="arguments"):
         launch.fill_squares(out, 1.0, 0.0)

@@ -17,7 +17,7 @@ import fastgrad
 from fastgrad import InputError, machine
 from fastgrad.errors import Interrupted
 from fastgrad.judging.directional import chance_of_cancelling
-from fastgrad.model import pieces, product, stored
+from fastgrad.model import product, stored
 from fastgrad.model.forward import base_point
 from fastgrad.model.rounding import gradient
 from fastgrad.model.stored import Stored, StoredMatrix
@@ -286,7 +286,7 @@ def test_bits_depend_neither_on_threads_nor_on_memory(tmp_path, monkeypatch):
     folder = write(tmp_path / "model", widths=(600, 90, 700, 3))
     found = []
     for threads, memory in ((1, LITTLE), (2, LITTLE), (2, 2 * LITTLE)):
-        monkeypatch.setattr(pieces, "most_threads", lambda count=threads: count)
+        monkeypatch.setattr(machine, "most_threads", lambda count=threads: count)
         with machine.limited_memory(memory):
             problem = modelfile.load(folder)
         assert problem.is_stored

@@ -479,5 +479,5 @@ def tabulated(code: int, parameter: float, z: Array) -> tuple[Array, Array, Arra
     value, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
     table = np.empty((5, *z.shape))
     activation = kernel_activation(code, parameter)
-    launch.tabulate_layer(activation, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0)
+    launch.tabulated_layer(activation, np.ascontiguousarray(z), value, value_scale, slope_scale, table, 0, 1)
     return value, table[codes.SLOPE], slope_scale

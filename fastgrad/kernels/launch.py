@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastgrad.kernels.codes import FEW_OUTPUTS, SPACING, SUMS, TILE, WIDTH, WORD
 from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel
 from fastgrad.kernels.records import (
+    Activation,
     Examples,
     Forward,
     ParameterRoom,
@@ -28,6 +29,7 @@ tabulate_layer = Kernel("tabulate", "layer")
 tabulate_loss = Kernel("tabulate", "loss")
 tabulate_coupled_loss = Kernel("tabulate", "coupled_loss")
 fill_squares = Kernel("squares", "fill_squares")
+root_sums = Kernel("squares", "root_sums")
 tally_block = Kernel("tally", "block")
 parameter_tiles = Kernel("propagate", "parameter_tiles")
 preactivation_tiles = Kernel("propagate", "preactivation_tiles")
@@ -39,11 +41,41 @@ product_rows = Kernel("directional", "product_rows")
 sum_rows = Kernel("directional", "sum_rows")
 loss_moves = Kernel("directional", "loss_moves")
 
+EVERY_CHECK = (tabulate_loss, tabulate_layer, fill_squares, root_sums, tally_block)
+"""Those that a check runs by whatever method."""
+
 
 def share_out(threads: int, prepare: Callable[[int, int], Call]) -> None:
     """Do work cut into pieces: `prepare` is given a piece's number and the number of pieces, and must share no scratch."""
     pieces = 1 if WITHOUT_COMPILATION else threads
     crew.share_out([prepare(piece, pieces) for piece in range(pieces)])
+
+
+def tabulated_layer(
+    activation: Activation, z: Array, a: Array, value_scale: Array, slope_scale: Array, units: Array, low: int, threads: int
+) -> None:
+    """Fill in what the base point has of a layer.
+
+    Parameters
+    ----------
+    activation : Activation
+        Its formulas.
+    z : ndarray, shape (m, n)
+        Its pre-activations.
+    a, value_scale, slope_scale : ndarray, shape (m, n)
+        Out: activations, and what the formulas of f and of f′ round.
+    units : ndarray, shape (5, m, units)
+        Out: the table of units, of which the layer's begin at `low`.
+    low : int
+        Where that is.
+    threads : int
+        Threads to use.
+    """
+
+    def prepare(piece: int, pieces: int) -> Call:
+        return tabulate_layer.prepare(activation, z, a, value_scale, slope_scale, units, low, *_run(len(z), piece, pieces))
+
+    share_out(threads, prepare)
 
 
 def parameter_differences(

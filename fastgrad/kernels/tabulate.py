@@ -5,11 +5,14 @@ from fastgrad.kernels.codes import CURVATURE, KINK, SCALE, SLOPE, Z
 from fastgrad.kernels.compile import worker
 
 
-@worker("void(Activation, f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8)")
-def layer(activation, z, a, value_scale, slope_scale, units, low):
-    """Fill a layer's activations and rounding scales, shape (m, n), and its columns of the table of units, from `low` on."""
+@worker("void(Activation, f8[:,::1], f8[:,::1], f8[:,::1], f8[:,::1], f8[:,:,::1], i8, i8, i8)")
+def layer(activation, z, a, value_scale, slope_scale, units, low, begin, end):
+    """Fill a layer's activations and rounding scales, shape (m, n), and its columns of the table of units, from `low` on.
+
+    Of the samples from `begin` to `end`.
+    """
     code, p = activation.code, activation.parameter
-    for s in range(z.shape[0]):
+    for s in range(begin, end):
         for i in range(z.shape[1]):
             f, slope = activations.value(code, p, z[s, i]), activations.slope(code, p, z[s, i])
             a[s, i] = f

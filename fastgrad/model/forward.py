@@ -19,7 +19,7 @@ from fastgrad.kernels import codes, launch
 from fastgrad.kernels.records import Activation, Loss, Tables
 from fastgrad.model import activations
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import Squared, product, root_product_of, scaled, sizes, squared
+from fastgrad.model.product import Squared, hypot, product, root_product_of, scaled, sizes, squared
 from fastgrad.model.stored import runs
 
 TABLES = 16
@@ -28,6 +28,8 @@ WIDE = 2**23
 """Inputs, over all samples, up to which their squares are kept, 64 MiB: making them again takes a tenth longer."""
 SQUARED = 2**17
 """Of more, so many are squared at a time: 1 MiB."""
+TABULATED = 2**14
+"""Units, over all samples, from which a second thread is worth waking: a millisecond on one."""
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 
 
@@ -188,9 +190,9 @@ def base_point(problem: Problem) -> BasePoint:
             z += b
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
         low = int(layers[codes.UNIT, layer])
-        launch.tabulate_layer(
-            kernel_activation(layers[codes.CODE, layer], shapes[layer]), z, a, value_scale, slope_scale, table, low
-        )
+        activation = kernel_activation(layers[codes.CODE, layer], shapes[layer])
+        threads = machine.most_threads() if z.size >= TABULATED else 1
+        launch.tabulated_layer(activation, z, a, value_scale, slope_scale, table, low, threads)
         mask = problem.mask(layer + 1)
         if mask is not None:
             _drop(mask, a, value_scale, slope_scale, table[:, :, low : low + z.shape[1]])
@@ -230,13 +232,13 @@ def _errors(base: BasePoint) -> Errors:
     for layer, (value_scale, slope_scale) in enumerate(base.scales):
         W, z = network.W(theta, layer), base.plane(codes.Z, layer)
         if layer:
-            disturbed = squared(np.hypot(errors.a[-1], growth(W.shape[1]) * base.activations[layer]))
+            disturbed = squared(hypot(errors.a[-1], growth(W.shape[1]) * base.activations[layer]))
             error = root_product_of(disturbed, W, base.weights[layer][0], transposed=True)
         else:
             error = growth(W.shape[1]) * base.inputs_in_z
         errors.z.append(error + growth(W.shape[1]) * np.abs(z))
-        errors.a.append(np.hypot(base.plane(codes.SLOPE, layer) * errors.z[-1], value_scale))
-        errors.slope.append(np.hypot(2.0 * base.plane(codes.CURVATURE, layer) * errors.z[-1], slope_scale))
+        errors.a.append(hypot(base.plane(codes.SLOPE, layer) * errors.z[-1], value_scale))
+        errors.slope.append(hypot(2.0 * base.plane(codes.CURVATURE, layer) * errors.z[-1], slope_scale))
     return errors
 
 

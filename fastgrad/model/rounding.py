@@ -15,7 +15,7 @@ from fastgrad.kernels import codes
 from fastgrad.model.forward import BasePoint, growth
 from fastgrad.model.network import Array, Offsets, Problem
 from fastgrad.model.outputs import slope_error
-from fastgrad.model.product import Squared, product, root_product, root_product_of, scaled, squared
+from fastgrad.model.product import Squared, hypot, product, root_product, root_product_of, scaled, squared
 
 TOLERANCE = 32.0
 """Multiple of u·R that a right gradient may be off. R is the typical size of what rounding does to the usual backward pass:
@@ -185,14 +185,14 @@ def rounding_scale(problem: Problem, base: BasePoint) -> RoundingScale:
     for layer in reversed(range(depth)):
         slope = base.plane(codes.SLOPE, layer)
         delta = flow * slope
-        error = np.hypot(np.hypot(error * slope, flow * base.slope_error[layer]), delta)
-        disturbed.append(squared(np.hypot(error, growth(problem.samples) * delta)))
+        error = hypot(hypot(error * slope, flow * base.slope_error[layer]), delta)
+        disturbed.append(squared(hypot(error, growth(problem.samples) * delta)))
         deltas.append(squared(delta))
         if layer:
             W = network.W(problem.theta, layer)
             flow = product(delta, W)
-            spread = squared(np.hypot(error, growth(W.shape[0]) * delta))
-            error = np.hypot(root_product_of(spread, W, base.weights[layer][0]), growth(W.shape[0]) * flow)
+            spread = squared(hypot(error, growth(W.shape[0]) * delta))
+            error = hypot(root_product_of(spread, W, base.weights[layer][0]), growth(W.shape[0]) * flow)
     return RoundingScale(problem, base, tuple(reversed(disturbed)), tuple(reversed(deltas)))
 
 

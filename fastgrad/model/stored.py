@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastgrad.errors import InputError, shortened
-from fastgrad.model.pieces import add_product
+from fastgrad.model.pieces import multiply
 
 Array = npt.NDArray[np.float64]
 Offsets = npt.NDArray[np.int64]
@@ -59,7 +59,7 @@ class StoredMatrix:
         flat = left.reshape(-1, left.shape[-1])
         result = np.zeros((len(flat), self.shape[1]))
         for tile in self.tiles():
-            add_product(flat[:, tile.rows], tile.values, result[:, tile.columns])
+            result[:, tile.columns] += multiply(flat[:, tile.rows], tile.values)
         return result.reshape(*left.shape[:-1], -1)
 
     def reshape(self, *shape: int) -> StoredMatrix:

@@ -251,7 +251,7 @@ def _interruption(found: Numerical) -> KeyboardInterrupt:
 @cache
 def load_kernels(method: Method) -> None:
     """Load, or compile, what a method runs, so that no measured time contains it."""
-    load_together(*method.kernels, launch.tabulate_loss, launch.tabulate_layer, launch.fill_squares, launch.tally_block)
+    load_together(*method.kernels, *launch.EVERY_CHECK)
     network = Network((1, 1), ("identity",), "squared_error", "mean", (True,))
     one = np.ones((1, 1))
     numerical_gradient(Problem(network, np.ones(2), one, one, (), None, None), method=method, threads=1)

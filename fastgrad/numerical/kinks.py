@@ -86,7 +86,7 @@ def one_sided_slopes(code: int, parameter: float, z: Array) -> tuple[Array, Arra
     activation = kernel_activation(code, parameter)
     nearest = activation.kinks[np.abs(z[:, np.newaxis] - activation.kinks).argmin(axis=1)]
     beside = np.stack((np.nextafter(nearest, -np.inf), np.nextafter(nearest, np.inf)))
-    table, others = np.empty((5, *beside.shape)), [np.empty_like(beside) for _ in range(3)]
-    launch.tabulate_layer(activation, beside, *others, table, 0)
+    table, (a, value_scale, slope_scale) = np.empty((5, *beside.shape)), np.empty((3, *beside.shape))
+    launch.tabulated_layer(activation, beside, a, value_scale, slope_scale, table, 0, 1)
     left, right = table[codes.SLOPE]
     return left, right
