@@ -5,7 +5,7 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
-from fastgrad.judging import verdict
+from fastgrad.judging import court as courts
 from fastgrad.judging.verdict import judge
 from fastgrad.kernels import codes
 from fastgrad.model.deferred import Deferred, Few, Given
@@ -36,19 +36,77 @@ def claims():
 @pytest.mark.parametrize("name", claims())
 @pytest.mark.parametrize("size", [20, 2**15])
 def test_one_compiled_pass_counts_as_numpy_does(name, precision, size, monkeypatch):
-    monkeypatch.setattr(verdict, "JUDGED", size)
+    monkeypatch.setattr(courts, "JUDGED", size)
     problem = problems.problem(CASE, claims()[name], precision)
-    court = verdict._Court(problem, FOUND, None, TOLERANCE, FOUND.scale)
-    room, quickly = np.empty(codes.TOTALS * codes.LANES), 0
+    court, quickly = courts.Court(problem, FOUND, None, TOLERANCE, FOUND.scale), 0
     for piece in (piece for tensor in problem.tensors for piece in court.pieces(tensor)):
         with np.errstate(all="ignore"):
-            fast, slow = court._quickly(piece, room), verdict._Tally()
-            verdict._count(slow, court.block(piece))
+            fast = court._quickly(piece)
         if fast is not None:
             quickly += 1
-            for one, other in zip(astuple(fast), astuple(slow), strict=True):
-                assert one == pytest.approx(other, rel=1e-13, nan_ok=True), piece
+            assert_counted(fast, court, piece, rel=1e-13)
     assert quickly > 0
+
+
+def assert_counted(fast, court, piece, rel):
+    """Hold a tally against NumPy's of the same block."""
+    slow = courts.Tally()
+    with np.errstate(all="ignore"):
+        courts.count(slow, court.block(piece))
+    for one, other in zip(astuple(fast), astuple(slow), strict=True):
+        assert one == pytest.approx(other, rel=rel, nan_ok=True), piece
+
+
+WIDE = reference.random_case(3, widths=(1100, 5, 3), loss="softmax_crossentropy", samples=7, activations=("tanh",))
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize("change", [1.0, 1.5, 0.0, np.nan])
+@pytest.mark.parametrize("method", ["parameter", "preactivation"])
+def test_a_first_layer_of_few_units_is_judged_at_once_as_in_blocks(method, change, precision, monkeypatch):
+    right = gradient(problems.problem(WIDE), base_point(problems.problem(WIDE)))
+    claim = right * (1.0 + 1e-9 * np.random.default_rng(1).normal(size=right.size))  # far more than the orders of sums make
+    claim[[5, 2222, 4000]] *= change
+    problem = problems.problem(WIDE, claim, precision)
+    monkeypatch.setattr("fastgrad.numerical.preactivation.LEAST_DEFERRED", 1)
+    monkeypatch.setattr(courts, "FEW_JUDGED", 1)  # so that blocks are of 256 columns, the last one narrower
+    found = difference(problem, How(method), None)
+    court = courts.Court(problem, found, None, TOLERANCE, found.scale)
+    first = problem.tensors[0]
+    assert (first.kind, first.layer) == ("W", 0)
+    at_once = [court.at_once(first, threads) for threads in (1, 2, 3)]
+    assert at_once[0] is not None
+    assert len(at_once[0]) == 5
+    assert np.isnan(change) or [*map(astuple, at_once[0])] == [*map(astuple, at_once[1])] == [*map(astuple, at_once[2])]
+    for k, tally in enumerate(at_once[0]):
+        piece = courts.Piece(first, slice(0, 5), slice(256 * k, min(256 * (k + 1), 1100)))
+        assert_counted(tally, court, piece, rel=1e-4)
+    assert [court.at_once(tensor, 1) for tensor in problem.tensors[1:]] == [None] * (len(problem.tensors) - 1)
+
+
+def test_one_pass_over_inputs_finds_what_products_find(monkeypatch):
+    problem = problems.problem(WIDE)
+    once = base_point(problem)
+    assert once.first is not None
+    monkeypatch.setattr("fastgrad.model.forward.FEW_UNITS", 0)
+    plain = base_point(problem)
+    assert plain.first is None
+    np.testing.assert_allclose(once.plane(codes.Z, 0), plain.plane(codes.Z, 0), rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(once.inputs_in_z, plain.inputs_in_z, rtol=1e-14)
+    np.testing.assert_array_equal(once.reach[0], plain.reach[0])
+    np.testing.assert_allclose(once.square_sums(0), plain.square_sums(0), rtol=1e-14)
+    factors = np.random.default_rng(0).uniform(size=(7, 5))
+    some = slice(300, 900)
+    np.testing.assert_allclose(once.weighted_squares(factors, some), plain.weighted_squares(factors, some), rtol=1e-14)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200, 0.0])
+def test_inputs_out_of_the_range_of_squares_are_squared_in_units(size):
+    problem = problems.problem(WIDE)
+    base = base_point(replace(problem, X=size * problem.X))
+    assert base.first is None
+    assert np.isfinite(base.inputs_in_z).all()
+    assert (base.inputs_in_z > 0.0).all() == (size > 0.0)
 
 
 def test_verdicts_do_not_depend_on_threads():
@@ -107,7 +165,7 @@ def test_wide_inputs_are_squared_in_parts_and_make_the_same_rounding_scale(monke
     monkeypatch.setattr("fastgrad.model.forward.WIDE", 40)
     monkeypatch.setattr("fastgrad.model.forward.SQUARED", 40)
     again = replace(FOUND, base=base)
-    assert base.is_wide
+    assert not base.keeps_squares
     for layer, (n_in, n_out) in enumerate(zip(CASE.widths, CASE.widths[1:], strict=False)):
         for one, other in ((again.scale, scale), (scale, again.scale)):
             unit, squares = one.squares(layer, slice(0, n_out), slice(0, n_in))

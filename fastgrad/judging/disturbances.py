@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fastgrad.judging.court import JUDGED
 from fastgrad.judging.directional import Directional
-from fastgrad.judging.verdict import JUDGED, Judgement
+from fastgrad.judging.verdict import Judgement
 from fastgrad.judging.written import NATURAL, are_plain
 from fastgrad.kernels import codes
 from fastgrad.model.forward import BasePoint

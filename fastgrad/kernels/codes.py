@@ -84,6 +84,12 @@ PATTERNS = 2**GROUP
 # what is allowed; how many are wrong, right by single precision alone, and larger than what is allowed; the most that a claim
 # may be moved, and by which share all may; the largest error and the clearest value in units of what is allowed, with places.
 OFF, CLAIMED, NUMERICAL, ALLOWED, WRONG, COARSE, SEEN, ROOM, COMMON, EXCESS, EXCESS_AT, CLEAR, CLEAR_AT = range(13)
-TOTALS = 13
+SUMMED = 13
+# And the claim and the value at the largest error, and at the clearest value.
+WORST_CLAIM, WORST_VALUE, CLEAR_CLAIM, CLEAR_VALUE = range(SUMMED, SUMMED + 4)
+TOTALS = SUMMED + 4
 LANES = 64
 """Sums that run beside each other, so that they vectorise."""
+SCRATCH = SUMMED * LANES
+SQUARED_INPUTS, SQUARED_SAMPLES = 256, 4
+"""Inputs, and samples, whose squares are added at a time: each sum is then loaded and stored for four terms."""

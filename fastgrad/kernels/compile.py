@@ -35,6 +35,16 @@ def helper(function: Function) -> Function:
     return numba.njit(forceinline=True, **INNER)(function)  # type: ignore[no-any-return]
 
 
+def summed_freely(function: Function) -> Function:
+    """Compile a helper whose sums may be formed in any order: in registers, in one that the machine's vectors ask for.
+
+    The order follows from the compiled code alone, and so the bits do not depend on threads; what they are differs between
+    processors, as it does for products of BLAS.
+    """
+    free: dict[str, Any] = INNER | {"fastmath": {"contract", "reassoc"}}
+    return numba.njit(forceinline=True, **free)(function)  # type: ignore[no-any-return]
+
+
 def outlined(function: Function) -> Function:
     """Compile a helper that entry points call: for what is large and rarely runs, and would slow compilation if inlined."""
     # forceinline=False said aloud: a callee otherwise inherits the flag of whoever calls it first.

@@ -7,11 +7,25 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.kernels.codes import FEW_OUTPUTS, SPACING, SUMS, TILE, WIDTH, WORD
+from fastgrad.kernels.codes import (
+    FEW_OUTPUTS,
+    SCRATCH,
+    SPACING,
+    SQUARED_INPUTS,
+    SQUARED_SAMPLES,
+    SUMS,
+    TILE,
+    TOTALS,
+    WIDTH,
+    WORD,
+)
 from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel
 from fastgrad.kernels.records import (
     Activation,
+    Allowance,
     Examples,
+    FirstClaims,
+    FirstLayer,
     Forward,
     ParameterRoom,
     Parameters,
@@ -31,6 +45,9 @@ tabulate_coupled_loss = Kernel("tabulate", "coupled_loss")
 fill_squares = Kernel("squares", "fill_squares")
 root_sums = Kernel("squares", "root_sums")
 tally_block = Kernel("tally", "block")
+first_layer = Kernel("inputs", "forward")
+squares_of_some = Kernel("inputs", "squares_of_some")
+judge_first_layer = Kernel("inputs", "judge")
 parameter_tiles = Kernel("propagate", "parameter_tiles")
 preactivation_tiles = Kernel("propagate", "preactivation_tiles")
 exact_activation = Kernel("propagate", "exact_activation")
@@ -76,6 +93,50 @@ def tabulated_layer(
         return tabulate_layer.prepare(activation, z, a, value_scale, slope_scale, units, low, *_run(len(z), piece, pieces))
 
     share_out(threads, prepare)
+
+
+def pass_over_inputs(inputs: Array, weights: Array, threads: int) -> FirstLayer:
+    """Find what is needed of the inputs (m, n_0) of a first layer with few units, in one pass.
+
+    Parameters
+    ----------
+    inputs : ndarray, shape (m, n_0)
+    weights : ndarray, shape (n_1, n_0)
+    threads : int
+        Threads to use.
+    """
+    (samples, columns), units = inputs.shape, len(weights)
+    largest = np.zeros((threads, columns))
+    found = FirstLayer(np.zeros((samples, units)), np.zeros((samples, units)), np.zeros(samples), largest[0])
+
+    def prepare(piece: int, pieces: int) -> Call:
+        return first_layer.prepare(inputs, weights, found._replace(largest=largest[piece]), *_run(samples, piece, pieces))
+
+    share_out(threads, prepare)
+    return found._replace(largest=largest.max(axis=0))
+
+
+def sum_weighted_squares(inputs: Array, factors: Array, unit: float, least: float, columns: slice) -> Array:
+    """Return Σ_s factor·(unit·x)² of some columns of inputs (m, n_0) for factors (m, n_1), shape (n_1, c).
+
+    What is not zero counts as `least`, squared, at least.
+    """
+    out, room = np.empty((factors.shape[1], columns.stop - columns.start)), np.empty(SQUARED_INPUTS * SQUARED_SAMPLES)
+    squares_of_some(inputs, np.ascontiguousarray(factors), unit, least, columns.start, room, out)
+    return out
+
+
+def judged_first_layer(first: FirstClaims, allowance: Allowance, threads: int) -> Array:
+    """Judge the weights of the first layer in blocks of columns; return the totals of each, shape (blocks, TOTALS)."""
+    units, columns = first.claimed.shape
+    blocks = -(-columns // first.width)
+    totals, room = np.empty((blocks, TOTALS)), SCRATCH + SQUARED_INPUTS * SQUARED_SAMPLES + 3 * units * first.width
+
+    def prepare(piece: int, pieces: int) -> Call:
+        return judge_first_layer.prepare(first, allowance, *_run(blocks, piece, pieces), np.empty(room), totals)
+
+    share_out(threads, prepare)
+    return totals
 
 
 def parameter_differences(

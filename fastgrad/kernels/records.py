@@ -199,6 +199,19 @@ class Examples(NamedTuple):
     loss_parameter: Real
 
 
+class FirstLayer(NamedTuple):
+    """What one pass over the inputs finds of the first layer."""
+
+    z: Matrix
+    """x @ Wᵀ, without biases, shape (m, n_1)."""
+    squares: Matrix
+    """Σ (xw)², likewise."""
+    sums: Vector
+    """Σ x², shape (m,)."""
+    largest: Vector
+    """The largest |x| of each column, shape (n_0,)."""
+
+
 class SignedRows(NamedTuple):
     """Rows of a matrix, and the signs that they are summed with, as `launch.signed_sums` explains."""
 
@@ -223,6 +236,27 @@ class Allowance(NamedTuple):
     least: Real
     fine: Real
     least_fine: Real
+
+
+class FirstClaims(NamedTuple):
+    """The claimed gradient of the first layer's W, with few units, and what it is held against."""
+
+    inputs: Matrix
+    """Shape (m, n_0)."""
+    claimed: Matrix
+    """Shape (n_1, n_0)."""
+    flow: Matrix
+    """dZ, shape (m, n_1), of which the numerical gradient follows; without rows where `values` are given."""
+    values: Matrix
+    """The numerical gradient, shape (n_1, n_0); without rows where `flow` is given."""
+    disturbed: Matrix
+    """What multiplies the squares of the inputs in R², shape (m, n_1)."""
+    unit: Real
+    """What multiplies the inputs before they are squared."""
+    least: Real
+    """What the square of an input that is not zero counts as at least."""
+    width: Count
+    """Columns of a block."""
 
 
 def parts_of(record: type) -> list[str]:

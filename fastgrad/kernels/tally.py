@@ -13,6 +13,8 @@ from fastgrad.kernels.codes import (
     CLAIMED,
     CLEAR,
     CLEAR_AT,
+    CLEAR_CLAIM,
+    CLEAR_VALUE,
     COARSE,
     COMMON,
     EXCESS,
@@ -22,6 +24,9 @@ from fastgrad.kernels.codes import (
     OFF,
     ROOM,
     SEEN,
+    SUMMED,
+    WORST_CLAIM,
+    WORST_VALUE,
     WRONG,
 )
 from fastgrad.kernels.compile import helper, wide_vectors, worker
@@ -33,9 +38,15 @@ SUMS = (OFF, CLAIMED, NUMERICAL, ALLOWED, WRONG, COARSE, SEEN)
 def block(claimed, values, squares, allowance, lanes, totals):
     """Fill in totals, whose places `codes` names, of a block of n entries.
 
-    `squares` holds R² in units of allowance.unit²; lanes is scratch, of `codes.LANES` numbers for each total.
+    `squares` holds R² in units of allowance.unit²; lanes is scratch, `codes.SCRATCH` numbers.
     """
     wide_vectors()
+    fill_totals(claimed, values, squares, allowance, lanes, totals)
+
+
+@helper
+def fill_totals(claimed, values, squares, allowance, lanes, totals):
+    """Do that."""
     for k in range(lanes.size):
         lanes[k] = 0.0
     for lane in range(LANES):
@@ -44,7 +55,7 @@ def block(claimed, values, squares, allowance, lanes, totals):
         lanes[CLEAR * LANES + lane] = -1.0
     for start in range(0, values.size, LANES):
         add(claimed, values, squares, allowance, np.uint64(start), np.uint64(min(LANES, values.size - start)), lanes)
-    for total in range(totals.size):
+    for total in range(SUMMED):
         totals[total] = lanes[total * LANES]
     for lane in range(1, LANES):
         for total in SUMS:
@@ -53,6 +64,9 @@ def block(claimed, values, squares, allowance, lanes, totals):
         totals[COMMON] = min(totals[COMMON], lanes[COMMON * LANES + lane])
         take_larger(lanes, totals, EXCESS, EXCESS_AT, lane)
         take_larger(lanes, totals, CLEAR, CLEAR_AT, lane)
+    worst, clearest = int(totals[EXCESS_AT]), int(totals[CLEAR_AT])
+    totals[WORST_CLAIM], totals[WORST_VALUE] = claimed[worst], values[worst]
+    totals[CLEAR_CLAIM], totals[CLEAR_VALUE] = claimed[clearest], values[clearest]
 
 
 @helper

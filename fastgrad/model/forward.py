@@ -7,7 +7,7 @@ Every array of errors is in units of the unit roundoff u, so that one pass serve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ import numpy as np
 from fastgrad import machine
 from fastgrad.errors import InputError
 from fastgrad.kernels import codes, launch
-from fastgrad.kernels.records import Activation, Loss, Tables
+from fastgrad.kernels.records import Activation, FirstLayer, Loss, Tables
 from fastgrad.model import activations
 from fastgrad.model.network import Array, Network, Offsets, Problem
-from fastgrad.model.product import Squared, hypot, product, root_product_of, scaled, sizes, squared
-from fastgrad.model.stored import runs
+from fastgrad.model.product import SMALLEST_SQUARE, Squared, hypot, product, root_product_of, scaled, sizes, squared, unit_near
+from fastgrad.model.stored import Matrix, StoredMatrix, runs
 
 TABLES = 16
 """Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
@@ -28,6 +28,11 @@ WIDE = 2**23
 """Inputs, over all samples, up to which their squares are kept, 64 MiB: making them again takes a tenth longer."""
 SQUARED = 2**17
 """Of more, so many are squared at a time: 1 MiB."""
+FEW_UNITS, MANY_INPUTS, SHARED_INPUTS = 16, 2**12, 2**18
+"""Units of the first layer up to which, and inputs over all samples from which, one pass takes less time than products; and
+those from which a second thread is worth waking."""
+LEAST, USUAL = 2.0**-900, 2.0**-400
+"""What the square of a product counts as at least in that pass, and the least of the largest sum that it is nothing beside."""
 TABULATED = 2**14
 """Units, over all samples, from which a second thread is worth waking: a millisecond on one."""
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -59,6 +64,8 @@ class BasePoint:
         The loss of each sample.
     loss : float
         J, penalty included.
+    first : FirstLayer or None
+        What the pass over wide inputs found beside z_1, where there are few units above them.
     """
 
     problem: Problem
@@ -67,29 +74,47 @@ class BasePoint:
     scales: list[tuple[Array, Array]]
     losses: Array
     loss: float
+    first: FirstLayer | None
+    _squares: dict[int, Squared] = field(default_factory=dict)
 
-    @cached_property
-    def squares(self) -> list[Squared]:
+    def squares(self, layer: int) -> Squared:
         """Of a_0 to a_L, shape (m, n_l)."""
-        return [squared(a, float(reach.max())) for a, reach in zip(self.activations, self.reach, strict=True)]
+        if layer not in self._squares:
+            self._squares[layer] = squared(self.activations[layer], self._largest(layer))
+        return self._squares[layer]
 
     def squares_of(self, layer: int, columns: slice | Offsets) -> Squared:
         """Return some columns of `squares`, made of the activations where the inputs are so many that these are not kept."""
-        if layer == 0 and self.is_wide:
-            return squared(self.activations[0][:, columns], float(self.reach[0].max()))
-        unit, values = self.squares[layer]
+        if layer == 0 and not self.keeps_squares:
+            return squared(self.activations[0][:, columns], self._largest(0))
+        unit, values = self.squares(layer)
         return Squared(unit, values[:, columns])
 
+    def weighted_squares(self, factors: Array, columns: slice) -> Array:
+        """Return factorsᵀ @ `squares` of some columns of inputs whose squares are not kept, for factors of shape (m, k)."""
+        if self.first is None:
+            return product(factors.T, self.squares_of(0, columns).values)
+        return launch.sum_weighted_squares(self.activations[0], factors, 1.0 / self.unit(0), SMALLEST_SQUARE, columns)
+
+    def unit(self, layer: int) -> float:
+        """Of `squares`."""
+        return unit_near(self._largest(layer))
+
+    def _largest(self, layer: int) -> float:
+        return float(self.reach[layer].max())
+
     @property
-    def is_wide(self) -> bool:
-        """Whether the squares of the inputs would take much memory: then they are made where they are asked for."""
-        return self.activations[0].size > WIDE
+    def keeps_squares(self) -> bool:
+        """Whether the squares of the inputs are kept: else they take much memory, or more time than what is made of them."""
+        return self.activations[0].size <= WIDE and self.first is None
 
     def square_sums(self, layer: int) -> Array:
         """Return the sum of each sample's `squares`, shape (m,)."""
-        if layer == 0 and self.is_wide:
+        if layer == 0 and self.first is not None:
+            return self.first.sums / self.unit(0) ** 2
+        if layer == 0 and not self.keeps_squares:
             return self._of_inputs[1]
-        sums: Array = self.squares[layer].values.sum(axis=1)
+        sums: Array = self.squares(layer).values.sum(axis=1)
         return sums
 
     @property
@@ -100,9 +125,11 @@ class BasePoint:
     @cached_property
     def _of_inputs(self) -> tuple[Array, Array]:
         """Return √(X² @ W²ᵀ) of the first layer, and the sums of X², in one pass over wide inputs."""
+        if self.first is not None:
+            return np.sqrt(self.first.squares), self.first.sums
         W, largest = self.problem.network.W(self.problem.theta, 0), self.weights[0][0]
-        if not self.is_wide:
-            return root_product_of(self.squares[0], W, largest, transposed=True), self.square_sums(0)
+        if self.keeps_squares:
+            return root_product_of(self.squares(0), W, largest, transposed=True), self.square_sums(0)
         total, sums, units = np.zeros((self.problem.samples, len(W))), np.zeros(self.problem.samples), (1.0, 1.0)
         length = max(1, SQUARED // self.problem.samples)
         for low in range(0, W.shape[1], length):
@@ -116,7 +143,8 @@ class BasePoint:
     @cached_property
     def reach(self) -> list[Array]:
         """Largest size of each unit of a_0 to a_L among the samples, shape (n_l,)."""
-        return [np.maximum(a.max(axis=0), -a.min(axis=0)) for a in self.activations]
+        found = [] if self.first is None else [self.first.largest]
+        return found + [np.maximum(a.max(axis=0), -a.min(axis=0)) for a in self.activations[len(found) :]]
 
     @cached_property
     def weights(self) -> list[tuple[float, float]]:
@@ -183,9 +211,10 @@ def base_point(problem: Problem) -> BasePoint:
     dropped = problem.mask(0)
     values = [problem.X if dropped is None else problem.X * dropped]
     scales: list[tuple[Array, Array]] = []
+    first = _pass_over_inputs(values[0], network.W(theta, 0))
     for layer in range(network.depth):
         W, b = network.W(theta, layer), network.b(theta, layer)
-        z = product(values[-1], W.T)
+        z = product(values[-1], W.T) if layer or first is None else first.z
         if b.size:
             z += b
         a, value_scale, slope_scale = np.empty_like(z), np.empty_like(z), np.empty_like(z)
@@ -200,7 +229,22 @@ def base_point(problem: Problem) -> BasePoint:
         scales.append((value_scale, slope_scale))
     outputs, top, losses = tabulate_loss(network, values[-1], problem.Y, problem.factors)
     tables = Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
-    return BasePoint(problem, tables, values, scales, losses, float(losses.sum()) + penalty_value(problem))
+    loss = float(losses.sum()) + penalty_value(problem)
+    return BasePoint(problem, tables, values, scales, losses, loss, None if first is None or _is_unusual(first) else first)
+
+
+def _pass_over_inputs(inputs: Array, W: Matrix) -> FirstLayer | None:
+    """Make the pass where it is faster than products are: with few units."""
+    if isinstance(W, StoredMatrix) or len(W) > FEW_UNITS or inputs.size < MANY_INPUTS or not inputs.flags.c_contiguous:
+        return None
+    threads = machine.most_threads() if inputs.size >= SHARED_INPUTS else 1
+    return launch.pass_over_inputs(inputs, W, threads)
+
+
+def _is_unusual(first: FirstLayer) -> bool:
+    """Tell whether its squares, which are in no unit, may have lost something to overflow or underflow."""
+    largest = (float(first.squares.max()), float(first.sums.max()))
+    return not (min(largest) > USUAL and max(largest) < np.inf)
 
 
 def tabulate_loss(network: Network, a: Array, Y: Array, factors: Array | float) -> tuple[Array, Offsets, Array]:

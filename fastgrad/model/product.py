@@ -43,6 +43,11 @@ class Squared(NamedTuple):
         return Squared(self.unit, self.values.T)
 
 
+def unit_near(largest: float) -> float:
+    """Return the power of two in whose units `squared` squares numbers of that size; it and its inverse are normal numbers."""
+    return 2.0 ** min(max(frexp(largest)[1], -1022), 1023) if 0.0 < largest < np.inf else 1.0
+
+
 def squared(a: Array, largest: float | None = None) -> Squared:
     """Square an array; what is not zero stays so, being taken for at least 2⁻²⁵⁰ of the largest entry.
 
@@ -53,7 +58,7 @@ def squared(a: Array, largest: float | None = None) -> Squared:
         largest = float(max(a.max(initial=0.0), -a.min(initial=0.0)))
     if not 0.0 < largest < np.inf:
         return Squared(1.0, np.square(a))
-    unit = 2.0 ** min(max(frexp(largest)[1], -1022), 1023)  # it and its inverse are normal numbers
+    unit = unit_near(largest)
     if a.size <= SMALL:
         scaled_down = a * (1.0 / unit)
         values = np.square(scaled_down)

@@ -104,9 +104,9 @@ class RoundingScale:
 
     def _factors(self, layer: int) -> tuple[float, Array, Array | None] | None:
         disturbed = self.disturbed[layer]
-        if not layer and self.base.is_wide:
-            return disturbed.unit * self.base.squares_of(0, slice(0, 1)).unit, disturbed.values, None
-        squares = self.base.squares[layer]
+        if not layer and not self.base.keeps_squares:
+            return disturbed.unit * self.base.unit(0), disturbed.values, None
+        squares = self.base.squares(layer)
         unit = disturbed.unit * squares.unit
         if not layer:
             return unit, disturbed.values, squares.values
@@ -123,8 +123,9 @@ class RoundingScale:
         if found is None:
             return None
         unit, left, right = found
-        here = self.base.squares_of(0, columns).values if right is None else right[:, columns]
-        return unit, product(left[:, rows].T, here)
+        if right is not None:
+            return unit, product(left[:, rows].T, right[:, columns])
+        return unit, self.base.weighted_squares(left[:, rows], columns)
 
     def bias_squares(self, layer: int, rows: slice) -> tuple[float, Array]:
         """Return the same of a layer's b."""
@@ -134,7 +135,7 @@ class RoundingScale:
     def rows(self, layer: int, low: int, high: int) -> Array:
         """R of the rows low to high of a layer's W, shape (high − low, n_in)."""
         unit, values = self.disturbed[layer]
-        scale = root_product(Squared(unit, values[:, low:high].T), self.base.squares[layer])
+        scale = root_product(Squared(unit, values[:, low:high].T), self.base.squares(layer))
         if layer:
             unit, values = self.delta[layer]
             error = squared(self.base.a_error[layer - 1])
@@ -166,7 +167,7 @@ class RoundingScale:
             return delta.unit * float(np.sqrt(delta.values.sum() / delta.values.shape[1]))
         total = float(delta.values.sum(axis=1) @ base.square_sums(layer))
         mean = total / (delta.values.shape[1] * base.activations[layer].shape[1])
-        return float(scaled(np.sqrt([mean]), delta.unit, base.squares_of(layer, slice(0, 1)).unit)[0])
+        return float(scaled(np.sqrt([mean]), delta.unit, base.unit(layer))[0])
 
     def _with_penalty(self, scale: Array, place: slice | Offsets) -> Array:
         first = place.start if isinstance(place, slice) else int(place.min(initial=0))

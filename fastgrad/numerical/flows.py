@@ -28,7 +28,7 @@ class Flows(Deferred):
 
     def __init__(self, base: BasePoint, flows: Sequence[Array]) -> None:
         super().__init__(base.problem.tensors, base.problem.network.size)
-        self._base, self._flows = base, flows
+        self._base, self.flows = base, flows
 
     @property
     def _network(self) -> Network:
@@ -37,7 +37,7 @@ class Flows(Deferred):
     def block(self, tensor: Tensor, rows: slice, columns: slice) -> Array:
         """Make it."""
         values: Array
-        flow = self._flows[tensor.layer][:, rows]
+        flow = self.flows[tensor.layer][:, rows]
         if tensor.kind == "b":
             values = np.asarray(flow.sum(axis=0)[:, np.newaxis])
         else:
@@ -51,7 +51,7 @@ class Flows(Deferred):
     def entries(self, tensor: Tensor, rows: Offsets, columns: Offsets) -> Array:
         """Make them."""
         values: Array
-        flow = self._flows[tensor.layer][:, rows]
+        flow = self.flows[tensor.layer][:, rows]
         if tensor.kind == "W":
             flow = flow * self._base.activations[tensor.layer][:, columns]
         values = np.asarray(flow.sum(axis=0))
@@ -63,7 +63,7 @@ class Flows(Deferred):
 
     def _made(self) -> Array:
         values = np.empty(self.size)
-        for layer, flow in enumerate(self._flows):
+        for layer, flow in enumerate(self.flows):
             product(flow.T, self._base.activations[layer], out=self._network.W(values, layer))
             if self._network.biases[layer]:
                 flow.sum(axis=0, out=self._network.b(values, layer))

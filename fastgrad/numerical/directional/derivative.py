@@ -180,7 +180,7 @@ def first_moves(setting: Setting, region: Region, directions: range) -> Moves:
         return Moves(region.layer, units, np.repeat(rows[:, None], samples, axis=1), np.zeros((len(directions), samples)))
     inputs = setting.base.activations[region.layer]
     values = np.array([signs.products(k, region, inputs) for k in directions])
-    unit, squares = setting.base.squares[region.layer]
+    unit, squares = setting.base.squares(region.layer)
     error = sum_growth(region) * unit * np.sqrt(squares[:, region.left : region.right].sum(axis=1))
     return Moves(region.layer, units, values, np.tile(error, (len(directions), 1)))
 
@@ -195,7 +195,7 @@ def along_everything(setting: Setting, direction: int) -> Carried:
     """
     network, base = setting.problem.network, setting.base
     region = whole_layer(network, 0, "W")
-    unit, squares = base.squares[0]
+    unit, squares = base.squares(0)
     error = sum_growth(region) * unit * np.sqrt(squares.sum(axis=1))
 
     @cache

@@ -159,7 +159,7 @@ def _rounding(setting: Setting, region: Region, size: float) -> float:
     if region.kind == "b":
         total = unit * float(np.sqrt(spread.sum()))
     else:
-        inputs = base.squares[region.layer]
+        inputs = base.squares(region.layer)
         total = unit * inputs.unit * float(np.sqrt(spread @ inputs.values[:, columns].sum(axis=1)))
         if region.layer:
             delta, error = scale.delta[region.layer], squared(base.a_error[region.layer - 1][:, columns])

@@ -198,7 +198,7 @@ def plan_of(said: dict[str, Any], arrays: Arrays) -> Plan:
         network.loss_parameter,
     )
     activations = [arrays.get(f"activation{layer}", problem.X) for layer in range(depth + 1)]
-    base = BasePoint(problem, tables, activations, [], np.empty(0), float("nan"))
+    base = BasePoint(problem, tables, activations, [], np.empty(0), float("nan"), None)
     steps = [(arrays[f"steps{layer}"], arrays[f"bounds{layer}"]) for layer in range(depth) if f"steps{layer}" in arrays]
     task = Task(problem, base, arrays.get("selected"), said["step"], said["scheme"], steps or None)
     plan = METHODS[said["method"]].plan
