@@ -135,6 +135,32 @@ def test_the_gradient_of_flows_is_that_of_a_vector(l2, monkeypatch):
     assert values.any()
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+def test_the_range_on_kinks_is_that_of_vectors(l2, monkeypatch):
+    case = reference.random_case(4, widths=(9, 7, 6, 3), loss="softmax_crossentropy", samples=5, activations=("relu", "relu"))
+    plain = problems.problem(case)
+    problem = replace(plain, network=replace(plain.network, l2=(l2,) * len(plain.tensors) if l2 else ()))
+    base = base_point(problem)
+    problem.theta[problem.network.bias_slice(1)][2] -= base.plane(codes.Z, 1)[3, 2]  # one unit on its kink, in one example
+    whole = numerical_gradient(problem, method="preactivation")
+    assert whole.kinked_samples == 1
+    monkeypatch.setattr("fastgrad.numerical.preactivation.LEAST_DEFERRED", 1)
+    found = difference(problem, How("preactivation"), None)
+    for bound, vector in ((found.lower, whole.lower), (found.upper, whole.upper)):
+        assert isinstance(bound, Deferred)
+        for tensor in problem.tensors:
+            place = np.arange(tensor.start, tensor.stop)
+            np.testing.assert_allclose(bound[place], vector[place], rtol=1e-13, atol=1e-18)
+            np.testing.assert_allclose(bound[tensor.start : tensor.stop], vector[place], rtol=1e-13, atol=1e-18)
+            bent = (whole.upper - whole.lower > 1e-14)[place].reshape(tensor.canonical_shape[0], -1).any(axis=1)
+            rows = [bound.bends(tensor, slice(row, row + 1)) for row in range(bent.size)]
+            assert not (bent & ~np.array(rows)).any()
+        assert "whole" not in bound.__dict__
+        np.testing.assert_allclose(np.asarray(bound), vector, rtol=1e-13, atol=1e-18)
+    assert (whole.upper - whole.lower > 1e-6).any()
+    assert not found.lower.bends(problem.tensors[-2], slice(0, 3))
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_claims_are_read_where_they_lie(dtype, transposed):

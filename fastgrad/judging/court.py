@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import hypot, inf, nan, sqrt
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from fastgrad.model.network import Array, Offsets, Problem, Tensor
 from fastgrad.model.product import SAFE_SUM, SMALLEST_SQUARE, norm
 from fastgrad.model.rounding import UNDERFLOW, RoundingScale
 from fastgrad.numerical import Numerical
-from fastgrad.numerical.flows import Flows
+from fastgrad.numerical.flows import Bound, Flows
 from fastgrad.numerical.kinks import Mask
 
 JUDGED = 2**17
@@ -272,8 +272,10 @@ class Court:
 
     def _is_settled(self, piece: Piece, central: Array) -> bool:
         """Tell whether no kink leaves a range in a block."""
-        bounds = (self.numerical.lower, self.numerical.upper)
-        return all(bound is None or np.array_equal(self._part(bound, piece), central) for bound in bounds)
+        bounds: tuple[object, ...] = (self.numerical.lower, self.numerical.upper)
+        if isinstance(bounds[0], Bound):
+            return not bounds[0].bends(piece.tensor, piece.rows)
+        return all(bound is None or np.array_equal(self._part(cast(Array, bound), piece), central) for bound in bounds)
 
     def _rounding(self, piece: Piece, central: Array) -> tuple[float, Array] | None:
         """Return R² of a block with its unit; None where it is out of the range of one number."""

@@ -23,6 +23,7 @@ from fastgrad.model.stored import Drawn
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
 from fastgrad.numerical.directional.derivative import prepare
 from fastgrad.numerical.drawn import drawn_differences, require_few
+from fastgrad.numerical.flows import Bound
 from fastgrad.numerical.how import How
 from fastgrad.numerical.kinks import kinked_units
 from fastgrad.numerical.methods import BY_ENTRY, USUAL, choose_scheme
@@ -235,7 +236,8 @@ def _carry_out(task: Task, method: Method, plan: Plan, workers: Workers, tracker
         values = plan.gradient(room)
     elif task.selected is not None:
         values = task.in_order(values[task.selected])
-    if lower is not None and upper is not None:
+    made: object = lower
+    if lower is not None and upper is not None and not isinstance(made, Bound):
         lower, upper = np.fmin(lower, values), np.fmax(upper, values)
     lower, upper = add_penalty(problem, task.step, values, lower, upper, task.scheme)
     samples = int(kinked.any(axis=1).sum())

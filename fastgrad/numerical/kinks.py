@@ -15,6 +15,8 @@ Mask = npt.NDArray[np.bool_]
 ON_KINK = 16.0
 """Multiple of the rounding error of z within which a kink counts as touched: among a million units some reach five times
 the typical error, and errors of sums that share terms add up."""
+RANGED = 2**19
+"""Numbers of a matrix that are split by their signs at a time, 4 MiB."""
 LEAST_DISTANCE = 2.0**-480
 """Distance from a kink below which no step fits: the move it makes, times a slope that is as small, underflows. Weights that
 nobody has set, as np.empty leaves them, lead there."""
@@ -61,12 +63,19 @@ def kinked_units(problem: Problem, base: BasePoint) -> Mask:
 
 
 def range_product(low: Array, high: Array, factor: Array) -> tuple[Array, Array]:
-    """Return the smallest and largest product with a matrix of what lies between two matrices, entry by entry."""
-    positive, negative = np.maximum(factor, 0.0), np.minimum(factor, 0.0)
-    return (
-        product(low, positive) + product(high, negative),
-        product(high, positive) + product(low, negative),
-    )
+    """Return the smallest and largest product with a matrix of what lies between two matrices, entry by entry.
+
+    Where the two are one there is nothing between; the rest adds its width times what is positive, or negative, of the factor.
+    """
+    common, apart = product(low, factor), np.flatnonzero((low != high).any(axis=0))
+    smallest, largest = common, common.copy()
+    length = max(1, RANGED // factor.shape[1])
+    for start in range(0, apart.size, length):
+        some = apart[start : start + length]
+        width, matrix = high[:, some] - low[:, some], factor[some]
+        smallest += product(width, np.minimum(matrix, 0.0))
+        largest += product(width, np.maximum(matrix, 0.0))
+    return smallest, largest
 
 
 def slope_range(problem: Problem, base: BasePoint, layer: int, rows: Offsets) -> tuple[Array, Array]:

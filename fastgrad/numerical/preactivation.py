@@ -85,10 +85,9 @@ class PreactivationPlan:
 
     def gradient(self, room: Array) -> Array:
         """Return dW = dZᵀ·a and db = Σ_s dZ, which are exact; of all parameters of a large network where they are asked for."""
-        network = self.task.problem.network
-        flows = [self.flow(layer, room) for layer in range(network.depth)]
-        if self._may_wait and not any(np.isnan(dZ[:, 0]).any() for dZ in flows):
-            return cast(Array, Flows(self.task.base, flows))
+        flows, network = self.flows(room), self.task.problem.network
+        if flows is not None:
+            return cast(Array, flows)
         # Every number of it is filled in; to fill it twice takes twice the time of the memory, which a large network waits for.
         values = np.empty(network.size) if self.task.selected is None else np.full(network.size, np.nan)
         for layer in range(network.depth):
@@ -101,6 +100,12 @@ class PreactivationPlan:
                 self.sum_up(layer, self.flow(layer, room), whole)
                 values[place][local] = whole[local]
         return values
+
+    def flows(self, room: Array) -> Flows | None:
+        """Return the gradient as it follows from dZ, where it is large and all of it was finished."""
+        layers = [self.flow(layer, room) for layer in range(self.task.problem.network.depth)]
+        finished = not any(np.isnan(dZ[:, 0]).any() for dZ in layers)
+        return Flows(self.task.base, layers) if self._may_wait and finished else None
 
     @property
     def _may_wait(self) -> bool:
