@@ -80,7 +80,7 @@ def test_what_an_earlier_process_compiled_is_loaded_without_numba(tmp_path):
 def test_a_program_that_waits_for_compiling_is_told_once_and_one_that_does_not_is_not(tmp_path, dispatched):
     """The Python call was silent for ten seconds; the command says so at once, and then nobody says it again."""
     through_numba = "kernel._machine_code_works = lambda: False\n" if dispatched else ""
-    script = through_numba + "kernel.PATIENCE = {}\nlaunch.sum_rows.address\nlaunch.fill_squares.address\n"
+    script = through_numba + "kernel.UNTOLD = {}\nlaunch.sum_rows.address\nlaunch.fill_squares.address\n"
     waits = {"NUMBA_CACHE_DIR": str(tmp_path / "waits")}
     (line,) = told(script.format(0.0), **waits)
     assert line == "fastgrad compiles its kernels for this machine, which takes up to half a minute, and is remembered."

@@ -61,7 +61,7 @@ def test_one_process_waits_while_another_makes_what_is_kept(places, monkeypatch)
         done.append("first")
     other.join()
     assert done == ["first", "second"]
-    monkeypatch.setattr(kept, "PATIENCE", 0.1)
+    monkeypatch.setattr(kept, "LONGEST_WAIT", 0.1)
     with kept.alone("key", "name"), kept.alone("key", "name"):
         pass  # nobody waits for ever
 

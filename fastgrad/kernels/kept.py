@@ -29,7 +29,7 @@ CHECKED = os.name == "posix"
 """Whether there are owners and modes to look at."""
 DIGEST = 32
 """Bytes of a digest, which a file begins with."""
-PATIENCE = 120.0
+LONGEST_WAIT = 120.0
 """Seconds that a process waits for what another one compiles, a minute at most on a busy machine."""
 OWN = 2
 """Folders at the end of a path that are this user's alone."""
@@ -101,7 +101,7 @@ def alone(key: str, name: str) -> Iterator[None]:
         lock = import_module("fcntl")
         with _opened(key) as folder:
             descriptor = os.open(folder.at(f"lock.{name}"), os.O_RDWR | os.O_CREAT | FILE, 0o600, dir_fd=folder.descriptor)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LONGEST_WAIT
         while time.monotonic() < end:
             with suppress(BlockingIOError):
                 lock.flock(descriptor, lock.LOCK_EX | lock.LOCK_NB)

@@ -147,7 +147,7 @@ def _machine_code_works() -> bool:
     return False
 
 
-PATIENCE = 1.0
+UNTOLD = 1.0
 """Seconds of compiling, all kernels together, after which a program that uses the library is told what it waits for."""
 
 
@@ -160,7 +160,7 @@ def _compiling() -> Iterator[None]:
     """Compile a kernel: whoever asked to hear of it is told at once, any other program after a while."""
     _announce()
     began = time.monotonic()
-    timer = Timer(max(PATIENCE - sum(_spent), 0.0), _tell_program)
+    timer = Timer(max(UNTOLD - sum(_spent), 0.0), _tell_program)
     timer.daemon = True
     if not _listeners:
         timer.start()
@@ -179,7 +179,7 @@ def announcing(tell: Callable[[], None]) -> Iterator[None]:
     """Have a function called before the first kernel that is compiled meanwhile: somebody waits some seconds then.
 
     For who waits, `load_together` takes a second process; a program that uses the library gets none unasked, and one line on
-    stderr where it waits for longer than `PATIENCE`.
+    stderr where it waits for longer than `UNTOLD`.
     """
     listener = cache(tell)  # told once
     _listeners.append(listener)

@@ -212,24 +212,6 @@ class Stored:
         return values
 
 
-class Drawn:
-    """Numbers of a few places of a vector like theta, which are all that is asked for.
-
-    Parameters
-    ----------
-    places : ndarray of int64
-        Ascending.
-    values : ndarray
-        Their numbers.
-    """
-
-    def __init__(self, places: Offsets, values: Array) -> None:
-        self._places, self._values = places, values
-
-    def __getitem__(self, places: Offsets) -> Array:
-        return np.asarray(self._values[np.searchsorted(self._places, places)])
-
-
 def _address(part: Raw) -> tuple[Any, ...]:
     return part.__array_interface__["data"], part.strides, part.shape, part.dtype
 

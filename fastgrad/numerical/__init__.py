@@ -15,11 +15,10 @@ import numpy as np
 from fastgrad.errors import InputError, Interrupted
 from fastgrad.kernels import launch
 from fastgrad.kernels.kernel import load_together
-from fastgrad.model.deferred import Vector
+from fastgrad.model.deferred import Few, Vector
 from fastgrad.model.forward import BasePoint, base_point
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.rounding import RoundingScale, rounding_scale
-from fastgrad.model.stored import Drawn
 from fastgrad.numerical.blocks import Method, Plan, Scheme, Task
 from fastgrad.numerical.directional.derivative import prepare
 from fastgrad.numerical.drawn import drawn_differences, require_few
@@ -151,7 +150,7 @@ def numerical_gradient(
     how = How(method, step, scheme, sample, seed, threads=threads, progress=progress, executor=executor, store=store)
     found = difference(problem, how, select(problem, sample, how.seed) if places is None else places)
     made: object = found.values
-    return replace(found, values=made.whole) if isinstance(made, Vector) else found
+    return replace(found, values=made.whole) if isinstance(made, Vector) and not problem.is_stored else found
 
 
 def difference(problem: Problem, how: How, selected: Offsets | None, base: BasePoint | None = None) -> Numerical:
@@ -188,7 +187,8 @@ def _of_stored(problem: Problem, how: How, method: Method, selected: Offsets | N
     with np.errstate(all="ignore"), Tracker(how.progress, places.size) as tracker:
         setting = prepare(problem, 1, how.seed, thread_count(how.threads))
         found = drawn_differences(setting, places, tracker, by_unit=method.makes_range)
-    values, lower, upper = (cast(Array, Drawn(places, part)) for part in (found.values, found.lower, found.upper))
+    size = problem.network.size
+    values, lower, upper = (cast(Array, Few(places, part, size)) for part in (found.values, found.lower, found.upper))
     bent = (found.lower != found.upper).any()
     whole = Numerical(
         values=values,
