@@ -111,13 +111,20 @@ def as_written(problem: Problem, numerical: Numerical, judgement: Judgement) -> 
 
 def _ruled(rule: Rule, problem: Problem, numerical: Numerical, tensors: Sequence[Tensor]) -> Grain | None:
     """Return the grain that a rule finds in some tensors, looked for in a few of their entries first."""
-    for tensor in tensors:
-        place, claim = slice(tensor.start, tensor.stop), _claim(problem, tensor)
-        if claim.any() and are_plain(claim, problem, NATURAL) and are_plain(numerical.values[place], problem, NATURAL):
-            return None
+    if any(_is_plain(problem, numerical, tensor) for tensor in tensors):
+        return None
     few = rule(problem, numerical, *_entries(problem, tensors, few=True))
     size = sum(tensor.size for tensor in tensors)
     return few if few is None or size <= FEW else rule(problem, numerical, *_entries(problem, tensors))
+
+
+def _is_plain(problem: Problem, numerical: Numerical, tensor: Tensor) -> bool:
+    """Tell whether a tensor's numbers, claimed and right, are plain; a large claim is made for this alone, and let go."""
+    place, claim = slice(tensor.start, tensor.stop), _claim(problem, tensor)
+    if not claim.any() or not are_plain(claim, problem, NATURAL):
+        return False
+    del claim  # before the other is made
+    return are_plain(numerical.values[place], problem, NATURAL)
 
 
 def _wrong(problem: Problem, judgement: Judgement) -> list[Tensor]:
@@ -140,9 +147,14 @@ def _claim(problem: Problem, tensor: Tensor) -> Array:
 
 def _entries(problem: Problem, tensors: Sequence[Tensor], few: bool = False) -> tuple[Array, Array]:
     """Return the claimed entries of some tensors that are not 0, and their parameters; or of a few spread over them."""
-    step = max(1, sum(tensor.size for tensor in tensors) // FEW) if few else 1
-    values = np.concatenate([_claim(problem, tensor)[::step] for tensor in tensors])
-    theta = np.concatenate([problem.theta[tensor.start : tensor.stop : step] for tensor in tensors])
+    if few:
+        assert problem.claimed is not None
+        step = max(1, sum(tensor.size for tensor in tensors) // FEW)
+        places = np.concatenate([np.arange(tensor.start, tensor.stop, step) for tensor in tensors])
+        values, theta = problem.claimed[places], problem.theta[places]  # a view of few would hold all of a large claim
+    else:
+        values = np.concatenate([_claim(problem, tensor) for tensor in tensors])
+        theta = np.concatenate([problem.theta[tensor.start : tensor.stop] for tensor in tensors])
     values, first = np.unique(values, return_index=True)  # the same number twice is no more evidence
     return values[values != 0.0], theta[first][values != 0.0]
 
