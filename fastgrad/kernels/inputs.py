@@ -73,65 +73,63 @@ def judge(first, allowance, begin, end, room, totals):
         width = min(first.width, columns - left)
         size = units * width
         claimed, values, squares = rest[:size], rest[size : 2 * size], rest[2 * size : 3 * size]
-        take(first.claimed, left, claimed.reshape((units, width)))
+        take(first.claimed, left, claimed, width)
         if first.flow.shape[0] > 0:
-            weighted_sums(first.inputs, first.flow, left, values.reshape((units, width)))
+            weighted_sums(first.inputs, first.flow, left, values, width)
         else:
-            take(first.values, left, values.reshape((units, width)))
-        weighted_squares(first.inputs, first.disturbed, first.unit, first.least, left, few, squares.reshape((units, width)))
+            take(first.values, left, values, width)
+        weighted_squares(first.inputs, first.disturbed, first.unit, first.least, left, few, squares, width)
         fill_totals(claimed, values, squares, allowance, lanes, totals[block])
 
 
 @helper
-def take(matrix, left, out):
+def take(matrix, left, out, width):
     """Copy columns of a matrix from `left` on."""
-    for i in range(out.shape[0]):
-        row, here = matrix[i], out[i]
+    for i in range(matrix.shape[0]):
+        row, here = matrix[i], out[i * width : (i + 1) * width]
         for c in range(np.uint64(here.size)):
             here[c] = row[np.uint64(left) + c]
 
 
-@worker("void(f8[:,::1], f8[:,::1], f8, f8, i8, f8[::1], f8[:,::1])")
-def squares_of_some(inputs, factors, unit, least, start, room, out):
-    """Fill out, shape (n_1, c), with Σ_s factor·(unit·x)² for factors of shape (m, n_1) and c columns from `start` on.
+@worker("void(f8[:,::1], f8[:,::1], f8, f8, i8, f8[::1], f8[::1], i8)")
+def squares_of_some(inputs, factors, unit, least, start, room, out, width):
+    """Fill out, n_1 rows of `width` numbers, with Σ_s factor·(unit·x)² for factors (m, n_1) and columns from `start` on.
 
     What is not zero counts as `least`, squared, at least. room is scratch of SQUARED_INPUTS·SQUARED_SAMPLES numbers.
     """
     wide_vectors()
-    weighted_squares(inputs, factors, unit, least, start, room, out)
+    weighted_squares(inputs, factors, unit, least, start, room, out, width)
 
 
 @helper
-def weighted_squares(inputs, factors, unit, least, start, room, out):
+def weighted_squares(inputs, factors, unit, least, start, room, out, width):
     """Do that."""
-    samples, columns = inputs.shape[0], out.shape[1]
-    for i in range(out.shape[0]):
-        for c in range(columns):
-            out[i, c] = 0.0
-    for left in range(0, columns, SQUARED_INPUTS):
-        first, count = np.uint64(left), np.uint64(min(SQUARED_INPUTS, columns - left))
+    samples = inputs.shape[0]
+    for k in range(out.size):
+        out[k] = 0.0
+    for left in range(0, width, SQUARED_INPUTS):
+        first, count = np.uint64(left), np.uint64(min(SQUARED_INPUTS, width - left))
         for s in range(0, samples, SQUARED_SAMPLES):
             for k in range(SQUARED_SAMPLES):  # of samples that there are not, the last one's, without weight
                 square(
                     inputs[min(s + k, samples - 1)], unit, least, np.uint64(start) + first, count, room[k * SQUARED_INPUTS :]
                 )
-            for i in range(out.shape[0]):
-                add_weighted(room, factors, s, i, first, count, out[i])
+            for i in range(factors.shape[1]):
+                add_weighted(room, factors, s, i, first, count, out[i * width : (i + 1) * width])
 
 
 @helper
-def weighted_sums(inputs, factors, start, out):
+def weighted_sums(inputs, factors, start, out, width):
     """Fill out, shape (n_1, c), with Σ_s factor·x, likewise."""
     last = inputs.shape[0] - 1
-    for i in range(out.shape[0]):
-        for c in range(out.shape[1]):
-            out[i, c] = 0.0
-    for left in range(0, out.shape[1], SQUARED_INPUTS):
-        first, count = np.uint64(left), np.uint64(min(SQUARED_INPUTS, out.shape[1] - left))
+    for k in range(out.size):
+        out[k] = 0.0
+    for left in range(0, width, SQUARED_INPUTS):
+        first, count = np.uint64(left), np.uint64(min(SQUARED_INPUTS, width - left))
         for s in range(0, last + 1, SQUARED_SAMPLES):
             rows = inputs[s], inputs[min(s + 1, last)], inputs[min(s + 2, last)], inputs[min(s + 3, last)]
-            for i in range(out.shape[0]):
-                add_inputs(rows, factors, s, i, np.uint64(start) + first, first, count, out[i])
+            for i in range(factors.shape[1]):
+                add_inputs(rows, factors, s, i, np.uint64(start) + first, first, count, out[i * width : (i + 1) * width])
 
 
 @helper

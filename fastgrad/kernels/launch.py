@@ -122,7 +122,7 @@ def sum_weighted_squares(inputs: Array, factors: Array, unit: float, least: floa
     What is not zero counts as `least`, squared, at least.
     """
     out, room = np.empty((factors.shape[1], columns.stop - columns.start)), np.empty(SQUARED_INPUTS * SQUARED_SAMPLES)
-    squares_of_some(inputs, np.ascontiguousarray(factors), unit, least, columns.start, room, out)
+    squares_of_some(inputs, np.ascontiguousarray(factors), unit, least, columns.start, room, out.reshape(-1), out.shape[1])
     return out
 
 
