@@ -98,7 +98,7 @@ def _run_beside(calls: Sequence[Callable[[], None]]) -> None:
             raise error
 
 
-def share_out(pieces: int, work: Callable[[int], None], threads: int | None = None) -> None:
+def share_pieces(pieces: int, work: Callable[[int], None], threads: int | None = None) -> None:
     """Do pieces of work, by their numbers, each on whichever thread is free; all of them by default."""
     import numpy as np  # not above: the command asks for the machine before it loads any of that
 

@@ -23,7 +23,7 @@ from fastgrad.judging.ruling import (
 )
 from fastgrad.judging.summary import summed_up
 from fastgrad.model.conventions import explain_loss, same_loss
-from fastgrad.model.forward import BasePoint
+from fastgrad.model.forward import BasePoint, takes_one_pass
 from fastgrad.model.network import Problem
 from fastgrad.numerical import load_kernels
 from fastgrad.numerical.blocks import Method
@@ -223,7 +223,7 @@ def check_as(problem: Problem, how: How) -> Report:
 
 def _check_every_entry(problem: Problem, how: How, method: Method) -> Report:
     """Rule on every entry, audit some of them, and name what is wrong."""
-    load_kernels(method)
+    load_kernels(method, takes_one_pass(problem))
     phase(how.progress, "numerical gradient")
     began = time.perf_counter()
     ruling = rule(problem, how)

@@ -135,6 +135,17 @@ def test_the_gradient_of_flows_is_that_of_a_vector(l2, monkeypatch):
     assert values.any()
 
 
+@pytest.mark.parametrize("size", [1e-160, 0.0])
+def test_one_example_far_below_the_others_keeps_its_rounding(size):
+    problem = problems.problem(WIDE)
+    X = problem.X.copy()
+    X[3] *= size
+    base = base_point(replace(problem, X=X))
+    assert base.first is None  # whose squares of that example would underflow
+    assert (base.inputs_in_z[3] > 0.0).all() == (size > 0.0)
+    assert base_point(problem).first is not None
+
+
 @pytest.mark.parametrize("l2", [0.0, 0.3])
 def test_the_range_on_kinks_is_that_of_vectors(l2, monkeypatch):
     case = reference.random_case(4, widths=(9, 7, 6, 3), loss="softmax_crossentropy", samples=5, activations=("relu", "relu"))

@@ -9,7 +9,7 @@ from math import ceil, inf, nan, sqrt
 import numpy as np
 
 from fastgrad.judging.court import Block, Court, Norms, Tally, held
-from fastgrad.machine import most_threads, share_out
+from fastgrad.machine import most_threads, share_pieces
 from fastgrad.model.network import Array, Problem, Tensor
 from fastgrad.model.rounding import TOLERANCE, RoundingScale
 from fastgrad.numerical import Numerical
@@ -105,7 +105,7 @@ def _tallied(court: Court, tensors: Sequence[Tensor], threads: int) -> dict[int,
 
     court.scale.factors  # noqa: B018  (made here, not by two threads at once)
     work_in_all = court.problem.samples * sum(tensor.size for tensor in rest)
-    share_out(len(pieces), work, threads if work_in_all >= PARALLEL_WORK else 1)
+    share_pieces(len(pieces), work, threads if work_in_all >= PARALLEL_WORK else 1)
     for piece, tally in zip(pieces, found, strict=True):
         assert tally is not None
         tallies[piece.tensor.start].merge(tally)

@@ -209,7 +209,8 @@ def _tell_program() -> None:
 def load_together(*kernels: Kernel) -> None:
     """Load kernels; to compile several, a second process takes all but the first, the longest, where somebody waits.
 
-    numba compiles one function at a time in a process. What goes wrong in the other one is done again in this.
+    numba compiles one function at a time in a process. When this one is done with the first it comes towards the other from the
+    end. What goes wrong there is done again here.
     """
     if WITHOUT_COMPILATION:
         return
@@ -222,7 +223,8 @@ def load_together(*kernels: Kernel) -> None:
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         with suppress(OSError), subprocess.Popen(command, **quiet) as other:  # type: ignore[call-overload]
             try:
-                _begin(missing[0])
+                for one in (missing[0], *reversed(missing[1:])):
+                    _begin(one)
             except BaseException:
                 other.kill()
                 raise

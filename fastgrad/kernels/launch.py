@@ -60,6 +60,8 @@ loss_moves = Kernel("directional", "loss_moves")
 
 EVERY_CHECK = (tabulate_loss, tabulate_layer, fill_squares, root_sums, tally_block)
 """Those that a check runs by whatever method."""
+FEW_UNITS = (judge_first_layer, squares_of_some, first_layer)
+"""Those that it runs besides where few units are above many inputs."""
 
 
 def share_out(threads: int, prepare: Callable[[int, int], Call]) -> None:

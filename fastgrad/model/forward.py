@@ -20,7 +20,7 @@ from fastgrad.kernels.records import Activation, FirstLayer, Loss, Tables
 from fastgrad.model import activations
 from fastgrad.model.network import Array, Network, Offsets, Problem
 from fastgrad.model.product import SMALLEST_SQUARE, Squared, hypot, product, root_product_of, scaled, sizes, squared, unit_near
-from fastgrad.model.stored import Matrix, StoredMatrix, runs
+from fastgrad.model.stored import runs
 
 TABLES = 16
 """Numbers that a check holds for every example and unit: the table of units (5), z, a, their squares and errors, δ."""
@@ -31,8 +31,8 @@ SQUARED = 2**17
 FEW_UNITS, MANY_INPUTS, SHARED_INPUTS = 16, 2**12, 2**18
 """Units of the first layer up to which, and inputs over all samples from which, one pass takes less time than products; and
 those from which a second thread is worth waking."""
-LEAST, USUAL = 2.0**-900, 2.0**-400
-"""What the square of a product counts as at least in that pass, and the least of the largest sum that it is nothing beside."""
+USUAL = 2.0**-400
+"""Sums of that pass, which squares in no unit, above which none has lost to underflow what would count beside it."""
 TABULATED = 2**14
 """Units, over all samples, from which a second thread is worth waking: a millisecond on one."""
 UNIT_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
@@ -211,7 +211,7 @@ def base_point(problem: Problem) -> BasePoint:
     dropped = problem.mask(0)
     values = [problem.X if dropped is None else problem.X * dropped]
     scales: list[tuple[Array, Array]] = []
-    first = _pass_over_inputs(values[0], network.W(theta, 0))
+    first = _pass_over_inputs(problem, values[0])
     for layer in range(network.depth):
         W, b = network.W(theta, layer), network.b(theta, layer)
         z = product(values[-1], W.T) if layer or first is None else first.z
@@ -233,18 +233,24 @@ def base_point(problem: Problem) -> BasePoint:
     return BasePoint(problem, tables, values, scales, losses, loss, None if first is None or _is_unusual(first) else first)
 
 
-def _pass_over_inputs(inputs: Array, W: Matrix) -> FirstLayer | None:
-    """Make the pass where it is faster than products are: with few units."""
-    if isinstance(W, StoredMatrix) or len(W) > FEW_UNITS or inputs.size < MANY_INPUTS or not inputs.flags.c_contiguous:
+def takes_one_pass(problem: Problem) -> bool:
+    """Tell whether the first layer has few units above many inputs: one pass is then faster than products are."""
+    return not problem.is_stored and problem.network.widths[1] <= FEW_UNITS and problem.X.size >= MANY_INPUTS
+
+
+def _pass_over_inputs(problem: Problem, inputs: Array) -> FirstLayer | None:
+    """Make that pass."""
+    if not takes_one_pass(problem) or not inputs.flags.c_contiguous:
         return None
+    W = problem.network.W(problem.theta, 0)
     threads = machine.most_threads() if inputs.size >= SHARED_INPUTS else 1
     return launch.pass_over_inputs(inputs, W, threads)
 
 
 def _is_unusual(first: FirstLayer) -> bool:
-    """Tell whether its squares, which are in no unit, may have lost something to overflow or underflow."""
-    largest = (float(first.squares.max()), float(first.sums.max()))
-    return not (min(largest) > USUAL and max(largest) < np.inf)
+    """Tell whether any of its sums of squares, which are in no unit, may have lost something to overflow or underflow."""
+    sums = (first.squares, first.sums)
+    return not all(part.min() > USUAL and part.max() < np.inf for part in sums)
 
 
 def tabulate_loss(network: Network, a: Array, Y: Array, factors: Array | float) -> tuple[Array, Offsets, Array]:

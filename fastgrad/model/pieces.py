@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastgrad.machine import share_out
+from fastgrad.machine import share_pieces
 
 Array = npt.NDArray[np.float64]
 
 SERIAL = 2**18
 """Multiply-adds up to which OpenBLAS keeps a product on one thread (65536 times its GEMM_MULTITHREAD_THRESHOLD, 4)."""
-SHARED = 2**24
+SHARED_WORK = 2**24
 """Multiply-adds from which a second thread is worth waking: 0.8 ms on one."""
 PIECE, SIDE = 2**23, 128
 """Multiply-adds, and rows or columns, that a piece has at least: BLAS copies the other factor for each."""
@@ -51,7 +51,19 @@ class _OneThread:
 
     def _set(self, threads: list[int]) -> None:
         for library, number in zip(_libraries(), threads, strict=True):
-            library.set_num_threads(number)
+            set_threads(library, number)
+
+
+def set_threads(library: Any, number: int) -> None:
+    """Set how many threads a library takes, from whichever thread of Python's.
+
+    Since 3.8 threadpoolctl lets only the thread that set OpenBLAS's number first do so again, and ignores all others: that one
+    is made to forget its right before, and this one after, so that whoever comes next may.
+    """
+    forget = getattr(library, "clear_controlling_thread", lambda force: None)
+    forget(force=True)
+    library.set_num_threads(number)
+    forget(force=True)
 
 
 @cache
@@ -66,7 +78,8 @@ one_blas_thread = _OneThread()
 
 
 def _after_fork() -> None:
-    one_blas_thread.__init__()  # type: ignore[misc]  # a lock that another thread held stays closed in a child
+    global one_blas_thread
+    one_blas_thread = _OneThread()  # the lock of the old one may be held by a thread that a child does not have
 
 
 if hasattr(os, "register_at_fork"):
@@ -92,5 +105,5 @@ def multiply(left: Array, right: Array, out: Array | None = None) -> Array:
             np.matmul(left, right[:, part], out=result[:, part])
 
     with one_blas_thread:
-        share_out(pieces, piece, None if work >= SHARED else 1)
+        share_pieces(pieces, piece, None if work >= SHARED_WORK else 1)
     return result

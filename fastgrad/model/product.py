@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fastgrad.kernels.launch import fill_squares, root_sums
-from fastgrad.machine import share_out
+from fastgrad.machine import share_pieces
 from fastgrad.model.network import Array
 from fastgrad.model.pieces import multiply
 from fastgrad.model.stored import Matrix, StoredMatrix, tiles
@@ -20,7 +20,7 @@ SMALL = 4096
 """Numbers up to which NumPy's five passes take less time than one call of a kernel."""
 SQUARES = 2**17
 """Weights squared at a time, 1 MiB, whose squares stay in cache."""
-SHARED = 2**20
+SHARED_WEIGHTS = 2**20
 """Weights from which a second thread is worth waking: 1 ms on one."""
 GROUPS, GROUPED = 8, 2**22
 """Sums that are made side by side, and the most numbers that these are in all."""
@@ -129,7 +129,7 @@ def _rows_of_product(left: Array, matrix: Array, blocks: list[slice], largest: f
     def fill(k: int) -> None:
         product(left, squared(matrix[blocks[k]], largest).values.T, out=result[:, blocks[k]])
 
-    share_out(len(blocks), fill, _threads(matrix))
+    share_pieces(len(blocks), fill, _threads(matrix))
     return result
 
 
@@ -142,7 +142,7 @@ def _sum(left: Array, matrix: Array, blocks: list[slice], largest: float) -> Arr
         for block in blocks[group::groups]:
             totals[group] += product(left[:, block], squared(matrix[block], largest).values)
 
-    share_out(groups, add, _threads(matrix))
+    share_pieces(groups, add, _threads(matrix))
     result: Array = totals.sum(axis=0)
     return result
 
@@ -154,7 +154,7 @@ def _blocks(matrix: Array) -> list[slice]:
 
 
 def _threads(matrix: Array) -> int | None:
-    return None if matrix.size >= SHARED else 1
+    return None if matrix.size >= SHARED_WEIGHTS else 1
 
 
 def sizes(matrix: Matrix) -> tuple[float, float]:
@@ -177,7 +177,7 @@ def _sizes(matrix: Array) -> tuple[float, Array]:
         largest[k] = size.max()
         size.sum(axis=1, out=sums[blocks[k]])
 
-    share_out(len(blocks), add, _threads(matrix))
+    share_pieces(len(blocks), add, _threads(matrix))
     return float(largest.max()), sums
 
 

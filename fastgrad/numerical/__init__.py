@@ -251,9 +251,9 @@ def _interruption(found: Numerical) -> KeyboardInterrupt:
 
 
 @cache
-def load_kernels(method: Method) -> None:
-    """Load, or compile, what a method runs, so that no measured time contains it."""
-    load_together(*method.kernels, *launch.EVERY_CHECK)
+def load_kernels(method: Method, one_pass: bool = False) -> None:
+    """Load, or compile, what a method runs, so that no measured time contains it; with one pass over inputs, or without."""
+    load_together(*method.kernels, *launch.EVERY_CHECK, *(launch.FEW_UNITS if one_pass else ()))
     network = Network((1, 1), ("identity",), "squared_error", "mean", (True,))
     one = np.ones((1, 1))
     numerical_gradient(Problem(network, np.ones(2), one, one, (), None, None), method=method, threads=1)
