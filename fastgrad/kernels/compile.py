@@ -13,9 +13,11 @@ from typing import Any, TypeVar, cast
 import llvmlite.binding as llvm
 import numba
 from numba.core import cgutils, config, sigutils, types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.extending import intrinsic
 
-from fastgrad.kernels.native import MachineCode
+from fastgrad.kernels.native import MachineCode, is_proven
 from fastgrad.kernels.records import flat_signature, read_signature
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -29,10 +31,43 @@ FLAGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 INNER: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, **FLAGS}
 
 
+class _Part(JITCodeLibrary):  # type: ignore[misc]  # numba's, untyped
+    """Code that is only taken into that of others, which are optimised and translated as wholes.
+
+    numba optimises and translates each function by itself as well: two fifths of what the longest kernel took.
+    """
+
+    codegen = property(lambda self: self)
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Return that there is none."""
+        return 0
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Give objects of Python's to code that runs: this does not."""
+
+
+class _PartCompiler(Compiler):  # type: ignore[misc]
+    """numba's compiler of functions, which makes such parts."""
+
+    def __init__(self, typing_context: Any, target_context: Any, _: None, *rest: Any) -> None:
+        super().__init__(typing_context, target_context, _Part(target_context.codegen(), "part"), *rest)
+
+
+# Names of numba's own are no promise: where these have not been tried, it compiles helpers as it compiles all else.
+PART: dict[str, Any] = INNER | ({"pipeline_class": _PartCompiler} if is_proven() else {})
+
+
 def helper(function: Function) -> Function:
     """Compile a function that only kernels call, Python cannot; it becomes part of the entry points that use it."""
     # forceinline: a call with its dozens of array words costs as much as a short row.
-    return numba.njit(forceinline=True, **INNER)(function)  # type: ignore[no-any-return]
+    return numba.njit(forceinline=True, **PART)(function)  # type: ignore[no-any-return]
 
 
 def summed_freely(function: Function) -> Function:
@@ -41,14 +76,14 @@ def summed_freely(function: Function) -> Function:
     The order follows from the compiled code alone, and so the bits do not depend on threads; what they are differs between
     processors, as it does for products of BLAS.
     """
-    free: dict[str, Any] = INNER | {"fastmath": {"contract", "reassoc"}}
+    free: dict[str, Any] = PART | {"fastmath": {"contract", "reassoc"}}
     return numba.njit(forceinline=True, **free)(function)  # type: ignore[no-any-return]
 
 
 def outlined(function: Function) -> Function:
     """Compile a helper that entry points call: for what is large and rarely runs, and would slow compilation if inlined."""
     # forceinline=False said aloud: a callee otherwise inherits the flag of whoever calls it first.
-    return numba.njit(forceinline=False, **INNER)(function)  # type: ignore[no-any-return]
+    return numba.njit(forceinline=False, **PART)(function)  # type: ignore[no-any-return]
 
 
 once = cache(outlined)

@@ -6,8 +6,7 @@ With 12288 inputs, 209 examples and 5 units NumPy and BLAS took 14 ms for what t
 import numpy as np
 
 from fastgrad.kernels.codes import SCRATCH, SQUARED_INPUTS, SQUARED_SAMPLES
-from fastgrad.kernels.compile import helper, summed_freely, wide_vectors, worker
-from fastgrad.kernels.tally import fill_totals
+from fastgrad.kernels.compile import call, helper, summed_freely, wide_vectors, worker
 
 RUN = 2**13
 """Inputs of a sample at a time, which stay in the second cache while the units take them."""
@@ -57,12 +56,12 @@ def take_largest(x, largest, start, stop):
         largest[k] = size if size > largest[k] else largest[k]
 
 
-@worker("void(FirstClaims, Allowance, i8, i8, f8[::1], f8[:,::1])")
-def judge(first, allowance, begin, end, room, totals):
-    """Judge the weights of the first layer in blocks of columns, those from `begin` to `end`, as `tally.block` does one.
+@worker("void(i8[::1], FirstClaims, Allowance, i8, i8, f8[::1], f8[:,::1])")
+def judge(workers, first, allowance, begin, end, room, totals):
+    """Judge the weights of the first layer in blocks of columns, those from `begin` to `end`.
 
-    Fill in totals, shape (blocks, codes.TOTALS). room is scratch: SCRATCH numbers, SQUARED_INPUTS · SQUARED_SAMPLES, and
-    three for each weight of a block.
+    Fill in totals, shape (blocks, codes.TOTALS). workers are the addresses of `squares_of_some` and `tally.block`; room is
+    scratch: SCRATCH numbers, SQUARED_INPUTS · SQUARED_SAMPLES, and three for each weight of a block.
     """
     wide_vectors()
     units, columns = first.claimed.shape
@@ -78,8 +77,8 @@ def judge(first, allowance, begin, end, room, totals):
             weighted_sums(first.inputs, first.flow, left, values, width)
         else:
             take(first.values, left, values, width)
-        weighted_squares(first.inputs, first.disturbed, first.unit, first.least, left, few, squares, width)
-        fill_totals(claimed, values, squares, allowance, lanes, totals[block])
+        call(workers[0], (first.inputs, first.disturbed, first.unit, first.least, left, few, squares, width))
+        call(workers[1], (claimed, values, squares, allowance, lanes, totals[block]))
 
 
 @helper
@@ -98,12 +97,6 @@ def squares_of_some(inputs, factors, unit, least, start, room, out, width):
     What is not zero counts as `least`, squared, at least. room is scratch of SQUARED_INPUTS·SQUARED_SAMPLES numbers.
     """
     wide_vectors()
-    weighted_squares(inputs, factors, unit, least, start, room, out, width)
-
-
-@helper
-def weighted_squares(inputs, factors, unit, least, start, room, out, width):
-    """Do that."""
     samples = inputs.shape[0]
     for k in range(out.size):
         out[k] = 0.0

@@ -19,7 +19,7 @@ from fastgrad.kernels.codes import (
     WIDTH,
     WORD,
 )
-from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel
+from fastgrad.kernels.kernel import WITHOUT_COMPILATION, Call, Kernel, addresses
 from fastgrad.kernels.records import (
     Activation,
     Allowance,
@@ -132,10 +132,11 @@ def judged_first_layer(first: FirstClaims, allowance: Allowance, threads: int) -
     """Judge the weights of the first layer in blocks of columns; return the totals of each, shape (blocks, TOTALS)."""
     units, columns = first.claimed.shape
     blocks = -(-columns // first.width)
+    workers = addresses(squares_of_some, tally_block)
     totals, room = np.empty((blocks, TOTALS)), SCRATCH + SQUARED_INPUTS * SQUARED_SAMPLES + 3 * units * first.width
 
     def prepare(piece: int, pieces: int) -> Call:
-        return judge_first_layer.prepare(first, allowance, *_run(blocks, piece, pieces), np.empty(room), totals)
+        return judge_first_layer.prepare(workers, first, allowance, *_run(blocks, piece, pieces), np.empty(room), totals)
 
     share_out(threads, prepare)
     return totals

@@ -41,12 +41,6 @@ def block(claimed, values, squares, allowance, lanes, totals):
     `squares` holds R² in units of allowance.unit²; lanes is scratch, `codes.SCRATCH` numbers.
     """
     wide_vectors()
-    fill_totals(claimed, values, squares, allowance, lanes, totals)
-
-
-@helper
-def fill_totals(claimed, values, squares, allowance, lanes, totals):
-    """Do that."""
     for k in range(lanes.size):
         lanes[k] = 0.0
     for lane in range(LANES):
