@@ -43,8 +43,6 @@ STORED_ROWS = 2**22
 """The same of a network that is read from disk for each of them."""
 SECONDS_PER_VALUE, SECONDS_PER_PRODUCT = 1e-8, 3e-10
 """Rough times of an activation and of a multiply-add on one core, for the choice of how many parameters to draw."""
-SECONDS_PER_DIFFERENCE = 5e-11
-"""The same of a multiply-add of a difference that is propagated."""
 AUDIT_SHARE, LEAST_AUDIT = 1.0 / 16.0, 2e-3
 """Time of the audit: as a share of the numerical gradient's on one core, and in seconds at least."""
 
@@ -273,7 +271,7 @@ class _Gradients(NamedTuple):
 def audit_in_time(problem: Problem, exact: Numerical, seed: int) -> Audit:
     """Audit in a small share of the time that the gradient is counted to take on one core, whatever this machine has."""
     share = 1.0 if exact.selected is None else exact.selected.size / problem.network.size
-    seconds = METHODS[exact.method].count(problem, share).multiply_adds * SECONDS_PER_DIFFERENCE
+    seconds = METHODS[exact.method].count(problem, share).seconds_on(1)
     return audit(problem, exact, seed, max(LEAST_AUDIT, AUDIT_SHARE * seconds))
 
 

@@ -68,15 +68,15 @@ class Work(NamedTuple):
 SERIAL = Work._fields.index("bent")
 """How many of these are done by one thread, whatever their number."""
 SECONDS = Work(
-    layers=1.3e-3,
-    judged=3.2e-8,
-    values=5.8e-7,
-    tables=4.9e-8,
-    products=5.5e-10,
-    bent=1.1e-10,
-    straight=3.1e-11,
-    textbook=4.7e-10,
-    signs=3.6e-10,
+    layers=1.4e-3,
+    judged=6.0e-9,
+    values=4.8e-7,
+    tables=6.6e-8,
+    products=1.5e-10,
+    bent=2.8e-11,
+    straight=1.0e-11,
+    textbook=2.8e-10,
+    signs=1.9e-9,
 )
 """Seconds of one of each on one core. `pytest bench/test_estimates.py` fits them to checks of networks of 4 to 98 million
 parameters, and prints them as they stand here."""
