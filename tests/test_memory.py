@@ -54,8 +54,8 @@ def test_five_million_float32_parameters_take_half_as_much_again_as_what_is_give
 
 
 @pytest.mark.compiled
-def test_a_wrong_gradient_takes_as_much_again_for_one_tensor_at_a_time():
-    """Whether a claim was rounded is looked for in a few of its entries, for which no large one is kept in doubles."""
+def test_a_wrong_gradient_takes_no_more():
+    """Whether a claim was rounded is looked for in a few of its entries, for which no large one is made in doubles."""
     verdict, _, given, taken = json.loads(subprocess.check_output([sys.executable, "-c", CHECK, "preactivation", "1.5"]))
     assert verdict == "wrong"
-    assert taken <= 2.0 * given + BESIDE, f"{taken / given:.2f} times the arrays given, beside them"
+    assert taken <= 1.5 * given + BESIDE, f"{taken / given:.2f} times the arrays given, beside them"

@@ -17,6 +17,7 @@ import numpy as np
 from fastgrad.judging.rates import LONGEST, MOST, common_divisors
 from fastgrad.judging.verdict import Judgement
 from fastgrad.kernels import codes
+from fastgrad.model.deferred import parts_of, spread_over
 from fastgrad.model.forward import UNIT_ROUNDOFF, base_point, growth
 from fastgrad.model.grain import SIGNIFICAND, SOME, Grain, decade, precision_of, spacing
 from fastgrad.model.network import Array, Problem, Tensor
@@ -119,12 +120,13 @@ def _ruled(rule: Rule, problem: Problem, numerical: Numerical, tensors: Sequence
 
 
 def _is_plain(problem: Problem, numerical: Numerical, tensor: Tensor) -> bool:
-    """Tell whether a tensor's numbers, claimed and right, are plain; a large claim is made for this alone, and let go."""
-    place, claim = slice(tensor.start, tensor.stop), _claim(problem, tensor)
-    if not claim.any() or not are_plain(claim, problem, NATURAL):
+    """Tell whether a tensor's numbers, claimed and right, are plain: those of which a few are, one after the other."""
+    if not any(part.any() for part in parts_of(_claims(problem), tensor)):
         return False
-    del claim  # before the other is made
-    return are_plain(numerical.values[place], problem, NATURAL)
+    vectors = (_claims(problem), numerical.values)
+    if tensor.size > MANY and not all(are_plain(spread_over(vector, tensor, FEW), problem, NATURAL) for vector in vectors):
+        return False
+    return all(are_plain(vector[tensor.start : tensor.stop], problem, NATURAL) for vector in vectors)
 
 
 def _wrong(problem: Problem, judgement: Judgement) -> list[Tensor]:
@@ -137,21 +139,24 @@ def _wrong(problem: Problem, judgement: Judgement) -> list[Tensor]:
 def _claimed(problem: Problem) -> list[Tensor]:
     """Return the tensors whose gradients are finite numbers."""
     named = [tensor for tensor in problem.tensors if tensor.gradient_name is not None and not tensor.single]
-    return [tensor for tensor in named if np.isfinite(_claim(problem, tensor)).all()]
+    return [tensor for tensor in named if all(np.isfinite(part).all() for part in parts_of(_claims(problem), tensor))]
+
+
+def _claims(problem: Problem) -> Array:
+    assert problem.claimed is not None
+    return problem.claimed
 
 
 def _claim(problem: Problem, tensor: Tensor) -> Array:
-    assert problem.claimed is not None
-    return problem.claimed[tensor.start : tensor.stop]
+    return _claims(problem)[tensor.start : tensor.stop]
 
 
 def _entries(problem: Problem, tensors: Sequence[Tensor], few: bool = False) -> tuple[Array, Array]:
     """Return the claimed entries of some tensors that are not 0, and their parameters; or of a few spread over them."""
     if few:
-        assert problem.claimed is not None
         step = max(1, sum(tensor.size for tensor in tensors) // FEW)
         places = np.concatenate([np.arange(tensor.start, tensor.stop, step) for tensor in tensors])
-        values, theta = problem.claimed[places], problem.theta[places]  # a view of few would hold all of a large claim
+        values, theta = _claims(problem)[places], problem.theta[places]  # a view of few would hold all of a large claim
     else:
         values = np.concatenate([_claim(problem, tensor) for tensor in tensors])
         theta = np.concatenate([problem.theta[tensor.start : tensor.stop] for tensor in tensors])
@@ -171,12 +176,9 @@ def _with_grain(problem: Problem, tensor: Tensor, grain: Grain | None) -> Tensor
 
 def _on_grids(problem: Problem, numerical: Numerical, wrong: Sequence[Tensor]) -> dict[Tensor, Grain]:
     """Return the decimal grids of the wrong tensors; small ones take that of a larger one on which they lie."""
-    assert problem.claimed is not None
-    own: dict[Tensor, Grid | None] = {}
     claimed = _claimed(problem)
-    for tensor in claimed:
-        own[tensor] = decimal_grid(_claim(problem, tensor))
-    many = {t: np.count_nonzero(_claim(problem, t)) >= SEVERAL for t in claimed}
+    own = {tensor: _grid_of(problem, tensor) for tensor in claimed}
+    many = {t: sum(map(np.count_nonzero, parts_of(_claims(problem), t))) >= SEVERAL for t in claimed}
     large = {grid for t, grid in own.items() if grid is not None and many[t]}
     small = [t for t in claimed if not many[t]]
     pooled = None if large or not small else decimal_grid(_entries(problem, small)[0])
@@ -193,6 +195,13 @@ def _on_grids(problem: Problem, numerical: Numerical, wrong: Sequence[Tensor]) -
         if not are_plain(right, problem, NATURAL + (0 if grid.significant else grid.digits)):
             known[tensor] = grid.grain
     return known
+
+
+def _grid_of(problem: Problem, tensor: Tensor) -> Grid | None:
+    """Return that of a tensor's claim, all of which is looked at where a few of its entries lie on one."""
+    if tensor.size > 2 * FEW and decimal_grid(spread_over(_claims(problem), tensor, FEW)) is None:
+        return None
+    return decimal_grid(_claim(problem, tensor))
 
 
 def decimal_grid(values: Array) -> Grid | None:
@@ -504,14 +513,13 @@ def printed(problem: Problem, numerical: Numerical) -> list[Cut]:
 
 def _halves(problem: Problem) -> Iterator[tuple[str, str, Array]]:
     """Yield the arrays that were printed: their names, in how few digits, and half a step of the grid at each entry."""
-    half, words = np.zeros(problem.network.size), []
-    for tensor in problem.tensors:
-        theta = problem.theta[tensor.start : tensor.stop]
-        grid = decimal_grid(theta)
-        if grid is not None and grid.digits >= LEAST_OF_PARAMETERS:
-            half[tensor.start : tensor.stop] = grid.grain.slack(theta, theta)
-            words.append(_digits(grid))
-    if words:
+    grids = {tensor: decimal_grid(problem.theta[tensor.start : tensor.stop]) for tensor in problem.tensors}
+    cut = {t: grid for t, grid in grids.items() if grid is not None and grid.digits >= LEAST_OF_PARAMETERS}
+    if cut:
+        half, words = np.zeros(problem.network.size), [_digits(coarse) for coarse in cut.values()]
+        for tensor, coarse in cut.items():
+            theta = problem.theta[tensor.start : tensor.stop]
+            half[tensor.start : tensor.stop] = coarse.grain.slack(theta, theta)
         yield "the parameters", max(words, key=words.count), half
     same = problem.labels is None and np.array_equal(problem.X, problem.Y)
     data = {"X and Y" if same else "X": problem.X, **({} if same or problem.labels is not None else {"Y": problem.Y})}

@@ -8,7 +8,7 @@ and the audit a few entries; whoever takes it for an array, as diagnosis does, m
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,8 @@ Raw = npt.NDArray[Any]
 
 LEAST_DEFERRED = 2**15
 """Entries from which on it pays."""
+PART = 2**20
+"""Entries that are made of one at a time where all of a tensor are walked through."""
 
 
 class Vector(NDArrayOperatorsMixin, ABC):
@@ -169,3 +171,17 @@ def block_of(vector: Array, tensor: Tensor, rows: slice, columns: slice) -> Arra
     if isinstance(anything, Deferred):
         return anything.block(tensor, rows, columns)
     return vector[tensor.start : tensor.stop].reshape(-1, width(tensor))[rows, columns]
+
+
+def parts_of(vector: Array, tensor: Tensor) -> Iterator[Array]:
+    """Walk through the entries of a tensor in a vector in theta's order, deferred or not, some rows at a time."""
+    height, columns = tensor.size // width(tensor), width(tensor)
+    rows = max(1, PART // columns)
+    for low in range(0, height, rows):
+        yield block_of(vector, tensor, slice(low, min(low + rows, height)), slice(0, columns))
+
+
+def spread_over(vector: Array, tensor: Tensor, count: int) -> Array:
+    """Return so many entries of a tensor, or up to twice as many, spread over it."""
+    found: Array = vector[np.arange(tensor.start, tensor.stop, max(1, tensor.size // count))]
+    return found

@@ -54,7 +54,7 @@ def ties(problem: Problem) -> list[Tie]:
     weights = [tensor for tensor in problem.tensors if tensor.kind == "W"]
     for k, first in enumerate(weights):
         values = _matrix(problem, first)
-        if values.size < 2 or (values == values[0, 0]).all():
+        if values.size < 2 or ((values[0] == values[0, 0]).all() and (values == values[0, 0]).all()):
             continue
         for second in weights[k + 1 :]:
             other = _matrix(problem, second)
