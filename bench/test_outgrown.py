@@ -63,6 +63,6 @@ def test_a_wrong_entry_is_located(folder, stated, results):
     found, seconds, peak = outgrown.check(folder, "--memory", str(MOST), *CHECKS["directional"])
     outgrown.put(folder, "dW2", (12_345, 6_789), before)
     assert found.returncode == 1, found.stdout + found.stderr
-    assert re.search(r"dW2 .*wrong .* 1 of 1,800,000,000 +dW2\[12345, 6789\]", found.stdout)
+    assert re.search(r"dW2 .*wrong .* 1 of 1,800,000,000\s+worst entry dW2\[12345, 6789\]", found.stdout)
     assert peak < stated["directional"]
     results.tell(TASK, "directional, an entry located", seconds, np.nan, f"at most {peak / 1e9:.2f} GB")
