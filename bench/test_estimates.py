@@ -1,7 +1,7 @@
 """What `info` says that a check takes beside what it takes, of networks from 4 to 98 million parameters, by each method.
 
 Run with ``pytest bench/test_estimates.py``; `-k "not 9000"` leaves out the largest, which needs 4 GB. What is expected to take
-longer than `LIMIT` is left out, too. At the end stand the seconds of `fastgrad.numerical.work.SECONDS` that fit best on this
+longer than `LIMIT` is left out, too. At the end stand the seconds of `fastgrad.numerical.counted.SECONDS` that fit best on this
 machine, to be written there where estimates are more than twice off.
 """
 

@@ -29,6 +29,8 @@ class Work(NamedTuple):
         Parameters that are judged one by one.
     values : float
         Values of all units, each with its slope and how both round.
+    inputs : float
+        Numbers of X, which a check reads four times.
     tables : float
         Inputs of all layers of which tables of signed sums are made.
     products : float
@@ -47,6 +49,7 @@ class Work(NamedTuple):
     layers: float = 0.0
     judged: float = 0.0
     values: float = 0.0
+    inputs: float = 0.0
     tables: float = 0.0
     products: float = 0.0
     bent: float = 0.0
@@ -69,14 +72,15 @@ SERIAL = Work._fields.index("bent")
 """How many of these are done by one thread, whatever their number."""
 SECONDS = Work(
     layers=1.4e-3,
-    judged=6.0e-9,
+    judged=6.5e-9,
     values=4.8e-7,
-    tables=6.6e-8,
-    products=1.5e-10,
-    bent=2.8e-11,
-    straight=1.0e-11,
+    inputs=3.5e-9,
+    tables=6.8e-8,
+    products=1.0e-10,
+    bent=2.6e-11,
+    straight=9.0e-12,
     textbook=2.8e-10,
-    signs=1.9e-9,
+    signs=2.4e-9,
 )
 """Seconds of one of each on one core. `pytest bench/test_estimates.py` fits them to checks of networks of 4 to 98 million
 parameters, and prints them as they stand here."""

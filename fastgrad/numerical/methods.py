@@ -59,7 +59,7 @@ def count_check(problem: Problem, method: Method) -> Work:
     network = problem.network
     judged = 0 if method.plan is None else network.size
     units = problem.samples * sum(network.widths[1:])
-    around = Work(network.depth, judged, units, products=network.size * problem.samples)
+    around = Work(network.depth, judged, units, problem.X.size, products=network.size * problem.samples)
     return Work(*map(sum, zip(around, method.count(problem, 1.0), strict=True)))
 
 
