@@ -20,8 +20,9 @@ from fastgrad.judging.disturbances import (
     shifted,
 )
 from fastgrad.judging.dropout import require_told
+from fastgrad.judging.maps import error_map
 from fastgrad.judging.readings import readings
-from fastgrad.judging.verdict import Judgement, error_map, judge
+from fastgrad.judging.verdict import Judgement, judge
 from fastgrad.judging.written import as_written, blurred, computed_coarser, in_words, is_in_bfloat16, printed
 from fastgrad.model.network import Array, Problem
 from fastgrad.numerical import Numerical

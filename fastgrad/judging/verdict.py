@@ -8,12 +8,12 @@ from math import ceil, inf, nan, sqrt
 
 import numpy as np
 
-from fastgrad.judging.court import Block, Court, Norms, Tally, held
+from fastgrad.judging.court import Block, Court, Norms, Tally
 from fastgrad.machine import most_threads, share_pieces
 from fastgrad.model.network import Array, Problem, Tensor
 from fastgrad.model.rounding import TOLERANCE, RoundingScale
 from fastgrad.numerical import Numerical
-from fastgrad.report.parts import Entry, ErrorMap, Outcomes, Sensitivity, TensorReport, Verdict
+from fastgrad.report.parts import Entry, Outcomes, Sensitivity, TensorReport, Verdict
 
 LOST = 0.25
 """Share of a tensor's size, as root mean squares, from which on what is allowed for rounding leaves nothing to judge."""
@@ -21,8 +21,6 @@ CANCELLED = 2.0**-10
 """The same where zeros would pass: the sum over the samples has cancelled to what rounding leaves. Where that is less than
 this share of its terms it is zero for a reason, symmetry or a minimum, and a claim of zero is right; else it may not be."""
 LARGEST = float(np.finfo(np.float64).max)
-MAP = (64, 128)
-"""Most rows and columns of a map of errors."""
 PARALLEL_WORK = 2**20
 """Multiply-adds from which on a second thread is worth waking."""
 
@@ -110,55 +108,6 @@ def _tallied(court: Court, tensors: Sequence[Tensor], threads: int) -> dict[int,
         assert tally is not None
         tallies[piece.tensor.start].merge(tally)
     return tallies
-
-
-def error_map(
-    problem: Problem, numerical: Numerical, tensor: Tensor, extra: Array | None = None, tolerance: float = TOLERANCE
-) -> ErrorMap:
-    """Return where a claimed tensor is off; the other arguments and the judgement of each entry as in `judge`."""
-    assert tensor.gradient_name is not None
-    n_out, n_in = tensor.canonical_shape if tensor.kind == "W" else (tensor.size, 1)
-    turned = tensor.transposed or tensor.kind == "b"
-    shape = (n_in, n_out) if turned else (n_out, n_in)
-    starts = [np.unique(np.linspace(0, n, min(n, most) + 1).astype(np.int64)) for n, most in zip(shape, MAP, strict=True)]
-    errors, wrong = np.full([start.size - 1 for start in starts], nan), np.zeros([start.size - 1 for start in starts], bool)
-    count, checked, unit = 0, 0, 0.0
-    court = Court(problem, numerical, extra, tolerance, numerical.scale)
-    for block in map(court.block, court.pieces(tensor)):
-        off, is_wrong = held(block)
-        seen = np.where(np.isnan(off), np.inf, off)
-        if block.piece.drawn is None and block.piece.columns == slice(0, n_in):
-            # The cells of whole rows one axis after the other.
-            of_columns, of_rows = (starts[0], starts[1]) if turned else (starts[1], starts[0])
-            across = seen.reshape(-1, n_in), is_wrong.reshape(-1, n_in)
-            seen, has = (
-                f.reduceat(part, of_columns[:-1], axis=1) for f, part in zip((np.fmax, np.logical_or), across, strict=True)
-            )
-            rows_of = np.arange(block.piece.rows.start, block.piece.rows.stop)
-            cells = np.searchsorted(of_rows, rows_of, side="right") - 1
-            np.fmax.at(errors.T if turned else errors, cells, seen)
-            np.logical_or.at(wrong.T if turned else wrong, cells, has)
-        else:
-            index = np.divmod(block.piece.places - tensor.start, n_in)[:: -1 if turned else 1]
-            places = tuple(np.searchsorted(start, k, side="right") - 1 for start, k in zip(starts, index, strict=True))
-            np.fmax.at(errors, places, seen)
-            np.logical_or.at(wrong, places, is_wrong)
-        count, checked = count + int(is_wrong.sum()), checked + off.size
-        unit = max(unit, float(np.abs(block.nearest).max(initial=0.0)))
-    unit = unit or 1.0
-    shift = 1 if tensor.kind == "W" and tensor.column == 0 else 0
-    rows, columns = (start + shift * (axis == (not turned)) for axis, start in enumerate(starts))
-    return ErrorMap(
-        gradient_name=tensor.gradient_name,
-        axes=("", "unit") if tensor.kind == "b" else ("input", "unit") if turned else ("unit", "input"),
-        rows=tuple(rows.tolist()),
-        columns=tuple(columns.tolist()),
-        errors=tuple(map(tuple, (errors / unit).tolist())),
-        wrong=tuple(map(tuple, wrong.tolist())),
-        unit=unit,
-        count=count,
-        checked=checked,
-    )
 
 
 def _fits(block: Block, ratio: float) -> bool:
