@@ -67,6 +67,7 @@ def test_every_parameter(benchmark, results, product, bounds, widths, samples, a
         found["seconds"],
         found["error"],
         f"{full / found['seconds'] / 1e9:.0f} GFLOP/s ({done / found['seconds'] / 1e9:.0f} really done), NumPy's product "
-        f"{product / 1e9:.0f}; {found['thetas']:.1f} times theta's bytes; seconds: {spent}; bounds: arithmetic "
+        f"{product / 1e9:.0f}; {found['thetas']:.1f} times theta's bytes; seconds: {spent}; tiles at "
+        f"{done / found['tiles'] / most:.0%} of the peak; bounds: arithmetic "
         f"{done / most:.2g} at {most / 1e9:.0f} GFLOP/s, theta once from memory {theta:.2g} at {memory / 1e9:.0f} GB/s",
     )

@@ -9,6 +9,7 @@ from typing import Any, cast
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+from llvmlite import ir
 from numba import prange
 
 from fastgrad.kernels.compile import FLAGS, call
@@ -32,9 +33,10 @@ def _loop() -> Any:
     return dispatcher
 
 
-def load() -> None:
-    """Have the loop, and numba's threads, ready."""
+def load(types: tuple[str, ...]) -> None:
+    """Have the loop, numba's threads and what unpacks words of these types ready."""
     _loop()
+    _unpacking(types)
 
 
 def run(calls: Sequence[Call]) -> None:
@@ -55,14 +57,18 @@ def _unpacking(types: tuple[str, ...]) -> tuple[int, Any]:
     """Return machine code that takes the address of a function and its words, of these types, and calls it.
 
     The address, and the engine that holds the code. Like all of numba's functions it is given room for a
-    result and an exception first, of which there is none.
+    result and an exception first, of which there is none. llvmlite writes it, as pointers are written otherwise for older LLVM.
     """
-    lines = ["define i32 @run(ptr %result, ptr %exception, i64 %context) {", "%words = inttoptr i64 %context to ptr"]
-    lines.append("%function = load ptr, ptr %words")
-    for k, kind in enumerate(types):
-        lines += [f"%place{k} = getelementptr i64, ptr %words, i64 {k + 1}", f"%word{k} = load {kind}, ptr %place{k}"]
-    words = ", ".join(f"{kind} %word{k}" for k, kind in enumerate(types))
-    lines += [f"%status = call i32 %function({words})", "ret i32 %status", "}"]
-    engine = new_engine(llvm.parse_assembly("\n".join(lines)))
+    word, status, address = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer()
+    kinds = [{"i64": word, "ptr": address, "double": ir.DoubleType()}[kind] for kind in types]
+    module = ir.Module()
+    unpack = ir.Function(module, ir.FunctionType(status, [address, address, word]), "run")
+    builder = ir.IRBuilder(unpack.append_basic_block())
+    words = builder.inttoptr(unpack.args[2], word.as_pointer())
+    taken = [ir.FunctionType(status, kinds).as_pointer(), *kinds]
+    places = (builder.bitcast(builder.gep(words, [word(k)]), kind.as_pointer()) for k, kind in enumerate(taken))
+    function, *arguments = [builder.load(place) for place in places]
+    builder.ret(builder.call(function, arguments))
+    engine = new_engine(llvm.parse_assembly(str(module)))
     engine.finalize_object()
     return engine.get_function_address("run"), engine

@@ -57,7 +57,7 @@ class Crew:
             return
         try:
             parallel = import_module("fastgrad.kernels.parallel")
-            parallel.load()
+            parallel.load(machine[0].types)
         except Exception:  # whatever keeps numba from its threads, there are others
             self.worked = -inf
             run_together(calls)
