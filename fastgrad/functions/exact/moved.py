@@ -26,6 +26,9 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {}
 AT: dict[Any, Any] = {np.add: np.add, np.subtract: np.subtract}
 """Functions whose `at` is linear."""
 
+SHORT_POWERS = {2: np.square, 0.5: np.sqrt, -1: np.reciprocal} if np.lib.NumpyVersion(np.__version__) < "2.3.0" else {}
+"""What `**` of older NumPy does for these exponents; its np.power may differ from that in the last bit."""
+
 _places = np.arange(1 << 12)
 
 
@@ -44,6 +47,10 @@ class Block:
         if self.delta is None:
             self.delta = np.zeros((self.tile.count, self.values.size))
         return self.delta
+
+
+def _short_power(exponent: Any) -> np.ufunc | None:
+    return SHORT_POWERS.get(exponent) if isinstance(exponent, int | float) else None
 
 
 class Moved(NDArrayOperatorsMixin):
@@ -183,11 +190,16 @@ class Moved(NDArrayOperatorsMixin):
     def __itruediv__(self, other: Any) -> Any:
         return self._in_place(np.divide, other)
 
-    def __ipow__(self, other: Any) -> Any:
-        return self._in_place(np.power, other)
+    def __pow__(self, other: Any) -> Any:
+        short = _short_power(other)
+        return short(self) if short else super().__pow__(other)
 
-    def _in_place(self, ufunc: Any, other: Any) -> Any:
-        return ufunc(self, other) if self.is_scalar else ufunc(self, other, out=self)
+    def __ipow__(self, other: Any) -> Any:
+        short = _short_power(other)
+        return self._in_place(short) if short else self._in_place(np.power, other)
+
+    def _in_place(self, ufunc: Any, *others: Any) -> Any:
+        return ufunc(self, *others) if self.is_scalar else ufunc(self, *others, out=self)
 
     # Attributes and methods of arrays.
 
