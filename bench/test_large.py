@@ -51,7 +51,7 @@ def test_every_parameter(benchmark, results, product, bounds, widths, samples, a
     name = "-".join(map(str, widths))
 
     def run():
-        given = [name, str(samples), activation, "preactivation", "1" if widths[1] > 1024 else "9"]
+        given = [name, str(samples), activation, "preactivation", "1" if widths == DEEP else "7"]
         return json.loads(subprocess.check_output([sys.executable, PROGRAM, *given]))
 
     found = benchmark.pedantic(run, rounds=1)
@@ -66,8 +66,8 @@ def test_every_parameter(benchmark, results, product, bounds, widths, samples, a
         f"{name} {activation}, {samples}",
         found["seconds"],
         found["error"],
-        f"{full / found['seconds'] / 1e9:.0f} GFLOP/s ({done / found['seconds'] / 1e9:.0f} really done), NumPy's product "
-        f"{product / 1e9:.0f}; {found['thetas']:.1f} times theta's bytes; seconds: {spent}; tiles at "
-        f"{done / found['tiles'] / most:.0%} of the peak; bounds: arithmetic "
+        f"{found['least']:.2g} to {found['most']:.2g} s; {full / found['seconds'] / 1e9:.0f} GFLOP/s "
+        f"({done / found['seconds'] / 1e9:.0f} really done), NumPy's product {product / 1e9:.0f}; {found['thetas']:.1f} times "
+        f"theta's bytes; seconds: {spent}; tiles at {done / found['tiles'] / most:.0%} of the peak; bounds: arithmetic "
         f"{done / most:.2g} at {most / 1e9:.0f} GFLOP/s, theta once from memory {theta:.2g} at {memory / 1e9:.0f} GB/s",
     )
