@@ -5,21 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from fastgrad.errors import InputError, quoted
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 
 ALWAYS_THERE = 2**28
 """Bytes that are taken without asking the system, which costs as much time as a small check."""
-_taken = Lock()
-"""Whether the threads beside the calling one have work."""
+_busy: list[object] = []
+"""Who has, the first of them, the threads beside the calling one."""
 _limits: list[int] = []
 """The most memory that may be taken, where somebody said so."""
 
@@ -77,37 +77,64 @@ def run_together(calls: Sequence[Callable[[], None]]) -> None:
     They take 60 µs in all. While the threads are taken, by another thread or by a call that makes this one, the calls are made
     one after the other: one that waited for the thread it runs on would wait for ever.
     """
-    if len(calls) == 1 or not _taken.acquire(blocking=False):
-        for call in calls:
-            call()
-        return
-    try:
-        _run_beside(calls)
+    here = object()
+    try:  # Ctrl-C may come between any two calls: what is undone below is undone however far this came
+        _busy.append(here)
+        if len(calls) > 1 and _busy[0] is here:
+            _run_beside(calls)
+        else:
+            _busy.remove(here)
+            for call in calls:
+                call()
     finally:
-        _taken.release()
+        while here in _busy:
+            _busy.remove(here)
 
 
 def _run_beside(calls: Sequence[Callable[[], None]]) -> None:
-    others = [_threads().submit(call) for call in calls[1:]]
+    others: list[Future[None]] = []
+    errors: list[BaseException] = []
     try:
+        for call in calls[1:]:
+            others.append(_threads().submit(call))  # noqa: PERF401  (those that were submitted are known if Ctrl-C comes)
         calls[0]()
     finally:  # whatever happens here, no thread goes on writing into arrays that the caller has back
-        found = [other.exception() for other in others]
-    for error in found:
-        if error is not None:
-            raise error
+        try:
+            _await(others, errors)
+        finally:
+            _await(others, errors)
+    errors += [error for other in others if (error := other.exception()) is not None]
+    for error in errors:
+        raise error
+
+
+def _await(others: Sequence[Future[None]], interrupts: list[BaseException]) -> None:
+    """Wait until all have ended, Ctrl-C or not."""
+    for other in others:
+        while not other.done():
+            try:
+                other.exception()
+            except KeyboardInterrupt as interrupt:
+                interrupts.append(interrupt)
 
 
 def share_pieces(pieces: int, work: Callable[[int], None], threads: int | None = None) -> None:
-    """Do pieces of work, by their numbers, each on whichever thread is free; all of them by default."""
+    """Do pieces of work, by their numbers, each on whichever thread is free; all of them by default.
+
+    After an error, or Ctrl-C, no further piece is begun.
+    """
     import numpy as np  # not above: the command asks for the machine before it loads any of that
 
     numbers = iter(range(pieces))
 
-    @np.errstate(all="ignore")  # as in the thread that calls: numbers that overflow on the way are judged
     def some() -> None:
-        for number in numbers:
-            work(number)
+        with np.errstate(all="ignore"):  # as in the thread that calls: numbers that overflow on the way are judged
+            try:
+                for number in numbers:
+                    work(number)
+            except BaseException:
+                deque(numbers, maxlen=0)
+                raise
 
     run_together([some] * max(1, min(threads or most_threads(), pieces)))
 
@@ -121,9 +148,8 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _after_fork() -> None:
-    global _taken
     _threads.cache_clear()
-    _taken = Lock()
+    _busy.clear()
 
 
 if hasattr(os, "register_at_fork"):  # a child of fork has none of its parent's threads: it takes new ones

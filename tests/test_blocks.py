@@ -105,7 +105,7 @@ def test_inputs_out_of_the_range_of_squares_are_squared_in_units(size):
     problem = problems.problem(WIDE)
     with np.errstate(over="ignore"):
         base = base_point(replace(problem, X=size * problem.X))
-    assert base.first is None
+    assert (base.first is None) == (size > 0.0)
     assert np.isfinite(base.inputs_in_z).all()
     assert (base.inputs_in_z > 0.0).all() == (size > 0.0)
 
@@ -141,9 +141,26 @@ def test_one_example_far_below_the_others_keeps_its_rounding(size):
     X = problem.X.copy()
     X[3] *= size
     base = base_point(replace(problem, X=X))
-    assert base.first is None  # whose squares of that example would underflow
+    assert (base.first is None) == (size > 0.0)  # whose squares of that example would underflow
     assert (base.inputs_in_z[3] > 0.0).all() == (size > 0.0)
     assert base_point(problem).first is not None
+
+
+def test_zeros_and_the_largest_inputs_go_the_usual_way(monkeypatch):
+    """A blank image, a unit without weights, and an input whose square is just a number."""
+    problem = problems.problem(WIDE)
+    X, theta = problem.X.copy(), problem.theta.copy()
+    X[2] = 0.0
+    X[0, 5] = 2.0**511.5
+    problem.network.W(theta, 0)[1] = 0.0
+    changed = replace(problem, X=X, theta=theta)
+    once = base_point(changed)
+    assert once.first is not None
+    monkeypatch.setattr("fastgrad.model.forward.FEW_UNITS", 0)
+    plain = base_point(changed)
+    told = [0, 2]  # of the others the usual way knows only that they are small
+    np.testing.assert_allclose(once.inputs_in_z[told], plain.inputs_in_z[told], rtol=1e-14)
+    np.testing.assert_allclose(once.square_sums(0)[told], plain.square_sums(0)[told], rtol=1e-14)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.3])

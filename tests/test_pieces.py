@@ -1,8 +1,10 @@
 """Products in pieces against sums of fractions, on any number of threads; BLAS gets its threads back; roots of squares."""
 
 import math
+import os
+import sys
 import threading
-from contextlib import suppress
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from fastgrad import machine
 from fastgrad.model import pieces
-from fastgrad.model.pieces import multiply, one_blas_thread
+from fastgrad.model.pieces import multiply
 from fastgrad.model.product import hypot
 
 SHAPES = [(3, 4, 5), (40, 300, 40), (64, 700, 600), (700, 64, 600), (300, 2000, 5), (16, 1500, 900)]
@@ -55,33 +57,105 @@ def test_threads_change_no_bit(shape, small_pieces, monkeypatch):
     np.testing.assert_array_equal(found[0], found[2])
 
 
-@pytest.mark.skipif(not pieces._libraries(), reason="no BLAS here that can be told how many threads to take")
-def test_blas_gets_its_threads_back_whoever_leaves_last():
+needs_blas = pytest.mark.skipif(not pieces._libraries(), reason="no BLAS here that can be told how many threads to take")
+
+
+@pytest.fixture
+def two_threads():
+    """Give BLAS two threads, and tell how many it has."""
     libraries = pieces._libraries()
     before = [library.num_threads for library in libraries]
+    for library in libraries:
+        pieces.set_threads(library, 2)
+    yield lambda: {library.num_threads for library in libraries}
+    for library, number in zip(libraries, before, strict=True):
+        pieces.set_threads(library, number)
+
+
+@needs_blas
+def test_blas_gets_its_threads_back_whoever_leaves_last(two_threads):
+    holder, inside, leave = pieces._OneThread(), threading.Event(), threading.Event()
+
+    def stay():
+        holder.enter("other")
+        inside.set()
+        leave.wait()
+        holder.leave("other")
+
+    other = threading.Thread(target=stay)
+    other.start()
+    inside.wait()
+    holder.enter("this")
+    assert two_threads() == {1}
+    holder.leave("this")
+    assert two_threads() == {1}
+    leave.set()
+    other.join()  # it was not the first to set a number, and is the last to leave
+    assert two_threads() == {2}
+
+
+def interrupted(function, place):
+    """Call a function and have Ctrl-C come as it calls its k-th function of fastgrad's; tell whether there were so many."""
+    seen = 0
+
+    def trace(frame, *_):
+        nonlocal seen
+        seen += "fastgrad" in frame.f_code.co_filename
+        if seen == place:
+            seen += 1
+            raise KeyboardInterrupt
+
+    sys.settrace(trace)
     try:
-        for library in libraries:
-            pieces.set_threads(library, 2)
-        inside, leave = threading.Event(), threading.Event()
-
-        def stay():
-            with one_blas_thread:
-                inside.set()
-                leave.wait()
-
-        other = threading.Thread(target=stay)
-        other.start()
-        inside.wait()
-        with suppress(ZeroDivisionError), one_blas_thread:
-            assert [library.num_threads for library in libraries] == [1] * len(libraries)
-            1 / 0  # noqa: B018
-        assert [library.num_threads for library in libraries] == [1] * len(libraries)
-        leave.set()
-        other.join()  # it was not the first to set a number, and is the last to leave
-        assert [library.num_threads for library in libraries] == [2] * len(libraries)
+        function()
+    except KeyboardInterrupt:
+        return True
     finally:
-        for library, number in zip(libraries, before, strict=True):
-            pieces.set_threads(library, number)
+        sys.settrace(None)
+    return False
+
+
+@needs_blas
+def test_interrupts_at_any_place_leave_blas_and_threads_as_they_were(two_threads, small_pieces):
+    left, right = drawn(64, 700, 600)
+    place = 1
+    while interrupted(lambda: multiply(left, right), place):
+        assert two_threads() == {2}, f"after call {place} of it"
+        assert not machine._busy, f"after call {place} of it the threads stay taken"
+        place += 1
+    assert place > 15
+
+
+@needs_blas
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_of_fork_has_the_threads_that_there_were(two_threads):
+    pieces.one_blas_thread.enter("parent")
+    try:
+        child = os.fork()
+        if not child:
+            os._exit(0 if two_threads() == {2} else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        pieces.one_blas_thread.leave("parent")
+    assert two_threads() == {2}
+
+
+def test_no_piece_is_begun_after_an_error():
+    done = []
+
+    def work(k):
+        done.append(k)
+        if k == 3:
+            raise KeyboardInterrupt
+        time.sleep(0.002)
+
+    with pytest.raises(KeyboardInterrupt):
+        machine.share_pieces(1000, work, 2)
+    count = len(done)
+    assert count < 20
+    time.sleep(0.02)
+    assert len(done) == count
 
 
 def test_pieces_within_pieces_wait_for_nobody():

@@ -28,7 +28,7 @@ FACTORS = 2**18
 CACHED = 2**16
 """The same where there are so many rows that each of these inputs is taken more than once: they stay in a core's cache."""
 LEAST_COLUMNS = 256
-FEW_JUDGED, MOST_AT_ONCE = 2**13, 2**22
+FEW_JUDGED, MOST_AT_ONCE = 2**13, 2**20
 """Entries of a block of the first layer where all of its blocks are judged in one call, and the most in all of them."""
 SMALLEST_UNIT = 2.0**-900
 """Of R, and its inverse the largest, within which nothing that is made of it is lost on the way."""
@@ -163,7 +163,7 @@ class Court:
                 yield Piece(tensor, slice(low, min(low + down, height)), slice(left, min(left + across, columns)))
 
     def tally(self, piece: Piece) -> Tally:
-        """Judge a block: in one pass where its numbers are finite and as usual, else as `_count` does."""
+        """Judge a block: in one pass where its numbers are finite and as usual, else as `count` does."""
         tally = None if piece.drawn is not None else self._quickly(piece)
         if tally is None:
             count(tally := Tally(), self.block(piece))

@@ -111,7 +111,7 @@ class BasePoint:
     def square_sums(self, layer: int) -> Array:
         """Return the sum of each sample's `squares`, shape (m,)."""
         if layer == 0 and self.first is not None:
-            return self.first.sums / self.unit(0) ** 2
+            return self.first.sums / self.unit(0) / self.unit(0)  # whose square may be infinite
         if layer == 0 and not self.keeps_squares:
             return self._of_inputs[1]
         sums: Array = self.squares(layer).values.sum(axis=1)
@@ -230,7 +230,7 @@ def base_point(problem: Problem) -> BasePoint:
     outputs, top, losses = tabulate_loss(network, values[-1], problem.Y, problem.factors)
     tables = Tables(theta, layers, shapes, table, outputs, top, network.loss_code, network.loss_parameter)
     loss = float(losses.sum()) + penalty_value(problem)
-    return BasePoint(problem, tables, values, scales, losses, loss, None if first is None or _is_unusual(first) else first)
+    return BasePoint(problem, tables, values, scales, losses, loss, first)
 
 
 def takes_one_pass(problem: Problem) -> bool:
@@ -239,18 +239,28 @@ def takes_one_pass(problem: Problem) -> bool:
 
 
 def _pass_over_inputs(problem: Problem, inputs: Array) -> FirstLayer | None:
-    """Make that pass."""
+    """Make that pass; None where it is not made, or where its squares, which are in no unit, may have lost something."""
     if not takes_one_pass(problem) or not inputs.flags.c_contiguous:
         return None
     W = problem.network.W(problem.theta, 0)
-    threads = machine.most_threads() if inputs.size >= SHARED_INPUTS else 1
-    return launch.pass_over_inputs(inputs, W, threads)
+    threads = min(machine.most_threads(), len(inputs)) if inputs.size >= SHARED_INPUTS else 1
+    first = launch.pass_over_inputs(inputs, W, threads)
+    return None if _is_unusual(first, inputs, W) else first
 
 
-def _is_unusual(first: FirstLayer) -> bool:
-    """Tell whether any of its sums of squares, which are in no unit, may have lost something to overflow or underflow."""
-    sums = (first.squares, first.sums)
-    return not all(part.min() > USUAL and part.max() < np.inf for part in sums)
+def _is_unusual(first: FirstLayer, inputs: Array, W: Array) -> bool:
+    """Tell whether any of its sums of squares may have lost something to overflow or underflow.
+
+    An example, or a unit's weights, that are nothing but zeros have lost nothing.
+    """
+    blank = first.sums == 0.0
+    if inputs[blank].any():
+        return True
+    told = np.broadcast_to(~blank[:, np.newaxis], first.squares.shape)
+    if not first.squares[~blank].all():
+        told = told & W.any(axis=1)
+    sums = np.append(first.sums[~blank], first.squares[told])
+    return not (sums.min(initial=np.inf) > USUAL and sums.max(initial=0.0) < np.inf)
 
 
 def tabulate_loss(network: Network, a: Array, Y: Array, factors: Array | float) -> tuple[Array, Offsets, Array]:

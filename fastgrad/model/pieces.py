@@ -8,7 +8,9 @@ Python's threads: 64 × 1024 by 1024 × 1024 took 1.5 ms on two cores either way
 from __future__ import annotations
 
 import os
+import sys
 from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -25,33 +27,47 @@ SHARED_WORK = 2**24
 """Multiply-adds from which a second thread is worth waking: 0.8 ms on one."""
 PIECE, SIDE = 2**23, 128
 """Multiply-adds, and rows or columns, that a piece has at least: BLAS copies the other factor for each."""
-NARROW, SMALL = 16, 2**19
-"""With so few columns pieces of so many multiply-adds, of which OpenBLAS copies nothing, take half the time: 1.1 ms for 2.7 of
-209 × 12288 by 12288 × 5."""
+NARROW, SMALL, FEW_ROWS = 16, 2**19, 4
+"""With so few columns pieces of so many multiply-adds and rows, of which OpenBLAS copies nothing, take half the time: 1.1 ms
+for 2.7 of 209 × 12288 by 12288 × 5."""
 
 
 class _OneThread:
-    """While somebody is within it, BLAS takes one thread; whoever leaves last gives back what there was."""
+    """Holds BLAS to one thread while somebody is within; whoever leaves last gives back what there was.
 
-    def __init__(self) -> None:
-        self._lock, self._within, self._before = Lock(), 0, list[int]()
+    Ctrl-C may end any of this half done. So who is within is a set, which nobody is added to or taken from twice, and what is
+    to be done follows from it and from what BLAS says, however often it is asked.
+    """
 
-    def __enter__(self) -> None:
+    def __init__(self, before: dict[int, int] | None = None) -> None:
+        self._lock, self._within = Lock(), set[object]()
+        self._before = before or dict[int, int]()
+
+    def enter(self, who: object) -> None:
+        """Hold it."""
+        self._within.add(who)
+        self.settle()
+
+    def leave(self, who: object) -> None:
+        """Let go of it, whether or not entering was finished."""
+        self._within.discard(who)
+        self.settle()
+
+    def settle(self) -> None:
+        """Bring the number of threads to what it should be; one that somebody else has set since stays."""
         with self._lock:
-            self._within += 1
-            if self._within == 1:
-                self._before = [library.num_threads for library in _libraries()]
-                self._set([1] * len(self._before))
+            for place, library in enumerate(_libraries()):
+                if self._within and place not in self._before:
+                    self._before[place] = library.num_threads
+                    set_threads(library, 1)
+                elif not self._within and place in self._before:
+                    if library.num_threads == 1:
+                        set_threads(library, self._before[place])
+                    del self._before[place]
 
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._within -= 1
-            if not self._within:
-                self._set(self._before)
-
-    def _set(self, threads: list[int]) -> None:
-        for library, number in zip(_libraries(), threads, strict=True):
-            set_threads(library, number)
+    def of_a_child(self) -> _OneThread:
+        """Return one for a child of fork, in which nobody is within, and which may lack the thread that holds the lock."""
+        return _OneThread(self._before)
 
 
 def set_threads(library: Any, number: int) -> None:
@@ -68,10 +84,12 @@ def set_threads(library: Any, number: int) -> None:
 
 @cache
 def _libraries() -> list[Any]:
-    """Return the libraries of BLAS that are loaded; none where they cannot be told how many threads to take."""
+    """Return NumPy's library of BLAS, or all that are loaded if none is its own; none that cannot be told its threads."""
     from threadpoolctl import ThreadpoolController  # imported for 4 ms where a product is large enough
 
-    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+    found = list(ThreadpoolController().select(user_api="blas").lib_controllers)
+    own = [one for one in found if any(part.startswith("numpy") for part in Path(one.filepath).parts)]
+    return own or found
 
 
 one_blas_thread = _OneThread()
@@ -79,7 +97,9 @@ one_blas_thread = _OneThread()
 
 def _after_fork() -> None:
     global one_blas_thread
-    one_blas_thread = _OneThread()  # the lock of the old one may be held by a thread that a child does not have
+    one_blas_thread = one_blas_thread.of_a_child()
+    if "threadpoolctl" in sys.modules:
+        one_blas_thread.settle()
 
 
 if hasattr(os, "register_at_fork"):
@@ -94,7 +114,8 @@ def multiply(left: Array, right: Array, out: Array | None = None) -> Array:
         return np.matmul(left, right, out=out)
     result = np.empty((rows, columns)) if out is None else out
     longer = max(rows, columns)
-    pieces = max(1, work // SMALL if columns <= min(NARROW, rows) else min(work // PIECE, longer // SIDE))
+    size, side = (SMALL, FEW_ROWS) if columns <= min(NARROW, rows) else (PIECE, SIDE)
+    pieces = max(1, min(work // size, longer // side))
     bounds = [longer * k // pieces for k in range(pieces + 1)]
 
     def piece(k: int) -> None:
@@ -104,6 +125,13 @@ def multiply(left: Array, right: Array, out: Array | None = None) -> Array:
         else:
             np.matmul(left, right[:, part], out=result[:, part])
 
-    with one_blas_thread:
+    here, held = object(), one_blas_thread
+    try:
+        held.enter(here)
         share_pieces(pieces, piece, None if work >= SHARED_WORK else 1)
+    finally:
+        try:
+            held.leave(here)
+        finally:  # once more, should Ctrl-C have come in between
+            held.leave(here)
     return result
