@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fastgrad.judging import court as courts
+from fastgrad.judging import maps
 from fastgrad.judging.verdict import judge
 from fastgrad.kernels import codes
 from fastgrad.model.deferred import Deferred, Few, Given
@@ -257,3 +258,32 @@ def test_a_numerical_gradient_is_an_array_however_few_of_it_are_wanted():
         values = numerical_gradient(problem, **chosen).values
         assert type(values) is np.ndarray
         assert values.shape == (problem.network.size,)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_maps_of_errors_are_those_of_plain_loops(transposed, threads, monkeypatch):
+    """Blocks that end within cells, along rows and along columns; the right values are the reference's."""
+    for name, size in (("JUDGED", 20), ("FACTORS", 1), ("CACHED", 1), ("LEAST_COLUMNS", 7)):
+        monkeypatch.setattr(courts, name, size)
+    monkeypatch.setattr(maps, "MAP", (3, 5))
+    monkeypatch.setattr(maps, "PARALLEL_WORK", 0)
+    monkeypatch.setattr("fastgrad.machine.most_threads", lambda: threads)
+    claimed = claims()["odd"]
+    problem = problems.problem(CASE, claimed)
+    for tensor in problem.tensors:
+        place = slice(tensor.start, tensor.stop)
+        shape = tensor.canonical_shape if tensor.kind == "W" else (tensor.size, 1)
+        off = np.abs(claimed - EXACT)[place].reshape(shape)
+        wrong = ~(off <= 1e-9 * np.abs(EXACT)[place].reshape(shape))
+        if transposed or tensor.kind == "b":
+            off, wrong = off.T, wrong.T
+        found = maps.error_map(problem, FOUND, replace(tensor, transposed=transposed and tensor.kind == "W"))
+        assert (found.rows[-1], found.columns[-1]) == off.shape
+        assert (found.count, found.checked) == (wrong.sum(), off.size)
+        for i in range(len(found.rows) - 1):
+            for j in range(len(found.columns) - 1):
+                cell = np.s_[found.rows[i] : found.rows[i + 1], found.columns[j] : found.columns[j + 1]]
+                largest = np.where(np.isnan(off[cell]), np.inf, off[cell]).max() / found.unit
+                assert found.errors[i][j] == pytest.approx(largest, rel=1e-9, abs=1e-12)
+                assert found.wrong[i][j] == wrong[cell].any()
